@@ -1,0 +1,19 @@
+//! Every table of NetCrab, defined once.
+//!
+//!     tables.rs ─▶ arrow.rs       schemas in flight and at rest
+//!               ─▶ clickhouse.rs  CREATE TABLE
+//!               ─▶ reference.rs   docs/tables.md
+//!
+//! A column says its meaning, unit and nullability here and nowhere else.
+//!
+//! Invariant: this crate does no IO and knows no engine; it depends on Arrow's type names only.
+
+pub mod arrow;
+pub mod clickhouse;
+pub mod events;
+pub mod reference;
+pub mod table;
+pub mod tables;
+
+pub use table::{Column, Engine, Table, Type};
+pub use tables::{ALL, by_name};

@@ -1,0 +1,46 @@
+//! The reference page `docs/tables.md`, and `docs/clickhouse.sql`, from the definitions.
+
+use std::fmt::Write;
+
+use crate::table::{Table, Type};
+use crate::tables::ALL;
+use crate::{arrow, clickhouse};
+
+/// The whole reference page, in Markdown.
+pub fn page() -> String {
+    let mut page = String::from(
+        "# Tables\n\n\
+         Made from `schema/` by `cargo test -p netcrab-schema`; edit the definitions, not this page.\n\n\
+         Each is a Delta table of Parquet files in `DIR/<name>`; types are those at rest. Tables with a `date` are split into a \
+         folder for each day. Instants are stored in microseconds, as Delta demands; their values are whole milliseconds.\n",
+    );
+    for table in ALL {
+        section(&mut page, table);
+    }
+    page
+}
+
+/// Every `CREATE TABLE`, in order.
+pub fn clickhouse_script() -> String {
+    let statements: Vec<String> = ALL.iter().map(|table| clickhouse::create_table(table).trim_end().to_owned()).collect();
+    format!("-- Made from schema/ by `cargo test -p netcrab-schema`.\n\n{};\n", statements.join(";\n\n"))
+}
+
+fn section(page: &mut String, table: &Table) {
+    let mut line = |text: String| writeln!(page, "{text}").expect("a String takes every write");
+    line(format!("\n## {}\n\nA row is {}.\n", table.name, table.row));
+    line(format!("Key: {}. Sorted by {} within a file.\n", table.key.join(", "), table.sort.join(", ")));
+    line("| column | type | null | unit or values | meaning |\n|---|---|---|---|---|".to_owned());
+    for column in table.columns() {
+        let null = if column.nullable { "yes" } else { "" };
+        line(format!("| {} | {} | {null} | {} | {} |", column.name, type_name(column.kind), column.unit, column.meaning));
+    }
+}
+
+fn type_name(kind: Type) -> String {
+    match kind {
+        Type::Timestamp => "timestamp(µs, UTC)".to_owned(),
+        Type::TextList => "list of utf8".to_owned(),
+        other => arrow::at_rest_type(other).to_string().to_lowercase(),
+    }
+}

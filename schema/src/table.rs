@@ -1,0 +1,100 @@
+//! The shape of a definition: a table is named columns with a key.
+
+/// What a column holds, independent of any engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// UTF-8 text with many distinct values (ids, hashes, JSON).
+    Text,
+    /// UTF-8 text with few distinct values; a dictionary in flight, `LowCardinality` in ClickHouse.
+    Symbol,
+    /// A whole number, 64 bits.
+    Int64,
+    /// A whole number, 32 bits.
+    Int32,
+    /// IEEE 754 single precision.
+    Float32,
+    /// IEEE 754 double precision.
+    Float64,
+    /// True or false.
+    Bool,
+    /// An instant, UTC, whole milliseconds.
+    Timestamp,
+    /// A UTC calendar day.
+    Date,
+    /// A list of UTF-8 texts without nulls.
+    TextList,
+}
+
+/// One column of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// The name in every table and file.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Type,
+    /// Whether a row may lack it.
+    pub nullable: bool,
+    /// Unit of the number, or the allowed values; empty where the name says all.
+    pub unit: &'static str,
+    /// One sentence for the reference page.
+    pub meaning: &'static str,
+}
+
+impl Column {
+    /// A column every row has.
+    pub const fn required(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Self {
+        Self { name, kind, nullable: false, unit, meaning }
+    }
+
+    /// A column a row may lack.
+    pub const fn nullable(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Self {
+        Self { name, kind, nullable: true, unit, meaning }
+    }
+}
+
+/// How ClickHouse merges the rows of a table that share its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Rows are only ever added.
+    Append,
+    /// The row with the highest value of this column stands for its key.
+    Latest(&'static str),
+    /// These columns add up; the others are the key or taken from any row.
+    Sum(&'static [&'static str]),
+}
+
+/// One table: a Delta table of Parquet files, and a ClickHouse table.
+#[derive(Debug)]
+pub struct Table {
+    /// The name of the Delta folder and of the ClickHouse table.
+    pub name: &'static str,
+    /// What one row is.
+    pub row: &'static str,
+    /// The columns, in order, in groups that tables share.
+    pub groups: &'static [&'static [Column]],
+    /// The columns that identify a row, leading ones first.
+    pub key: &'static [&'static str],
+    /// The order of rows within a file.
+    pub sort: &'static [&'static str],
+    /// Whether the table is split into a folder for each `date`.
+    pub by_date: bool,
+    /// How ClickHouse keeps it.
+    pub engine: Engine,
+}
+
+impl Table {
+    /// The columns, in order.
+    pub fn columns(&self) -> impl Iterator<Item = &'static Column> + use<> {
+        self.groups.iter().flat_map(|group| group.iter())
+    }
+
+    /// The column of that name.
+    pub fn column(&self, name: &str) -> Option<&'static Column> {
+        self.columns().find(|column| column.name == name)
+    }
+
+    /// The partition columns of the Delta table.
+    pub fn partition(&self) -> &'static [&'static str] {
+        if self.by_date { &["date"] } else { &[] }
+    }
+}
