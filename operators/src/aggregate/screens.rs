@@ -1,0 +1,160 @@
+//! What a session adds to each screen it touched: its part of fact_screen_hotspots.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, ListArray};
+use arrow::datatypes::{DataType, Field, Fields};
+use datafusion::common::Result;
+use netcrab_schema::arrow::in_flight_type;
+use netcrab_schema::Type;
+
+use super::score;
+use super::sessions::Facts;
+use crate::detect::{Events, Kind, Scan};
+use crate::session::{SessionBatch, list_column, symbols};
+use crate::symbols;
+
+/// The additive columns, in order, as whole numbers; scores in units of [`score::UNIT`].
+pub const ADDITIVE: [&str; 10] = [
+    "sessions",
+    "visits",
+    "frustration_units",
+    "efficiency_units",
+    "rage_clicks",
+    "dead_clicks",
+    "error_clicks",
+    "backtracks",
+    "dropoffs",
+    "time_spent_ms_sum",
+];
+
+/// What one session adds to one screen.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
+    screen: i32,
+    route: i32,
+    /// The session visited the screen or filed an incident under it.
+    shown: bool,
+    visits: i64,
+    /// Incidents filed under it, by kind.
+    incidents: [i64; 5],
+    dropoffs: i64,
+    time_spent_ms: i64,
+}
+
+/// The parts of all sessions of a batch.
+pub struct Screens {
+    parts: Vec<Part>,
+    ends: Vec<usize>,
+    /// Where the part of a screen stands, for the session whose number is in `seen_by`.
+    place: Vec<usize>,
+    seen_by: Vec<usize>,
+}
+
+impl Screens {
+    /// Room for screens with codes below `screens`.
+    pub fn new(screens: usize) -> Self {
+        Self { parts: Vec::new(), ends: Vec::new(), place: vec![0; screens], seen_by: vec![usize::MAX; screens] }
+    }
+
+    /// Adds a scanned session; returns how many distinct screens its events are on.
+    pub fn push(&mut self, events: &Events<'_>, scan: &Scan, incidents: impl Iterator<Item = (Kind, i32)>) -> i64 {
+        let session = self.ends.len();
+        let start = self.parts.len();
+        for row in scan.rows.clone() {
+            let part = self.part(session, events.screen[row]);
+            // Dictionary order is byte order: the smallest code is the first route.
+            part.route = if part.route < 0 { events.route[row] } else { part.route.min(events.route[row]) };
+        }
+        let unique_screens = (self.parts.len() - start) as i64;
+        let end_ts = events.ts[scan.rows.end - 1];
+        for (i, visit) in scan.visits.iter().enumerate() {
+            let until = scan.visits.get(i + 1).map_or(end_ts, |next| events.ts[next.row]);
+            let part = self.part(session, visit.screen);
+            part.shown = true;
+            part.visits += 1;
+            part.time_spent_ms += until - events.ts[visit.row];
+            part.dropoffs += i64::from(i + 1 == scan.visits.len());
+        }
+        for (kind, screen) in incidents {
+            let part = self.part(session, screen);
+            part.shown = true;
+            part.incidents[kind as usize] += 1;
+        }
+        self.ends.push(self.parts.len());
+        unique_screens
+    }
+
+    fn part(&mut self, session: usize, screen: i32) -> &mut Part {
+        let code = screen as usize;
+        if self.seen_by[code] != session {
+            self.seen_by[code] = session;
+            self.place[code] = self.parts.len();
+            self.parts.push(Part { screen, route: -1, ..Part::default() });
+        }
+        &mut self.parts[self.place[code]]
+    }
+
+    /// The list column `screens`, given the facts of each session.
+    pub fn into_column(self, sessions: &SessionBatch<'_>, facts: &[Facts]) -> Result<ArrayRef> {
+        let rows = sessions.events();
+        let mut start = 0;
+        let mut scores = Vec::with_capacity(self.parts.len());
+        let mut lengths = Vec::with_capacity(self.ends.len());
+        for (&end, facts) in self.ends.iter().zip(facts) {
+            let of_session = (score::units(facts.frustration_score), score::units(facts.efficiency_score));
+            scores.extend(std::iter::repeat_n(of_session, end - start));
+            lengths.push(end - start);
+            start = end;
+        }
+        let symbol = |name: &str, of: fn(&Part) -> i32| -> Result<ArrayRef> {
+            let codes = self.parts.iter().map(of).collect();
+            Ok(Arc::new(symbols::column(codes, symbols(rows, name)?.values())))
+        };
+        let number =
+            |of: &dyn Fn(&Part) -> i64| -> ArrayRef { Arc::new(self.parts.iter().map(of).collect::<Int64Array>()) };
+        let once = |units: &dyn Fn(&(i64, i64)) -> i64| -> ArrayRef {
+            let parts = self.parts.iter().zip(&scores);
+            Arc::new(parts.map(|(part, scores)| if part.visits > 0 { units(scores) } else { 0 }).collect::<Int64Array>())
+        };
+        let filed = |kind: Kind| number(&|part| part.incidents[kind as usize]);
+        let columns = vec![
+            symbol("screen_id", |part| part.screen)?,
+            symbol("route", |part| part.route)?,
+            Arc::new(self.parts.iter().map(|part| Some(part.shown)).collect::<BooleanArray>()) as ArrayRef,
+            number(&|part| i64::from(part.visits > 0)),
+            number(&|part| part.visits),
+            once(&|scores| scores.0),
+            once(&|scores| scores.1),
+            filed(Kind::RageClick),
+            filed(Kind::DeadClick),
+            filed(Kind::ErrorClick),
+            filed(Kind::Backtrack),
+            number(&|part| part.dropoffs),
+            number(&|part| part.time_spent_ms),
+        ];
+        list_column(screen_fields(), lengths.into_iter(), columns)
+    }
+}
+
+/// The fields of a part.
+pub fn screen_fields() -> Fields {
+    let field = |name: &str, kind| Field::new(name, in_flight_type(kind), false);
+    let symbols = [field("screen_id", Type::Symbol), field("route", Type::Symbol), Field::new("shown", DataType::Boolean, false)];
+    symbols.into_iter().chain(ADDITIVE.map(|name| field(name, Type::Int64))).collect()
+}
+
+/// Kind and screen of each incident of each session, in the codes of the batch's dictionaries.
+pub fn filed(incidents: &ListArray) -> Result<impl Fn(usize) -> Vec<(Kind, i32)>> {
+    let rows = incidents.values().as_struct();
+    let kinds = symbols(rows, "kind")?;
+    let by_name = |name: Option<&str>| Kind::ALL.into_iter().find(|kind| Some(kind.name()) == name);
+    let kind_of: Vec<Option<Kind>> = kinds.values().as_string::<i32>().iter().map(by_name).collect();
+    let kinds = symbols::codes(kinds);
+    let screens = symbols::codes(symbols(rows, "screen_id")?);
+    let offsets = incidents.value_offsets();
+    Ok(move |session: usize| {
+        let of_session = offsets[session] as usize..offsets[session + 1] as usize;
+        of_session.filter_map(|i| Some((kind_of[kinds[i] as usize]?, screens[i]))).collect()
+    })
+}

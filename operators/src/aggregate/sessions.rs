@@ -1,0 +1,190 @@
+//! The facts of a session: the columns of fact_sessions.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, ListArray, RecordBatch, StringViewArray,
+    StringViewBuilder, TimestampMillisecondArray,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::Result;
+use hashbrown::HashMap;
+use netcrab_schema::arrow::LIST_ITEM;
+
+use super::score::{self, Counts};
+use crate::detect::scan::TaskPhase;
+use crate::detect::{Events, Kind, Scan};
+use crate::session::{SessionBatch, column, symbols, wrong_type};
+use crate::settings::Score;
+use crate::symbols;
+
+/// The row_version of a closed session written by a batch run.
+const CLOSED: i64 = 1;
+
+/// The facts of one session.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each is the fact_sessions column of that name")]
+pub struct Facts {
+    pub counts: Counts,
+    pub start_ts: i64,
+    pub end_ts: i64,
+    pub event_count: i64,
+    pub error_clicks: i64,
+    pub context_switches: i64,
+    pub tasks_completed: i64,
+    pub tasks_failed: i64,
+    pub frustration_score: f64,
+    pub efficiency_score: f64,
+    /// Code of the screen, −1 without visits.
+    pub entry_screen: i32,
+    /// Code of the screen, −1 without visits.
+    pub exit_screen: i32,
+    /// Row of the first event.
+    pub first_row: usize,
+}
+
+/// The facts of a scanned session with so many incidents of each kind and distinct screens.
+pub fn facts(weights: &Score, events: &Events<'_>, scan: &Scan, incidents: [i64; 5], unique_screens: i64) -> Facts {
+    let of_kind = |kind: Kind| incidents[kind as usize];
+    let of_phase = |phase| scan.tasks.iter().filter(|task| events.task_phase[task.row] == phase).count() as i64;
+    let (start_ts, end_ts) = (events.ts[scan.rows.start], events.ts[scan.rows.end - 1]);
+    let counts = Counts {
+        rage_clicks: of_kind(Kind::RageClick),
+        backtracks: of_kind(Kind::Backtrack),
+        error_events: scan.errors.len() as i64,
+        abandoned_tasks: of_kind(Kind::AbandonedTask),
+        dead_clicks: of_kind(Kind::DeadClick),
+        duration_ms: end_ts - start_ts,
+        click_count: scan.clicks.len() as i64,
+        tasks_started: of_phase(TaskPhase::Start),
+        screen_visits: scan.visits.len() as i64,
+        unique_screens,
+    };
+    Facts {
+        start_ts,
+        end_ts,
+        event_count: scan.rows.len() as i64,
+        error_clicks: of_kind(Kind::ErrorClick),
+        context_switches: scan.focus_changes as i64,
+        tasks_completed: of_phase(TaskPhase::Completed),
+        tasks_failed: of_phase(TaskPhase::Failed),
+        frustration_score: score::frustration(weights, &counts),
+        efficiency_score: score::efficiency(weights, &counts),
+        entry_screen: scan.visits.first().map_or(-1, |visit| visit.screen),
+        exit_screen: scan.visits.last().map_or(-1, |visit| visit.screen),
+        first_row: scan.rows.start,
+        counts,
+    }
+}
+
+/// The columns of fact_sessions, in order, of the sessions of `batch`.
+pub fn columns(batch: &RecordBatch, sessions: &SessionBatch<'_>, facts: &[Facts]) -> Result<Vec<ArrayRef>> {
+    let rows = sessions.events();
+    let text = |name: &str| -> Result<ArrayRef> {
+        let texts = rows.column_by_name(name).and_then(|column| column.as_string_view_opt());
+        Ok(Arc::new(first_texts(texts.ok_or_else(|| wrong_type(name))?, facts)))
+    };
+    let number = |of: fn(&Facts) -> i64| -> ArrayRef { Arc::new(facts.iter().map(of).collect::<Int64Array>()) };
+    let score = |of: fn(&Facts) -> f64| -> ArrayRef { Arc::new(facts.iter().map(of).collect::<Float64Array>()) };
+    let instant = |of: fn(&Facts) -> i64| -> ArrayRef {
+        let instants: Vec<i64> = facts.iter().map(of).collect();
+        Arc::new(TimestampMillisecondArray::from(instants).with_timezone("UTC"))
+    };
+    let screen = |of: fn(&Facts) -> i32| -> Result<ArrayRef> {
+        let codes = facts.iter().map(of).collect();
+        Ok(Arc::new(symbols::column(codes, symbols(rows, "screen_id")?.values())))
+    };
+    let first_present = |name: &str| -> Result<ArrayRef> {
+        let column = symbols(rows, name)?;
+        let codes = symbols::codes(column);
+        let first = |session: std::ops::Range<usize>| codes[session].iter().copied().find(|&code| code >= 0);
+        let codes = sessions.borders().map(|session| first(session).unwrap_or(-1)).collect();
+        Ok(Arc::new(symbols::column(codes, column.values())))
+    };
+    let stage = |name: &str| column(batch, name).cloned();
+    Ok(vec![
+        stage("org_id")?,
+        stage("product_id")?,
+        stage("date")?,
+        stage("session_key")?,
+        text("session_id")?,
+        stage("session_no")?,
+        text("user_hash")?,
+        instant(|facts| facts.start_ts),
+        instant(|facts| facts.end_ts),
+        number(|facts| facts.counts.duration_ms),
+        number(|facts| facts.event_count),
+        number(|facts| facts.counts.click_count),
+        number(|facts| facts.counts.screen_visits),
+        number(|facts| facts.counts.unique_screens),
+        number(|facts| facts.counts.rage_clicks),
+        number(|facts| facts.counts.dead_clicks),
+        number(|facts| facts.error_clicks),
+        number(|facts| facts.counts.backtracks),
+        number(|facts| facts.context_switches),
+        number(|facts| facts.counts.tasks_started),
+        number(|facts| facts.tasks_completed),
+        number(|facts| facts.tasks_failed),
+        number(|facts| facts.counts.abandoned_tasks),
+        number(|facts| facts.counts.error_events),
+        score(|facts| facts.frustration_score),
+        score(|facts| facts.efficiency_score),
+        screen(|facts| facts.entry_screen)?,
+        screen(|facts| facts.exit_screen)?,
+        task_types(sessions)?,
+        first_present("device_type")?,
+        first_present("os")?,
+        first_present("browser")?,
+        first_present("version_tag")?,
+        first_present("segment")?,
+        Arc::new(Int64Array::from(vec![CLOSED; facts.len()])),
+    ])
+}
+
+/// The texts of the first event of each session, copied, so that they do not hold on to the rest.
+fn first_texts(texts: &StringViewArray, facts: &[Facts]) -> StringViewArray {
+    let mut first = StringViewBuilder::with_capacity(facts.len());
+    facts.iter().for_each(|facts| first.append_value(texts.value(facts.first_row)));
+    first.finish()
+}
+
+/// The distinct task types of each session, sorted: dictionary order is byte order.
+fn task_types(sessions: &SessionBatch<'_>) -> Result<ArrayRef> {
+    let column = symbols(sessions.events(), "task_type")?;
+    let codes = symbols::codes(column);
+    let names = column.values().as_string::<i32>();
+    let mut types = StringViewBuilder::new();
+    let mut lengths = Vec::with_capacity(sessions.len());
+    let mut of_session: Vec<i32> = Vec::new();
+    for session in sessions.borders() {
+        of_session.clear();
+        of_session.extend(codes[session].iter().copied().filter(|&code| code >= 0));
+        of_session.sort_unstable();
+        of_session.dedup();
+        of_session.iter().for_each(|&code| types.append_value(names.value(code as usize)));
+        lengths.push(of_session.len());
+    }
+    let item = Arc::new(Field::new(LIST_ITEM, DataType::Utf8View, false));
+    Ok(Arc::new(ListArray::try_new(item, OffsetBuffer::from_lengths(lengths), Arc::new(types.finish()), None)?))
+}
+
+/// How many incidents of each kind each session has, given the batch's incidents.
+pub fn count_incidents(incidents: &ListArray) -> Result<Vec<[i64; 5]>> {
+    let kinds = symbols(incidents.values().as_struct(), "kind")?;
+    let names = kinds.values().as_string::<i32>();
+    let order: HashMap<&str, usize> = Kind::ALL.iter().map(|kind| (kind.name(), *kind as usize)).collect();
+    let kind_of: Vec<Option<usize>> = names.iter().map(|name| order.get(name?).copied()).collect();
+    let codes = symbols::codes(kinds);
+    let mut counted = Vec::with_capacity(incidents.len());
+    for pair in incidents.value_offsets().windows(2) {
+        let mut counts = [0; 5];
+        for &code in &codes[pair[0] as usize..pair[1] as usize] {
+            if let Some(kind) = kind_of[code as usize] {
+                counts[kind] += 1;
+            }
+        }
+        counted.push(counts);
+    }
+    Ok(counted)
+}

@@ -1,0 +1,74 @@
+//! The stages put together: one plan for each table, over one pass of the events.
+//!
+//!     source ─▶ SessionizeExec ─▶ DetectExec ─▶ AggregateExec ─▶ SharedExec ─┬─▶ FlattenExec  fact_sessions …
+//!                                                                            └─▶ RollUpExec   hotspots …
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use netcrab_schema::{Table, tables};
+
+use crate::aggregate::AggregateExec;
+use crate::detect::DetectExec;
+use crate::flatten::FlattenExec;
+use crate::roll_up::{self, RollUp, RollUpExec};
+use crate::sessionize::sorted::SessionizeExec;
+use crate::settings::Settings;
+use crate::share::share;
+
+/// A table and the plan that gives its rows.
+pub type TablePlan = (&'static Table, Arc<dyn ExecutionPlan>);
+
+/// The tables that are derived from events, in the order of the flow.
+pub const DERIVED: [&Table; 8] = [
+    &tables::EVENTS_SESSIONIZED,
+    &tables::FACT_SESSIONS,
+    &tables::FACT_INCIDENTS,
+    &tables::FACT_TASKS,
+    &tables::FACT_SCREEN_HOTSPOTS,
+    &tables::FACT_FLOWS,
+    &tables::DIM_TASK_TYPES,
+    &tables::DIM_RELEASES,
+];
+
+/// Plans for `wanted` tables over the events of `source`, sessionized in so many `partitions`.
+///
+/// The plans share one pass: execute all of them, all partitions concurrently, once.
+pub fn plans(
+    source: Arc<dyn ExecutionPlan>,
+    settings: &Arc<Settings>,
+    partitions: usize,
+    wanted: &[&'static Table],
+) -> Result<Vec<TablePlan>> {
+    let keep_events = wanted.iter().any(|table| table.name == tables::EVENTS_SESSIONIZED.name);
+    let sessions = Arc::new(SessionizeExec::new(source, settings.sessionize.clone(), partitions)?);
+    let detected = Arc::new(DetectExec::new(sessions, Arc::new(settings.detect.clone())));
+    let facts: Arc<dyn ExecutionPlan> = Arc::new(AggregateExec::new(detected, Arc::clone(settings), keep_events));
+    let readers = share(&facts, wanted.len());
+    Ok(wanted.iter().zip(readers).map(|(&table, reader)| (table, table_plan(table, reader))).collect())
+}
+
+fn table_plan(table: &'static Table, sessions: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    match (roll_up_of(table), list_of(table)) {
+        (Some(roll_up), _) => {
+            Arc::new(RollUpExec::new(Arc::new(CoalescePartitionsExec::new(sessions)), roll_up))
+        }
+        (None, list) => Arc::new(FlattenExec::new(sessions, table, list)),
+    }
+}
+
+fn roll_up_of(table: &Table) -> Option<&'static RollUp> {
+    let roll_ups = [&roll_up::HOTSPOTS, &roll_up::FLOWS, &roll_up::TASK_TYPES, &roll_up::RELEASES];
+    roll_ups.into_iter().find(|roll_up| roll_up.table.name == table.name)
+}
+
+fn list_of(table: &Table) -> Option<&'static str> {
+    match table.name {
+        "events_sessionized" => Some("events"),
+        "fact_incidents" => Some("incidents"),
+        "fact_tasks" => Some("tasks"),
+        _ => None,
+    }
+}

@@ -1,0 +1,62 @@
+//! Abandoned task: a task begun and not completed in time.
+//!
+//! Rule: `docs/rules.md`, section 5. What counts is the next start or completion of the same type.
+
+use super::incidents::Found;
+use super::scan::TaskPhase;
+use super::{Events, Incidents, Kind, Scan, TaskEvent};
+use crate::settings::AbandonedTask;
+use crate::symbols::text_of;
+
+/// How a task that was begun went on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its completion, in time.
+    Completed(usize),
+    /// Its completion, too late.
+    Late(usize),
+    /// It was begun again.
+    Restarted(usize),
+    /// Neither.
+    None,
+}
+
+impl Outcome {
+    /// How the task that `start` begins goes on.
+    pub fn of(events: &Events<'_>, within_ms: i64, start: TaskEvent) -> Self {
+        match start.next {
+            None => Outcome::None,
+            Some(next) if events.task_phase[next] == TaskPhase::Start => Outcome::Restarted(next),
+            Some(next) if events.ts[next] - events.ts[start.row] > within_ms => Outcome::Late(next),
+            Some(next) => Outcome::Completed(next),
+        }
+    }
+
+    /// Why the task counts as abandoned, where it does.
+    pub fn abandoned(self) -> Option<&'static str> {
+        match self {
+            Outcome::Completed(_) => None,
+            Outcome::Late(_) => Some("late"),
+            Outcome::Restarted(_) => Some("restarted"),
+            Outcome::None => Some("none"),
+        }
+    }
+}
+
+/// Finds the abandoned tasks of a scanned session.
+pub(super) fn detect(rule: &AbandonedTask, events: &Events<'_>, scan: &Scan, found: &mut Incidents) {
+    for &task in scan.tasks.iter().filter(|task| events.task_phase[task.row] == TaskPhase::Start) {
+        let Some(outcome) = Outcome::of(events, rule.within_ms, task).abandoned() else { continue };
+        let start = task.row;
+        let task_type = text_of(events.task_types, events.task_type[start]);
+        found.push(Found {
+            kind: Kind::AbandonedTask,
+            first: start,
+            on_element: false,
+            started_at: events.ts[start],
+            ended_at: events.ts[start],
+            detail: format_args!("{{\"task_type\":{},\"outcome\":\"{outcome}\"}}", super::json(task_type)),
+            evidence: &[start],
+        });
+    }
+}

@@ -1,0 +1,31 @@
+//! Backtrack: a screen left at once for the one before it.
+//!
+//!     visits   A ──▶ B ──▶ A        an incident when the stay on B is short
+//!
+//! Rule: `docs/rules.md`, section 5. A → B → A → B is two.
+
+use super::incidents::Found;
+use super::{Events, Incidents, Kind, Scan};
+use crate::settings::Backtrack;
+use crate::symbols::text_of;
+
+/// Finds the backtracks of a scanned session.
+pub(super) fn detect(rule: &Backtrack, events: &Events<'_>, scan: &Scan, found: &mut Incidents) {
+    for visits in scan.visits.windows(3) {
+        let [from, via, back] = [visits[0], visits[1], visits[2]];
+        let stay_ms = events.ts[back.row] - events.ts[via.row];
+        if from.screen != back.screen || stay_ms > rule.stay_ms {
+            continue;
+        }
+        let via_screen = text_of(events.screens, via.screen);
+        found.push(Found {
+            kind: Kind::Backtrack,
+            first: from.row,
+            on_element: false,
+            started_at: events.ts[via.row],
+            ended_at: events.ts[back.row],
+            detail: format_args!("{{\"via_screen\":{},\"stay_ms\":{stay_ms}}}", super::json(via_screen)),
+            evidence: &[from.row, via.row, back.row],
+        });
+    }
+}

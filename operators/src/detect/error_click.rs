@@ -1,0 +1,57 @@
+//! Error click: a click that an error answered.
+//!
+//! Rule: `docs/rules.md`, section 5. An error belongs to the nearest click before it on its screen,
+//! never to itself, when that click is close enough.
+
+use hashbrown::HashMap;
+
+use super::incidents::Found;
+use super::{Events, Incidents, Kind, Scan};
+use crate::settings::ErrorClick;
+use crate::symbols::text_of;
+
+/// Finds the error clicks of a scanned session.
+pub(super) fn detect(rule: &ErrorClick, events: &Events<'_>, scan: &mut Scan, found: &mut Incidents) {
+    if scan.errors.is_empty() {
+        return;
+    }
+    let mut owners = std::mem::take(&mut scan.owners);
+    owners.clear();
+    let mut last_click: HashMap<i32, usize> = HashMap::new();
+    let mut clicks = scan.clicks.iter().copied().peekable();
+    for &error in &scan.errors {
+        while let Some(click) = clicks.next_if(|&click| click < error) {
+            last_click.insert(events.screen[click], click);
+        }
+        let click = last_click.get(&events.screen[error]).copied();
+        owners.extend(
+            click.filter(|&click| events.ts[error] - events.ts[click] <= rule.window_ms).map(|click| (click, error)),
+        );
+    }
+    owners.sort_unstable();
+    for errors in owners.chunk_by(|a, b| a.0 == b.0) {
+        report(events, errors, found);
+    }
+    scan.owners = owners;
+}
+
+/// Reports one click and the errors it owns.
+fn report(events: &Events<'_>, errors: &[(usize, usize)], found: &mut Incidents) {
+    let (click, first_error) = errors[0];
+    let named: Vec<usize> = std::iter::once(click).chain(errors.iter().map(|&(_, error)| error)).collect();
+    let code = text_of(events.error_codes, events.error_code[first_error]);
+    found.push(Found {
+        kind: Kind::ErrorClick,
+        first: click,
+        on_element: true,
+        started_at: events.ts[click],
+        ended_at: events.ts[named[named.len() - 1]],
+        detail: format_args!(
+            "{{\"errors\":{},\"error_code\":{},\"delay_ms\":{}}}",
+            errors.len(),
+            super::json(code),
+            events.ts[first_error] - events.ts[click]
+        ),
+        evidence: &named,
+    });
+}

@@ -1,0 +1,398 @@
+//! Adds up what sessions contribute: hotspots, flows and dimensions.
+//!
+//!     {…, screens: [checkout 1 visit]}
+//!     {…, screens: [checkout 2 visits]}  ─▶  checkout  3 visits
+//!
+//! Input   session batches out of `aggregate`
+//! Output  the rows of one table, one for each key, sorted by date and key
+//! State   one row for each key; it is held in memory and counted against the pool
+//!
+//! Sums are whole numbers (scores in units of 2⁻⁴⁰), so their order does not matter.
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch};
+use arrow::array::{Date32Array, Float64Array, Int64Array, TimestampMillisecondArray};
+use arrow::datatypes::{Date32Type, Int64Type, TimestampMillisecondType};
+use datafusion::common::Result;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::execution_plan::EmissionType;
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, RecordOutput};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
+use futures::{StreamExt, stream};
+use hashbrown::HashTable;
+use netcrab_schema::{Table, Type, tables};
+
+use crate::aggregate::score;
+use crate::session::{self, symbols, wrong_type};
+use crate::stage::{self, single_input_plan};
+use crate::symbols::{Interner, SymbolArray};
+
+/// How a table is rolled up from the list that `aggregate` gives.
+#[derive(Debug)]
+pub struct RollUp {
+    /// The table that results.
+    pub table: &'static Table,
+    list: &'static str,
+    symbols: &'static [&'static str],
+    measures: &'static [Measure],
+}
+
+/// One column that is not part of the key.
+#[derive(Debug)]
+struct Measure {
+    column: &'static str,
+    from: From,
+}
+
+/// What a measure is made from; the names are those of the list's fields.
+#[derive(Debug)]
+enum From {
+    Sum(&'static str),
+    /// A sum of scores in units.
+    Scores(&'static str),
+    /// The smallest text.
+    FirstText(&'static str),
+    /// The earliest of these instants that is there.
+    Earliest(&'static [&'static str]),
+    /// The latest of these instants that is there.
+    Latest(&'static [&'static str]),
+    /// Rows where the instant is there.
+    Present(&'static str),
+    /// Nothing yet.
+    Null,
+}
+
+const fn sum(column: &'static str) -> Measure {
+    Measure { column, from: From::Sum(column) }
+}
+
+/// fact_screen_hotspots.
+pub static HOTSPOTS: RollUp = RollUp {
+    table: &tables::FACT_SCREEN_HOTSPOTS,
+    list: "screens",
+    symbols: &["screen_id"],
+    measures: &[
+        Measure { column: "route", from: From::FirstText("route") },
+        sum("sessions"),
+        sum("visits"),
+        Measure { column: "frustration_sum", from: From::Scores("frustration_units") },
+        Measure { column: "efficiency_sum", from: From::Scores("efficiency_units") },
+        sum("rage_clicks"),
+        sum("dead_clicks"),
+        sum("error_clicks"),
+        sum("backtracks"),
+        sum("dropoffs"),
+        sum("time_spent_ms_sum"),
+    ],
+};
+
+/// fact_flows.
+pub static FLOWS: RollUp = RollUp {
+    table: &tables::FACT_FLOWS,
+    list: "moves",
+    symbols: &["from_screen", "to_screen"],
+    measures: &[
+        sum("moves"),
+        sum("sessions"),
+        Measure { column: "frustration_sum", from: From::Scores("frustration_units") },
+    ],
+};
+
+/// dim_task_types.
+pub static TASK_TYPES: RollUp = RollUp {
+    table: &tables::DIM_TASK_TYPES,
+    list: "tasks",
+    symbols: &["task_type"],
+    measures: &[
+        Measure { column: "first_seen_at", from: From::Earliest(&["started_at", "completed_at"]) },
+        Measure { column: "last_seen_at", from: From::Latest(&["completed_at", "started_at"]) },
+        Measure { column: "starts", from: From::Present("started_at") },
+        Measure { column: "completions", from: From::Present("completed_at") },
+    ],
+};
+
+/// dim_releases.
+pub static RELEASES: RollUp = RollUp {
+    table: &tables::DIM_RELEASES,
+    list: "releases",
+    symbols: &["version_tag"],
+    measures: &[
+        Measure { column: "first_seen_at", from: From::Earliest(&["first_seen_at"]) },
+        Measure { column: "released_at", from: From::Null },
+    ],
+};
+
+/// org, product, date and at most two symbols, in the codes of [`Totals`].
+type Key = [u32; 5];
+
+/// The rows of a rolled-up table so far.
+pub struct Totals {
+    roll_up: &'static RollUp,
+    /// One each for org, product and the symbols of the key.
+    interners: Vec<Interner>,
+    texts: Interner,
+    places: HashTable<u32>,
+    keys: Vec<Key>,
+    shown: Vec<bool>,
+    values: Vec<Vec<i128>>,
+    hasher: foldhash::fast::FixedState,
+}
+
+impl Totals {
+    /// No rows yet.
+    pub fn new(roll_up: &'static RollUp) -> Self {
+        Self {
+            roll_up,
+            interners: (0..2 + roll_up.symbols.len()).map(|_| Interner::default()).collect(),
+            texts: Interner::default(),
+            places: HashTable::new(),
+            keys: Vec::new(),
+            shown: Vec::new(),
+            values: roll_up.measures.iter().map(|_| Vec::new()).collect(),
+            hasher: foldhash::fast::FixedState::default(),
+        }
+    }
+
+    /// Adds the sessions of a batch.
+    pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        let list = session::list(batch, self.roll_up.list)?;
+        let places = self.places(batch, list)?;
+        let rows = list.values().as_struct();
+        if let Some(shown) = rows.column_by_name("shown") {
+            let shown = shown.as_boolean();
+            places.iter().enumerate().for_each(|(row, &place)| self.shown[place as usize] |= shown.value(row));
+        } else {
+            places.iter().for_each(|&place| self.shown[place as usize] = true);
+        }
+        for (values, measure) in self.values.iter_mut().zip(self.roll_up.measures) {
+            values.resize(self.keys.len(), measure.start());
+            measure.add(values, &places, rows, &mut self.texts)?;
+        }
+        Ok(())
+    }
+
+    /// The row that each element of the list adds to.
+    fn places(&mut self, batch: &RecordBatch, list: &ListArray) -> Result<Vec<u32>> {
+        let rows = list.values().as_struct();
+        let owner = |name: &str| -> Result<&SymbolArray> {
+            session::column(batch, name)?.as_dictionary_opt().ok_or_else(|| wrong_type(name))
+        };
+        let mut owners = [Vec::new(), Vec::new()];
+        for ((codes, interner), name) in owners.iter_mut().zip(&mut self.interners).zip(["org_id", "product_id"]) {
+            interner.append_codes(owner(name)?, codes);
+        }
+        let mut codes = [Vec::new(), Vec::new()];
+        for ((codes, interner), name) in codes.iter_mut().zip(&mut self.interners[2..]).zip(self.roll_up.symbols) {
+            interner.append_codes(symbols(rows, name)?, codes);
+        }
+        let dates = session::column(batch, "date")?.as_primitive_opt::<Date32Type>().ok_or_else(|| wrong_type("date"))?;
+        let date = |session: usize| if self.roll_up.table.by_date { dates.value(session).cast_unsigned() } else { 0 };
+        let mut places = Vec::with_capacity(rows.len());
+        for (session, pair) in list.value_offsets().windows(2).enumerate() {
+            let owner = [owners[0][session], owners[1][session], date(session)];
+            for row in pair[0] as usize..pair[1] as usize {
+                let symbol = |place: usize| codes[place].get(row).copied().unwrap_or(0);
+                let key = [owner[0], owner[1], owner[2], symbol(0), symbol(1)];
+                let hash = self.hasher.hash_one(key);
+                let keys = &mut self.keys;
+                let place = *self
+                    .places
+                    .entry(hash, |&place| keys[place as usize] == key, |&place| self.hasher.hash_one(keys[place as usize]))
+                    .or_insert(keys.len() as u32)
+                    .get();
+                if place as usize == keys.len() {
+                    keys.push(key);
+                    self.shown.push(false);
+                }
+                places.push(place);
+            }
+        }
+        Ok(places)
+    }
+
+    /// Bytes held, nearly.
+    pub fn memory(&self) -> usize {
+        let interners = self.interners.iter().chain([&self.texts]).map(Interner::memory).sum::<usize>();
+        interners + self.keys.capacity() * (size_of::<Key>() + 6 + self.values.len() * size_of::<i128>())
+    }
+
+    /// The rows, sorted by date and key.
+    pub fn finish(self) -> Result<RecordBatch> {
+        let mut order: Vec<usize> = (0..self.keys.len()).filter(|&place| self.shown[place]).collect();
+        order.sort_by(|&a, &b| self.sort_key(a).cmp(&self.sort_key(b)));
+        let mut owners_and_symbols = ["org_id", "product_id"].iter().chain(self.roll_up.symbols);
+        let key_columns: Vec<&str> = owners_and_symbols.by_ref().copied().collect();
+        let column = |column: &netcrab_schema::Column| -> ArrayRef {
+            if column.name == "date" {
+                let dates = order.iter().map(|&place| self.keys[place][2].cast_signed());
+                return Arc::new(dates.map(Some).collect::<Date32Array>());
+            }
+            if let Some(part) = key_columns.iter().position(|name| *name == column.name) {
+                let texts = order.iter().map(|&place| Some(self.key_text(place, part)));
+                return Arc::new(texts.collect::<SymbolArray>());
+            }
+            let measure = self.roll_up.measures.iter().position(|measure| measure.column == column.name);
+            self.measure(measure.unwrap_or(0), column.kind, &order)
+        };
+        Ok(RecordBatch::try_new(self.roll_up.table.in_flight(), self.roll_up.table.columns().map(column).collect())?)
+    }
+
+    fn key_text(&self, place: usize, part: usize) -> &str {
+        let code = self.keys[place][if part < 2 { part } else { part + 1 }];
+        self.interners[part].text(code)
+    }
+
+    fn sort_key(&self, place: usize) -> (i32, [&str; 4]) {
+        let text = |part: usize| if part < self.interners.len() { self.key_text(place, part) } else { "" };
+        (self.keys[place][2].cast_signed(), [text(0), text(1), text(2), text(3)])
+    }
+
+    fn measure(&self, measure: usize, kind: Type, order: &[usize]) -> ArrayRef {
+        let values = &self.values[measure];
+        let whole = order.iter().map(|&place| values[place]);
+        match (&self.roll_up.measures[measure].from, kind) {
+            (From::Null, _) => Arc::new(TimestampMillisecondArray::new_null(order.len()).with_timezone("UTC")),
+            (From::FirstText(_), _) => {
+                let texts = whole.map(|code| Some(self.texts.text(code as u32)));
+                Arc::new(texts.collect::<SymbolArray>())
+            }
+            (_, Type::Float64) => Arc::new(whole.map(score::from_units).collect::<Float64Array>()),
+            (_, Type::Timestamp) => {
+                let instants: Vec<i64> = whole.map(|value| value as i64).collect();
+                Arc::new(TimestampMillisecondArray::from(instants).with_timezone("UTC"))
+            }
+            _ => Arc::new(whole.map(|value| value as i64).collect::<Int64Array>()),
+        }
+    }
+}
+
+impl Measure {
+    /// The value before any row.
+    fn start(&self) -> i128 {
+        match self.from {
+            From::Earliest(_) | From::FirstText(_) => i128::MAX,
+            From::Latest(_) => i128::MIN,
+            _ => 0,
+        }
+    }
+
+    fn add(
+        &self,
+        values: &mut [i128],
+        places: &[u32],
+        rows: &arrow::array::StructArray,
+        texts: &mut Interner,
+    ) -> Result<()> {
+        let number = |name: &str| -> Result<&[i64]> {
+            let column = rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<Int64Type>());
+            Ok(column.ok_or_else(|| wrong_type(name))?.values())
+        };
+        let instant = |name: &str| -> Result<&TimestampMillisecondArray> {
+            let column = rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>());
+            column.ok_or_else(|| wrong_type(name))
+        };
+        let first_present = |names: &[&str]| -> Result<Vec<Option<i128>>> {
+            let instants = names.iter().map(|name| instant(name)).collect::<Result<Vec<_>>>()?;
+            let present = |row: usize| instants.iter().find(|instants| instants.is_valid(row));
+            Ok((0..rows.len()).map(|row| present(row).map(|instants| i128::from(instants.value(row)))).collect())
+        };
+        let at = |row: usize| places[row] as usize;
+        match &self.from {
+            From::Sum(name) | From::Scores(name) => {
+                let numbers = number(name)?;
+                numbers.iter().enumerate().for_each(|(row, &number)| values[at(row)] += i128::from(number));
+            }
+            From::Earliest(names) => {
+                let instants = first_present(names)?;
+                instants.iter().enumerate().for_each(|(row, at_ms)| {
+                    values[at(row)] = at_ms.unwrap_or(i128::MAX).min(values[at(row)]);
+                });
+            }
+            From::Latest(names) => {
+                let instants = first_present(names)?;
+                instants.iter().enumerate().for_each(|(row, at_ms)| {
+                    values[at(row)] = at_ms.unwrap_or(i128::MIN).max(values[at(row)]);
+                });
+            }
+            From::Present(name) => {
+                let instants = instant(name)?;
+                (0..rows.len()).filter(|&row| instants.is_valid(row)).for_each(|row| values[at(row)] += 1);
+            }
+            From::FirstText(name) => {
+                let mut codes = Vec::with_capacity(rows.len());
+                texts.append_codes(symbols(rows, name)?, &mut codes);
+                for (row, &code) in codes.iter().enumerate() {
+                    let value = &mut values[at(row)];
+                    let first = *value == i128::MAX || texts.text(code) < texts.text(*value as u32);
+                    if *value != i128::from(code) && first {
+                        *value = i128::from(code);
+                    }
+                }
+            }
+            From::Null => {}
+        }
+        Ok(())
+    }
+}
+
+/// Rolls session batches up into one table.
+#[derive(Debug)]
+pub struct RollUpExec {
+    input: Arc<dyn ExecutionPlan>,
+    roll_up: &'static RollUp,
+    properties: Arc<datafusion::physical_plan::PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl RollUpExec {
+    /// Rolls up the session batches of `input`, which has one partition.
+    pub fn new(input: Arc<dyn ExecutionPlan>, roll_up: &'static RollUp) -> Self {
+        let properties = stage::properties(roll_up.table.in_flight(), 1, EmissionType::Final);
+        Self { input, roll_up, properties, metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
+        Ok(Self::new(input, self.roll_up))
+    }
+}
+
+impl DisplayAs for RollUpExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RollUpExec: table={}, list={}", self.roll_up.table.name, self.roll_up.list)
+    }
+}
+
+impl ExecutionPlan for RollUpExec {
+    single_input_plan!("RollUpExec");
+
+    fn input_distribution_requirements(&self) -> datafusion::physical_plan::InputDistributionRequirements {
+        datafusion::physical_plan::InputDistributionRequirements::new(vec![
+            datafusion::physical_plan::Distribution::SinglePartition,
+        ])
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let baseline = BaselineMetrics::new(&self.metrics, partition);
+        let memory = MemoryConsumer::new(format!("RollUpExec[{}]", self.roll_up.table.name)).register(context.memory_pool());
+        let mut input = self.input.execute(partition, context)?;
+        let mut totals = Totals::new(self.roll_up);
+        let rolled_up = async move {
+            while let Some(batch) = input.next().await {
+                let timer = baseline.elapsed_compute().timer();
+                totals.add(&batch?)?;
+                timer.done();
+                memory.try_resize(totals.memory())?;
+            }
+            let timer = baseline.elapsed_compute().timer();
+            let batch = totals.finish()?;
+            timer.done();
+            Ok(batch.record_output(&baseline))
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream::once(rolled_up))))
+    }
+}

@@ -1,0 +1,139 @@
+//! The session batch: what travels between the stages.
+//!
+//!     org_id  product_id  date  session_key  session_no  events                    incidents …
+//!     acme    crm         …     5f3a…        0           [e1 e2 e3]                [i1]
+//!     acme    crm         …     90b1…        1           [e4 e5]                   []
+//!
+//! One row is one closed session. `events` is a list of structs, so the events of all sessions of
+//! a batch lie column by column, contiguous and in order, and the list's offsets are the session
+//! borders. `detect` adds `incidents`; `aggregate` adds the facts.
+//!
+//! Invariant: within a batch out of `sessionize` a dictionary holds each text once, in byte order,
+//! so kernels compare codes instead of texts.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, ListArray, RecordBatch, StringViewArray, StructArray};
+use arrow::datatypes::{DataType, Date32Type, Field, FieldRef, Fields, Int64Type, Schema, SchemaRef};
+use datafusion::common::{Result, exec_datafusion_err};
+use netcrab_schema::arrow::{LIST_ITEM, in_flight_type};
+use netcrab_schema::{Type, events::EVENT};
+
+use crate::symbols::SymbolArray;
+
+/// Milliseconds of a day.
+pub const DAY_MS: i64 = 86_400_000;
+
+/// Names of the columns of an event that the derived tables are made from, in table order.
+///
+/// All columns up to the last one needed are here: two rows that repeat an event are told apart by
+/// the first column in which they differ, whether or not a fact is made from it.
+pub fn columns_of_facts() -> Vec<&'static str> {
+    EVENT.iter().map(|column| column.name).filter(|name| *name != "extra").collect()
+}
+
+/// The fields of `names` in an event's struct.
+pub fn event_fields(names: &[&str]) -> Fields {
+    let wanted = EVENT.iter().filter(|column| names.contains(&column.name));
+    wanted.map(|column| Field::new(column.name, in_flight_type(column.kind), column.nullable)).collect()
+}
+
+/// The schema of batches out of `sessionize`, with these event columns.
+pub fn schema(event: Fields) -> SchemaRef {
+    let field = |name, kind| Arc::new(Field::new(name, in_flight_type(kind), false));
+    Arc::new(Schema::new(vec![
+        field("org_id", Type::Symbol),
+        field("product_id", Type::Symbol),
+        field("date", Type::Date),
+        field("session_key", Type::Text),
+        field("session_no", Type::Int64),
+        list_field("events", event),
+    ]))
+}
+
+/// A required column that is a list of structs of `fields`.
+pub fn list_field(name: &str, fields: Fields) -> FieldRef {
+    let item = Field::new(LIST_ITEM, DataType::Struct(fields), false);
+    Arc::new(Field::new(name, DataType::List(Arc::new(item)), false))
+}
+
+/// Rows of `fields`, `lengths` of them for each session.
+pub fn list_column(fields: Fields, lengths: impl Iterator<Item = usize>, columns: Vec<ArrayRef>) -> Result<ArrayRef> {
+    let rows = StructArray::try_new(fields.clone(), columns, None)?;
+    let item = Arc::new(Field::new(LIST_ITEM, DataType::Struct(fields), false));
+    let offsets = arrow::buffer::OffsetBuffer::from_lengths(lengths);
+    Ok(Arc::new(ListArray::try_new(item, offsets, Arc::new(rows), None)?))
+}
+
+/// Typed access to the columns of a session batch.
+pub struct SessionBatch<'a> {
+    batch: &'a RecordBatch,
+    events: &'a ListArray,
+}
+
+impl<'a> SessionBatch<'a> {
+    /// A view of `batch`, or an internal error that names the missing column.
+    pub fn new(batch: &'a RecordBatch) -> Result<Self> {
+        let events = list(batch, "events")?;
+        Ok(Self { batch, events })
+    }
+
+    /// How many sessions.
+    pub fn len(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where each session begins and ends in the columns of [`Self::events`].
+    pub fn borders(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<'a> {
+        self.events.value_offsets().windows(2).map(|pair| pair[0] as usize..pair[1] as usize)
+    }
+
+    /// The events of all sessions, column by column.
+    pub fn events(&self) -> &'a StructArray {
+        self.events.values().as_struct()
+    }
+
+    /// The hash that names each session.
+    pub fn session_key(&self) -> Result<&'a StringViewArray> {
+        let column = column(self.batch, "session_key")?;
+        column.as_string_view_opt().ok_or_else(|| wrong_type("session_key"))
+    }
+
+    /// The number of each session within its key.
+    pub fn session_no(&self) -> Result<&'a [i64]> {
+        let column = column(self.batch, "session_no")?;
+        Ok(column.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong_type("session_no"))?.values())
+    }
+
+    /// The day of each session.
+    pub fn date(&self) -> Result<&'a [i32]> {
+        let column = column(self.batch, "date")?;
+        Ok(column.as_primitive_opt::<Date32Type>().ok_or_else(|| wrong_type("date"))?.values())
+    }
+}
+
+/// The column `name` of `batch`.
+pub fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+    batch.column_by_name(name).ok_or_else(|| exec_datafusion_err!("a session batch without column `{name}`"))
+}
+
+/// The list column `name` of `batch`.
+pub fn list<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ListArray> {
+    column(batch, name)?.as_list_opt().ok_or_else(|| wrong_type(name))
+}
+
+/// The symbol column `name` of `rows`.
+pub fn symbols<'a>(rows: &'a StructArray, name: &str) -> Result<&'a SymbolArray> {
+    let column = rows.column_by_name(name).ok_or_else(|| exec_datafusion_err!("an event without column `{name}`"))?;
+    column.as_dictionary_opt().ok_or_else(|| wrong_type(name))
+}
+
+/// The error for a column of another type than the stage before promised.
+pub fn wrong_type(name: &str) -> datafusion::error::DataFusionError {
+    exec_datafusion_err!("column `{name}` of a session batch has an unexpected type")
+}

@@ -1,0 +1,21 @@
+//! Groups a visitor's events into sessions.
+//!
+//!     events    e1 e2 e3 ······ gap ······ e4          ─▶ event time
+//!     sessions  [   s1  ]                  [ s2
+//!
+//! Input   events in any order, `netcrab_schema::arrow::event_in_flight` or a projection of it
+//! Output  session batches: each closed session with its events, in order
+//!
+//! One fold, two shells. [`sorted`] takes bounded input in any order, scatters it by the hash of
+//! the session key, and sorts within; it spills under its memory limit. [`hash`] takes an endless
+//! stream and closes a session when the watermark passes it. Both end in [`order`] and [`fold`],
+//! so they agree to the byte.
+//!
+//!     sorted   events ─▶ scatter ─▶ (spill) ─▶ order ─▶ fold ─▶ session batches
+//!     hash     events ─▶ open sessions ── watermark ─▶ order ─▶ fold ─▶ session batches
+
+pub mod fold;
+pub mod order;
+pub mod packed;
+pub mod scatter;
+pub mod sorted;

@@ -1,0 +1,179 @@
+//! Orders the events of each key, and counts a repeated event once.
+//!
+//!     rows of a partition ─▶ by key ─▶ by (ts, event_id) ─▶ without repeats
+//!
+//! Keys are found by hash and compared in full, so two keys that share a hash stay apart.
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::packed::{Layout, Rows};
+
+/// The rows of a partition, key by key, in order.
+pub struct Order {
+    /// Row numbers.
+    pub rows: Vec<u32>,
+    /// Where each key's rows end in `rows`.
+    pub key_ends: Vec<u32>,
+    /// How many rows repeated an event and were left out.
+    pub repeats: usize,
+}
+
+/// Orders `rows`. The order of the keys themselves is that of their first row.
+pub fn order(layout: &Layout, rows: &Rows) -> Order {
+    let keys = group_by_key(layout, rows);
+    let mut ordered = Order { rows: Vec::with_capacity(rows.len()), key_ends: Vec::new(), repeats: 0 };
+    let mut sorter = Sorter::new(layout, rows);
+    let mut start = 0;
+    for end in keys.ends {
+        let mut of_key = &keys.rows[start as usize..end as usize];
+        let distinct;
+        if let Some(kept) = sorter.without_repeats(of_key) {
+            ordered.repeats += of_key.len() - kept.len();
+            distinct = kept;
+            of_key = &distinct;
+        }
+        sorter.append_sorted(of_key, &mut ordered.rows);
+        ordered.key_ends.push(ordered.rows.len() as u32);
+        start = end;
+    }
+    ordered
+}
+
+/// The visit of a row: its session_id or, where that is empty, its user_hash.
+pub fn visit<'a>(layout: &Layout, rows: &'a Rows, row: usize) -> &'a str {
+    let session = rows.text(layout.place.session_id, row);
+    if session.is_empty() { rows.text(layout.place.user_hash, row) } else { session }
+}
+
+struct Grouped {
+    rows: Vec<u32>,
+    ends: Vec<u32>,
+}
+
+/// Row numbers by key, in input order within a key.
+fn group_by_key(layout: &Layout, rows: &Rows) -> Grouped {
+    let orgs = rows.symbol(layout.place.org_id);
+    let products = rows.symbol(layout.place.product_id);
+    let same_key = |a: usize, b: usize| {
+        orgs[a] == orgs[b] && products[a] == products[b] && visit(layout, rows, a) == visit(layout, rows, b)
+    };
+    let mut table: HashTable<u32> = HashTable::new();
+    let mut first_rows: Vec<u32> = Vec::new();
+    let mut counts: Vec<u32> = Vec::new();
+    let mut key_of_row = vec![0u32; rows.len()];
+    for (row, &hash) in rows.key_hash.iter().enumerate() {
+        let found = table.find(hash, |&key| {
+            let first = first_rows[key as usize] as usize;
+            rows.key_hash[first] == hash && same_key(first, row)
+        });
+        let key = found.copied().unwrap_or_else(|| {
+            let key = first_rows.len() as u32;
+            first_rows.push(row as u32);
+            counts.push(0);
+            table.insert_unique(hash, key, |&key| rows.key_hash[first_rows[key as usize] as usize]);
+            key
+        });
+        counts[key as usize] += 1;
+        key_of_row[row] = key;
+    }
+    let ends: Vec<u32> = counts
+        .iter()
+        .scan(0, |end, count| {
+            *end += count;
+            Some(*end)
+        })
+        .collect();
+    let mut next: Vec<u32> = ends.iter().zip(&counts).map(|(end, count)| end - count).collect();
+    let mut grouped = vec![0u32; rows.len()];
+    for (row, &key) in key_of_row.iter().enumerate() {
+        let place = &mut next[key as usize];
+        grouped[*place as usize] = row as u32;
+        *place += 1;
+    }
+    Grouped { rows: grouped, ends }
+}
+
+/// Sorts and thins the rows of one key after another; keeps its scratch space.
+struct Sorter<'a> {
+    layout: &'a Layout,
+    rows: &'a Rows,
+    ts: &'a [i64],
+    received_at: &'a [i64],
+    event_hash: Vec<u64>,
+    seen: Vec<u32>,
+    sorted: Vec<(i64, u32)>,
+}
+
+impl<'a> Sorter<'a> {
+    fn new(layout: &'a Layout, rows: &'a Rows) -> Self {
+        let event_id = layout.place.event_id;
+        Self {
+            ts: rows.instant(layout.place.ts),
+            received_at: rows.instant(layout.place.received_at),
+            event_hash: (0..rows.len()).map(|row| xxh3_64(rows.text(event_id, row).as_bytes())).collect(),
+            seen: Vec::new(),
+            sorted: Vec::new(),
+            layout,
+            rows,
+        }
+    }
+
+    fn event_id(&self, row: u32) -> &'a str {
+        self.rows.text(self.layout.place.event_id, row as usize)
+    }
+
+    /// The rows that count, or `None` where no event_id repeats.
+    fn without_repeats(&mut self, of_key: &[u32]) -> Option<Vec<u32>> {
+        let slots = (of_key.len() * 2).next_power_of_two();
+        self.seen.clear();
+        self.seen.resize(slots, u32::MAX);
+        let mut kept: Option<Vec<u32>> = None;
+        for (place, &row) in of_key.iter().enumerate() {
+            let mut slot = self.event_hash[row as usize] as usize & (slots - 1);
+            loop {
+                let other = self.seen[slot];
+                if other == u32::MAX {
+                    self.seen[slot] = row;
+                    if let Some(kept) = &mut kept {
+                        kept.push(row);
+                    }
+                    break;
+                }
+                if self.same_event(other, row) {
+                    let kept = kept.get_or_insert_with(|| of_key[..place].to_vec());
+                    if self.counts_before(row, other) {
+                        self.seen[slot] = row;
+                        kept.iter_mut().filter(|kept| **kept == other).for_each(|kept| *kept = row);
+                    }
+                    break;
+                }
+                slot = (slot + 1) & (slots - 1);
+            }
+        }
+        kept
+    }
+
+    fn same_event(&self, a: u32, b: u32) -> bool {
+        self.event_hash[a as usize] == self.event_hash[b as usize] && self.event_id(a) == self.event_id(b)
+    }
+
+    /// Whether `a` rather than `b` stands for the event that both repeat.
+    fn counts_before(&self, a: u32, b: u32) -> bool {
+        let (i, j) = (a as usize, b as usize);
+        let earlier = self.received_at[i].cmp(&self.received_at[j]).then(self.ts[i].cmp(&self.ts[j]));
+        earlier.then_with(|| self.rows.compare(i, j)).is_lt()
+    }
+
+    fn append_sorted(&mut self, of_key: &[u32], into: &mut Vec<u32>) {
+        self.sorted.clear();
+        self.sorted.extend(of_key.iter().map(|&row| (self.ts[row as usize], row)));
+        let in_order = self.sorted.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if !in_order {
+            let mut sorted = std::mem::take(&mut self.sorted);
+            sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.event_id(a.1).cmp(self.event_id(b.1))));
+            self.sorted = sorted;
+        }
+        into.extend(self.sorted.iter().map(|&(_, row)| row));
+    }
+}

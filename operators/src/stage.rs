@@ -1,0 +1,98 @@
+//! What the shells of all stages have in common.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::Result;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, RecordOutput};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{Partitioning, PlanProperties};
+use futures::StreamExt;
+
+/// Properties of a bounded plan with `partitions` outputs in no known order.
+pub(crate) fn properties(schema: SchemaRef, partitions: usize, emission: EmissionType) -> Arc<PlanProperties> {
+    Arc::new(PlanProperties::new(
+        EquivalenceProperties::new(schema),
+        Partitioning::UnknownPartitioning(partitions),
+        emission,
+        Boundedness::Bounded,
+    ))
+}
+
+/// A counter of events a stage saw, next to the rows (sessions) that DataFusion counts itself.
+pub(crate) fn counter(metrics: &ExecutionPlanMetricsSet, name: &'static str, partition: usize) -> Count {
+    MetricBuilder::new(metrics).counter(name, partition)
+}
+
+/// Applies a pure kernel to each batch, timing it and counting its rows.
+pub(crate) fn map(
+    input: SendableRecordBatchStream,
+    schema: SchemaRef,
+    baseline: BaselineMetrics,
+    mut kernel: impl FnMut(RecordBatch) -> Result<RecordBatch> + Send + 'static,
+) -> SendableRecordBatchStream {
+    let mapped = input.map(move |batch| {
+        let batch = batch?;
+        let timer = baseline.elapsed_compute().timer();
+        let result = kernel(batch);
+        timer.done();
+        result.record_output(&baseline)
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, mapped))
+}
+
+/// The parts of `ExecutionPlan` that every one of our shells with one input answers alike.
+macro_rules! single_input_plan {
+    ($name:literal) => {
+        fn name(&self) -> &str {
+            $name
+        }
+
+        fn properties(&self) -> &Arc<datafusion::physical_plan::PlanProperties> {
+            &self.properties
+        }
+
+        fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+            vec![&self.input]
+        }
+
+        fn apply_expressions(
+            &self,
+            _visit: &mut dyn FnMut(
+                &Arc<dyn datafusion::physical_plan::PhysicalExpr>,
+            ) -> Result<datafusion::common::tree_node::TreeNodeRecursion>,
+        ) -> Result<datafusion::common::tree_node::TreeNodeRecursion> {
+            Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+        }
+
+        fn metrics(&self) -> Option<datafusion::physical_plan::metrics::MetricsSet> {
+            Some(self.metrics.clone_inner())
+        }
+
+        fn replace_children(
+            self: Arc<Self>,
+            mut children: Vec<Arc<dyn ExecutionPlan>>,
+            _options: datafusion::physical_plan::ReplaceChildrenOptions,
+        ) -> Result<Arc<dyn ExecutionPlan>> {
+            let input = children.pop().ok_or_else(|| {
+                datafusion::common::internal_datafusion_err!("{} needs an input", $name)
+            })?;
+            Ok(Arc::new(self.with_input(input)?))
+        }
+
+        fn with_new_children(
+            self: Arc<Self>,
+            mut children: Vec<Arc<dyn ExecutionPlan>>,
+        ) -> Result<Arc<dyn ExecutionPlan>> {
+            let input = children.pop().ok_or_else(|| {
+                datafusion::common::internal_datafusion_err!("{} needs an input", $name)
+            })?;
+            Ok(Arc::new(self.with_input(input)?))
+        }
+    };
+}
+pub(crate) use single_input_plan;

@@ -1,0 +1,169 @@
+//! Dictionaries with one code for each text, across batches.
+//!
+//! Batches arrive with dictionaries of their own. [`Interner`] gives each distinct text one code,
+//! and remembers the translation of the dictionary it saw last, so that a batch costs one table
+//! look-up a row.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray};
+use arrow::datatypes::Int32Type;
+use hashbrown::HashTable;
+
+/// A dictionary column: every symbol between stages is one.
+pub type SymbolArray = DictionaryArray<Int32Type>;
+
+/// The code that stands for null in a plain slice of codes.
+pub const NULL_CODE: u32 = u32::MAX;
+
+/// Gives each distinct text a code, in order of first sight.
+#[derive(Default)]
+pub struct Interner {
+    codes: HashTable<u32>,
+    bytes: String,
+    ends: Vec<usize>,
+    last: Option<(ArrayRef, Vec<u32>)>,
+}
+
+impl Interner {
+    /// How many distinct texts were seen.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The text of a code.
+    pub fn text(&self, code: u32) -> &str {
+        text(&self.bytes, &self.ends, code)
+    }
+
+    /// The code of a text, a new one where it was not seen before.
+    pub fn intern(&mut self, value: &str) -> u32 {
+        let hash = xxhash_rust::xxh3::xxh3_64(value.as_bytes());
+        let Self { codes, bytes, ends, .. } = self;
+        if let Some(&code) = codes.find(hash, |&code| text(bytes, ends, code) == value) {
+            return code;
+        }
+        let code = u32::try_from(ends.len()).expect("fewer than 2³² distinct symbols fit in memory");
+        bytes.push_str(value);
+        ends.push(bytes.len());
+        codes.insert_unique(hash, code, |&code| xxhash_rust::xxh3::xxh3_64(text(bytes, ends, code).as_bytes()));
+        code
+    }
+
+    /// Our code for each value of `dictionary`.
+    pub fn translate(&mut self, dictionary: &ArrayRef) -> &[u32] {
+        let known = self.last.as_ref().is_some_and(|(last, _)| same_buffers(last, dictionary));
+        if !known {
+            let values = dictionary.as_string::<i32>();
+            let table =
+                (0..values.len()).map(|i| if values.is_null(i) { NULL_CODE } else { self.intern(values.value(i)) });
+            let table = table.collect();
+            self.last = Some((Arc::clone(dictionary), table));
+        }
+        self.last.as_ref().map_or(&[], |(_, table)| table)
+    }
+
+    /// Appends our code for each row of `column` to `codes`, [`NULL_CODE`] for null.
+    pub fn append_codes(&mut self, column: &SymbolArray, codes: &mut Vec<u32>) {
+        let table = self.translate(column.values());
+        let keys = column.keys();
+        if keys.null_count() == 0 {
+            codes.extend(keys.values().iter().map(|&key| table[key as usize]));
+        } else {
+            codes.extend(keys.iter().map(|key| key.map_or(NULL_CODE, |key| table[key as usize])));
+        }
+    }
+
+    /// Bytes held, nearly.
+    pub fn memory(&self) -> usize {
+        let translation = self.last.as_ref().map_or(0, |(_, table)| table.capacity() * 4);
+        self.bytes.capacity() + self.ends.capacity() * 8 + self.codes.capacity() * 5 + translation
+    }
+}
+
+fn text<'a>(bytes: &'a str, ends: &[usize], code: u32) -> &'a str {
+    let code = code as usize;
+    let start = if code == 0 { 0 } else { ends[code - 1] };
+    &bytes[start..ends[code]]
+}
+
+fn same_buffers(a: &ArrayRef, b: &ArrayRef) -> bool {
+    Arc::ptr_eq(a, b) || a.to_data().ptr_eq(&b.to_data())
+}
+
+/// Brings the codes of several interners to one sorted dictionary: code order is byte order.
+///
+/// Returns the dictionary and, for each interner, our code for each of its codes.
+pub fn unify(interners: &[&Interner]) -> (ArrayRef, Vec<Vec<u32>>) {
+    let mut texts: Vec<&str> =
+        interners.iter().flat_map(|interner| (0..interner.len()).map(|code| interner.text(code as u32))).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    let place = |text: &str| texts.binary_search(&text).expect("every text was collected") as u32;
+    let tables =
+        interners.iter().map(|interner| (0..interner.len()).map(|code| place(interner.text(code as u32))).collect());
+    let tables = tables.collect();
+    (Arc::new(StringArray::from_iter_values(texts.iter())), tables)
+}
+
+/// The codes of a column as plain numbers, −1 for null. Borrowed where nothing is null.
+pub fn codes(column: &SymbolArray) -> std::borrow::Cow<'_, [i32]> {
+    let keys = column.keys();
+    if keys.null_count() == 0 {
+        return keys.values().as_ref().into();
+    }
+    keys.iter().map(|key| key.unwrap_or(-1)).collect()
+}
+
+/// The text of `code` in a column; empty for −1.
+pub fn text_of(column: &SymbolArray, code: i32) -> &str {
+    usize::try_from(code).map_or("", |code| column.values().as_string::<i32>().value(code))
+}
+
+/// A column of `codes` (−1 for null) over the dictionary `values`.
+pub fn column(codes: Vec<i32>, values: &ArrayRef) -> SymbolArray {
+    let nulls = codes.contains(&-1).then(|| codes.iter().map(|&code| code >= 0).collect());
+    let codes = if nulls.is_some() { codes.into_iter().map(|code| code.max(0)).collect() } else { codes };
+    let keys = arrow::array::PrimitiveArray::new(codes.into(), nulls);
+    SymbolArray::new(keys, Arc::clone(values))
+}
+
+/// A column with the same text in each of `rows` rows.
+pub fn constant(text: &str, rows: usize) -> SymbolArray {
+    column(vec![0; rows], &(Arc::new(StringArray::from(vec![text])) as ArrayRef))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn symbols(texts: &[Option<&str>]) -> SymbolArray {
+        texts.iter().copied().collect()
+    }
+
+    #[test]
+    fn a_text_has_one_code_whatever_dictionary_it_comes_in() {
+        let mut interner = Interner::default();
+        let mut codes = Vec::new();
+        interner.append_codes(&symbols(&[Some("b"), None, Some("a")]), &mut codes);
+        interner.append_codes(&symbols(&[Some("a"), Some("b")]), &mut codes);
+        assert_eq!(codes, [0, NULL_CODE, 1, 1, 0]);
+    }
+
+    #[test]
+    fn unified_codes_sort_as_their_texts() {
+        let (mut one, mut two) = (Interner::default(), Interner::default());
+        one.intern("m");
+        one.intern("a");
+        two.intern("z");
+        two.intern("m");
+        let (dictionary, tables) = unify(&[&one, &two]);
+        assert_eq!(dictionary.as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["a", "m", "z"]);
+        assert_eq!(tables, [vec![1, 0], vec![2, 1]]);
+    }
+}

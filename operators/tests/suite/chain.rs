@@ -1,0 +1,117 @@
+//! The whole chain equals the reference, whatever the split, the partitions and the memory.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use netcrab_operators::chain::{DERIVED, plans};
+use netcrab_operators::settings::Settings;
+use netcrab_schema::arrow::event_in_flight;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::arrow_rows::{batch, lines};
+use crate::reference::{self, Event, Row};
+use crate::strategy;
+
+/// How events reach the chain.
+#[derive(Debug, Clone)]
+struct Split {
+    batch_rows: usize,
+    inputs: usize,
+    partitions: usize,
+    memory_bytes: usize,
+}
+
+fn splits() -> impl Strategy<Value = Split> {
+    let memory = prop_oneof![Just(1 << 30), Just(3 << 20)];
+    (1..40usize, 1..4usize, prop_oneof![Just(16usize), Just(64)], memory).prop_map(
+        |(batch_rows, inputs, partitions, memory_bytes)| Split { batch_rows, inputs, partitions, memory_bytes },
+    )
+}
+
+/// Every derived table of `events`, in the order of [`DERIVED`].
+fn derive(events: &[Event], split: &Split) -> Vec<Vec<RecordBatch>> {
+    let mut inputs = vec![Vec::new(); split.inputs];
+    for (number, rows) in events.chunks(split.batch_rows).enumerate() {
+        inputs[number % split.inputs].push(batch(rows));
+    }
+    let source = MemorySourceConfig::try_new_exec(&inputs, event_in_flight(), None).unwrap();
+    let settings = Arc::new(Settings::default());
+    let plans = plans(source, &settings, split.partitions, &DERIVED).unwrap();
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(split.memory_bytes)));
+    let context = Arc::new(TaskContext::default().with_runtime(runtime.build_arc().unwrap()));
+    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    tokio.block_on(async {
+        let tables = plans.into_iter().map(|(_, plan)| collect(plan as Arc<dyn ExecutionPlan>, Arc::clone(&context)));
+        futures::future::try_join_all(tables).await.unwrap()
+    })
+}
+
+fn expected<R: Row>(rows: &[R]) -> Vec<String> {
+    let mut lines: Vec<String> = rows.iter().map(Row::to_line).collect();
+    lines.sort();
+    lines
+}
+
+fn compare<R: Row>(name: &str, batches: &[RecordBatch], rows: &[R]) -> Result<(), TestCaseError> {
+    let (ours, theirs) = (lines(batches, R::COLUMNS), expected(rows));
+    let differs = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs);
+    prop_assert!(
+        ours == theirs,
+        "{name} ({}): {} rows, the reference has {}; first difference {differs:#?}",
+        R::COLUMNS.join("|"),
+        ours.len(),
+        theirs.len()
+    );
+    Ok(())
+}
+
+fn check(events: &[Event], split: &Split) -> Result<(), TestCaseError> {
+    let ours = derive(events, split);
+    let theirs = reference::run(events, &reference::Settings::default());
+    compare("events_sessionized", &ours[0], &theirs.sessionized)?;
+    compare("fact_sessions", &ours[1], &theirs.sessions)?;
+    compare("fact_incidents", &ours[2], &theirs.incidents)?;
+    compare("fact_tasks", &ours[3], &theirs.tasks)?;
+    compare("fact_screen_hotspots", &ours[4], &theirs.hotspots)?;
+    compare("fact_flows", &ours[5], &theirs.flows)?;
+    compare("dim_task_types", &ours[6], &theirs.task_types)?;
+    compare("dim_releases", &ours[7], &theirs.releases)
+}
+
+/// `NETCRAB_CASES` runs more or fewer random cases than the default.
+fn cases(default: u32) -> Config {
+    let cases = std::env::var("NETCRAB_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default);
+    Config { cases, failure_persistence: None, ..Config::default() }
+}
+
+#[test]
+fn the_chain_equals_the_reference_in_any_split() {
+    let mut runner = TestRunner::new(cases(512));
+    runner.run(&(strategy::events(80), splits()), |(events, split)| check(&events, &split)).unwrap();
+}
+
+#[test]
+fn the_chain_equals_the_reference_when_it_spills() {
+    let mut runner = TestRunner::new(cases(8));
+    let many = prop::collection::vec(strategy::events(80), 150).prop_map(|parts| {
+        let mut events: Vec<Event> = Vec::new();
+        for (part, of_part) in parts.into_iter().enumerate() {
+            events.extend(of_part.into_iter().map(|event| Event { org_id: format!("{}-{part}", event.org_id), ..event }));
+        }
+        events
+    });
+    let split = Split { batch_rows: 97, inputs: 2, partitions: 16, memory_bytes: 3 << 20 };
+    runner.run(&many, |events| check(&events, &split)).unwrap();
+}
+
+#[test]
+fn no_events_give_no_rows() {
+    let tables = derive(&[], &Split { batch_rows: 1, inputs: 1, partitions: 16, memory_bytes: 1 << 20 });
+    assert!(tables.iter().flatten().all(|batch| batch.num_rows() == 0));
+}
