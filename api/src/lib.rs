@@ -1,1 +1,40 @@
-//! api
+//! The HTTP API: what the tables say, answered with a key, a limit and a contract.
+//!
+//!     request ─▶ gate ─▶ asked ─▶ handler ─▶ InsightStore ─▶ answer
+//!                key      period   ask,        Delta tables    JSON, or
+//!                limits   filters  compute     (or others)     problem+json
+//!
+//! `routes.rs` is the one page of routes: path, rule, parameters and answer of each. The OpenAPI
+//! document, the gate and the router are made from it, so they cannot disagree.
+//!
+//! Invariant: a handler sees a request only after its key, its organisation and its parameters
+//! have been checked. Invariant: a request never reads a Delta log; see `delta`.
+
+mod asked;
+mod config;
+mod cursor;
+pub mod delta;
+mod first_look;
+mod gate;
+mod insights;
+mod keys;
+mod metrics;
+mod openapi;
+mod operations;
+mod params;
+mod period;
+mod problem;
+mod routes;
+mod server;
+mod state;
+pub mod store;
+
+pub use config::{ApiKey, Config, Error, Limits};
+pub use delta::{DeltaLimits, DeltaStore};
+pub use openapi::document as openapi_document;
+pub use period::{Day, Period};
+pub use problem::Problem;
+pub use routes::router;
+pub use server::serve;
+pub use state::AppState;
+pub use store::{InsightStore, StoreError};

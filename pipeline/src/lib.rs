@@ -1,1 +1,13 @@
-//! pipeline
+//! Puts the stages together and runs them: the binary `netcrab`.
+//!
+//!     config ─▶ source ─▶ run ─▶ tables
+//!                  events_exec      sinks
+//!
+//! Invariant: this is the only crate that knows the clock, signals and threads.
+
+pub mod config;
+pub mod events_exec;
+pub mod progress;
+pub mod rerun;
+pub mod run;
+pub mod tables;

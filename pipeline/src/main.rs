@@ -1,1 +1,93 @@
-fn main() {}
+//! The command line of NetCrab.
+
+mod commands;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use netcrab_pipeline::config::Config;
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Finds friction in product behaviour: events in, sessions, incidents, worst screens and flows out.
+#[derive(Debug, Parser)]
+#[command(name = "netcrab", version, arg_required_else_help = true)]
+struct Cli {
+    /// Settings file; `./netcrab.toml` where it exists. NETCRAB_SECTION__KEY in the environment overrides it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print results as JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say nothing but results and errors.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Turn files of events into tables.
+    Run(commands::run::Arguments),
+    /// Recompute days after a rule changed, and say what changed.
+    Rerun(commands::rerun::Arguments),
+    /// Query the tables with SQL.
+    Sql(commands::sql::Arguments),
+    /// Run without writing, and show each operator with rows, time and memory.
+    Explain(commands::explain::Arguments),
+    /// Write seeded, realistic traffic.
+    Generate(commands::generate::Arguments),
+    /// Serve the API over the tables.
+    Serve(commands::serve::Arguments),
+    /// Generate a month, run the chain, show the worst screens, serve the API.
+    Demo(commands::demo::Arguments),
+    /// Print every setting with its default.
+    Config,
+}
+
+/// What every command is given.
+struct Context {
+    config: Config,
+    json: bool,
+    quiet: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match start(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", commands::chain_of(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: Cli) -> anyhow::Result<ExitCode> {
+    if matches!(cli.command, Command::Config) {
+        print!("{}", netcrab_pipeline::config::EXAMPLE);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = Config::load(cli.config.as_deref())?;
+    let threads = config.run.threads();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    let context = Context { config, json: cli.json, quiet: cli.quiet };
+    runtime.block_on(async {
+        match cli.command {
+            Command::Run(arguments) => commands::run::run(&context, arguments).await,
+            Command::Rerun(arguments) => commands::rerun::run(&context, arguments).await,
+            Command::Sql(arguments) => commands::sql::run(&context, arguments).await,
+            Command::Explain(arguments) => commands::explain::run(&context, arguments).await,
+            Command::Generate(arguments) => commands::generate::run(&context, arguments),
+            Command::Serve(arguments) => commands::serve::run(&context, arguments).await,
+            Command::Demo(arguments) => commands::demo::run(&context, arguments).await,
+            Command::Config => Ok(ExitCode::SUCCESS),
+        }
+    })
+}

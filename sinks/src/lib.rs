@@ -1,1 +1,164 @@
-//! sinks
+//! Where batches come to rest.
+//!
+//!     rows of a table, sorted ─▶ stage ─▶ files nobody sees ─▶ commit ─▶ the table's next version
+//!
+//! A run stages every table first and commits them at the end, so that an interrupted run leaves
+//! the tables as they were. Committing is idempotent by run: a table that already holds a run's
+//! rows is left alone.
+//!
+//! [`memory`] is the reference; one contract suite (`tests/suite`) holds for every sink.
+
+pub mod delta;
+pub mod memory;
+mod parquet;
+mod stats;
+
+use async_trait::async_trait;
+use datafusion::execution::SendableRecordBatchStream;
+use netcrab_schema::Table;
+
+/// Names a run: the same input under the same rules is the same run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RunId(String);
+
+impl RunId {
+    /// The run with this fingerprint.
+    pub fn new(fingerprint: u128) -> Self {
+        Self(format!("{fingerprint:032x}"))
+    }
+
+    /// 32 hex digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Which rows of a table a commit replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replace {
+    /// None: the rows are added.
+    Nothing,
+    /// All of them.
+    All,
+    /// Those of these dates, in days since 1970, both included.
+    Dates(i32, i32),
+}
+
+impl Replace {
+    /// Whether rows of `date` are replaced.
+    pub fn covers(self, date: i32) -> bool {
+        match self {
+            Replace::Nothing => false,
+            Replace::All => true,
+            Replace::Dates(from, to) => (from..=to).contains(&date),
+        }
+    }
+}
+
+/// Rows staged for one table.
+#[derive(Debug, Clone, Default)]
+pub struct Staged {
+    /// Files, or batches of the memory sink.
+    pub parts: Vec<Part>,
+}
+
+/// A staged part: rows of one date.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Path within the table, as the log will name it.
+    pub path: String,
+    /// The date of its rows, in days since 1970; none where the table is not split by date.
+    pub date: Option<i32>,
+    /// How many rows.
+    pub rows: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Per-file statistics of the Delta protocol, as JSON.
+    pub stats: String,
+}
+
+impl Staged {
+    /// How many rows.
+    pub fn rows(&self) -> u64 {
+        self.parts.iter().map(|part| part.rows).sum()
+    }
+
+    /// How many bytes.
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.bytes).sum()
+    }
+}
+
+/// Something that keeps tables.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// Writes `rows`, sorted by date, where readers do not see them yet.
+    async fn stage(&self, table: &'static Table, run: &RunId, rows: SendableRecordBatchStream) -> Result<Staged, Error>;
+
+    /// Makes staged rows the table's, in place of those that `replace` names, in one transaction.
+    /// Returns false, and changes nothing, where the table already holds this run.
+    async fn commit(&self, table: &'static Table, run: &RunId, staged: &Staged, replace: Replace) -> Result<bool, Error>;
+
+    /// Removes what an interrupted or superfluous stage left behind.
+    async fn discard(&self, table: &'static Table, staged: &Staged) -> Result<(), Error>;
+
+    /// Whether the table already holds this run.
+    async fn holds(&self, table: &'static Table, run: &RunId) -> Result<bool, Error>;
+
+    /// Whether the table exists and has rows.
+    async fn has_rows(&self, table: &'static Table) -> Result<bool, Error>;
+}
+
+/// Why rows could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operator must act.
+    #[error("no space left for `{table}` in {place}; free some space and run the same command again, nothing was changed")]
+    Full {
+        /// The table.
+        table: &'static str,
+        /// Where it lies.
+        place: String,
+    },
+    /// The operator must act.
+    #[error("`{table}` cannot be written in {place}: permission denied; choose another --tables folder or make this one writable")]
+    ReadOnly {
+        /// The table.
+        table: &'static str,
+        /// Where it lies.
+        place: String,
+    },
+    /// The operator must act.
+    #[error("`{table}` in {place} has another schema; move it away, or use the release of netcrab that wrote it")]
+    Schema {
+        /// The table.
+        table: &'static str,
+        /// Where it lies.
+        place: String,
+    },
+    /// Reading the rows to be kept went wrong.
+    #[error(transparent)]
+    Rows(#[from] datafusion::error::DataFusionError),
+    /// The Delta log could not be read or written.
+    #[error("the Delta log of `{table}` in {place} could not be used")]
+    Delta {
+        /// The table.
+        table: &'static str,
+        /// Where it lies.
+        place: String,
+        /// What went wrong.
+        #[source]
+        source: Box<deltalake::DeltaTableError>,
+    },
+    /// A file could not be written.
+    #[error("a file of `{table}` in {place} could not be written")]
+    File {
+        /// The table.
+        table: &'static str,
+        /// Where it lies.
+        place: String,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

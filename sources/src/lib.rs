@@ -1,1 +1,38 @@
-//! sources
+//! Where events come from: files and folders, local or in S3, become Arrow batches of events.
+//!
+//!     uris ─ listing ─▶ files ─ source ─▶ units ─ read ─▶ rows ─ check ─▶ events
+//!                                                   │                 └─▶ rejects
+//!                                                mapping
+//!
+//! Rows are judged once, here: what leaves as an event has every required field, times in range,
+//! routes without ids, and no personal data. What does not is a reject with file, line and reason;
+//! its value is never kept.
+//!
+//! Invariant: reading never panics and holds at most a line, a page or a batch, whatever the input.
+
+mod blob;
+mod check;
+mod error;
+mod event_id;
+pub mod extra;
+#[doc(hidden)]
+pub mod fuzz;
+pub mod generate;
+mod listing;
+mod mapping;
+pub mod privacy;
+mod read;
+pub mod reject;
+pub mod route;
+mod row;
+mod settings;
+mod source;
+mod time;
+pub mod wire;
+
+pub use error::Error;
+pub use listing::Format;
+pub use mapping::Mapping;
+pub use read::Decoded;
+pub use settings::Settings;
+pub use source::{Reader, Source};

@@ -1,0 +1,150 @@
+//! Small additive tables held in memory, day by day.
+//!
+//!     day ─▶ rows sorted by organisation and product ─▶ slice of one product, without a copy
+//!
+//! Overview, hotspots and flows without filters are sums over such slices. Held as Arrow and
+//! summed by a straight loop: see docs/api.md for what a planned query costs instead.
+//!
+//! Bounded: days are admitted newest first until the byte limit; the days before are read from
+//! their files, correct but slower.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use hashbrown::HashMap;
+
+use super::rows::{Rows, dates, plain_text};
+use crate::period::{Day, Period};
+use crate::store::StoreError;
+
+/// The days of one table that are held.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held {
+    days: BTreeMap<Day, Arc<HeldDay>>,
+    /// Days before this one are not held; `None` while all are.
+    pub held_from: Option<Day>,
+}
+
+#[derive(Debug)]
+struct HeldDay {
+    rows: RecordBatch,
+    owners: HashMap<String, Range<usize>>,
+    bytes: usize,
+}
+
+/// The key of a product's rows: no id contains a line feed.
+fn owner(org_id: &str, product_id: &str) -> String {
+    format!("{org_id}\n{product_id}")
+}
+
+impl Held {
+    /// Replaces a day, or forgets it where there are no rows.
+    pub(super) fn put(&mut self, day: Day, rows: RecordBatch) -> Result<(), StoreError> {
+        if rows.num_rows() == 0 {
+            self.days.remove(&day);
+            return Ok(());
+        }
+        self.days.insert(day, Arc::new(HeldDay::new(rows)?));
+        Ok(())
+    }
+
+    /// Forgets a day.
+    pub(super) fn remove(&mut self, day: Day) {
+        self.days.remove(&day);
+    }
+
+    /// Drops the oldest days beyond `bytes_max`, for good: a later look holds no day before them.
+    pub(super) fn fit(&mut self, bytes_max: usize) {
+        while self.bytes() > bytes_max
+            && let Some((day, _)) = self.days.pop_first()
+        {
+            self.held_from = Some(day.plus(1));
+        }
+    }
+
+    /// Bytes of all days.
+    pub(super) fn bytes(&self) -> usize {
+        self.days.values().map(|day| day.bytes).sum()
+    }
+
+    /// The part of `period` that must be read from files.
+    pub(super) fn not_held(&self, period: Period) -> Option<Period> {
+        let held_from = self.held_from?;
+        (period.from < held_from).then(|| Period { from: period.from, to: period.to.min(held_from.plus(-1)) })
+    }
+
+    /// The rows of one product, day by day.
+    pub(super) fn slices(&self, org_id: &str, product_id: &str, period: Period) -> Vec<(Day, RecordBatch)> {
+        let owner = owner(org_id, product_id);
+        let days = self.days.range(period.from..=period.to);
+        days.filter_map(|(day, held)| Some((*day, held.slice(&owner)?))).collect()
+    }
+
+    /// Every product with its days and their rows.
+    pub(super) fn owners(&self) -> impl Iterator<Item = (Day, &str, &str, RecordBatch)> {
+        self.days.iter().flat_map(|(day, held)| {
+            let owners = held.owners.iter().filter_map(|(owner, range)| Some((owner.split_once('\n')?, range)));
+            owners.map(|((org, product), range)| (*day, org, product, held.rows.slice(range.start, range.len())))
+        })
+    }
+}
+
+impl HeldDay {
+    fn new(rows: RecordBatch) -> Result<Self, StoreError> {
+        let (org_id, product_id) = (rows.texts("org_id")?, rows.texts("product_id")?);
+        let mut owners: HashMap<String, Range<usize>> = HashMap::new();
+        for row in 0..rows.num_rows() {
+            let owner = owner(org_id.value(row), product_id.value(row));
+            owners.entry(owner).or_insert(row..row).end = row + 1;
+        }
+        let rows = without_owner(&rows)?;
+        let bytes = rows.get_array_memory_size() + owners.len() * 96;
+        Ok(Self { rows, owners, bytes })
+    }
+
+    fn slice(&self, owner: &str) -> Option<RecordBatch> {
+        let range = self.owners.get(owner)?;
+        Some(self.rows.slice(range.start, range.len()))
+    }
+}
+
+// Texts are copied out of the views: a view would pin the whole page it was read from.
+fn without_owner(rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
+    let named = rows.schema_ref().fields().iter().map(|field| field.name().as_str()).zip(rows.columns());
+    let kept = named.filter(|(name, _)| !["org_id", "product_id", "date"].contains(name));
+    let plain = kept.map(|(name, column)| Ok((name, plain_text(column)?, true)));
+    let plain = plain.collect::<Result<Vec<_>, StoreError>>()?;
+    RecordBatch::try_from_iter_with_nullable(plain).map_err(super::rows::wrong)
+}
+
+/// Cuts rows sorted by `date` into days, copied so that a day owns its bytes.
+pub(super) fn by_day(rows: &[RecordBatch]) -> Result<BTreeMap<Day, RecordBatch>, StoreError> {
+    let mut days: BTreeMap<Day, Vec<RecordBatch>> = BTreeMap::new();
+    for batch in rows.iter().filter(|batch| batch.num_rows() > 0) {
+        let dates = dates(batch, "date")?;
+        let mut start = 0;
+        for end in 1..=dates.len() {
+            if end == dates.len() || dates.value(end) != dates.value(start) {
+                days.entry(Day(dates.value(start))).or_default().push(batch.slice(start, end - start));
+                start = end;
+            }
+        }
+    }
+    days.into_iter().map(|(day, parts)| Ok((day, owned(&parts)?))).collect()
+}
+
+fn owned(parts: &[RecordBatch]) -> Result<RecordBatch, StoreError> {
+    debug_assert!(!parts.is_empty());
+    let schema = parts[0].schema();
+    // A single part would be handed back as it is, still a slice of the whole.
+    let empty = RecordBatch::new_empty(schema.clone());
+    let parts: Vec<&RecordBatch> = std::iter::once(&empty).chain(parts).collect();
+    let whole = arrow::compute::concat_batches(&schema, parts).map_err(super::rows::wrong)?;
+    let plain = schema.fields().iter().zip(whole.columns()).map(|(field, column)| {
+        Ok((field.name(), if field.data_type() == &DataType::Utf8View { plain_text(column)? } else { column.clone() }, true))
+    });
+    RecordBatch::try_from_iter_with_nullable(plain.collect::<Result<Vec<_>, StoreError>>()?).map_err(super::rows::wrong)
+}

@@ -1,0 +1,298 @@
+//! Record batches to rows, and rows to sums.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use hashbrown::HashMap;
+
+use crate::period::{Day, instant};
+use crate::store::{Incident, MoveSums, Release, ScreenSums, Session, SessionDay, StoreError, TimelineEvent};
+
+/// A batch that is not what its query promises: our fault.
+pub(super) fn wrong(source: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Query { query: "rows", source: Box::new(source) }
+}
+
+/// A text column as plain strings.
+pub(super) fn plain_text(column: &ArrayRef) -> Result<ArrayRef, StoreError> {
+    match column.data_type() {
+        DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..) => {
+            arrow::compute::cast(column, &DataType::Utf8).map_err(wrong)
+        }
+        _ => Ok(Arc::clone(column)),
+    }
+}
+
+/// The days of a column.
+pub(super) fn dates(batch: &RecordBatch, name: &str) -> Result<Date32Array, StoreError> {
+    Ok(batch.cast(name, &DataType::Date32)?.as_primitive::<Date32Type>().clone())
+}
+
+/// Columns of a batch by name and type.
+pub(super) trait Rows {
+    fn cast(&self, name: &str, to: &DataType) -> Result<ArrayRef, StoreError>;
+    fn texts(&self, name: &str) -> Result<StringArray, StoreError>;
+    fn numbers(&self, name: &str) -> Result<Int64Array, StoreError>;
+    fn scores(&self, name: &str) -> Result<Float64Array, StoreError>;
+    fn instants(&self, name: &str) -> Result<Int64Array, StoreError>;
+    fn flags(&self, name: &str) -> Result<BooleanArray, StoreError>;
+    fn lists(&self, name: &str) -> Result<ListArray, StoreError>;
+}
+
+impl Rows for RecordBatch {
+    fn cast(&self, name: &str, to: &DataType) -> Result<ArrayRef, StoreError> {
+        let at = self.schema_ref().index_of(name).map_err(wrong)?;
+        let column = self.column(at);
+        if column.data_type() == to { Ok(column.clone()) } else { arrow::compute::cast(column, to).map_err(wrong) }
+    }
+
+    fn texts(&self, name: &str) -> Result<StringArray, StoreError> {
+        Ok(self.cast(name, &DataType::Utf8)?.as_string::<i32>().clone())
+    }
+
+    fn numbers(&self, name: &str) -> Result<Int64Array, StoreError> {
+        Ok(self.cast(name, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+    }
+
+    fn scores(&self, name: &str) -> Result<Float64Array, StoreError> {
+        Ok(self.cast(name, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
+    }
+
+    /// Microseconds.
+    fn instants(&self, name: &str) -> Result<Int64Array, StoreError> {
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        Ok(self.cast(name, &utc)?.as_primitive::<TimestampMicrosecondType>().reinterpret_cast::<Int64Type>())
+    }
+
+    fn flags(&self, name: &str) -> Result<BooleanArray, StoreError> {
+        Ok(self.cast(name, &DataType::Boolean)?.as_boolean().clone())
+    }
+
+    fn lists(&self, name: &str) -> Result<ListArray, StoreError> {
+        let list = DataType::new_list(DataType::Utf8, false);
+        Ok(self.cast(name, &list)?.as_list::<i32>().clone())
+    }
+}
+
+fn text(texts: &StringArray, row: usize) -> String {
+    texts.value(row).to_owned()
+}
+
+fn text_or_null(texts: &StringArray, row: usize) -> Option<String> {
+    texts.is_valid(row).then(|| text(texts, row))
+}
+
+fn list(lists: &ListArray, row: usize) -> Vec<String> {
+    let values = lists.value(row);
+    values.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
+}
+
+/// Adds up screens of any days, by name.
+pub(super) fn sum_screens<'a>(batches: impl IntoIterator<Item = &'a RecordBatch>) -> Result<Vec<ScreenSums>, StoreError> {
+    let mut screens: HashMap<String, ScreenSums> = HashMap::new();
+    for batch in batches {
+        let (screen_id, route) = (batch.texts("screen_id")?, batch.texts("route")?);
+        let (sessions, visits) = (batch.numbers("sessions")?, batch.numbers("visits")?);
+        let (frustration_sum, efficiency_sum) = (batch.scores("frustration_sum")?, batch.scores("efficiency_sum")?);
+        let (rage_clicks, dead_clicks) = (batch.numbers("rage_clicks")?, batch.numbers("dead_clicks")?);
+        let (error_clicks, backtracks) = (batch.numbers("error_clicks")?, batch.numbers("backtracks")?);
+        let (dropoffs, time_spent_ms_sum) = (batch.numbers("dropoffs")?, batch.numbers("time_spent_ms_sum")?);
+        for row in 0..batch.num_rows() {
+            let sums = screens.entry_ref(screen_id.value(row)).or_default();
+            if sums.route.is_empty() || route.value(row) < sums.route.as_str() {
+                route.value(row).clone_into(&mut sums.route);
+            }
+            sums.sessions += sessions.value(row);
+            sums.visits += visits.value(row);
+            sums.frustration_sum += frustration_sum.value(row);
+            sums.efficiency_sum += efficiency_sum.value(row);
+            sums.rage_clicks += rage_clicks.value(row);
+            sums.dead_clicks += dead_clicks.value(row);
+            sums.error_clicks += error_clicks.value(row);
+            sums.backtracks += backtracks.value(row);
+            sums.dropoffs += dropoffs.value(row);
+            sums.time_spent_ms_sum += time_spent_ms_sum.value(row);
+        }
+    }
+    let named = screens.into_iter().map(|(screen_id, sums)| ScreenSums { screen_id, ..sums });
+    let mut screens: Vec<ScreenSums> = named.collect();
+    screens.sort_unstable_by(|a, b| a.screen_id.cmp(&b.screen_id));
+    Ok(screens)
+}
+
+/// Adds up moves of any days, by name.
+pub(super) fn sum_moves<'a>(batches: impl IntoIterator<Item = &'a RecordBatch>) -> Result<Vec<MoveSums>, StoreError> {
+    let mut from_screens: HashMap<String, HashMap<String, MoveSums>> = HashMap::new();
+    for batch in batches {
+        let (from_screen, to_screen) = (batch.texts("from_screen")?, batch.texts("to_screen")?);
+        let (moves, sessions) = (batch.numbers("moves")?, batch.numbers("sessions")?);
+        let frustration_sum = batch.scores("frustration_sum")?;
+        for row in 0..batch.num_rows() {
+            let to_screens = from_screens.entry_ref(from_screen.value(row)).or_default();
+            let sums = to_screens.entry_ref(to_screen.value(row)).or_default();
+            sums.moves += moves.value(row);
+            sums.sessions += sessions.value(row);
+            sums.frustration_sum += frustration_sum.value(row);
+        }
+    }
+    let mut named = Vec::new();
+    for (from_screen, to_screens) in from_screens {
+        let moves = to_screens.into_iter();
+        named.extend(moves.map(|(to_screen, sums)| MoveSums { from_screen: from_screen.clone(), to_screen, ..sums }));
+    }
+    named.sort_unstable_by(|a, b| (&a.from_screen, &a.to_screen).cmp(&(&b.from_screen, &b.to_screen)));
+    Ok(named)
+}
+
+/// Sessions of one day by version.
+pub(super) fn session_days(day: Day, batch: &RecordBatch, days: &mut Vec<SessionDay>) -> Result<(), StoreError> {
+    let (version, sessions) = (batch.texts("version_tag")?, batch.numbers("sessions")?);
+    let (frustration_sum, efficiency_sum) = (batch.scores("frustration_sum")?, batch.scores("efficiency_sum")?);
+    days.extend((0..batch.num_rows()).map(|row| SessionDay {
+        day,
+        version: text_or_null(&version, row),
+        sessions: sessions.value(row),
+        frustration_sum: frustration_sum.value(row),
+        efficiency_sum: efficiency_sum.value(row),
+    }));
+    Ok(())
+}
+
+/// Releases with the organisation and the product of each.
+pub(super) fn releases(batch: &RecordBatch) -> Result<Vec<(String, String, Release)>, StoreError> {
+    let (org_id, product_id) = (batch.texts("org_id")?, batch.texts("product_id")?);
+    let version = batch.texts("version_tag")?;
+    let (first_seen_at, released_at) = (batch.instants("first_seen_at")?, batch.instants("released_at")?);
+    let releases = (0..batch.num_rows()).map(|row| {
+        let release = Release {
+            version: text(&version, row),
+            first_seen_at_us: first_seen_at.value(row),
+            released_at_us: released_at.is_valid(row).then(|| released_at.value(row)),
+        };
+        (text(&org_id, row), text(&product_id, row), release)
+    });
+    Ok(releases.collect())
+}
+
+/// Sessions as `sessions.sql` has them.
+pub(super) fn sessions(batch: &RecordBatch) -> Result<Vec<Session>, StoreError> {
+    let number = |name| batch.numbers(name);
+    let (session_no, duration_ms) = (number("session_no")?, number("duration_ms")?);
+    let (event_count, click_count) = (number("event_count")?, number("click_count")?);
+    let (screen_visits, unique_screens) = (number("screen_visits")?, number("unique_screens")?);
+    let (rage_clicks, dead_clicks) = (number("rage_clicks")?, number("dead_clicks")?);
+    let (error_clicks, backtracks) = (number("error_clicks")?, number("backtracks")?);
+    let (context_switches, tasks_started) = (number("context_switches")?, number("tasks_started")?);
+    let (tasks_completed, tasks_failed) = (number("tasks_completed")?, number("tasks_failed")?);
+    let (abandoned_tasks, error_events) = (number("abandoned_tasks")?, number("error_events")?);
+    let (session_key, product_id) = (batch.texts("session_key")?, batch.texts("product_id")?);
+    let (session_id, user_hash) = (batch.texts("session_id")?, batch.texts("user_hash")?);
+    let (entry_screen, exit_screen) = (batch.texts("entry_screen")?, batch.texts("exit_screen")?);
+    let (device_type, os, browser) = (batch.texts("device_type")?, batch.texts("os")?, batch.texts("browser")?);
+    let (version_tag, segment) = (batch.texts("version_tag")?, batch.texts("segment")?);
+    let (frustration, efficiency) = (batch.scores("frustration_score")?, batch.scores("efficiency_score")?);
+    let (start_ts, end_ts) = (batch.instants("start_ts")?, batch.instants("end_ts")?);
+    let (date, task_types) = (dates(batch, "date")?, batch.lists("task_types")?);
+    let sessions = (0..batch.num_rows()).map(|row| Session {
+        session_key: text(&session_key, row),
+        date: Day(date.value(row)),
+        session_id: text(&session_id, row),
+        session_no: session_no.value(row),
+        user_hash: text(&user_hash, row),
+        start_ts: instant(start_ts.value(row)),
+        end_ts: instant(end_ts.value(row)),
+        duration_ms: duration_ms.value(row),
+        event_count: event_count.value(row),
+        click_count: click_count.value(row),
+        screen_visits: screen_visits.value(row),
+        unique_screens: unique_screens.value(row),
+        rage_clicks: rage_clicks.value(row),
+        dead_clicks: dead_clicks.value(row),
+        error_clicks: error_clicks.value(row),
+        backtracks: backtracks.value(row),
+        context_switches: context_switches.value(row),
+        tasks_started: tasks_started.value(row),
+        tasks_completed: tasks_completed.value(row),
+        tasks_failed: tasks_failed.value(row),
+        abandoned_tasks: abandoned_tasks.value(row),
+        error_events: error_events.value(row),
+        frustration_score: frustration.value(row),
+        efficiency_score: efficiency.value(row),
+        entry_screen: text_or_null(&entry_screen, row),
+        exit_screen: text_or_null(&exit_screen, row),
+        task_types: list(&task_types, row),
+        device_type: text_or_null(&device_type, row),
+        os: text_or_null(&os, row),
+        browser: text_or_null(&browser, row),
+        version_tag: text_or_null(&version_tag, row),
+        segment: text_or_null(&segment, row),
+        start_us: start_ts.value(row),
+        product_id: text(&product_id, row),
+    });
+    Ok(sessions.collect())
+}
+
+/// Incidents as `incidents.sql` has them.
+pub(super) fn incidents(batch: &RecordBatch) -> Result<Vec<Incident>, StoreError> {
+    let (incident_id, session_key) = (batch.texts("incident_id")?, batch.texts("session_key")?);
+    let (session_id, kind) = (batch.texts("session_id")?, batch.texts("kind")?);
+    let (rule_id, rule_version) = (batch.texts("rule_id")?, batch.texts("rule_version")?);
+    let (screen_id, route) = (batch.texts("screen_id")?, batch.texts("route")?);
+    let (element_type, element_label_h) = (batch.texts("element_type")?, batch.texts("element_label_h")?);
+    let (started_at, ended_at) = (batch.instants("started_at")?, batch.instants("ended_at")?);
+    let (date, event_count) = (dates(batch, "date")?, batch.numbers("event_count")?);
+    let (evidence, detail) = (batch.lists("evidence")?, batch.texts("detail")?);
+    let incidents = (0..batch.num_rows()).map(|row| Incident {
+        incident_id: text(&incident_id, row),
+        session_key: text(&session_key, row),
+        session_id: text(&session_id, row),
+        date: Day(date.value(row)),
+        kind: text(&kind, row),
+        rule_id: text(&rule_id, row),
+        rule_version: text(&rule_version, row),
+        screen_id: text(&screen_id, row),
+        route: text(&route, row),
+        element_type: text_or_null(&element_type, row),
+        element_label_hash: text_or_null(&element_label_h, row),
+        started_at: instant(started_at.value(row)),
+        ended_at: instant(ended_at.value(row)),
+        event_count: event_count.value(row),
+        evidence: list(&evidence, row),
+        detail: serde_json::from_str(detail.value(row)).unwrap_or_default(),
+        started_us: started_at.value(row),
+    });
+    Ok(incidents.collect())
+}
+
+/// Events as `timeline.sql` has them.
+pub(super) fn timeline(batch: &RecordBatch) -> Result<Vec<TimelineEvent>, StoreError> {
+    let (position, ts) = (batch.numbers("position")?, batch.instants("ts")?);
+    let (event_id, event_type) = (batch.texts("event_id")?, batch.texts("event_type")?);
+    let (screen_id, route) = (batch.texts("screen_id")?, batch.texts("route")?);
+    let (element_type, element_label_h) = (batch.texts("element_type")?, batch.texts("element_label_h")?);
+    let (error_code, event_name) = (batch.texts("error_code")?, batch.texts("event_name")?);
+    let (latency_ms, reaction_ms) = (batch.scores("latency_ms")?, batch.scores("reaction_ms")?);
+    let (reaction_observed, task_success) = (batch.flags("reaction_observed")?, batch.flags("task_success")?);
+    let (task_type, task_phase) = (batch.texts("task_type")?, batch.texts("task_phase")?);
+    let score = |scores: &Float64Array, row| scores.is_valid(row).then(|| scores.value(row));
+    let events = (0..batch.num_rows()).map(|row| TimelineEvent {
+        position: position.value(row),
+        event_id: text(&event_id, row),
+        ts: instant(ts.value(row)),
+        event_type: text(&event_type, row),
+        screen_id: text(&screen_id, row),
+        route: text(&route, row),
+        element_type: text_or_null(&element_type, row),
+        element_label_hash: text_or_null(&element_label_h, row),
+        error_code: text_or_null(&error_code, row),
+        latency_ms: score(&latency_ms, row),
+        reaction_ms: score(&reaction_ms, row),
+        reaction_observed: reaction_observed.value(row),
+        event_name: text_or_null(&event_name, row),
+        task_type: text_or_null(&task_type, row),
+        task_phase: text_or_null(&task_phase, row),
+        task_success: task_success.is_valid(row).then(|| task_success.value(row)),
+    });
+    Ok(events.collect())
+}

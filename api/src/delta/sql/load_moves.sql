@@ -1,0 +1,5 @@
+-- Whole days of fact_flows, to be held in memory.
+SELECT org_id, product_id, date, from_screen, to_screen, moves, sessions, frustration_sum
+FROM fact_flows
+WHERE date BETWEEN $from AND $to
+ORDER BY date, org_id, product_id, from_screen, to_screen

@@ -1,0 +1,9 @@
+-- Sessions by owner, day and version: what is held in memory of fact_sessions.
+SELECT org_id, product_id, date, version_tag,
+       count(*) AS sessions,
+       sum(frustration_score) AS frustration_sum,
+       sum(efficiency_score) AS efficiency_sum
+FROM fact_sessions
+WHERE date BETWEEN $from AND $to
+GROUP BY org_id, product_id, date, version_tag
+ORDER BY date, org_id, product_id, version_tag

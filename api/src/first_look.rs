@@ -1,0 +1,42 @@
+//! The page at `/`: a first look at a product, for somebody who has just run the demo.
+//!
+//! Three files in the binary, no build step, nothing from elsewhere. The page asks the API as any
+//! client does; the key stays in the browser's tab, given by hand or as `/#key=nc_…`, which a
+//! browser does not send.
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+/// The page.
+pub(crate) async fn page() -> impl IntoResponse {
+    typed("text/html; charset=utf-8", include_str!("first_look/page.html"))
+}
+
+/// Its style.
+pub(crate) async fn style() -> impl IntoResponse {
+    typed("text/css; charset=utf-8", include_str!("first_look/page.css"))
+}
+
+/// Its script.
+pub(crate) async fn script() -> impl IntoResponse {
+    typed("text/javascript; charset=utf-8", include_str!("first_look/page.js"))
+}
+
+fn typed(content_type: &'static str, text: &'static str) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, content_type)], text)
+}
+
+/// Headers that keep a browser from running or framing anything that is not ours, and answers out of caches.
+pub(crate) async fn harden(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

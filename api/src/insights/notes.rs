@@ -1,0 +1,28 @@
+//! `GET /v1/insights/notes`: Crab Notes. Nothing writes them yet, so there are none.
+
+use axum::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::asked::{Asked, List};
+use crate::period::Day;
+use crate::problem::Problem;
+
+/// A short note in plain words, every number of it recomputed from the tables.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Note {
+    /// The day it is about.
+    #[schema(value_type = String, format = Date)]
+    pub date: Day,
+    /// What was seen.
+    pub text: String,
+    /// What to try.
+    pub suggestion: String,
+}
+
+/// Answers with a page of notes.
+pub(crate) async fn notes(asked: Asked) -> Result<Json<List<Note>>, Problem> {
+    let scope = asked.scope().await?;
+    Ok(Json(asked.page(&scope, Vec::new(), |note: &Note| note.date)))
+}

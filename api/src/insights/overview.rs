@@ -1,0 +1,222 @@
+//! `GET /v1/insights/overview`: how a product does, and where it hurts.
+
+use axum::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::hotspots::{Hotspot, Order, Trend, rank};
+use super::notes::Note;
+use super::{change, mean};
+use crate::asked::Asked;
+use crate::period::{Day, Period};
+use crate::problem::Problem;
+use crate::store::SessionDay;
+
+const TOP_HOTSPOTS: usize = 5;
+
+/// A product in a period, against the equally long period before.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Overview {
+    /// The organisation.
+    pub org_id: String,
+    /// The product.
+    pub product_id: String,
+    /// First day.
+    #[schema(value_type = String, format = Date)]
+    pub from: Day,
+    /// Last day.
+    #[schema(value_type = String, format = Date)]
+    pub to: Day,
+    /// Mean frustration of the sessions, in (0, 1); lower is better.
+    #[schema(required)]
+    pub friction_index: Option<f64>,
+    /// Mean efficiency of the sessions, in (0, 1); higher is better.
+    #[schema(required)]
+    pub efficiency_score: Option<f64>,
+    /// Sessions.
+    pub sessions: i64,
+    /// The same in the period before.
+    pub previous: Previous,
+    /// What changed since, as a share: 0.1 is a tenth more.
+    pub change: Change,
+    /// Each day of the period.
+    pub daily: Vec<DayPoint>,
+    /// The screens that hurt most, worst first.
+    pub top_hotspots: Vec<TopHotspot>,
+    /// A note in plain words; null while none is written.
+    #[schema(required)]
+    pub note_of_the_day: Option<Note>,
+}
+
+/// The period before.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Previous {
+    /// First day.
+    #[schema(value_type = String, format = Date)]
+    pub from: Day,
+    /// Last day.
+    #[schema(value_type = String, format = Date)]
+    pub to: Day,
+    /// Mean frustration.
+    #[schema(required)]
+    pub friction_index: Option<f64>,
+    /// Mean efficiency.
+    #[schema(required)]
+    pub efficiency_score: Option<f64>,
+    /// Sessions.
+    pub sessions: i64,
+}
+
+/// Relative changes; null where there was nothing before.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Change {
+    /// Of the friction index.
+    #[schema(required)]
+    pub friction_index: Option<f64>,
+    /// Of the efficiency score.
+    #[schema(required)]
+    pub efficiency_score: Option<f64>,
+    /// Of the number of sessions.
+    #[schema(required)]
+    pub sessions: Option<f64>,
+}
+
+/// One day.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DayPoint {
+    /// The day.
+    #[schema(value_type = String, format = Date)]
+    pub date: Day,
+    /// Mean frustration; null on a day without sessions.
+    #[schema(required)]
+    pub friction_index: Option<f64>,
+    /// Mean efficiency; null on a day without sessions.
+    #[schema(required)]
+    pub efficiency_score: Option<f64>,
+    /// Sessions.
+    pub sessions: i64,
+}
+
+/// A screen that hurts.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TopHotspot {
+    /// The screen.
+    pub screen_id: String,
+    /// Its route.
+    pub route: String,
+    /// Mean frustration of the sessions that visited it.
+    #[schema(required)]
+    pub friction: Option<f64>,
+    /// Sessions that visited it.
+    pub impact_sessions: i64,
+    /// Against the period before.
+    pub trend: Trend,
+}
+
+/// Answers the question.
+pub(crate) async fn overview(asked: Asked) -> Result<Json<Overview>, Problem> {
+    let scope = asked.scope().await?;
+    let previous = scope.period.previous();
+    let both = scope.during(Period { from: previous.from, to: scope.period.to });
+    let days = asked.store().session_days(&both).await?;
+    let (now, before) = (Totals::of(&days, scope.period), Totals::of(&days, previous));
+    let hotspots = rank(asked.store(), &scope, now.friction_index(), Order::Impact).await?;
+    Ok(Json(Overview {
+        friction_index: now.friction_index(),
+        efficiency_score: now.efficiency_score(),
+        sessions: now.sessions,
+        change: now.since(&before),
+        previous: Previous {
+            from: previous.from,
+            to: previous.to,
+            friction_index: before.friction_index(),
+            efficiency_score: before.efficiency_score(),
+            sessions: before.sessions,
+        },
+        daily: daily(&days, scope.period),
+        top_hotspots: hotspots.into_iter().take(TOP_HOTSPOTS).map(TopHotspot::from).collect(),
+        note_of_the_day: None,
+        from: scope.period.from,
+        to: scope.period.to,
+        org_id: scope.org_id,
+        product_id: scope.product_id,
+    }))
+}
+
+/// Sessions of some days, added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Totals {
+    /// Sessions.
+    pub sessions: i64,
+    frustration_sum: f64,
+    efficiency_sum: f64,
+}
+
+impl Totals {
+    /// Of the days in `period`.
+    pub(crate) fn of(days: &[SessionDay], period: Period) -> Self {
+        Self::sum(days.iter().filter(|day| period.contains(day.day)))
+    }
+
+    /// Of these days.
+    pub(crate) fn sum<'a>(days: impl Iterator<Item = &'a SessionDay>) -> Self {
+        days.fold(Self::default(), |sum, day| Self {
+            sessions: sum.sessions + day.sessions,
+            frustration_sum: sum.frustration_sum + day.frustration_sum,
+            efficiency_sum: sum.efficiency_sum + day.efficiency_sum,
+        })
+    }
+
+    /// Mean frustration.
+    pub(crate) fn friction_index(&self) -> Option<f64> {
+        mean(self.frustration_sum, self.sessions)
+    }
+
+    /// Mean efficiency.
+    pub(crate) fn efficiency_score(&self) -> Option<f64> {
+        mean(self.efficiency_sum, self.sessions)
+    }
+
+    /// What changed since `before`.
+    pub(crate) fn since(&self, before: &Self) -> Change {
+        Change {
+            friction_index: change(self.friction_index(), before.friction_index()),
+            efficiency_score: change(self.efficiency_score(), before.efficiency_score()),
+            sessions: change(Some(self.sessions as f64), Some(before.sessions as f64)),
+        }
+    }
+}
+
+// `days` come in order, so each day's versions are neighbours.
+fn daily(days: &[SessionDay], period: Period) -> Vec<DayPoint> {
+    let mut rest = &days[days.partition_point(|day| day.day < period.from)..];
+    let points = period.iter().map(|date| {
+        let (today, later) = rest.split_at(rest.partition_point(|day| day.day <= date));
+        rest = later;
+        let totals = Totals::sum(today.iter());
+        DayPoint {
+            date,
+            friction_index: totals.friction_index(),
+            efficiency_score: totals.efficiency_score(),
+            sessions: totals.sessions,
+        }
+    });
+    points.collect()
+}
+
+impl From<Hotspot> for TopHotspot {
+    fn from(hotspot: Hotspot) -> Self {
+        Self {
+            screen_id: hotspot.screen_id,
+            route: hotspot.route,
+            friction: hotspot.friction,
+            impact_sessions: hotspot.impact_sessions,
+            trend: hotspot.trend,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! `GET /v1/insights/releases`: before and after each release.
+//!
+//!     windowDays │ first day seen ······ windowDays
+//!     [ before  ]│[ after                         ]
+//!      sessions of   sessions that carry
+//!      any version   the release
+//!
+//! A roll-out is gradual: days after it have sessions on older versions, which say nothing about
+//! the release and are left out of `after`. No verdict: these are sums, not evidence.
+
+use std::cmp::Reverse;
+
+use axum::Json;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::overview::{Change, Totals};
+use crate::asked::{Asked, List};
+use crate::params;
+use crate::period::{Day, Period, instant};
+use crate::problem::Problem;
+use crate::store::{Filter, Release, Scope, SessionDay};
+
+/// A release with the days around it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReleaseEffect {
+    /// Its tag.
+    pub version: String,
+    /// Time of the first event that carries it.
+    #[schema(format = DateTime)]
+    pub first_seen_at: String,
+    /// When it was released, where somebody recorded it.
+    #[schema(required, format = DateTime)]
+    pub released_at: Option<String>,
+    /// Sessions of any version, before its first day.
+    pub before: Side,
+    /// Sessions that carry it, from its first day on.
+    pub after: Side,
+    /// What changed, as a share: 0.1 is a tenth more.
+    pub change: Change,
+    #[serde(skip)]
+    first_seen_at_us: i64,
+}
+
+/// The days on one side of a release.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Side {
+    /// First day.
+    #[schema(value_type = String, format = Date)]
+    pub from: Day,
+    /// Last day.
+    #[schema(value_type = String, format = Date)]
+    pub to: Day,
+    /// Days that have such sessions.
+    pub days_with_sessions: usize,
+    /// Mean frustration.
+    #[schema(required)]
+    pub friction_index: Option<f64>,
+    /// Mean efficiency.
+    #[schema(required)]
+    pub efficiency_score: Option<f64>,
+    /// Sessions.
+    pub sessions: i64,
+}
+
+/// Answers with a page of releases first seen in the period, newest first.
+pub(crate) async fn releases(asked: Asked) -> Result<Json<List<ReleaseEffect>>, Problem> {
+    let scope = asked.scope().await?;
+    let window_days = asked.number(&params::WINDOW_DAYS) as i32;
+    let mut releases = asked.store().releases(&scope.org_id, &scope.product_id).await?;
+    releases.retain(|release| {
+        scope.period.contains(first_day(release))
+            && scope.filter.version.as_ref().is_none_or(|version| *version == release.version)
+    });
+    // The filter's version chooses the release; what it is compared with has other versions.
+    let around = Scope {
+        period: Period { from: scope.period.from.plus(-window_days), to: scope.period.to.plus(window_days - 1) },
+        filter: Filter { version: None, ..scope.filter.clone() },
+        ..scope.clone()
+    };
+    let days = asked.store().session_days(&around).await?;
+    let effects = releases.into_iter().map(|release| effect(release, &days, window_days)).collect();
+    let place = |effect: &ReleaseEffect| (Reverse(effect.first_seen_at_us), effect.version.clone());
+    Ok(Json(asked.page_of_all(&scope, effects, place)?))
+}
+
+fn first_day(release: &Release) -> Day {
+    Day::of(Timestamp::from_microsecond(release.first_seen_at_us).unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
+fn effect(release: Release, days: &[SessionDay], window_days: i32) -> ReleaseEffect {
+    let first = first_day(&release);
+    let before = Period { from: first.plus(-window_days), to: first.plus(-1) };
+    let after = Period { from: first, to: first.plus(window_days - 1) };
+    let of_before: Vec<&SessionDay> = days.iter().filter(|day| before.contains(day.day)).collect();
+    let carry = |day: &&SessionDay| day.version.as_ref() == Some(&release.version);
+    let of_after: Vec<&SessionDay> = days.iter().filter(|day| after.contains(day.day)).filter(carry).collect();
+    let (totals_before, totals_after) = (Totals::sum(of_before.iter().copied()), Totals::sum(of_after.iter().copied()));
+    ReleaseEffect {
+        first_seen_at: instant(release.first_seen_at_us),
+        released_at: release.released_at_us.map(instant),
+        before: Side::new(before, &of_before, totals_before),
+        after: Side::new(after, &of_after, totals_after),
+        change: totals_after.since(&totals_before),
+        first_seen_at_us: release.first_seen_at_us,
+        version: release.version,
+    }
+}
+
+impl Side {
+    fn new(period: Period, days: &[&SessionDay], totals: Totals) -> Self {
+        let mut dates: Vec<Day> = days.iter().map(|day| day.day).collect();
+        dates.dedup();
+        Self {
+            from: period.from,
+            to: period.to,
+            days_with_sessions: dates.len(),
+            friction_index: totals.friction_index(),
+            efficiency_score: totals.efficiency_score(),
+            sessions: totals.sessions,
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The OpenAPI 3.1 document, made from the page of routes.
+//!
+//! Parameters come from `params.rs`, schemas from the answers' own types, codes from `problem.rs`,
+//! examples from answers that the suite has seen. `docs/openapi.json` is a copy that a test keeps.
+
+use std::collections::BTreeMap;
+
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::asked::List;
+use crate::params::{Kind, Param};
+use crate::problem::{Code, Problem};
+use crate::routes::{ROUTES, Route, Rule};
+
+/// What a route answers with 200.
+pub(crate) struct Answer {
+    content_type: &'static str,
+    /// Name and JSON of the example; empty for what is not an answer in JSON.
+    pub example: (&'static str, &'static str),
+    schema: Option<fn(&mut Schemas) -> String>,
+}
+
+type Schemas = BTreeMap<String, Value>;
+
+/// An answer of type `T`.
+pub(crate) const fn one<T: ToSchema>(name: &'static str, example: &'static str) -> Answer {
+    Answer { content_type: "application/json", example: (name, example), schema: Some(add::<T>) }
+}
+
+/// A page of `T`.
+pub(crate) const fn list_of<T: ToSchema>(name: &'static str, example: &'static str) -> Answer {
+    Answer { content_type: "application/json", example: (name, example), schema: Some(add_list::<T>) }
+}
+
+/// An answer that is not described further.
+pub(crate) const fn plain(content_type: &'static str) -> Answer {
+    Answer { content_type, example: ("", ""), schema: None }
+}
+
+/// Answers with the document.
+pub(crate) async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], document())
+}
+
+/// The document, as it is served and stored.
+pub fn document() -> String {
+    let mut schemas = Schemas::new();
+    add::<Problem>(&mut schemas);
+    let paths: Map<String, Value> = ROUTES
+        .iter()
+        .map(|route| (route.path.to_owned(), json!({ "get": operation(route, &mut schemas) })))
+        .collect();
+    let document = json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "NetCrab",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+            "description": "Where people struggle in a product. Days are UTC and both ends of a period are included; \
+                            numbers are rounded to six decimals; a mean of nothing is null. Lists are paged by `cursor`. \
+                            Errors are RFC 9457 problem details with a stable `code` and the mend.",
+        },
+        "servers": [{ "url": "/" }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "responses": problem_responses(),
+            "securitySchemes": {
+                "key": { "type": "http", "scheme": "bearer", "description": "A key of `api.keys`, `nc_…`; it reads one organisation." },
+            },
+        },
+    });
+    format!("{document:#}\n")
+}
+
+fn operation(route: &Route, schemas: &mut Schemas) -> Value {
+    let mut responses = Map::new();
+    responses.insert("200".to_owned(), answer(&route.answer, schemas));
+    for status in problems(route) {
+        let name = status.as_u16().to_string();
+        responses.insert(name.clone(), json!({ "$ref": format!("#/components/responses/{name}") }));
+    }
+    let parameters: Vec<Value> = path_parameters(route).chain(route.params.iter().map(|param| parameter(param))).collect();
+    json!({
+        "operationId": operation_id(route.path),
+        "summary": route.summary,
+        "security": if route.rule == Rule::Member { json!([{ "key": [] }]) } else { json!([]) },
+        "parameters": parameters,
+        "responses": responses,
+    })
+}
+
+fn operation_id(path: &str) -> String {
+    let words = path.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty() && *word != "v1");
+    let id = words.collect::<Vec<_>>().join("_");
+    if id.is_empty() { "first_look".to_owned() } else { id }
+}
+
+fn problems(route: &Route) -> Vec<StatusCode> {
+    let mut problems = vec![StatusCode::BAD_REQUEST, StatusCode::INTERNAL_SERVER_ERROR];
+    if route.rule == Rule::Member {
+        problems.extend([StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND, StatusCode::GATEWAY_TIMEOUT]);
+    }
+    if route.rule == Rule::Member || route.path == "/ready" {
+        problems.push(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    problems
+}
+
+fn answer(answer: &Answer, schemas: &mut Schemas) -> Value {
+    let mut content = Map::new();
+    if let Some(schema) = answer.schema {
+        content.insert("schema".to_owned(), json!({ "$ref": schema(schemas) }));
+        let example = serde_json::from_str(answer.example.1).unwrap_or(Value::Null);
+        content.insert("example".to_owned(), example);
+    }
+    json!({ "description": "The answer.", "content": { answer.content_type: content } })
+}
+
+fn path_parameters(route: &Route) -> impl Iterator<Item = Value> {
+    let names = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    names.map(|name| {
+        json!({
+            "name": name,
+            "in": "path",
+            "required": true,
+            "description": "As `sessionKey` of a session or an incident.",
+            "schema": { "type": "string" },
+            "example": "0123456789abcdef0123456789abcdef",
+        })
+    })
+}
+
+fn parameter(param: &Param) -> Value {
+    let mut parameter = json!({
+        "name": param.name,
+        "in": "query",
+        "required": param.required,
+        "description": param.meaning,
+        "schema": match &param.kind {
+            Kind::Text => json!({ "type": "string", "minLength": 1 }),
+            Kind::Cursor => json!({ "type": "string" }),
+            Kind::Day => json!({ "type": "string", "format": "date" }),
+            Kind::Number { min, max, default } => {
+                json!({ "type": "integer", "minimum": min, "maximum": max, "default": default })
+            }
+            Kind::Choice(choices) => json!({ "type": "string", "enum": choices }),
+        },
+    });
+    if let Kind::Number { default, .. } = &param.kind {
+        parameter["example"] = json!(default);
+    } else if !param.example.is_empty() {
+        parameter["example"] = json!(param.example);
+    }
+    parameter
+}
+
+/// One response for each status, with the codes that come with it.
+fn problem_responses() -> Map<String, Value> {
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in Code::ALL {
+        by_status.entry(code.meaning().1.as_u16()).or_default().push(*code);
+    }
+    let response = |codes: &[Code]| {
+        let names: Vec<String> = codes.iter().map(|code| format!("`{}`", code.meaning().0)).collect();
+        let example = codes.first().map(|code| Problem::new(*code, "What is wrong this time.", "What to do about it."));
+        json!({
+            "description": format!("Problem details; `code` is {}.", names.join(" or ")),
+            "content": {
+                "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" }, "example": example },
+            },
+        })
+    };
+    by_status.iter().map(|(status, codes)| (status.to_string(), response(codes))).collect()
+}
+
+fn add<T: ToSchema>(schemas: &mut Schemas) -> String {
+    put::<T>(T::name().into_owned(), schemas)
+}
+
+fn add_list<T: ToSchema>(schemas: &mut Schemas) -> String {
+    add::<T>(schemas);
+    put::<List<T>>(format!("{}List", T::name()), schemas)
+}
+
+fn put<T: ToSchema>(name: String, schemas: &mut Schemas) -> String {
+    let mut nested: Vec<(String, RefOr<Schema>)> = Vec::new();
+    T::schemas(&mut nested);
+    nested.push((name.clone(), <T as PartialSchema>::schema()));
+    for (name, schema) in nested {
+        schemas.insert(name, serde_json::to_value(schema).unwrap_or_default());
+    }
+    format!("#/components/schemas/{name}")
+}

@@ -1,0 +1,87 @@
+//! `/health`, `/ready`, `/metrics`, `/v1/agent/status`: what an operator asks.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::asked::Asked;
+use crate::problem::{Code, Problem};
+use crate::state::AppState;
+use crate::store::{TableState, TableStatus};
+
+/// The process answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// Always `ok`.
+    pub status: &'static str,
+}
+
+/// The process can answer from tables.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Ready {
+    /// Always `ready`.
+    pub status: &'static str,
+    /// How each table stands.
+    pub tables: Vec<TableStatus>,
+}
+
+/// The agents of an organisation.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AgentStatus {
+    /// The organisation.
+    pub org_id: String,
+    /// Whether agents can report to this server; false until it takes events over HTTP.
+    pub reporting: bool,
+    /// Agents that have reported. Empty says nothing about agents while `reporting` is false.
+    pub agents: Vec<Agent>,
+}
+
+/// An agent that has reported.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Agent {
+    /// Its id.
+    pub agent_id: String,
+    /// When it was last heard of.
+    #[schema(format = DateTime)]
+    pub last_seen_at: String,
+}
+
+/// Answers while the process lives.
+pub(crate) async fn health() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+/// Answers 200 once every table can be read, else 503 with what is missing.
+pub(crate) async fn ready(State(state): State<AppState>) -> Result<Json<Ready>, Problem> {
+    let tables = state.store().tables();
+    let named = |state: TableState| {
+        let tables = tables.iter().filter(|table| table.state == state).map(|table| table.table);
+        tables.collect::<Vec<_>>().join(", ")
+    };
+    let (missing, unreadable) = (named(TableState::Missing), named(TableState::Unreadable));
+    if missing.is_empty() && unreadable.is_empty() {
+        return Ok(Json(Ready { status: "ready", tables }));
+    }
+    let (detail, mend) = if unreadable.is_empty() {
+        (format!("there is no {missing}"), "make the tables with `netcrab run`, or point the server at their folder")
+    } else {
+        (format!("{unreadable} cannot be read"), "look into the log, then make the tables again with `netcrab run`")
+    };
+    Err(Problem { tables, ..Problem::new(Code::NotReady, detail, mend).retry_after(5) })
+}
+
+/// Answers with counters in Prometheus' text format.
+pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
+    let page = state.metrics().page(&state.store().tables(), state.now());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
+}
+
+/// Answers with the organisation's agents: none yet, and it says why.
+pub(crate) async fn agent_status(asked: Asked) -> Json<AgentStatus> {
+    Json(AgentStatus { org_id: asked.org_id().to_owned(), reporting: false, agents: Vec::new() })
+}

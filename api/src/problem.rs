@@ -1,0 +1,167 @@
+//! Errors on the wire: RFC 9457 problem details, each with a stable `code` and the mend.
+//!
+//!     {"type":"urn:netcrab:problem:invalid_parameter","title":"Invalid parameter","status":400,
+//!      "code":"invalid_parameter","detail":"…what is wrong…","mend":"…what to do…"}
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::store::{StoreError, TableStatus};
+
+/// The stable name of a kind of problem. Codes are added, never renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Code {
+    UnknownParameter,
+    InvalidParameter,
+    InvalidCursor,
+    KeyRequired,
+    KeyUnknown,
+    NotFound,
+    OrgNotFound,
+    ProductNotFound,
+    SessionNotFound,
+    MethodNotAllowed,
+    Busy,
+    QueryTooLarge,
+    Timeout,
+    NotReady,
+    Internal,
+}
+
+impl Code {
+    /// Every code.
+    pub const ALL: &[Self] = &[
+        Self::UnknownParameter,
+        Self::InvalidParameter,
+        Self::InvalidCursor,
+        Self::KeyRequired,
+        Self::KeyUnknown,
+        Self::NotFound,
+        Self::OrgNotFound,
+        Self::ProductNotFound,
+        Self::SessionNotFound,
+        Self::MethodNotAllowed,
+        Self::Busy,
+        Self::QueryTooLarge,
+        Self::Timeout,
+        Self::NotReady,
+        Self::Internal,
+    ];
+
+    /// Its name, its status and its title.
+    pub fn meaning(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::UnknownParameter => ("unknown_parameter", StatusCode::BAD_REQUEST, "Unknown parameter"),
+            Self::InvalidParameter => ("invalid_parameter", StatusCode::BAD_REQUEST, "Invalid parameter"),
+            Self::InvalidCursor => ("invalid_cursor", StatusCode::BAD_REQUEST, "Invalid cursor"),
+            Self::KeyRequired => ("key_required", StatusCode::UNAUTHORIZED, "Key required"),
+            Self::KeyUnknown => ("key_unknown", StatusCode::UNAUTHORIZED, "Unknown key"),
+            Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "Not found"),
+            Self::OrgNotFound => ("org_not_found", StatusCode::NOT_FOUND, "Organisation not found"),
+            Self::ProductNotFound => ("product_not_found", StatusCode::NOT_FOUND, "Product not found"),
+            Self::SessionNotFound => ("session_not_found", StatusCode::NOT_FOUND, "Session not found"),
+            Self::MethodNotAllowed => {
+                ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
+            }
+            Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE, "Busy"),
+            Self::QueryTooLarge => ("query_too_large", StatusCode::SERVICE_UNAVAILABLE, "Query too large"),
+            Self::Timeout => ("timeout", StatusCode::GATEWAY_TIMEOUT, "Out of time"),
+            Self::NotReady => ("not_ready", StatusCode::SERVICE_UNAVAILABLE, "Not ready"),
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
+        }
+    }
+}
+
+/// Problem details as RFC 9457 has them, with `code` and `mend`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// A name for the kind of problem, as a URI.
+    pub r#type: String,
+    /// The kind of problem in words.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// The kind of problem, stable, for programs.
+    pub code: &'static str,
+    /// What is wrong this time.
+    pub detail: String,
+    /// What to do about it.
+    pub mend: String,
+    /// How the tables stand; on `not_ready` only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub tables: Vec<TableStatus>,
+    /// Seconds after which a retry makes sense; sent as Retry-After.
+    #[serde(skip)]
+    pub retry_after_s: Option<u32>,
+}
+
+impl Problem {
+    /// A problem of that kind: what is wrong, and the mend.
+    pub fn new(code: Code, detail: impl Into<String>, mend: impl Into<String>) -> Self {
+        let (name, status, title) = code.meaning();
+        Self {
+            r#type: format!("urn:netcrab:problem:{name}"),
+            title,
+            status: status.as_u16(),
+            code: name,
+            detail: detail.into(),
+            mend: mend.into(),
+            tables: Vec::new(),
+            retry_after_s: None,
+        }
+    }
+
+    /// Asks for a retry after that many seconds.
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+
+    /// Nothing of that name, or nothing the key may see: the answer is the same for both.
+    pub fn org_not_found(org_id: &str) -> Self {
+        Self::new(
+            Code::OrgNotFound,
+            format!("the key reads no organisation {org_id}"),
+            "leave orgId out to mean the key's own organisation",
+        )
+    }
+}
+
+/// Logs what the operator must know, and tells the asker what the asker can mend.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Busy { .. } => {
+                Self::new(Code::Busy, error.to_string(), "ask again in a moment").retry_after(1)
+            }
+            StoreError::TooLarge { .. } => {
+                Self::new(Code::QueryTooLarge, error.to_string(), "ask for fewer days, or without filters").retry_after(5)
+            }
+            StoreError::Table { .. } | StoreError::Query { .. } => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::error!(%error, cause, "store could not answer");
+                Self::new(Code::Internal, "the tables could not be read", "ask the operator to look into the log")
+            }
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,209 @@
+//! The one page of routes.
+//!
+//! Router, gate and OpenAPI document are made from [`ROUTES`]. A route without a rule does not
+//! compile; the suite asks every `Member` route without a key and for another organisation.
+//! Ingestion, packs and marketplace get their places here.
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodRouter, get};
+
+use crate::insights::{flows, hotspots, incidents, notes, overview, products, releases, sessions};
+use crate::openapi::{Answer, list_of, one, plain};
+use crate::params::{
+    CURSOR, DEVICE, FROM, FROM_HINT, HOTSPOT_SORT, INCIDENT_KIND, LIMIT, ORG_ID, PRODUCT_ID, PRODUCT_ID_HINT, Param,
+    SCREEN_ID, SEGMENT, TASK_TYPE, TO, TO_HINT, VERSION, WINDOW_DAYS,
+};
+use crate::state::AppState;
+use crate::{first_look, gate, openapi, operations, store};
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// Anybody: nothing of an organisation is in the answer.
+    Public,
+    /// Whoever holds a key, about the key's organisation.
+    Member,
+}
+
+/// One route; all are GET.
+pub(crate) struct Route {
+    /// Its path, as axum and OpenAPI write it.
+    pub path: &'static str,
+    /// Who may ask.
+    pub rule: Rule,
+    /// The parameters it takes; any other is refused.
+    pub params: &'static [&'static Param],
+    /// The handler.
+    pub handler: fn() -> MethodRouter<AppState>,
+    /// One sentence for the document.
+    pub summary: &'static str,
+    /// The answer, with an example.
+    pub answer: Answer,
+}
+
+/// Every route.
+pub(crate) static ROUTES: &[Route] = &[
+    Route {
+        path: "/v1/insights/overview",
+        rule: Rule::Member,
+        params: &[&ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE],
+        handler: || get(overview::overview),
+        summary: "How a product does, against the period before, and where it hurts.",
+        answer: one::<overview::Overview>("overview", include_str!("../answers/overview.json")),
+    },
+    Route {
+        path: "/v1/insights/hotspots",
+        rule: Rule::Member,
+        params: &[
+            &ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE, &HOTSPOT_SORT, &LIMIT, &CURSOR,
+        ],
+        handler: || get(hotspots::hotspots),
+        summary: "Screens, worst first.",
+        answer: list_of::<hotspots::Hotspot>("hotspots", include_str!("../answers/hotspots.json")),
+    },
+    Route {
+        path: "/v1/insights/sessions",
+        rule: Rule::Member,
+        params: &[&ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE, &LIMIT, &CURSOR],
+        handler: || get(sessions::sessions),
+        summary: "Sessions, newest first.",
+        answer: list_of::<store::Session>("sessions", include_str!("../answers/sessions.json")),
+    },
+    Route {
+        path: "/v1/insights/sessions/{sessionKey}",
+        rule: Rule::Member,
+        params: &[&ORG_ID, &PRODUCT_ID_HINT, &FROM_HINT, &TO_HINT, &LIMIT, &CURSOR],
+        handler: || get(sessions::session),
+        summary: "One session: its events in order, with the incidents that begin among them.",
+        answer: one::<sessions::Timeline>("session", include_str!("../answers/session.json")),
+    },
+    Route {
+        path: "/v1/insights/incidents",
+        rule: Rule::Member,
+        params: &[
+            &ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE, &INCIDENT_KIND, &SCREEN_ID,
+            &LIMIT, &CURSOR,
+        ],
+        handler: || get(incidents::incidents),
+        summary: "Moments of friction: newest session day first, newest first within it.",
+        answer: list_of::<store::Incident>("incidents", include_str!("../answers/incidents.json")),
+    },
+    Route {
+        path: "/v1/insights/releases",
+        rule: Rule::Member,
+        params: &[
+            &ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE, &WINDOW_DAYS, &LIMIT, &CURSOR,
+        ],
+        handler: || get(releases::releases),
+        summary: "Releases first seen in the period, newest first, with the days before and after.",
+        answer: list_of::<releases::ReleaseEffect>("releases", include_str!("../answers/releases.json")),
+    },
+    Route {
+        path: "/v1/insights/notes",
+        rule: Rule::Member,
+        params: &[&ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE, &LIMIT, &CURSOR],
+        handler: || get(notes::notes),
+        summary: "Crab Notes; none are written yet.",
+        answer: list_of::<notes::Note>("notes", include_str!("../answers/notes.json")),
+    },
+    Route {
+        path: "/v1/insights/products",
+        rule: Rule::Member,
+        params: &[&ORG_ID, &LIMIT, &CURSOR],
+        handler: || get(products::products),
+        summary: "Products that have sessions, by name.",
+        answer: one::<products::Products>("products", include_str!("../answers/products.json")),
+    },
+    Route {
+        path: "/v1/flows/top",
+        rule: Rule::Member,
+        params: &[&ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE, &LIMIT, &CURSOR],
+        handler: || get(flows::top),
+        summary: "Moves between screens, most travelled first.",
+        answer: list_of::<flows::Flow>("flows_top", include_str!("../answers/flows_top.json")),
+    },
+    Route {
+        path: "/v1/flows/graph",
+        rule: Rule::Member,
+        params: &[&ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE, &LIMIT],
+        handler: || get(flows::graph),
+        summary: "Screens and their most travelled moves; `limit` bounds the links, what it leaves out is counted.",
+        answer: one::<flows::FlowGraph>("flows_graph", include_str!("../answers/flows_graph.json")),
+    },
+    Route {
+        path: "/v1/agent/status",
+        rule: Rule::Member,
+        params: &[&ORG_ID],
+        handler: || get(operations::agent_status),
+        summary: "The organisation's agents, once they can report here.",
+        answer: one::<operations::AgentStatus>("agent_status", include_str!("../answers/agent_status.json")),
+    },
+    Route {
+        path: "/v1/openapi.json",
+        rule: Rule::Public,
+        params: &[],
+        handler: || get(openapi::openapi),
+        summary: "This document.",
+        answer: plain("application/json"),
+    },
+    Route {
+        path: "/health",
+        rule: Rule::Public,
+        params: &[],
+        handler: || get(operations::health),
+        summary: "Whether the process answers.",
+        answer: one::<operations::Health>("health", include_str!("../answers/health.json")),
+    },
+    Route {
+        path: "/ready",
+        rule: Rule::Public,
+        params: &[],
+        handler: || get(operations::ready),
+        summary: "Whether the tables can be read; 503 with what is missing otherwise.",
+        answer: one::<operations::Ready>("ready", include_str!("../answers/ready.json")),
+    },
+    Route {
+        path: "/metrics",
+        rule: Rule::Public,
+        params: &[],
+        handler: || get(operations::metrics),
+        summary: "Counters of requests and the state of tables, for Prometheus.",
+        answer: plain("text/plain"),
+    },
+    Route {
+        path: "/",
+        rule: Rule::Public,
+        params: &[],
+        handler: || get(first_look::page),
+        summary: "A first look at a product in a browser.",
+        answer: plain("text/html"),
+    },
+    Route {
+        path: "/first-look.css",
+        rule: Rule::Public,
+        params: &[],
+        handler: || get(first_look::style),
+        summary: "Style of that page.",
+        answer: plain("text/css"),
+    },
+    Route {
+        path: "/first-look.js",
+        rule: Rule::Public,
+        params: &[],
+        handler: || get(first_look::script),
+        summary: "Script of that page.",
+        answer: plain("text/javascript"),
+    },
+];
+
+/// The API as a service; tests call it without a network.
+pub fn router(state: AppState) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        let admitted = (route.handler)().layer(from_fn_with_state((state.clone(), route), gate::admit));
+        router = router.route(route.path, admitted.fallback(gate::no_such_method));
+    }
+    let measure = from_fn_with_state(state.clone(), gate::measure);
+    router.fallback(gate::no_such_route).layer(from_fn(first_look::harden)).layer(measure).with_state(state)
+}

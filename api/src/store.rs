@@ -1,0 +1,451 @@
+//! What the API asks of the place where the tables lie.
+//!
+//!     Scope ─▶ InsightStore ─▶ sums and rows ─▶ the arithmetic of `insights`
+//!
+//! A store answers with sums, counts and rows; means, rates, ranks and trends are computed from
+//! them in one place, so two stores cannot differ in arithmetic. [`crate::DeltaStore`] reads Delta
+//! tables; one over ClickHouse needs only these queries.
+//!
+//! Every method sees one organisation. Rows of another never leave a store.
+
+use async_trait::async_trait;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::period::{Day, Period};
+
+/// Which sessions are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The organisation.
+    pub org_id: String,
+    /// The product.
+    pub product_id: String,
+    /// The days on which the sessions began.
+    pub period: Period,
+    /// Which of them.
+    pub filter: Filter,
+}
+
+impl Scope {
+    /// The same sessions in another period.
+    pub fn during(&self, period: Period) -> Self {
+        Self { period, ..self.clone() }
+    }
+}
+
+/// Sessions that have each of these values; without a value, any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Visitor segment.
+    pub segment: Option<String>,
+    /// Release of the product.
+    pub version: Option<String>,
+    /// Kind of device.
+    pub device: Option<String>,
+    /// One of the session's task types.
+    pub task_type: Option<String>,
+}
+
+impl Filter {
+    /// Whether every session is meant.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A product that has sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Product {
+    /// The product.
+    pub product_id: String,
+    /// First day with a session.
+    #[schema(value_type = String, format = Date)]
+    pub first_day: Day,
+    /// Last day with a session.
+    #[schema(value_type = String, format = Date)]
+    pub last_day: Day,
+    /// Sessions on all days.
+    pub sessions: i64,
+}
+
+/// The sessions of one day and version, summed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionDay {
+    /// The day.
+    pub day: Day,
+    /// Release of the product; `None` where the sessions name none.
+    pub version: Option<String>,
+    /// How many.
+    pub sessions: i64,
+    /// Sum of their frustration scores.
+    pub frustration_sum: f64,
+    /// Sum of their efficiency scores.
+    pub efficiency_sum: f64,
+}
+
+/// One screen over a period, summed; the columns of `fact_screen_hotspots`.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct ScreenSums {
+    pub screen_id: String,
+    pub route: String,
+    pub sessions: i64,
+    pub visits: i64,
+    pub frustration_sum: f64,
+    pub efficiency_sum: f64,
+    pub rage_clicks: i64,
+    pub dead_clicks: i64,
+    pub error_clicks: i64,
+    pub backtracks: i64,
+    pub dropoffs: i64,
+    pub time_spent_ms_sum: i64,
+}
+
+/// One move over a period, summed; the columns of `fact_flows`.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct MoveSums {
+    pub from_screen: String,
+    pub to_screen: String,
+    pub moves: i64,
+    pub sessions: i64,
+    pub frustration_sum: f64,
+}
+
+/// A release of a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Its tag.
+    pub version: String,
+    /// Time of the first event that carries it, in microseconds.
+    pub first_seen_at_us: i64,
+    /// When it was released, in microseconds, where somebody recorded it.
+    pub released_at_us: Option<i64>,
+}
+
+/// One session; the columns of `fact_sessions`.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Session {
+    /// Stable hash of the session; the name to ask for its timeline by.
+    pub session_key: String,
+    /// Day of its first event, UTC.
+    #[schema(value_type = String, format = Date)]
+    pub date: Day,
+    /// Session id as sent; empty where the sender has none.
+    pub session_id: String,
+    /// Number of the session within its key, from 0.
+    pub session_no: i64,
+    /// Visitor, not reversible.
+    pub user_hash: String,
+    /// Time of the first event.
+    #[schema(format = DateTime)]
+    pub start_ts: String,
+    /// Time of the last event.
+    #[schema(format = DateTime)]
+    pub end_ts: String,
+    /// Between the two, in milliseconds.
+    pub duration_ms: i64,
+    /// Events, repeats counted once.
+    pub event_count: i64,
+    /// Clicks.
+    pub click_count: i64,
+    /// Visits to screens.
+    pub screen_visits: i64,
+    /// Distinct screens.
+    pub unique_screens: i64,
+    /// Incidents of kind rage_click.
+    pub rage_clicks: i64,
+    /// Incidents of kind dead_click.
+    pub dead_clicks: i64,
+    /// Incidents of kind error_click.
+    pub error_clicks: i64,
+    /// Incidents of kind backtrack.
+    pub backtracks: i64,
+    /// Changes of focus.
+    pub context_switches: i64,
+    /// Tasks begun.
+    pub tasks_started: i64,
+    /// Tasks completed.
+    pub tasks_completed: i64,
+    /// Tasks that ended without success.
+    pub tasks_failed: i64,
+    /// Incidents of kind abandoned_task.
+    pub abandoned_tasks: i64,
+    /// Events with an error.
+    pub error_events: i64,
+    /// Frustration, in (0, 1); 0.047 without any incident.
+    pub frustration_score: f64,
+    /// Efficiency, in (0, 1).
+    pub efficiency_score: f64,
+    /// Screen of the first visit.
+    pub entry_screen: Option<String>,
+    /// Screen of the last visit.
+    pub exit_screen: Option<String>,
+    /// Distinct task types, sorted.
+    pub task_types: Vec<String>,
+    /// desktop, mobile or tablet.
+    pub device_type: Option<String>,
+    /// Operating system.
+    pub os: Option<String>,
+    /// Browser.
+    pub browser: Option<String>,
+    /// Release of the product.
+    pub version_tag: Option<String>,
+    /// Visitor segment.
+    pub segment: Option<String>,
+    /// For the cursor.
+    #[serde(skip)]
+    pub start_us: i64,
+    /// The product, which a question by session key does not name.
+    #[serde(skip)]
+    pub product_id: String,
+}
+
+/// One moment of friction; the columns of `fact_incidents`.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Incident {
+    /// Stable hash of the incident.
+    pub incident_id: String,
+    /// Session it happened in.
+    pub session_key: String,
+    /// Session id as sent.
+    pub session_id: String,
+    /// Day of the session's first event, UTC.
+    #[schema(value_type = String, format = Date)]
+    pub date: Day,
+    /// rage_click, dead_click, error_click, backtrack or abandoned_task.
+    pub kind: String,
+    /// Rule set that found it.
+    pub rule_id: String,
+    /// Version of the rule set.
+    pub rule_version: String,
+    /// Screen it is filed under.
+    pub screen_id: String,
+    /// Route of the first event named.
+    pub route: String,
+    /// Type of the element clicked.
+    pub element_type: Option<String>,
+    /// Hash of the label clicked.
+    pub element_label_hash: Option<String>,
+    /// When it began.
+    #[schema(format = DateTime)]
+    pub started_at: String,
+    /// When it ended.
+    #[schema(format = DateTime)]
+    pub ended_at: String,
+    /// Events that the rule names.
+    pub event_count: i64,
+    /// The first 50 of them, by event id.
+    pub evidence: Vec<String>,
+    /// Numbers of the kind.
+    #[schema(value_type = Object)]
+    pub detail: serde_json::Value,
+    /// For the cursor.
+    #[serde(skip)]
+    pub started_us: i64,
+}
+
+/// One event of a session's timeline; the columns of `events_sessionized`.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineEvent {
+    /// Its place in the session, from 0.
+    pub position: i64,
+    /// Its id.
+    pub event_id: String,
+    /// When it happened.
+    #[schema(format = DateTime)]
+    pub ts: String,
+    /// click, scroll, input_meta, navigation, focus_change or custom.
+    pub event_type: String,
+    /// Named place in the product.
+    pub screen_id: String,
+    /// Path without ids or query.
+    pub route: String,
+    /// Type of the element.
+    pub element_type: Option<String>,
+    /// Hash of the element's label.
+    pub element_label_hash: Option<String>,
+    /// Error the visitor met.
+    pub error_code: Option<String>,
+    /// How long the product took to answer, in milliseconds.
+    pub latency_ms: Option<f64>,
+    /// Milliseconds until the page first reacted to a click.
+    pub reaction_ms: Option<f64>,
+    /// Whether the SDK watched for a reaction.
+    pub reaction_observed: bool,
+    /// Name of a custom event.
+    pub event_name: Option<String>,
+    /// Task begun or completed.
+    pub task_type: Option<String>,
+    /// start or complete.
+    pub task_phase: Option<String>,
+    /// Of a completion.
+    pub task_success: Option<bool>,
+}
+
+/// Which sessions of a scope a page begins after: newest first, then by key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionPlace {
+    /// Start of the last session seen, in microseconds.
+    pub start_us: i64,
+    /// Its key.
+    pub session_key: String,
+}
+
+/// Which incidents of a scope are meant, beyond the scope.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IncidentFilter {
+    /// Of this kind only.
+    pub kind: Option<String>,
+    /// Filed under this screen only.
+    pub screen_id: Option<String>,
+}
+
+/// Which incidents a page begins after: newest day first, newest first within it, then by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentPlace {
+    /// Day of the last incident seen.
+    pub day: Day,
+    /// When it began, in microseconds.
+    pub started_us: i64,
+    /// Its id.
+    pub incident_id: String,
+}
+
+/// Which session is asked for by key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionName {
+    /// The organisation.
+    pub org_id: String,
+    /// The product, where the asker says it.
+    pub product_id: Option<String>,
+    /// The key.
+    pub session_key: String,
+    /// Days to look in, where the asker knows; all otherwise.
+    pub period: Option<Period>,
+}
+
+/// How a table stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TableStatus {
+    /// Its name.
+    pub table: &'static str,
+    /// Whether it can be read.
+    pub state: TableState,
+    /// Version that is read.
+    pub version: Option<u64>,
+    /// When that version was committed, in milliseconds since 1970.
+    pub committed_at_ms: Option<i64>,
+    /// Data files.
+    pub files: usize,
+    /// Rows, where the table's log counts them.
+    pub rows: Option<u64>,
+    /// Bytes held in memory.
+    pub held_bytes: usize,
+}
+
+/// Whether a table can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TableState {
+    /// It is read.
+    Present,
+    /// It has not been written yet; questions about it have empty answers.
+    Missing,
+    /// It is there and its newest version cannot be read; the last good one is used where there is one.
+    Unreadable,
+}
+
+/// What keeps a store from answering.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A retry helps.
+    #[error("every place for a query is taken and {waiting} more wait")]
+    Busy {
+        /// How many wait already.
+        waiting: usize,
+    },
+    /// The asker must ask for less, or the operator allow more.
+    #[error("the query needs more than it may have: {reason}")]
+    TooLarge {
+        /// Which bound was reached.
+        reason: String,
+    },
+    /// The operator must act.
+    #[error("table `{table}` cannot be read: {reason}")]
+    Table {
+        /// The table.
+        table: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The operator must act.
+    #[error("query `{query}` went wrong")]
+    Query {
+        /// The `.sql` file.
+        query: &'static str,
+        /// What the engine said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A place where the tables lie. Lists come in the order their method names; `limit` bounds rows.
+#[async_trait]
+pub trait InsightStore: Send + Sync {
+    /// The organisation's products, by name.
+    async fn products(&self, org_id: &str) -> Result<Vec<Product>, StoreError>;
+
+    /// Sessions by day and version, in that order; days without sessions are absent.
+    async fn session_days(&self, scope: &Scope) -> Result<Vec<SessionDay>, StoreError>;
+
+    /// Screens that were visited or have an incident, by name.
+    async fn screens(&self, scope: &Scope) -> Result<Vec<ScreenSums>, StoreError>;
+
+    /// Moves, by name; an empty screen is the entry or the exit.
+    async fn moves(&self, scope: &Scope) -> Result<Vec<MoveSums>, StoreError>;
+
+    /// Releases of the product, of all time, newest first.
+    async fn releases(&self, org_id: &str, product_id: &str) -> Result<Vec<Release>, StoreError>;
+
+    /// Sessions, newest first, then by key.
+    async fn sessions(
+        &self,
+        scope: &Scope,
+        after: Option<&SessionPlace>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// Incidents of the scope's sessions: newest day first, newest first within it, then by id.
+    async fn incidents(
+        &self,
+        scope: &Scope,
+        only: &IncidentFilter,
+        after: Option<&IncidentPlace>,
+        limit: usize,
+    ) -> Result<Vec<Incident>, StoreError>;
+
+    /// One session; `None` where the organisation has none of that key.
+    async fn session(&self, name: &SessionName) -> Result<Option<Session>, StoreError>;
+
+    /// Events of a session after `position`, in order.
+    async fn timeline(
+        &self,
+        org_id: &str,
+        session: &Session,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<TimelineEvent>, StoreError>;
+
+    /// Every incident of a session, by time and id.
+    async fn session_incidents(&self, org_id: &str, session: &Session) -> Result<Vec<Incident>, StoreError>;
+
+    /// The tables that the questions above read.
+    fn tables(&self) -> Vec<TableStatus>;
+}

@@ -1,0 +1,41 @@
+//! `netcrab explain`: the plans with what each operator did.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use netcrab_sources::Source;
+
+use super::run::run_job;
+use crate::Context;
+
+/// Arguments of `netcrab explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  netcrab explain events.parquet
+  netcrab explain shop.csv.gz --mapping docs/mapping-ecom.toml --only fact_sessions
+
+The tables go to a temporary folder that is removed again.")]
+pub(crate) struct Arguments {
+    /// Files, folders or s3://bucket/prefix, as for `netcrab run`.
+    #[arg(required = true, value_name = "SOURCE")]
+    sources: Vec<String>,
+    /// How foreign columns become events; see docs/mapping.md.
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    /// Explain these tables only.
+    #[arg(long, value_delimiter = ',', value_name = "TABLE,…")]
+    only: Vec<String>,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
+    let mapping = super::mapping(arguments.mapping.as_deref())?;
+    let only = super::tables(&arguments.only)?;
+    let source = Source::open(&arguments.sources, mapping, context.config.sources.clone()).await?;
+    let folder = tempfile::tempdir()?;
+    let summary = run_job(context, source, &folder.path().display().to_string(), only, true).await?;
+    println!("{}", summary.explained.unwrap_or_default());
+    Ok(ExitCode::SUCCESS)
+}

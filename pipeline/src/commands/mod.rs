@@ -1,0 +1,62 @@
+//! One command, one file: its arguments with examples, and what it prints.
+
+pub(crate) mod demo;
+pub(crate) mod explain;
+pub(crate) mod generate;
+pub(crate) mod rerun;
+pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod sql;
+
+use anyhow::{Context as _, Result, bail};
+use netcrab_schema::Table;
+use netcrab_sinks::delta::DeltaSink;
+
+/// An error with its causes, each named once.
+pub(crate) fn chain_of(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ")
+}
+
+/// The Delta tables in a folder or at a URL.
+pub(crate) fn sink(tables: &str) -> Result<DeltaSink> {
+    Ok(DeltaSink::new(netcrab_pipeline::tables::address(tables)?))
+}
+
+/// The tables of these names, or all.
+pub(crate) fn tables(names: &[String]) -> Result<Vec<&'static Table>> {
+    if names.is_empty() {
+        return Ok(netcrab_schema::ALL.to_vec());
+    }
+    names.iter().map(|name| table(name)).collect()
+}
+
+fn table(name: &str) -> Result<&'static Table> {
+    if let Some(table) = netcrab_schema::by_name(name) {
+        return Ok(table);
+    }
+    let names = netcrab_schema::ALL.iter().map(|table| table.name);
+    let nearest = netcrab_pipeline::config::nearest(name, names).unwrap_or_default();
+    bail!("there is no table `{name}`; nearest is `{nearest}`, and docs/tables.md lists all");
+}
+
+/// The mapping in `file`, where one is given.
+pub(crate) fn mapping(file: Option<&std::path::Path>) -> Result<Option<netcrab_sources::Mapping>> {
+    let Some(file) = file else { return Ok(None) };
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("could not read the mapping {}; check the path given to --mapping", file.display()))?;
+    Ok(Some(netcrab_sources::Mapping::parse(&text).with_context(|| file.display().to_string())?))
+}
+
+/// 1234567 as `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or("")).collect();
+    groups.join(",")
+}

@@ -1,0 +1,148 @@
+//! `netcrab.toml`: every setting, its default, and what happens to a wrong one.
+//!
+//!     defaults ◀ netcrab.toml ◀ NETCRAB_SECTION__KEY
+//!
+//! A key nobody knows is refused with the nearest one that exists. The file `netcrab.toml` in the
+//! repository holds every setting with its default; a test keeps it so.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use netcrab_operators::settings;
+use serde::Deserialize;
+
+/// The example file, with every setting and its default.
+pub const EXAMPLE: &str = include_str!("../../netcrab.toml");
+
+/// Prefix of the environment variables that override settings.
+const ENVIRONMENT: &str = "NETCRAB_";
+
+/// All settings.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How much a run may use.
+    pub run: Run,
+    /// How events are read.
+    pub sources: netcrab_sources::Settings,
+    /// When a session ends.
+    pub sessionize: settings::Sessionize,
+    /// What counts as friction.
+    pub detect: settings::Detect,
+    /// How friction becomes a score.
+    pub score: settings::Score,
+    /// The HTTP API.
+    pub api: netcrab_api::Config,
+}
+
+/// How much a run may use; table `[run]` of `netcrab.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Run {
+    /// Threads. Default: 0, which is one for each core.
+    pub threads: usize,
+    /// Memory of the stages, in MiB; beyond it events spill to `spill_dir`. Default: 1024.
+    pub memory_mib: usize,
+    /// Folder for what does not fit into memory. Default: empty, which is the system's temporary folder.
+    pub spill_dir: PathBuf,
+    /// Most rows kept in the table `rejects` by one run; more are counted only. Default: 1_000_000.
+    pub rejects_max: usize,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self { threads: 0, memory_mib: 1024, spill_dir: PathBuf::new(), rejects_max: 1_000_000 }
+    }
+}
+
+impl Run {
+    /// Threads, with 0 resolved.
+    pub fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        if self.threads == 0 { cores() } else { self.threads }
+    }
+}
+
+impl Config {
+    /// Reads `file`, or `./netcrab.toml` where none is given and it exists, then the environment.
+    pub fn load(file: Option<&Path>) -> Result<Self> {
+        let default = Path::new("netcrab.toml");
+        let file = file.or_else(|| default.exists().then_some(default));
+        let text = match file {
+            Some(file) => std::fs::read_to_string(file)
+                .with_context(|| format!("could not read the settings in {}; check the path given to --config", file.display()))?,
+            None => String::new(),
+        };
+        let overrides = std::env::vars().filter(|(name, _)| name.starts_with(ENVIRONMENT));
+        Self::parse(&text, overrides).with_context(|| match file {
+            Some(file) => format!("settings in {}", file.display()),
+            None => "settings from the environment".to_owned(),
+        })
+    }
+
+    /// The settings that `text` and environment variables make.
+    pub fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Self> {
+        let mut values: toml::Table = toml::from_str(text)?;
+        for (name, value) in environment {
+            let path: Vec<String> = name[ENVIRONMENT.len()..].to_lowercase().split("__").map(str::to_owned).collect();
+            // NETCRAB_CACHE and the like are ours, but no settings: those have a table and a key.
+            if path.len() > 1 {
+                set(&mut values, &path, &value).with_context(|| format!("environment variable {name}"))?;
+            }
+        }
+        let example: toml::Table = toml::from_str(EXAMPLE)?;
+        check_names(&values, &example, "")?;
+        let config = Self::deserialize(toml::Value::Table(values))?;
+        config.sources.check()?;
+        if config.run.memory_mib < 64 {
+            bail!("setting `run.memory_mib` is {}; expected 64 or more", config.run.memory_mib);
+        }
+        Ok(config)
+    }
+
+    /// The settings that decide what the derived tables say.
+    pub fn rules(&self) -> settings::Settings {
+        settings::Settings {
+            sessionize: self.sessionize.clone(),
+            detect: self.detect.clone(),
+            score: self.score.clone(),
+        }
+    }
+}
+
+/// Sets `path` to `value`, read as TOML where it is some, else as text.
+fn set(values: &mut toml::Table, path: &[String], value: &str) -> Result<()> {
+    let Some((first, rest)) = path.split_first() else { return Ok(()) };
+    if rest.is_empty() {
+        let parsed = toml::from_str::<toml::Table>(&format!("value = {value}")).ok();
+        let parsed = parsed.and_then(|mut table| table.remove("value"));
+        values.insert(first.clone(), parsed.unwrap_or_else(|| toml::Value::from(value)));
+        return Ok(());
+    }
+    let entry = values.entry(first.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    let table = entry.as_table_mut().ok_or_else(|| anyhow!("`{first}` is a value, not a table"))?;
+    set(table, rest, value)
+}
+
+/// Refuses names that the example does not have, with the nearest that it has.
+fn check_names(values: &toml::Table, example: &toml::Table, path: &str) -> Result<()> {
+    for (name, value) in values {
+        let full = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let Some(known) = example.get(name) else {
+            let nearest = nearest(name, example.keys().map(String::as_str));
+            let nearest = nearest.map(|nearest| if path.is_empty() { nearest.to_owned() } else { format!("{path}.{nearest}") });
+            let hint = nearest.map(|nearest| format!("; nearest is `{nearest}`")).unwrap_or_default();
+            bail!("there is no setting `{full}`{hint}; `netcrab config` prints all of them");
+        };
+        if let (Some(values), Some(example)) = (value.as_table(), known.as_table()) {
+            check_names(values, example, &full)?;
+        }
+    }
+    Ok(())
+}
+
+/// The name most like `name`.
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = names.map(|known| (strsim::jaro_winkler(name, known), known));
+    scored.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
+}

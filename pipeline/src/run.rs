@@ -1,0 +1,377 @@
+//! The main job: a source becomes tables.
+//!
+//!     source ─┬───────────────────────▶ events_raw
+//!             └─▶ the chain of stages ─▶ every derived table
+//!
+//! All tables are staged first and committed at the end, events_raw first; an interrupted run
+//! leaves the tables at the last complete one, and running it again completes it. A source that
+//! events_raw already holds adds nothing. Where events_raw holds other events, the derived tables
+//! are made anew from all of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, RecordBatch};
+use arrow::datatypes::{Int32Type, TimestampMillisecondType};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::col;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::prelude::SessionConfig;
+use futures::StreamExt;
+use netcrab_operators::chain::{self, DERIVED, TablePlan};
+use netcrab_operators::session::{DAY_MS, columns_of_facts};
+use netcrab_operators::share::share;
+use netcrab_schema::{Table, tables as schema};
+use netcrab_sinks::delta::DeltaSink;
+use netcrab_sinks::{Replace, RunId, Sink, Staged};
+use netcrab_sources::Source;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::config::Config;
+use crate::events_exec::{EventsExec, Rejects};
+use crate::progress::Progress;
+use crate::tables;
+
+/// Events a partition of the sorted shell should hold, about.
+const PARTITION_EVENTS: u64 = 65_536;
+
+/// Partitions of the sorted shell where nothing says how many events there are.
+const PARTITIONS: usize = 256;
+
+/// What a run did.
+#[derive(Debug, Default, Clone)]
+pub struct Summary {
+    /// Whether the tables already held this run.
+    pub already_held: bool,
+    /// Events read, accepted.
+    pub events: u64,
+    /// Rejected rows by reason.
+    pub rejects: BTreeMap<String, u64>,
+    /// Rows and bytes of each table written.
+    pub tables: Vec<(&'static str, u64, u64)>,
+    /// How long reading, deriving and staging took.
+    pub stage_time: Duration,
+    /// How long committing took.
+    pub commit_time: Duration,
+    /// The plans with their metrics, where asked for.
+    pub explained: Option<String>,
+}
+
+impl Summary {
+    /// Rejected rows in all.
+    pub fn rejected(&self) -> u64 {
+        self.rejects.values().sum()
+    }
+}
+
+/// What to run.
+pub struct Job<'a> {
+    /// Where events come from.
+    pub source: Source,
+    /// Where tables go.
+    pub sink: &'a DeltaSink,
+    /// Tables to write.
+    pub only: Vec<&'static Table>,
+    /// All settings.
+    pub config: &'a Config,
+    /// Whether the summary holds the plans with their metrics.
+    pub explain: bool,
+}
+
+impl Job<'_> {
+    /// Runs to the end, or leaves the tables as they were.
+    pub async fn run(self, progress: Arc<Progress>) -> Result<Summary> {
+        let source = Arc::new(self.source);
+        let hashed = Arc::clone(&source);
+        let source_id = tokio::task::spawn_blocking(move || RunId::new(hashed.fingerprint())).await?;
+        let raw = self.sink.open(&schema::EVENTS_RAW).await?;
+        let raw_version = raw.as_ref().and_then(|raw| raw.version()).map_or(0, |version| version as i64);
+        let held = self.sink.holds(&schema::EVENTS_RAW, &source_id).await?;
+        let keeps_raw = self.only.iter().any(|table| table.name == schema::EVENTS_RAW.name);
+        let raw_version = if held || !keeps_raw { raw_version } else { raw_version.max(0) + 1 };
+        let run_id = run_id(&source_id, &self.config.rules(), raw_version)?;
+        let mut wanted = Vec::new();
+        for &table in &self.only {
+            let id = if table.name == schema::EVENTS_RAW.name { &source_id } else { &run_id };
+            if !self.sink.holds(table, id).await? {
+                wanted.push(table);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(Summary { already_held: true, ..Summary::default() });
+        }
+        let started = Instant::now();
+        let earlier = earlier_events(self.sink, self.config).await?;
+        let rejects = Arc::new(Rejects::new(self.config.run.rejects_max));
+        let inputs = Inputs { source, earlier, held, progress: Arc::clone(&progress), rejects: Arc::clone(&rejects) };
+        let plans = plans(inputs, self.config, &wanted)?;
+        let context = task_context(self.config)?;
+        let ids = |table: &Table| if table.name == schema::EVENTS_RAW.name { &source_id } else { &run_id };
+        let mut staging = Staging { sink: self.sink, staged: Vec::new() };
+        let staged = stage_all(self.sink, &plans, &context, &ids, &mut staging).await;
+        if let Err(fault) = staged {
+            staging.discard().await;
+            return Err(fault);
+        }
+        let mut summary = Summary { events: progress.events(), ..Summary::default() };
+        if wanted.iter().any(|table| table.name == schema::REJECTS.name) {
+            let staged = stage_rejects(self.sink, &rejects, &context, &run_id, &mut summary).await?;
+            staging.staged.push((&schema::REJECTS, staged));
+        }
+        summary.stage_time = started.elapsed();
+        let started = Instant::now();
+        for (table, staged) in &staging.staged {
+            let replace = if table.name == schema::EVENTS_RAW.name { Replace::Nothing } else { Replace::All };
+            self.sink.commit(table, ids(table), staged, replace).await?;
+            summary.tables.push((table.name, staged.rows(), staged.bytes()));
+        }
+        summary.commit_time = started.elapsed();
+        summary.explained = self.explain.then(|| explained(&plans));
+        Ok(summary)
+    }
+}
+
+/// Tables staged so far, to be discarded if the run fails.
+struct Staging<'a> {
+    sink: &'a DeltaSink,
+    staged: Vec<(&'static Table, Staged)>,
+}
+
+impl Staging<'_> {
+    async fn discard(&self) {
+        for (table, staged) in &self.staged {
+            // The run failed already; what cannot be removed is only litter, and no table names it.
+            let _ = self.sink.discard(table, staged).await;
+        }
+    }
+}
+
+/// Where events come from.
+struct Inputs {
+    source: Arc<Source>,
+    earlier: Option<Source>,
+    /// events_raw already holds the source.
+    held: bool,
+    progress: Arc<Progress>,
+    rejects: Arc<Rejects>,
+}
+
+/// Names a run of derived tables: the source, the rules and the version of events_raw it makes.
+fn run_id(source: &RunId, rules: &netcrab_operators::settings::Settings, raw_version: i64) -> Result<RunId> {
+    let mut hasher = Xxh3::new();
+    hasher.update(source.as_str().as_bytes());
+    hasher.update(serde_json::to_string(rules)?.as_bytes());
+    hasher.update(&raw_version.to_le_bytes());
+    hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+    Ok(RunId::new(hasher.digest128()))
+}
+
+/// The events that events_raw holds, where it holds some.
+pub async fn earlier_events(sink: &DeltaSink, config: &Config) -> Result<Option<Source>> {
+    if !sink.has_rows(&schema::EVENTS_RAW).await? {
+        return Ok(None);
+    }
+    let Some(raw) = sink.open(&schema::EVENTS_RAW).await? else { return Ok(None) };
+    let files: Vec<String> = raw.get_file_uris()?.map(|uri| uri.trim_start_matches("file://").to_owned()).collect();
+    let settings = netcrab_sources::Settings { files_max: usize::MAX, ..config.sources.clone() };
+    let source = Source::open(&files, None, settings).await.context("events_raw could not be read back")?;
+    Ok(Some(source))
+}
+
+fn plans(inputs: Inputs, config: &Config, wanted: &[&'static Table]) -> Result<Vec<TablePlan>> {
+    let derived: Vec<&'static Table> =
+        DERIVED.into_iter().filter(|table| wanted.iter().any(|wanted| wanted.name == table.name)).collect();
+    let raw = !inputs.held && wanted.iter().any(|table| table.name == schema::EVENTS_RAW.name);
+    let with_events = derived.iter().any(|table| table.name == schema::EVENTS_SESSIONIZED.name);
+    let columns = (!raw && !with_events).then(columns_of_facts);
+    let threads = config.run.threads();
+    let rows = [Some(&*inputs.source).filter(|_| !inputs.held), inputs.earlier.as_ref()];
+    let rows: Option<u64> = rows.into_iter().flatten().map(Source::rows_hint).sum();
+    let partitions = rows.map_or(PARTITIONS, |rows| (rows / PARTITION_EVENTS).clamp(16, 4096) as usize);
+    let leaf = |source: Arc<Source>| -> Arc<dyn ExecutionPlan> {
+        let (progress, rejects) = (Arc::clone(&inputs.progress), Arc::clone(&inputs.rejects));
+        Arc::new(EventsExec::new(source, threads, columns.clone(), progress, rejects))
+    };
+    let mut plans: Vec<TablePlan> = Vec::new();
+    let mut sources: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
+    if !inputs.held {
+        let mut readers = share_if_needed(leaf(Arc::clone(&inputs.source)), raw, !derived.is_empty());
+        if raw && let Some(reader) = readers.pop() {
+            plans.push((&schema::EVENTS_RAW, Arc::new(DatedExec::new(reader))));
+        }
+        sources.extend(readers);
+    }
+    if !derived.is_empty() {
+        sources.extend(inputs.earlier.map(|earlier| leaf(Arc::new(earlier))));
+        let source = if sources.len() == 1 { sources.remove(0) } else { UnionExec::try_new(sources)? };
+        plans.extend(chain::plans(source, &Arc::new(config.rules()), partitions, &derived)?);
+    }
+    plans.into_iter().map(|(table, plan)| Ok((table, sorted(table, plan)?))).collect()
+}
+
+fn share_if_needed(leaf: Arc<dyn ExecutionPlan>, raw: bool, derived: bool) -> Vec<Arc<dyn ExecutionPlan>> {
+    if raw && derived { share(&leaf, 2) } else { vec![leaf] }
+}
+
+/// The rows of `plan` by date, then in the order of the table's files.
+pub fn sorted(table: &'static Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    if plan.output_partitioning().partition_count() == 1 && plan.name() == "RollUpExec" {
+        return Ok(plan);
+    }
+    let schema = plan.schema();
+    let columns = table.partition().iter().chain(table.sort);
+    let order = columns.map(|name| Ok(PhysicalSortExpr::new_default(col(name, &schema)?)));
+    let order = LexOrdering::new(order.collect::<Result<Vec<_>>>()?).context("a table is sorted by something")?;
+    let sort = SortExec::new(order.clone(), plan).with_preserve_partitioning(true);
+    Ok(Arc::new(SortPreservingMergeExec::new(order, Arc::new(sort))))
+}
+
+/// Settings and memory of a run's plans.
+pub fn task_context(config: &Config) -> Result<Arc<TaskContext>> {
+    let session = SessionConfig::new().with_target_partitions(config.run.threads());
+    let context = TaskContext::default().with_session_config(session).with_runtime(tables::runtime(&config.run)?);
+    Ok(Arc::new(context))
+}
+
+async fn stage_all<'a>(
+    sink: &DeltaSink,
+    plans: &[TablePlan],
+    context: &Arc<TaskContext>,
+    ids: &(impl Fn(&Table) -> &'a RunId + Sync),
+    staging: &mut Staging<'_>,
+) -> Result<()> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for (table, plan) in plans {
+        let rows = plan.execute(0, Arc::clone(context))?;
+        let (sink, table, id) = (sink.clone(), *table, ids(table).clone());
+        tasks.spawn(async move { (table, sink.stage(table, &id, rows).await) });
+    }
+    let mut fault = None;
+    while let Some(task) = tasks.join_next().await {
+        match task {
+            Ok((table, Ok(staged))) => staging.staged.push((table, staged)),
+            Ok((_, Err(error))) => fault = fault.or(Some(anyhow::Error::new(error))),
+            Err(panic) => fault = fault.or(Some(panic.into())),
+        }
+    }
+    let place = |table: &Table| netcrab_schema::ALL.iter().position(|known| known.name == table.name);
+    staging.staged.sort_by_key(|(table, _)| place(table));
+    fault.map_or(Ok(()), Err)
+}
+
+/// Stages the rows that did not become events, and counts them by reason.
+async fn stage_rejects(
+    sink: &DeltaSink,
+    rejects: &Rejects,
+    context: &Arc<TaskContext>,
+    run: &RunId,
+    summary: &mut Summary,
+) -> Result<Staged> {
+    let (batches, not_kept) = rejects.take();
+    for batch in &batches {
+        let reasons = batch.column_by_name("reason").and_then(|reasons| reasons.as_dictionary_opt::<Int32Type>());
+        let reasons = reasons.context("rejects have a reason")?;
+        let names = reasons.values().as_string::<i32>();
+        for key in reasons.keys().iter().flatten() {
+            *summary.rejects.entry(names.value(key as usize).to_owned()).or_default() += 1;
+        }
+    }
+    if not_kept > 0 {
+        summary.rejects.insert("(not kept, see run.rejects_max)".to_owned(), not_kept as u64);
+    }
+    let rows = MemorySourceConfig::try_new_exec(&[batches], schema::REJECTS.in_flight(), None)?;
+    let rows = sorted(&schema::REJECTS, rows)?.execute(0, Arc::clone(context))?;
+    Ok(sink.stage(&schema::REJECTS, run, rows).await?)
+}
+
+/// The plans, each with the metrics of its operators.
+fn explained(plans: &[TablePlan]) -> String {
+    let plan = |(table, plan): &TablePlan| {
+        let display = datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(plan.as_ref());
+        format!("{}\n{}", table.name, display.indent(false))
+    };
+    plans.iter().map(plan).collect::<Vec<_>>().join("\n")
+}
+
+/// Adds the column `date`, the day of `ts`.
+#[derive(Debug)]
+struct DatedExec {
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<datafusion::physical_plan::PlanProperties>,
+}
+
+impl DatedExec {
+    fn new(input: Arc<dyn ExecutionPlan>) -> Self {
+        let properties = datafusion::physical_plan::PlanProperties::new(
+            datafusion::physical_expr::EquivalenceProperties::new(schema::EVENTS_RAW.in_flight()),
+            datafusion::physical_plan::Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
+            datafusion::physical_plan::execution_plan::EmissionType::Incremental,
+            datafusion::physical_plan::execution_plan::Boundedness::Bounded,
+        );
+        Self { input, properties: Arc::new(properties) }
+    }
+}
+
+/// The events of `batch` with the day of each.
+fn dated(batch: &RecordBatch) -> Result<RecordBatch, datafusion::error::DataFusionError> {
+    let ts = batch.column_by_name("ts").and_then(|ts| ts.as_primitive_opt::<TimestampMillisecondType>());
+    let ts = ts.ok_or_else(|| datafusion::common::internal_datafusion_err!("events have a ts"))?;
+    let dates: Date32Array = ts.unary(|ts| ts.div_euclid(DAY_MS) as i32);
+    let columns = batch.columns().iter().cloned().chain([Arc::new(dates) as ArrayRef]);
+    Ok(RecordBatch::try_new(schema::EVENTS_RAW.in_flight(), columns.collect())?)
+}
+
+impl datafusion::physical_plan::DisplayAs for DatedExec {
+    fn fmt_as(&self, _: datafusion::physical_plan::DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DatedExec: date of ts")
+    }
+}
+
+impl ExecutionPlan for DatedExec {
+    fn name(&self) -> &str {
+        "DatedExec"
+    }
+
+    fn properties(&self) -> &Arc<datafusion::physical_plan::PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _visit: &mut dyn FnMut(
+            &Arc<dyn datafusion::physical_plan::PhysicalExpr>,
+        ) -> Result<datafusion::common::tree_node::TreeNodeRecursion, datafusion::error::DataFusionError>,
+    ) -> Result<datafusion::common::tree_node::TreeNodeRecursion, datafusion::error::DataFusionError> {
+        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>, datafusion::error::DataFusionError> {
+        let input = children.pop();
+        Ok(Arc::new(Self::new(input.ok_or_else(|| datafusion::common::internal_datafusion_err!("one input"))?)))
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream, datafusion::error::DataFusionError> {
+        let input = self.input.execute(partition, context)?;
+        let batches = input.map(|batch| dated(&batch?));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+    }
+}

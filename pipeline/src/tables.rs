@@ -1,0 +1,51 @@
+//! The tables of a folder, for queries.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use netcrab_schema::Table;
+use netcrab_sinks::delta::DeltaSink;
+use url::Url;
+
+use crate::config::Run;
+
+/// The address of a folder of tables: a path or a URL.
+pub fn address(tables: &str) -> Result<Url> {
+    if tables.contains("://") {
+        return Url::parse(tables).with_context(|| format!("`{tables}` is not an address of tables; give a folder or a URL"));
+    }
+    let path = std::path::absolute(Path::new(tables)).with_context(|| format!("`{tables}` is not a folder"))?;
+    Url::from_directory_path(&path).map_err(|()| anyhow!("`{tables}` is not a folder"))
+}
+
+/// What stages may use: a memory pool that spills, and where it spills to.
+pub fn runtime(run: &Run) -> Result<Arc<RuntimeEnv>> {
+    let pool = FairSpillPool::new(run.memory_mib << 20);
+    let mut builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool));
+    if !run.spill_dir.as_os_str().is_empty() {
+        builder = builder.with_temp_file_path(&run.spill_dir);
+    }
+    builder.build_arc().context("could not prepare the folder for spilled data; check `run.spill_dir`")
+}
+
+/// A DataFusion session over every table that exists in the folder of `sink`.
+pub async fn session(sink: &DeltaSink, run: &Run) -> Result<SessionContext> {
+    let config = SessionConfig::new().with_target_partitions(run.threads()).with_information_schema(true);
+    let context = SessionContext::new_with_config_rt(config, runtime(run)?);
+    for table in netcrab_schema::ALL {
+        register(&context, sink, table).await?;
+    }
+    Ok(context)
+}
+
+async fn register(context: &SessionContext, sink: &DeltaSink, table: &'static Table) -> Result<()> {
+    if let Some(opened) = sink.open(table).await? {
+        let provider = opened.table_provider().await?;
+        context.register_table(table.name, provider)?;
+    }
+    Ok(())
+}

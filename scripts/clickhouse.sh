@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# ClickHouse for tests and benches, without installing it.
+#
+#     clickhouse.sh local ARGS…     clickhouse-local, e.g. `local --query 'SELECT version()'`
+#     clickhouse.sh start DIR       a server with HTTP and native TCP on 127.0.0.1, its files in DIR;
+#                                   returns when it answers; DIR/http_port and DIR/tcp_port say where
+#                                   (NETCRAB_CLICKHOUSE_HTTP_PORT, …_TCP_PORT choose; default: free ones)
+#     clickhouse.sh stop DIR        ends that server and no other; its data stay
+#     clickhouse.sh path            prints the launcher's path
+#
+# The engine is chdb's library, pinned below; a launcher of a few lines gives it a command line.
+# Both are cached outside the tree.
+set -euo pipefail
+
+version=26.7.3-stable.1
+cache="${NETCRAB_CACHE:-$HOME/.cache/netcrab}/clickhouse/$version"
+launcher="$cache/clickhouse"
+
+install() {
+    [ -e "$cache/.complete" ] && return
+    mkdir -p "$cache"
+    # Two callers at once: the second waits, then finds it complete.
+    exec 9>"$cache.lock"
+    flock 9
+    [ -e "$cache/.complete" ] && return
+    local scratch
+    scratch="$(mktemp -d "$cache/install.XXXXXX")"
+    (cd "$scratch" && npm pack --silent "@chdb/lib-linux-x64-gnu@$version" >/dev/null && tar -xzf ./*.tgz)
+    mv "$scratch/package/libchdb.so" "$cache/libchdb.so"
+    cat >"$scratch/launcher.c" <<'C'
+/* argv as clickhouse-local's; the result goes to stdout, an error to stderr with exit status 1.
+ * A query that fails is reported by the library itself and leaves no error in the result: only
+ * elapsed stays 0. */
+#include <stddef.h>
+#include <stdio.h>
+typedef struct chdb_result chdb_result;
+chdb_result *chdb_query_cmdline(int argc, char **argv);
+char *chdb_result_buffer(chdb_result *);
+size_t chdb_result_length(chdb_result *);
+const char *chdb_result_error(chdb_result *);
+double chdb_result_elapsed(chdb_result *);
+
+int main(int argc, char **argv) {
+    argv[0] = "clickhouse";
+    chdb_result *result = chdb_query_cmdline(argc, argv);
+    const char *error = result ? chdb_result_error(result) : "no result";
+    if (error) {
+        fprintf(stderr, "%s\n", error);
+        return 1;
+    }
+    if (chdb_result_elapsed(result) == 0)
+        return 1;
+    size_t length = chdb_result_length(result);
+    return length && fwrite(chdb_result_buffer(result), 1, length, stdout) != length;
+}
+C
+    "${CC:-cc}" -O1 -o "$launcher" "$scratch/launcher.c" -L"$cache" -lchdb -Wl,-rpath,'$ORIGIN'
+    rm -r "$scratch"
+    touch "$cache/.complete"
+}
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+start() {
+    local directory http tcp pid
+    mkdir -p "$1"
+    directory="$(cd "$1" && pwd)"
+    if [ -e "$directory/pid" ] && kill -0 "$(cat "$directory/pid")" 2>/dev/null; then
+        echo "clickhouse already runs in $directory" >&2
+        return
+    fi
+    http="${NETCRAB_CLICKHOUSE_HTTP_PORT:-$(free_port)}"
+    tcp="${NETCRAB_CLICKHOUSE_TCP_PORT:-$(free_port)}"
+    cat >"$directory/config.xml" <<XML
+<clickhouse>
+    <listen_host>127.0.0.1</listen_host>
+    <http_port>$http</http_port>
+    <tcp_port>$tcp</tcp_port>
+    <path>$directory/data/</path>
+    <users_config>$directory/users.xml</users_config>
+    <logger><level>warning</level><log>$directory/server.log</log></logger>
+</clickhouse>
+XML
+    cat >"$directory/users.xml" <<'XML'
+<clickhouse>
+    <profiles><default/></profiles>
+    <quotas><default/></quotas>
+    <users>
+        <default>
+            <password/>
+            <networks><ip>127.0.0.1</ip></networks>
+            <profile>default</profile>
+            <quota>default</quota>
+            <access_management>0</access_management>
+        </default>
+    </users>
+</clickhouse>
+XML
+    # A clickhouse-local that listens and never finishes its last query is a server.
+    setsid "$launcher" --config-file "$directory/config.xml" --path "$directory/data" --multiquery --query "
+        SYSTEM START LISTEN HTTP;
+        SYSTEM START LISTEN TCP;
+        SELECT sleepEachRow(3) FROM system.numbers SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0 FORMAT Null
+    " </dev/null >"$directory/stdout" 2>"$directory/stderr" 9>&- &
+    pid=$!
+    echo "$pid" >"$directory/pid"
+    echo "$http" >"$directory/http_port"
+    echo "$tcp" >"$directory/tcp_port"
+    for _ in $(seq 200); do
+        if curl -sf -o /dev/null "http://127.0.0.1:$http/ping"; then
+            return
+        fi
+        if ! kill -0 "$pid" 2>/dev/null; then
+            break
+        fi
+        sleep 0.1
+    done
+    echo "clickhouse did not start; see $directory/stderr" >&2
+    cat "$directory/stderr" >&2
+    stop "$directory"
+    return 1
+}
+
+stop() {
+    local pid
+    [ -e "$1/pid" ] || return 0
+    pid="$(cat "$1/pid")"
+    # A pid may have been given to another program since.
+    if [ "$(readlink "/proc/$pid/exe")" = "$(readlink -f "$launcher")" ]; then
+        kill "$pid" 2>/dev/null || true
+        for _ in $(seq 50); do
+            kill -0 "$pid" 2>/dev/null || break
+            sleep 0.1
+        done
+        kill -9 "$pid" 2>/dev/null || true
+    fi
+    rm -f "$1/pid" "$1/http_port" "$1/tcp_port"
+}
+
+usage() {
+    sed -n '2,/^$/s/^# \{0,1\}//p' "$0" | sed '/^set /d' >&2
+    exit 2
+}
+
+command="${1:-}"
+shift || usage
+case "$command" in
+    local) install; exec "$launcher" "$@" ;;
+    start) [ $# = 1 ] || usage; install; start "$1" ;;
+    stop) [ $# = 1 ] || usage; stop "$1" ;;
+    path) install; echo "$launcher" ;;
+    *) usage ;;
+esac

@@ -1,0 +1,222 @@
+//! The bytes of one file, on disk or in an object store: ranges for Parquet, a stream for text.
+//!
+//! Reading blocks. Objects are fetched on the runtime that opened the source, in bounded pieces.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Buf, Bytes};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::file::reader::{ChunkReader, Length};
+use tokio::runtime::Handle;
+
+use crate::listing::{Compression, File, Place};
+
+/// Bytes at the head and at the tail that stand for the content of a file where its name may not.
+const SAMPLE_BYTES: u64 = 64 << 10;
+
+/// Bytes fetched ahead of a page header.
+const READ_AHEAD_BYTES: u64 = 16 << 10;
+
+/// Random access to one file.
+#[derive(Debug)]
+pub(crate) struct Blob {
+    bytes: u64,
+    access: Access,
+    fetched: Vec<(u64, Bytes)>,
+}
+
+#[derive(Debug)]
+enum Access {
+    Local(Mutex<std::fs::File>),
+    Object { store: Arc<dyn ObjectStore>, path: ObjectPath, handle: Handle },
+}
+
+impl Blob {
+    /// Opens the file for ranges.
+    pub(crate) fn open(file: &File) -> io::Result<Self> {
+        let access = match &file.place {
+            Place::Local(path) => Access::Local(Mutex::new(std::fs::File::open(path)?)),
+            Place::Object { store, path, handle } => {
+                Access::Object { store: store.clone(), path: path.clone(), handle: handle.clone() }
+            }
+        };
+        Ok(Self { bytes: file.bytes, access, fetched: Vec::new() })
+    }
+
+    /// Fetches ranges of an object in as few requests as sensible; local files are read as needed.
+    pub(crate) fn fetch(&mut self, ranges: &[Range<u64>]) -> io::Result<()> {
+        let Access::Object { store, path, handle } = &self.access else { return Ok(()) };
+        let fetched = handle.block_on(store.get_ranges(path, ranges)).map_err(io::Error::other)?;
+        self.fetched = ranges.iter().map(|range| range.start).zip(fetched).collect();
+        Ok(())
+    }
+
+    fn range(&self, start: u64, length: usize) -> io::Result<Bytes> {
+        let end = start.checked_add(length as u64).filter(|end| *end <= self.bytes);
+        let Some(end) = end else {
+            let message = format!("bytes {start} to {} of {}", start.saturating_add(length as u64), self.bytes);
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
+        };
+        for (at, bytes) in &self.fetched {
+            if *at <= start && end <= at + bytes.len() as u64 {
+                let from = (start - at) as usize;
+                return Ok(bytes.slice(from..from + length));
+            }
+        }
+        match &self.access {
+            Access::Local(file) => {
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                file.seek(SeekFrom::Start(start))?;
+                let mut buffer = Vec::with_capacity(length);
+                let read = (&mut *file).take(length as u64).read_to_end(&mut buffer)?;
+                if read < length {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
+                }
+                Ok(buffer.into())
+            }
+            Access::Object { store, path, handle } => {
+                handle.block_on(store.get_range(path, start..end)).map_err(io::Error::other)
+            }
+        }
+    }
+
+    /// A hash of size, head and tail: the identity of a file for ids made from positions in it.
+    pub(crate) fn sample(&self) -> io::Result<u128> {
+        let length = self.bytes.min(SAMPLE_BYTES);
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        hasher.update(&self.bytes.to_le_bytes());
+        hasher.update(&self.range(0, length as usize)?);
+        hasher.update(&self.range(self.bytes - length, length as usize)?);
+        Ok(hasher.digest128())
+    }
+}
+
+impl Length for Blob {
+    fn len(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// A shared [`Blob`], as the Parquet reader takes it.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedBlob(pub(crate) Arc<Blob>);
+
+impl Length for SharedBlob {
+    fn len(&self) -> u64 {
+        self.0.bytes
+    }
+}
+
+impl ChunkReader for SharedBlob {
+    type T = Ahead;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Ahead> {
+        Ok(Ahead { blob: self.0.clone(), at: start, bytes: Bytes::new() })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        Ok(self.0.range(start, length)?)
+    }
+}
+
+/// Reads on from a place, a little at a time.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    blob: Arc<Blob>,
+    at: u64,
+    bytes: Bytes,
+}
+
+impl Read for Ahead {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.bytes.is_empty() {
+            let length = READ_AHEAD_BYTES.min(self.blob.bytes.saturating_sub(self.at));
+            self.bytes = self.blob.range(self.at, length as usize)?;
+            self.at += length;
+        }
+        let length = out.len().min(self.bytes.len());
+        self.bytes.copy_to_slice(&mut out[..length]);
+        Ok(length)
+    }
+}
+
+/// The decompressed bytes of a text file from its beginning; `count` follows the bytes taken from the file.
+pub(crate) fn stream(file: &File, count: Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
+    let raw: Box<dyn Read + Send> = match &file.place {
+        Place::Local(path) => Box::new(Counted { inner: std::fs::File::open(path)?, count }),
+        Place::Object { store, path, handle } => {
+            let object = handle.block_on(store.get(path)).map_err(io::Error::other)?;
+            let chunks = ObjectStream { chunks: object.into_stream(), chunk: Bytes::new(), handle: handle.clone() };
+            Box::new(Counted { inner: chunks, count })
+        }
+    };
+    decompress(raw, file.compression)
+}
+
+/// Undoes the compression as a stream; nothing is held beyond the decoder's window.
+pub(crate) fn decompress(raw: Box<dyn Read + Send>, compression: Compression) -> io::Result<Box<dyn Read + Send>> {
+    Ok(match compression {
+        Compression::None => raw,
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 17, raw))),
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(raw)?),
+    })
+}
+
+struct Counted<R> {
+    inner: R,
+    count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(out)?;
+        self.count.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
+    }
+}
+
+struct ObjectStream {
+    chunks: BoxStream<'static, object_store::Result<Bytes>>,
+    chunk: Bytes,
+    handle: Handle,
+}
+
+impl Read for ObjectStream {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.chunk.is_empty() {
+            match self.handle.block_on(self.chunks.next()) {
+                Some(chunk) => self.chunk = chunk.map_err(io::Error::other)?,
+                None => return Ok(0),
+            }
+        }
+        let length = out.len().min(self.chunk.len());
+        self.chunk.copy_to_slice(&mut out[..length]);
+        Ok(length)
+    }
+}
+
+/// A hash of the whole content; objects are known by size and ETag instead.
+pub(crate) fn content(file: &File) -> io::Result<u128> {
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    hasher.update(&file.bytes.to_le_bytes());
+    match &file.place {
+        Place::Object { .. } => hasher.update(file.etag.as_deref().unwrap_or_default().as_bytes()),
+        Place::Local(path) => {
+            let mut from = std::fs::File::open(path)?;
+            let mut buffer = vec![0; 1 << 20];
+            loop {
+                match from.read(&mut buffer)? {
+                    0 => break,
+                    length => hasher.update(&buffer[..length]),
+                }
+            }
+        }
+    }
+    Ok(hasher.digest128())
+}

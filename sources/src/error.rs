@@ -1,0 +1,193 @@
+//! What can stop a read, said so that its reader knows what to do.
+//!
+//! A row that cannot become an event is not an error: it is a [reject](crate::reject). An error is
+//! a source, a file or a mapping that cannot be read on.
+
+use std::path::PathBuf;
+
+/// A source that cannot be read on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing stands at the address.
+    #[error("`{uri}` does not exist; give a file, a folder or `s3://bucket/prefix`")]
+    NotFound {
+        /// The address as given.
+        uri: String,
+    },
+    /// The addresses hold no file of a known format.
+    #[error("no event files in {uris}; expected names ending in {expected}, or a mapping that says the format")]
+    Nothing {
+        /// The addresses as given.
+        uris: String,
+        /// The endings that are understood.
+        expected: &'static str,
+    },
+    /// A file was named whose ending says no format.
+    #[error("`{file}` does not say its format; expected a name ending in {expected}, or a mapping with `format`")]
+    UnknownFormat {
+        /// The file.
+        file: String,
+        /// The endings that are understood.
+        expected: &'static str,
+    },
+    /// The format needs a mapping.
+    #[error("`{file}` is an access log, which needs a mapping; start from docs/mapping-weblog.toml")]
+    NeedsMapping {
+        /// The file.
+        file: String,
+    },
+    /// More files than the setting allows.
+    #[error("more than {files_max} files in {uris}; read fewer folders at a time or raise `files_max`")]
+    TooManyFiles {
+        /// The addresses as given.
+        uris: String,
+        /// The setting.
+        files_max: usize,
+    },
+    /// Folders within folders beyond reason, or a link that leads back.
+    #[error("`{folder}` lies more than {depth_max} folders deep; is it a link to a folder above it?")]
+    TooDeep {
+        /// The folder at which listing stopped.
+        folder: PathBuf,
+        /// The depth at which listing stops.
+        depth_max: usize,
+    },
+    /// A column that is no event column.
+    #[error(
+        "`{file}` has a column `{column}`, which no event has{nearest}; rename it, leave it out, or give a mapping"
+    )]
+    UnknownColumn {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+        /// `; nearest is …`, or empty.
+        nearest: String,
+    },
+    /// A column that holds personal data by its name.
+    #[error(
+        "`{file}` has a column `{column}`, which reads like personal data; leave it out, or hash it with a mapping"
+    )]
+    DeniedColumn {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+    },
+    /// A column stands in the file twice.
+    #[error("`{file}` has the column `{column}` more than once; keep one")]
+    RepeatedColumn {
+        /// The file.
+        file: String,
+        /// The event column.
+        column: String,
+    },
+    /// A required column is missing.
+    #[error("`{file}` has no column `{column}`, which every event needs; add it, or give a mapping that does")]
+    MissingColumn {
+        /// The file.
+        file: String,
+        /// The event column.
+        column: String,
+    },
+    /// A column has a type that cannot be read as what it should hold.
+    #[error(
+        "column `{column}` of `{file}` is {found}, expected {expected}; write it with that type, or give a mapping"
+    )]
+    ColumnType {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+        /// The type in the file.
+        found: String,
+        /// The types that are understood.
+        expected: &'static str,
+    },
+    /// A Parquet file whose bytes do not hold together.
+    #[error("`{file}` is not a whole Parquet file ({cause}); write or copy it again")]
+    DamagedParquet {
+        /// The file.
+        file: String,
+        /// What the decoder said.
+        cause: String,
+    },
+    /// A compressed stream that ends early or is not what its name says.
+    #[error(
+        "`{file}` stops being readable as {compression} after line {line} ({cause}); copy it again, or correct its ending"
+    )]
+    DamagedStream {
+        /// The file.
+        file: String,
+        /// The compression its name says.
+        compression: &'static str,
+        /// The last line read.
+        line: u64,
+        /// What the decoder said.
+        cause: std::io::Error,
+    },
+    /// A mapping that cannot be followed.
+    #[error("mapping: {0}")]
+    Mapping(String),
+    /// A setting out of its bounds.
+    #[error("setting `{setting}` is {found}; expected {expected}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// What was given.
+        found: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// An address that cannot be understood.
+    #[error("`{uri}` is not an address of events ({cause}); expected a path or `s3://bucket/prefix`")]
+    Address {
+        /// The address as given.
+        uri: String,
+        /// Why.
+        cause: String,
+    },
+    /// The disk or the network failed; a retry may help.
+    #[error("could not read `{file}`")]
+    Read {
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The object store failed; a retry may help.
+    #[error("could not read `{uri}` from the object store; check the address, AWS_ENDPOINT_URL and the keys")]
+    Store {
+        /// The object or prefix.
+        uri: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+    /// Arrow refused what was built.
+    #[error("could not build a batch of events")]
+    Batch(#[from] arrow::error::ArrowError),
+    /// A file could not be written.
+    #[error("could not write `{file}`")]
+    Write {
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The valid name nearest to `given`, where one is near enough to be meant.
+pub(crate) fn nearest<'a>(given: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let given = given.to_ascii_lowercase();
+    let scored = valid.into_iter().map(|name| (strsim::jaro_winkler(&given, &name.to_ascii_lowercase()), name));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 >= 0.75).then_some(best.1)
+}
+
+/// `; nearest is `name``, or nothing.
+pub(crate) fn nearest_clause<'a>(given: &str, valid: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(given, valid).map(|name| format!("; nearest is `{name}`")).unwrap_or_default()
+}

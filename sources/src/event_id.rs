@@ -1,0 +1,70 @@
+//! Ids for events whose sender gave none: the same file gives the same ids again.
+//!
+//!     UUIDv7 = 48 bits of ts · version · 74 bits of XXH3-128(file, line)
+//!
+//! A file is known by its size, its first and its last 64 KiB, not by its name.
+
+use std::sync::OnceLock;
+
+use crate::blob::Blob;
+use crate::listing::File;
+
+/// Makes event ids for the rows of one file.
+#[derive(Debug)]
+pub(crate) struct EventIds {
+    file: Option<File>,
+    identity: OnceLock<u128>,
+}
+
+impl EventIds {
+    /// Ids for rows of `file`; it is sampled when the first id is made.
+    pub(crate) fn of(file: &File) -> Self {
+        Self { file: Some(file.clone()), identity: OnceLock::new() }
+    }
+
+    /// Ids for rows of something known by `identity`.
+    pub(crate) fn known(identity: u128) -> Self {
+        Self { file: None, identity: OnceLock::from(identity) }
+    }
+
+    /// The id of what stands at `line`, and at `place` within it, and happened at `ts_ms`.
+    pub(crate) fn make(&self, ts_ms: i64, line: u64, place: u32) -> uuid::fmt::Hyphenated {
+        let identity = *self.identity.get_or_init(|| self.sample());
+        let mut key = [0; 28];
+        key[..16].copy_from_slice(&identity.to_le_bytes());
+        key[16..24].copy_from_slice(&line.to_le_bytes());
+        key[24..].copy_from_slice(&place.to_le_bytes());
+        shaped(ts_ms, xxhash_rust::xxh3::xxh3_128(&key))
+    }
+
+    /// Where the file can be listed but not sampled its name must do; reading it will say what is wrong.
+    fn sample(&self) -> u128 {
+        let Some(file) = &self.file else { return 0 };
+        let sample = Blob::open(file).and_then(|blob| blob.sample());
+        sample.unwrap_or_else(|_| xxhash_rust::xxh3::xxh3_128(file.relative.as_bytes()))
+    }
+}
+
+/// A UUIDv7 of an instant and random bits.
+pub(crate) fn shaped(ts_ms: i64, random: u128) -> uuid::fmt::Hyphenated {
+    let ts = u128::from(ts_ms.max(0) as u64 & 0xffff_ffff_ffff) << 80;
+    let bits = (random & !(0xffff_ffff_ffff << 80) & !(0xf << 76) & !(0x3 << 62)) | ts | (0x7 << 76) | (0x2 << 62);
+    uuid::Uuid::from_u128(bits).hyphenated()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_version_7_uuid_of_its_instant() {
+        let id = EventIds::known(7).make(1_700_000_000_000, 3, 0);
+        assert_eq!(id.as_uuid().get_version_num(), 7);
+        assert_eq!(id.as_uuid().get_variant(), uuid::Variant::RFC4122);
+        assert_eq!(id.as_uuid().as_u128() >> 80, 1_700_000_000_000);
+        assert_eq!(id, EventIds::known(7).make(1_700_000_000_000, 3, 0));
+        assert_ne!(id, EventIds::known(7).make(1_700_000_000_000, 4, 0));
+        assert_ne!(id, EventIds::known(7).make(1_700_000_000_000, 3, 1));
+        assert_ne!(id, EventIds::known(8).make(1_700_000_000_000, 3, 0));
+    }
+}

@@ -1,0 +1,128 @@
+//! Entry points of the fuzz targets in `sources/fuzz`, and of the tests that do the same with proptest.
+//!
+//! Each takes any bytes as a file of one format, reads it to the end and checks what must always hold.
+
+use std::io::{Cursor, Read};
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::Array;
+
+use crate::listing::{Compression, File, Format, Place};
+use crate::read::parquet::{Footer, RowGroup};
+use crate::read::text::TextFile;
+use crate::read::{Decode, Decoded};
+use crate::{Error, Mapping, Settings, blob, privacy, route as routes};
+
+static SHOP: LazyLock<Option<Mapping>> =
+    LazyLock::new(|| Mapping::parse(include_str!("../../docs/mapping-ecom.toml")).ok());
+static WEBLOG: LazyLock<Option<Mapping>> =
+    LazyLock::new(|| Mapping::parse(include_str!("../../docs/mapping-weblog.toml")).ok());
+
+/// Reads the bytes as wire NDJSON.
+pub fn wire(bytes: &[u8]) {
+    text(bytes, Format::Ndjson, None);
+}
+
+/// Reads the bytes as CSV, of event columns and of the shop example.
+pub fn csv(bytes: &[u8]) {
+    text(bytes, Format::Csv, None);
+    text(bytes, Format::Csv, SHOP.as_ref());
+}
+
+/// Reads the bytes as an access log.
+pub fn access_log(bytes: &[u8]) {
+    text(bytes, Format::AccessLog, WEBLOG.as_ref());
+}
+
+/// Reads the bytes as a Parquet file.
+pub fn parquet(bytes: &[u8]) {
+    let Ok(held) = tempfile(bytes) else { return };
+    let file = Arc::new(file_at(&held.path, bytes.len(), Format::Parquet));
+    let settings = Arc::new(small());
+    let privacy = Arc::new(privacy::Privacy::new(&settings.privacy));
+    let Ok(footer) = Footer::events(&file, &privacy) else { return };
+    for group in 0..footer.group_bytes().len() {
+        let opened = RowGroup::open(file.clone(), &footer, group, None, settings.clone(), privacy.clone());
+        drain(opened.map(|opened| Box::new(opened) as Box<dyn Decode>));
+    }
+}
+
+/// Reads the bytes as a mapping.
+pub fn mapping(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = Mapping::parse(text);
+    }
+}
+
+/// Templates the bytes as an address; doing so again changes nothing.
+pub fn route(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let once = routes::template(text).into_owned();
+        assert_eq!(routes::template(&once), once, "{text:?}");
+        assert!(once.len() <= routes::ROUTE_BYTES_MAX && !once.is_empty() && !once.contains('?'), "{once:?}");
+    }
+}
+
+/// Undoes gzip and zstd, up to a bound.
+pub fn compressed(bytes: &[u8]) {
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        if let Ok(stream) = blob::decompress(Box::new(Cursor::new(bytes.to_vec())), compression) {
+            let _ = std::io::copy(&mut stream.take(1 << 20), &mut std::io::sink());
+        }
+    }
+}
+
+fn small() -> Settings {
+    Settings { batch_rows: 16, line_bytes_max: 1024, ..Settings::default() }
+}
+
+fn text(bytes: &[u8], format: Format, mapping: Option<&Mapping>) {
+    let Ok(held) = tempfile(bytes) else { return };
+    let file = Arc::new(file_at(&held.path, bytes.len(), format));
+    let settings = Arc::new(small());
+    let privacy = Arc::new(privacy::Privacy::new(&settings.privacy));
+    let opened = TextFile::open(file, mapping, None, settings, privacy);
+    drain(opened.map(|opened| Box::new(opened) as Box<dyn Decode>));
+}
+
+/// Reads to the end: batches have the schema, required columns no nulls, and errors end the unit.
+fn drain(opened: Result<Box<dyn Decode>, Error>) {
+    let Ok(mut unit) = opened else { return };
+    while let Some(decoded) = unit.next() {
+        let Ok(Decoded { events, .. }) = decoded else { continue };
+        assert_eq!(events.schema(), netcrab_schema::arrow::event_in_flight());
+        for (field, column) in events.schema().fields().iter().zip(events.columns()) {
+            assert!(field.is_nullable() || column.logical_null_count() == 0, "{}", field.name());
+        }
+    }
+}
+
+fn file_at(path: &std::path::Path, length: usize, format: Format) -> File {
+    File {
+        name: "fuzz".to_owned(),
+        relative: "fuzz".to_owned(),
+        place: Place::Local(path.to_owned()),
+        bytes: length as u64,
+        format,
+        compression: Compression::None,
+        etag: None,
+    }
+}
+
+struct Held {
+    path: std::path::PathBuf,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn tempfile(bytes: &[u8]) -> std::io::Result<Held> {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("netcrab-fuzz-{}-{number}", std::process::id()));
+    std::fs::write(&path, bytes)?;
+    Ok(Held { path })
+}

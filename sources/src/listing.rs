@@ -1,0 +1,297 @@
+//! Finds the files of a source, and says what each is.
+//!
+//!     data/                      part-0.parquet    Parquet
+//!     s3://bucket/events/   ─▶   2026/a.ndjson.zst NDJSON, zstd      sorted by name
+//!     access.log.gz              access.log.gz     access log, gzip
+//!
+//! Names that begin with `_` or `.` are bookkeeping (`_delta_log`, `_SUCCESS`, `.crc`) and left alone
+//! inside folders.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use serde::Deserialize;
+use tokio::runtime::Handle;
+
+use crate::{Error, Settings};
+
+/// Endings that say a format, as messages name them.
+pub(crate) const ENDINGS: &str =
+    ".parquet, .ndjson, .jsonl, .json, .csv or .log, the text formats also with .gz or .zst";
+
+/// Folders within folders at which listing stops.
+const DEPTH_MAX: usize = 64;
+
+/// How the rows of a file are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Apache Parquet.
+    Parquet,
+    /// One JSON object per line.
+    Ndjson,
+    /// Comma-separated values with a header.
+    Csv,
+    /// The combined log format of web servers.
+    AccessLog,
+}
+
+/// How a text file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Compression::None => "plain text",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+        }
+    }
+}
+
+/// Where the bytes of a file are.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Local(PathBuf),
+    Object { store: Arc<dyn ObjectStore>, path: ObjectPath, handle: Handle },
+}
+
+/// One file of a source.
+#[derive(Debug, Clone)]
+pub(crate) struct File {
+    /// As messages and rejects name it.
+    pub(crate) name: String,
+    /// Below the address it was found under; does not depend on where that lies.
+    pub(crate) relative: String,
+    pub(crate) place: Place,
+    pub(crate) bytes: u64,
+    pub(crate) format: Format,
+    pub(crate) compression: Compression,
+    /// What the object store says of the content.
+    pub(crate) etag: Option<String>,
+}
+
+/// The files at `uris`, sorted by name; a file named twice is there once.
+pub(crate) async fn list(uris: &[String], mapped: Option<Format>, settings: &Settings) -> Result<Vec<File>, Error> {
+    let mut listing = Listing { files: Vec::new(), mapped, uris: uris.join(", "), files_max: settings.files_max };
+    for uri in uris {
+        match uri.strip_prefix("s3://") {
+            Some(address) => listing.add_s3(uri, address).await?,
+            None if uri.contains("://") && !uri.starts_with("file://") => {
+                let cause = "only s3:// and file:// are understood".to_owned();
+                return Err(Error::Address { uri: uri.clone(), cause });
+            }
+            None => listing.add_local(uri, Path::new(uri.strip_prefix("file://").unwrap_or(uri)))?,
+        }
+    }
+    let mut files = listing.files;
+    if files.is_empty() {
+        return Err(Error::Nothing { uris: format!("`{}`", uris.join("`, `")), expected: ENDINGS });
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    files.dedup_by(|a, b| a.name == b.name);
+    Ok(files)
+}
+
+struct Listing {
+    files: Vec<File>,
+    mapped: Option<Format>,
+    uris: String,
+    files_max: usize,
+}
+
+impl Listing {
+    fn add(&mut self, file: File) -> Result<(), Error> {
+        if self.files.len() == self.files_max {
+            return Err(Error::TooManyFiles { uris: self.uris.clone(), files_max: self.files_max });
+        }
+        self.files.push(file);
+        Ok(())
+    }
+
+    fn add_local(&mut self, uri: &str, path: &Path) -> Result<(), Error> {
+        let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => Error::NotFound { uri: uri.to_owned() },
+            _ => Error::Read { file: uri.to_owned(), source },
+        })?;
+        if metadata.is_dir() {
+            return self.add_folder(path);
+        }
+        let name = path.display().to_string();
+        let kind = kind_of(&name).or_else(|| Some((self.mapped?, compression_of(&name).0)));
+        let Some((format, compression)) = kind else {
+            return Err(Error::UnknownFormat { file: name, expected: ENDINGS });
+        };
+        let relative = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let place = Place::Local(path.to_owned());
+        self.add(File { name, relative, place, bytes: metadata.len(), format, compression, etag: None })
+    }
+
+    fn add_folder(&mut self, root: &Path) -> Result<(), Error> {
+        let failed = |path: &Path, source| Error::Read { file: path.display().to_string(), source };
+        let mut folders = vec![(root.to_owned(), 0)];
+        while let Some((folder, depth)) = folders.pop() {
+            if depth > DEPTH_MAX {
+                return Err(Error::TooDeep { folder, depth_max: DEPTH_MAX });
+            }
+            for entry in std::fs::read_dir(&folder).map_err(|source| failed(&folder, source))? {
+                let entry = entry.map_err(|source| failed(&folder, source))?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if bookkeeping(&name) {
+                    continue;
+                }
+                let path = entry.path();
+                let metadata = std::fs::metadata(&path).map_err(|source| failed(&path, source))?;
+                if metadata.is_dir() {
+                    folders.push((path, depth + 1));
+                } else if let Some((format, compression)) = self.kind_in_folder(&name) {
+                    let relative = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+                    let (name, bytes) = (path.display().to_string(), metadata.len());
+                    self.add(File {
+                        name,
+                        relative,
+                        place: Place::Local(path),
+                        bytes,
+                        format,
+                        compression,
+                        etag: None,
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_s3(&mut self, uri: &str, address: &str) -> Result<(), Error> {
+        let (bucket, key) = address.split_once('/').unwrap_or((address, ""));
+        let store = s3(uri, bucket)?;
+        let handle = Handle::try_current().map_err(|e| Error::Address { uri: uri.to_owned(), cause: e.to_string() })?;
+        let prefix = ObjectPath::parse(key.trim_end_matches('/'))
+            .map_err(|e| Error::Address { uri: uri.to_owned(), cause: e.to_string() })?;
+        let failed = |source| Error::Store { uri: uri.to_owned(), source };
+        let object = |meta: ObjectMeta, relative: String, format, compression| File {
+            name: format!("s3://{bucket}/{}", meta.location),
+            relative,
+            bytes: meta.size,
+            format,
+            compression,
+            etag: meta.e_tag,
+            place: Place::Object { store: store.clone(), path: meta.location, handle: handle.clone() },
+        };
+        if !key.is_empty() && !key.ends_with('/') {
+            match store.head(&prefix).await {
+                Ok(meta) => {
+                    let kind = kind_of(key).or_else(|| Some((self.mapped?, compression_of(key).0)));
+                    let (format, compression) =
+                        kind.ok_or_else(|| Error::UnknownFormat { file: uri.to_owned(), expected: ENDINGS })?;
+                    let relative = key.rsplit('/').next().unwrap_or(key).to_owned();
+                    return self.add(object(meta, relative, format, compression));
+                }
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(source) => return Err(failed(source)),
+            }
+        }
+        let mut objects = store.list(Some(&prefix));
+        while let Some(meta) = objects.try_next().await.map_err(failed)? {
+            let location = meta.location.to_string();
+            let relative =
+                location.strip_prefix(prefix.as_ref()).unwrap_or(&location).trim_start_matches('/').to_owned();
+            if relative.split('/').any(bookkeeping) {
+                continue;
+            }
+            let name = relative.rsplit('/').next().unwrap_or(&relative).to_owned();
+            if let Some((format, compression)) = self.kind_in_folder(&name) {
+                self.add(object(meta, relative, format, compression))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Inside a folder a name without a known ending is read only where a mapping says the format and
+    /// the name is that of a (rotated) log or has no ending at all: `access_log`, `access.log.1`.
+    fn kind_in_folder(&self, name: &str) -> Option<(Format, Compression)> {
+        kind_of(name).or_else(|| {
+            let format = self.mapped.filter(|format| *format != Format::Parquet)?;
+            let (compression, stem) = compression_of(name);
+            let ending = stem.rsplit_once('.').map_or("", |(_, ending)| ending);
+            let plain = ending.is_empty() || ending == "txt" || ending.bytes().all(|b| b.is_ascii_digit());
+            plain.then_some((format, compression))
+        })
+    }
+}
+
+fn bookkeeping(name: &str) -> bool {
+    name.starts_with(['_', '.'])
+}
+
+fn compression_of(name: &str) -> (Compression, &str) {
+    if let Some(stem) = name.strip_suffix(".gz") {
+        (Compression::Gzip, stem)
+    } else if let Some(stem) = name.strip_suffix(".zst").or_else(|| name.strip_suffix(".zstd")) {
+        (Compression::Zstd, stem)
+    } else {
+        (Compression::None, name)
+    }
+}
+
+fn kind_of(name: &str) -> Option<(Format, Compression)> {
+    let lower = name.to_ascii_lowercase();
+    let (compression, stem) = compression_of(&lower);
+    let format = match stem.rsplit_once('.')?.1 {
+        "parquet" | "pq" if compression == Compression::None => Format::Parquet,
+        "ndjson" | "jsonl" | "json" | "jsonlines" => Format::Ndjson,
+        "csv" => Format::Csv,
+        "log" => Format::AccessLog,
+        _ => return None,
+    };
+    Some((format, compression))
+}
+
+/// The bucket, by `AWS_ENDPOINT_URL`, `AWS_REGION` and the keys of the environment.
+fn s3(uri: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, Error> {
+    if bucket.is_empty() {
+        return Err(Error::Address { uri: uri.to_owned(), cause: "it names no bucket".to_owned() });
+    }
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let endpoint =
+        variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL")).or_else(|| variable("AWS_ENDPOINT"));
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
+    }
+    if variable("AWS_REGION").is_none() && variable("AWS_DEFAULT_REGION").is_none() {
+        builder = builder.with_region("us-east-1");
+    }
+    let store = builder.build().map_err(|source| Error::Store { uri: uri.to_owned(), source })?;
+    Ok(Arc::new(store))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ending_says_format_and_compression() {
+        for (name, kind) in [
+            ("a.parquet", Some((Format::Parquet, Compression::None))),
+            ("a.NDJSON", Some((Format::Ndjson, Compression::None))),
+            ("a.jsonl.gz", Some((Format::Ndjson, Compression::Gzip))),
+            ("a.csv.zst", Some((Format::Csv, Compression::Zstd))),
+            ("access.log", Some((Format::AccessLog, Compression::None))),
+            ("a.parquet.gz", None),
+            ("a.txt", None),
+            ("gz", None),
+        ] {
+            assert_eq!(kind_of(name), kind, "{name}");
+        }
+    }
+}

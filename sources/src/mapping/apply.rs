@@ -1,0 +1,256 @@
+//! Makes an event of the foreign values of one row.
+
+use std::borrow::Cow;
+
+use hashbrown::{HashMap, HashSet};
+use jiff::tz::Offset;
+
+use super::{Bound, user_agent};
+use crate::extra::{self, Scalar};
+use crate::privacy::Privacy;
+use crate::reject::{Fault, Reason};
+use crate::row::{Row, Value, place};
+use crate::{route, time};
+
+const TS: usize = place("ts");
+const SCREEN: usize = place("screen_id");
+const ROUTE: usize = place("route");
+const ERROR: usize = place("error_code");
+const DEVICE: usize = place("device_type");
+const OS: usize = place("os");
+const BROWSER: usize = place("browser");
+const EXTRA: usize = place("extra");
+
+/// A mapping, compiled: foreign columns and event columns are places.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) foreign: Vec<String>,
+    pub(super) constants: Vec<(usize, Template)>,
+    pub(super) columns: Vec<(usize, usize)>,
+    pub(super) salt: Vec<u8>,
+    pub(super) hashes: Vec<Hash>,
+    pub(super) time: usize,
+    pub(super) time_format: time::Format,
+    pub(super) offset: Offset,
+    pub(super) route: Option<(usize, bool)>,
+    pub(super) device: Option<Device>,
+    pub(super) user_agent: Option<usize>,
+    pub(super) events: Option<Events>,
+    pub(super) error: Option<(usize, i64)>,
+    pub(super) skips: Vec<Skip>,
+    pub(super) extra: Vec<(String, usize)>,
+}
+
+/// A value that the mapping gives.
+#[derive(Debug)]
+pub(super) enum Template {
+    Text(String),
+    /// With `{value}` in it.
+    Pattern(String),
+    Truth(bool),
+    Number(f64),
+}
+
+/// What a value of the event column decides.
+pub(super) type Entry = Vec<(usize, Template)>;
+
+#[derive(Debug)]
+pub(super) struct Hash {
+    pub(super) place: usize,
+    pub(super) of: Vec<usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Device {
+    pub(super) column: usize,
+    pub(super) values: HashMap<String, String>,
+    pub(super) default: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Events {
+    pub(super) column: usize,
+    pub(super) entries: HashMap<String, Entry>,
+    pub(super) default: Option<Entry>,
+    pub(super) skip: HashSet<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Skip {
+    pub(super) column: usize,
+    pub(super) values: HashSet<String>,
+    pub(super) endings: Vec<String>,
+    pub(super) contains: Vec<String>,
+}
+
+impl Skip {
+    /// Endings are those of the path: what follows `?` does not count, nor does case.
+    fn takes(&self, value: &str) -> bool {
+        let path = value.split(['?', '#']).next().unwrap_or(value);
+        let lower = path.to_ascii_lowercase();
+        self.values.contains(value)
+            || self.endings.iter().any(|ending| lower.ends_with(ending.as_str()))
+            || self.contains.iter().any(|part| value.to_ascii_lowercase().contains(part.as_str()))
+    }
+}
+
+impl Template {
+    fn value<'a>(&'a self, event: &str) -> Value<'a> {
+        match self {
+            Template::Text(text) => Value::Text(Cow::Borrowed(text)),
+            Template::Pattern(pattern) => Value::Text(Cow::Owned(pattern.replace("{value}", event))),
+            Template::Truth(truth) => Value::Truth(*truth),
+            Template::Number(number) => Value::Number(*number),
+        }
+    }
+}
+
+impl Bound {
+    /// The event of a row, not yet judged, or `None` where the mapping leaves it out. Constants come first,
+    /// then columns, device, the event's value, route, error, hashes, extra.
+    pub(crate) fn apply<'a>(
+        &'a self,
+        values: &'a [Option<Cow<'_, str>>],
+        privacy: &Privacy,
+    ) -> Result<Option<Row<'a>>, Fault> {
+        let plan = &*self.plan;
+        let value = |column: usize| values[column].as_deref().map(str::trim).filter(|text| !text.is_empty());
+        if plan.skips.iter().any(|skip| value(skip.column).is_some_and(|value| skip.takes(value))) {
+            return Ok(None);
+        }
+        let mut row = Row::new();
+        for (place, template) in &plan.constants {
+            row.set(*place, template.value(""));
+        }
+        for (place, column) in &plan.columns {
+            if let Some(text) = value(*column) {
+                row.set_parsed(*place, Cow::Borrowed(text))?;
+            }
+        }
+        row.set(TS, plan.instant(value(plan.time))?);
+        plan.device(&mut row, &value);
+        if !plan.event(&mut row, &value)? {
+            return Ok(None);
+        }
+        plan.route(&mut row, &value);
+        plan.error(&mut row, &value);
+        for hash in &plan.hashes {
+            hash.apply(&mut row, &plan.salt, &value);
+        }
+        plan.extra(&mut row, &value, privacy)?;
+        Ok(Some(row))
+    }
+}
+
+impl Plan {
+    fn instant(&self, text: Option<&str>) -> Result<Value<'static>, Fault> {
+        let text = text.ok_or_else(|| Fault::field(Reason::MissingField, "ts"))?;
+        // A Parquet instant comes as ISO 8601 whatever the mapping says of texts.
+        let iso = || text.as_bytes().get(10).filter(|b| **b == b'T').and_then(|_| time::parse(text));
+        let instant = self.time_format.instant(text, self.offset).or_else(iso);
+        instant.map(Value::Instant).ok_or_else(|| Fault::field(Reason::BadTime, "ts"))
+    }
+
+    fn device<'a>(&'a self, row: &mut Row<'a>, value: &impl Fn(usize) -> Option<&'a str>) {
+        if let Some(agent) = self.user_agent {
+            let visitor = user_agent::read(value(agent).unwrap_or_default());
+            row.set_text(DEVICE, visitor.device_type);
+            row.set_text(OS, visitor.os.unwrap_or_default());
+            row.set_text(BROWSER, visitor.browser.unwrap_or_default());
+        }
+        if let Some(device) = &self.device {
+            let given = value(device.column);
+            let named = given.and_then(|given| device.values.get(given)).map(String::as_str);
+            let same = given.filter(|given| netcrab_schema::events::DEVICE_TYPES.contains(given));
+            if let Some(text) = named.or(same).or(device.default.as_deref()).or(given) {
+                row.set_text(DEVICE, text);
+            }
+        }
+    }
+
+    /// Whether the row is an event at all.
+    fn event<'a>(&'a self, row: &mut Row<'a>, value: &impl Fn(usize) -> Option<&'a str>) -> Result<bool, Fault> {
+        let Some(events) = &self.events else { return Ok(true) };
+        let given = value(events.column).unwrap_or_default();
+        if events.skip.contains(given) {
+            return Ok(false);
+        }
+        let entry = events.entries.get(given).or(events.default.as_ref());
+        let unmapped = || Fault::field(Reason::UnmappedEvent, self.foreign[events.column].clone());
+        for (place, template) in entry.ok_or_else(unmapped)? {
+            row.set(*place, template.value(given));
+        }
+        Ok(true)
+    }
+
+    fn route<'a>(&'a self, row: &mut Row<'a>, value: &impl Fn(usize) -> Option<&'a str>) {
+        if let Some((column, screen)) = self.route
+            && let Some(address) = value(column)
+        {
+            let route = route::template(address);
+            if screen {
+                row.set_text(SCREEN, route.clone());
+            }
+            row.set_text(ROUTE, route);
+        }
+        if row.text(ROUTE).is_none()
+            && let Some(screen) = row.text(SCREEN)
+        {
+            let route = format!("/{}", screen.trim_start_matches('/'));
+            row.set_text(ROUTE, route);
+        }
+    }
+
+    fn error<'a>(&'a self, row: &mut Row<'a>, value: &impl Fn(usize) -> Option<&'a str>) {
+        let Some((column, from)) = self.error else { return };
+        if let Some(status) = value(column).filter(|status| status.parse::<i64>().is_ok_and(|status| status >= from)) {
+            row.set_text(ERROR, status);
+        }
+    }
+
+    fn extra<'a>(
+        &'a self,
+        row: &mut Row<'a>,
+        value: &impl Fn(usize) -> Option<&'a str>,
+        privacy: &Privacy,
+    ) -> Result<(), Fault> {
+        let mut scalars = extra::Scalars::new();
+        for (key, column) in &self.extra {
+            let Some(text) = value(*column) else { continue };
+            if let Some(reason) = privacy.text(text) {
+                return Err(Fault::field(reason, key.clone()));
+            }
+            scalars.push((Cow::Borrowed(key), Scalar::Text(Cow::Borrowed(text))));
+        }
+        if scalars.is_empty() {
+            return Ok(());
+        }
+        let mut canonical = String::new();
+        extra::write(&scalars, &mut canonical);
+        if canonical.len() > extra::EXTRA_BYTES_MAX {
+            return Err(Fault::field(Reason::ExtraTooLong, "extra"));
+        }
+        row.set_text(EXTRA, canonical);
+        Ok(())
+    }
+}
+
+impl Hash {
+    /// XXH3-128 over the salt and the values, each after its length, as 32 hexadecimal digits; absent
+    /// where all values are.
+    fn apply<'a>(&self, row: &mut Row<'_>, salt: &[u8], value: &impl Fn(usize) -> Option<&'a str>) {
+        if self.of.iter().all(|column| value(*column).is_none()) {
+            return;
+        }
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        let mut feed = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u32).to_le_bytes());
+            hasher.update(bytes);
+        };
+        feed(salt);
+        for column in &self.of {
+            feed(value(*column).unwrap_or_default().as_bytes());
+        }
+        row.set_text(self.place, format!("{:032x}", hasher.digest128()));
+    }
+}

@@ -1,0 +1,454 @@
+//! Reads a mapping and checks all that can be checked without a file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use jiff::tz::Offset;
+use netcrab_schema::Type;
+use netcrab_schema::events::EVENT;
+use serde::Deserialize;
+use toml::{Table, Value as Toml};
+
+use super::Mapping;
+use super::apply::{Device, Entry, Events, Hash, Plan, Skip, Template};
+use crate::Format;
+use crate::check::{Rule, rule_of};
+use crate::error::nearest_clause;
+use crate::privacy::Privacy;
+use crate::read::access_log;
+use crate::row::place;
+use crate::time;
+
+const TABLES: [&str; 14] = [
+    "format",
+    "delimiter",
+    "constants",
+    "columns",
+    "hash",
+    "time",
+    "route",
+    "device",
+    "user_agent",
+    "event",
+    "events",
+    "error",
+    "skip",
+    "extra",
+];
+
+/// Columns that an event's value may decide.
+const ENTRY_COLUMNS: [&str; 11] = [
+    "event_type",
+    "screen_id",
+    "route",
+    "element_type",
+    "event_name",
+    "task_type",
+    "task_phase",
+    "task_success",
+    "error_code",
+    "app_name",
+    "segment",
+];
+
+#[derive(Debug, Deserialize)]
+struct Raw {
+    format: Format,
+    delimiter: Option<String>,
+    #[serde(default)]
+    constants: BTreeMap<String, Toml>,
+    #[serde(default)]
+    columns: BTreeMap<String, String>,
+    #[serde(default)]
+    hash: RawHash,
+    time: RawTime,
+    route: Option<RawRoute>,
+    device: Option<RawDevice>,
+    user_agent: Option<RawUserAgent>,
+    event: Option<RawEvent>,
+    #[serde(default)]
+    events: BTreeMap<String, BTreeMap<String, Toml>>,
+    error: Option<RawError>,
+    #[serde(default)]
+    skip: Vec<RawSkip>,
+    #[serde(default)]
+    extra: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RawHash {
+    salt: Option<String>,
+    salt_env: Option<String>,
+    #[serde(flatten)]
+    columns: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTime {
+    column: String,
+    #[serde(default = "iso")]
+    format: String,
+    offset: Option<String>,
+}
+
+fn iso() -> String {
+    "iso".to_owned()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoute {
+    column: String,
+    #[serde(default)]
+    screen: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDevice {
+    column: String,
+    #[serde(default)]
+    values: BTreeMap<String, String>,
+    default: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUserAgent {
+    column: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEvent {
+    column: String,
+    default: Option<BTreeMap<String, Toml>>,
+    #[serde(default)]
+    skip: BTreeSet<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawError {
+    column: String,
+    from: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSkip {
+    column: String,
+    #[serde(default)]
+    values: BTreeSet<String>,
+    #[serde(default)]
+    endings: Vec<String>,
+    #[serde(default)]
+    contains: Vec<String>,
+}
+
+/// Reads the text of a mapping, or says what is wrong with it.
+pub(super) fn mapping(text: &str) -> Result<Mapping, String> {
+    let table: Table = text.parse().map_err(|error: toml::de::Error| error.to_string().trim_end().to_owned())?;
+    for key in table.keys() {
+        known(key, &TABLES, "")?;
+    }
+    keys_of(&table, "time", &["column", "format", "offset"])?;
+    keys_of(&table, "route", &["column", "screen"])?;
+    keys_of(&table, "device", &["column", "values", "default"])?;
+    keys_of(&table, "user_agent", &["column"])?;
+    keys_of(&table, "event", &["column", "default", "skip"])?;
+    keys_of(&table, "error", &["column", "from"])?;
+    let raw: Raw = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+    let format = raw.format;
+    let delimiter = delimiter(raw.delimiter.as_deref(), format)?;
+    let plan = Builder::default().plan(raw)?;
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    hasher.update(text.as_bytes());
+    hasher.update(&plan.salt);
+    Ok(Mapping { format, delimiter, identity: hasher.digest128(), plan: Arc::new(plan) })
+}
+
+fn known(key: &str, valid: &[&str], table: &str) -> Result<(), String> {
+    if valid.contains(&key) {
+        return Ok(());
+    }
+    let inside = if table.is_empty() { String::new() } else { format!(" in `[{table}]`") };
+    let nearest = nearest_clause(key, valid.iter().copied());
+    Err(format!("`{key}`{inside} is not known{nearest}; valid are {}", valid.join(", ")))
+}
+
+fn keys_of(table: &Table, name: &str, valid: &[&str]) -> Result<(), String> {
+    let inner = table.get(name).and_then(Toml::as_table);
+    inner.map_or(Ok(()), |inner| inner.keys().try_for_each(|key| known(key, valid, name)))
+}
+
+fn delimiter(given: Option<&str>, format: Format) -> Result<u8, String> {
+    match given.map(str::as_bytes) {
+        None => Ok(b','),
+        Some([byte]) if format == Format::Csv && !b"\"\r\n".contains(byte) && byte.is_ascii() => Ok(*byte),
+        Some(_) => Err("`delimiter` must be one ASCII character, of a csv".to_owned()),
+    }
+}
+
+/// The event column of that name, as a place.
+fn event_column(name: &str, table: &str) -> Result<usize, String> {
+    let names = EVENT.iter().map(|column| column.name);
+    let place = EVENT.iter().position(|column| column.name == name);
+    place.ok_or_else(|| format!("`{name}` in `[{table}]` is no event column{}", nearest_clause(name, names)))
+}
+
+#[derive(Default)]
+struct Builder {
+    format: Option<Format>,
+    foreign: Vec<String>,
+    given: BTreeSet<usize>,
+}
+
+impl Builder {
+    fn plan(mut self, raw: Raw) -> Result<Plan, String> {
+        self.format = Some(raw.format);
+        let constants = self.constants(raw.constants)?;
+        let columns = self.columns(raw.columns)?;
+        let salt = salt(&raw.hash)?;
+        let hashes = self.hashes(raw.hash.columns)?;
+        let time = self.foreign(&raw.time.column)?;
+        let time_format = time::Format::parse(&raw.time.format)?;
+        let offset = offset(raw.time.offset.as_deref())?;
+        self.given.insert(place("ts"));
+        let route = raw.route.map(|route| Ok::<_, String>((self.foreign(&route.column)?, route.screen))).transpose()?;
+        if let Some((_, screen)) = route {
+            self.given.insert(place("route"));
+            self.given.extend(screen.then_some(place("screen_id")));
+        }
+        let device = raw.device.map(|device| self.device(device)).transpose()?;
+        let user_agent = raw.user_agent.map(|agent| self.foreign(&agent.column)).transpose()?;
+        if user_agent.is_some() {
+            self.given.insert(place("device_type"));
+        }
+        let events = raw.event.map(|event| self.events(event, raw.events.clone())).transpose()?;
+        if events.is_none() && !raw.events.is_empty() {
+            return Err("`[events]` needs `[event]` with `column`, the foreign column whose values it names".to_owned());
+        }
+        let error = raw.error.map(|error| Ok::<_, String>((self.foreign(&error.column)?, error.from))).transpose()?;
+        let skips = raw.skip.into_iter().map(|skip| self.skip(skip)).collect::<Result<_, _>>()?;
+        let extra = self.extra(raw.extra)?;
+        self.complete()?;
+        let foreign = self.foreign;
+        Ok(Plan {
+            foreign,
+            constants,
+            columns,
+            salt,
+            hashes,
+            time,
+            time_format,
+            offset,
+            route,
+            device,
+            user_agent,
+            events,
+            error,
+            skips,
+            extra,
+        })
+    }
+
+    /// The place of a foreign column among those the mapping uses.
+    fn foreign(&mut self, column: &str) -> Result<usize, String> {
+        if self.format == Some(Format::AccessLog) && !access_log::FIELDS.contains(&column) {
+            let nearest = nearest_clause(column, access_log::FIELDS);
+            return Err(format!(
+                "an access log has no field `{column}`{nearest}; it has {}",
+                access_log::FIELDS.join(", ")
+            ));
+        }
+        let place = self.foreign.iter().position(|known| known == column).unwrap_or(self.foreign.len());
+        if place == self.foreign.len() {
+            self.foreign.push(column.to_owned());
+        }
+        Ok(place)
+    }
+
+    fn constants(&mut self, constants: BTreeMap<String, Toml>) -> Result<Vec<(usize, Template)>, String> {
+        let mut compiled = Vec::new();
+        for (column, value) in constants {
+            let place = event_column(&column, "constants")?;
+            compiled.push((place, template(place, value, "constants")?));
+            self.given.insert(place);
+        }
+        Ok(compiled)
+    }
+
+    fn columns(&mut self, columns: BTreeMap<String, String>) -> Result<Vec<(usize, usize)>, String> {
+        let mut compiled = Vec::new();
+        for (column, foreign) in columns {
+            let place = event_column(&column, "columns")?;
+            if let Some(instead) = elsewhere(&column) {
+                return Err(format!("`{column}` cannot stand in `[columns]`; {instead}"));
+            }
+            compiled.push((place, self.foreign(&foreign)?));
+            self.given.insert(place);
+        }
+        Ok(compiled)
+    }
+
+    fn hashes(&mut self, columns: BTreeMap<String, Vec<String>>) -> Result<Vec<Hash>, String> {
+        let mut compiled = Vec::new();
+        for (column, foreign) in columns {
+            let place = event_column(&column, "hash")?;
+            if rule_of(&column) != Rule::Hash {
+                let valid = "session_id, user_hash, event_id, element_label_h";
+                return Err(format!("`{column}` in `[hash]` is not a hash; valid are {valid}, salt and salt_env"));
+            }
+            if foreign.is_empty() {
+                return Err(format!("`{column}` in `[hash]` needs at least one foreign column"));
+            }
+            let of = foreign.iter().map(|foreign| self.foreign(foreign)).collect::<Result<_, _>>()?;
+            compiled.push(Hash { place, of });
+            self.given.insert(place);
+        }
+        Ok(compiled)
+    }
+
+    fn device(&mut self, raw: RawDevice) -> Result<Device, String> {
+        let valid = netcrab_schema::events::DEVICE_TYPES;
+        for value in raw.values.values().chain(&raw.default) {
+            known(value, valid, "device")?;
+        }
+        self.given.insert(place("device_type"));
+        Ok(Device {
+            column: self.foreign(&raw.column)?,
+            values: raw.values.into_iter().collect(),
+            default: raw.default,
+        })
+    }
+
+    fn events(&mut self, raw: RawEvent, entries: BTreeMap<String, BTreeMap<String, Toml>>) -> Result<Events, String> {
+        let column = self.foreign(&raw.column)?;
+        let mut compiled = HashMap::new();
+        for (value, entry) in entries {
+            let table = format!("events.{value}");
+            compiled.insert(value, self.entry(entry, &table)?);
+        }
+        let default = raw.default.map(|entry| self.entry(entry, "event.default")).transpose()?;
+        Ok(Events { column, entries: compiled, default, skip: raw.skip.into_iter().collect() })
+    }
+
+    fn entry(&mut self, raw: BTreeMap<String, Toml>, table: &str) -> Result<Entry, String> {
+        let mut entry = Entry::new();
+        for (column, value) in raw {
+            known(&column, &ENTRY_COLUMNS, table)?;
+            let place = event_column(&column, table)?;
+            entry.push((place, template(place, value, table)?));
+            self.given.insert(place);
+        }
+        Ok(entry)
+    }
+
+    fn skip(&mut self, raw: RawSkip) -> Result<Skip, String> {
+        if raw.values.is_empty() && raw.endings.is_empty() && raw.contains.is_empty() {
+            return Err("`[[skip]]` needs `values`, `endings` or `contains`".to_owned());
+        }
+        let column = self.foreign(&raw.column)?;
+        Ok(Skip { column, values: raw.values.into_iter().collect(), endings: raw.endings, contains: raw.contains })
+    }
+
+    fn extra(&mut self, columns: Vec<String>) -> Result<Vec<(String, usize)>, String> {
+        let privacy = Privacy::new(&crate::privacy::Settings::default());
+        if columns.len() > crate::extra::EXTRA_KEYS_MAX {
+            return Err(format!(
+                "`extra` names {} columns; at most {} fit",
+                columns.len(),
+                crate::extra::EXTRA_KEYS_MAX
+            ));
+        }
+        let mut compiled = Vec::new();
+        for column in columns {
+            if privacy.denies_key(&column) {
+                return Err(format!("`{column}` in `extra` reads like personal data; leave it out, or hash it"));
+            }
+            let place = self.foreign(&column)?;
+            compiled.push((column, place));
+        }
+        Ok(compiled)
+    }
+
+    /// Every required column must come from somewhere.
+    fn complete(&self) -> Result<(), String> {
+        let made = ["session_id", "event_id", "reaction_observed", "route"];
+        for (place, column) in EVENT.iter().enumerate() {
+            if column.nullable || made.contains(&column.name) || self.given.contains(&place) {
+                continue;
+            }
+            let from = match column.name {
+                "user_hash" => "`[hash]`, made of the columns that tell visitors apart",
+                "event_type" => "`[constants]`, or `[event]` with `[events.…]` for its values",
+                "screen_id" => "`[columns]`, `[events.…]`, or `[route]` with `screen = true`",
+                "device_type" => "`[constants]`, `[device]` or `[user_agent]`",
+                _ => "`[constants]` or `[columns]`",
+            };
+            return Err(format!("nothing gives `{}`, which every event needs; add it under {from}", column.name));
+        }
+        Ok(())
+    }
+}
+
+/// Columns that have a table of their own.
+fn elsewhere(column: &str) -> Option<&'static str> {
+    match column {
+        "user_hash" | "element_label_h" => Some("put it under `[hash]`, so that no plain value gets through"),
+        "ts" => Some("put it under `[time]` with its format"),
+        "route" => Some("put it under `[route]`"),
+        "extra" => Some("list the columns in `extra = [...]`"),
+        _ => None,
+    }
+}
+
+/// A value that the mapping itself gives; `{value}` in a text stands for the event's value.
+fn template(place: usize, value: Toml, table: &str) -> Result<Template, String> {
+    let column = &EVENT[place];
+    if let (Rule::OneOf(values), Toml::String(text)) = (rule_of(column.name), &value) {
+        known(text, values, &format!("{table}` as `{}", column.name))?;
+    }
+    match (column.kind, value) {
+        (Type::Symbol | Type::Text, Toml::String(text)) if column.name != "extra" => {
+            Ok(match text.contains("{value}") {
+                true => Template::Pattern(text),
+                false => Template::Text(text),
+            })
+        }
+        (Type::Bool, Toml::Boolean(truth)) => Ok(Template::Truth(truth)),
+        (Type::Float32, Toml::Float(number)) => Ok(Template::Number(number)),
+        (Type::Float32, Toml::Integer(number)) => Ok(Template::Number(number as f64)),
+        (_, value) => Err(format!("`{}` in `[{table}]` cannot be {}", column.name, value.type_str())),
+    }
+}
+
+fn salt(hash: &RawHash) -> Result<Vec<u8>, String> {
+    match (&hash.salt, &hash.salt_env) {
+        (Some(_), Some(_)) => Err("`[hash]` has both `salt` and `salt_env`; keep one".to_owned()),
+        (Some(salt), None) => Ok(salt.clone().into_bytes()),
+        (None, Some(name)) => std::env::var(name)
+            .map(String::into_bytes)
+            .map_err(|_| format!("`salt_env` names `{name}`, which is not set; set it, or use `salt`")),
+        (None, None) => Ok(Vec::new()),
+    }
+}
+
+fn offset(text: Option<&str>) -> Result<Offset, String> {
+    let Some(text) = text else { return Ok(Offset::UTC) };
+    let parsed = || {
+        let (sign, rest) = match text.split_at_checked(1)? {
+            ("+", rest) => (1, rest),
+            ("-", rest) => (-1, rest),
+            _ => return None,
+        };
+        let (hours, minutes) = rest.split_once(':')?;
+        let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+        let plausible = (0..=14).contains(&hours) && (0..60).contains(&minutes);
+        Offset::from_seconds(sign * (hours * 60 + minutes) * 60).ok().filter(|_| plausible)
+    };
+    parsed().ok_or_else(|| format!("`offset` is `{text}`; expected `+02:00` or the like"))
+}

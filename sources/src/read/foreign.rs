@@ -1,0 +1,138 @@
+//! Reads Parquet files of foreign columns, as a mapping says.
+//!
+//! The columns that the mapping names are read as text, instants as ISO 8601, and go row by row
+//! through the mapping.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, TimestampMillisecondType};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
+use crate::check::whole_milliseconds;
+use crate::event_id::EventIds;
+use crate::listing::File;
+use crate::mapping::{Bound, Mapping};
+use crate::privacy::Privacy;
+use crate::read::parquet::{Footer, guard};
+use crate::read::text::keep;
+use crate::read::{Decode, Decoded};
+use crate::reject::Rejects;
+use crate::row::Columns;
+use crate::{Error, Settings};
+
+/// One row group of a foreign Parquet file being read.
+pub(crate) struct ForeignRows {
+    file: Arc<File>,
+    rows: ParquetRecordBatchReader,
+    bound: Bound,
+    /// For each column of the mapping, its place among those read.
+    places: Vec<Option<usize>>,
+    columns: Columns,
+    event_ids: EventIds,
+    rejects: Rejects,
+    next_line: u64,
+    bytes_per_row: f64,
+    over: bool,
+}
+
+impl ForeignRows {
+    pub(crate) fn open(
+        file: Arc<File>,
+        footer: &Footer,
+        group: usize,
+        mapping: &Mapping,
+        columns: Option<&[&'static str]>,
+        settings: Arc<Settings>,
+        privacy: Arc<Privacy>,
+    ) -> Result<Self, Error> {
+        let bound = mapping.bind();
+        let stored = find(&file, footer, &bound)?;
+        let mut read: Vec<usize> = stored.iter().flatten().copied().collect();
+        read.sort_unstable();
+        read.dedup();
+        let places = stored.iter().map(|place| place.and_then(|place| read.binary_search(&place).ok())).collect();
+        let rows = footer.rows_of(&file, group, &read, settings.batch_rows)?;
+        Ok(Self {
+            rows,
+            bound,
+            places,
+            columns: Columns::new(columns, settings, privacy),
+            event_ids: EventIds::of(&file),
+            rejects: Rejects::new(&file.name),
+            next_line: footer.first_line(group),
+            bytes_per_row: footer.bytes_per_row(group),
+            over: false,
+            file,
+        })
+    }
+
+    fn decode(&mut self) -> Result<Option<Decoded>, Error> {
+        let rows = &mut self.rows;
+        let Some(batch) = guard(&self.file, || Ok(rows.next().transpose()?))? else { return Ok(None) };
+        let mut texts: Vec<Option<StringViewArray>> = Vec::with_capacity(self.places.len());
+        for place in &self.places {
+            let text = place.map(|place| text(batch.column(place))).transpose()?;
+            texts.push(text.map(|text| text.as_string_view().clone()));
+        }
+        let mut skipped = 0;
+        for row in 0..batch.num_rows() {
+            let value = |texts: &'_ Option<StringViewArray>| {
+                texts.as_ref().filter(|texts| texts.is_valid(row)).map(|texts| Cow::Owned(texts.value(row).to_owned()))
+            };
+            let values: Vec<Option<Cow<'static, str>>> = texts.iter().map(value).collect();
+            let line = self.next_line + row as u64;
+            match keep(&self.bound, &values, &mut self.columns, &self.event_ids, line) {
+                Ok(true) => {}
+                Ok(false) => skipped += 1,
+                Err(fault) => self.rejects.push(line, fault),
+            }
+        }
+        self.next_line += batch.num_rows() as u64;
+        let bytes_read = (batch.num_rows() as f64 * self.bytes_per_row).round() as u64;
+        Ok(Some(Decoded { events: self.columns.finish()?, rejects: self.rejects.take(), bytes_read, skipped }))
+    }
+}
+
+/// A column as text; instants as ISO 8601 in UTC, whatever zone they are shown in.
+fn text(array: &ArrayRef) -> Result<ArrayRef, Error> {
+    if !matches!(array.data_type(), DataType::Timestamp(_, _)) {
+        return Ok(cast(array, &DataType::Utf8View)?);
+    }
+    let instants = whole_milliseconds(array)?;
+    let plain = instants.as_primitive::<TimestampMillisecondType>().clone().with_timezone_opt(None::<Arc<str>>);
+    Ok(cast(&plain, &DataType::Utf8View)?)
+}
+
+/// Where the columns of the mapping stand in the file; only columns that can be text are understood.
+pub(crate) fn find(file: &File, footer: &Footer, bound: &Bound) -> Result<Vec<Option<usize>>, Error> {
+    let fields = footer.schema().fields();
+    let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
+    let places = bound.find(file, &names)?;
+    for place in places.iter().flatten() {
+        let found = fields[*place].data_type();
+        if found.is_nested() || !arrow::compute::can_cast_types(found, &DataType::Utf8View) {
+            let (column, found) = (names[*place].to_owned(), found.to_string());
+            return Err(Error::ColumnType {
+                file: file.name.clone(),
+                column,
+                found,
+                expected: "a text, number, boolean or instant",
+            });
+        }
+    }
+    Ok(places)
+}
+
+impl Decode for ForeignRows {
+    fn next(&mut self) -> Option<Result<Decoded, Error>> {
+        if self.over {
+            return None;
+        }
+        let decoded = self.decode().transpose();
+        self.over = !matches!(decoded, Some(Ok(_)));
+        decoded
+    }
+}

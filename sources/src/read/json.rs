@@ -1,0 +1,31 @@
+//! Takes the values that a mapping names out of a foreign JSON object.
+//!
+//!     {"user":{"id":7},"event":"buy"}   user.id · event   ─▶   7 · buy
+//!
+//! A key that has the whole name comes before a path of keys. Scalars become text; objects and
+//! arrays are absent.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::reject::{Fault, Reason};
+
+/// The values of `columns`, in order.
+pub(crate) fn values(text: &str, columns: &[String]) -> Result<Vec<Option<Cow<'static, str>>>, Fault> {
+    // A foreign object is read whole: the line is bounded, and so is its depth (serde_json stops at 128).
+    let object: Value = serde_json::from_str(text).map_err(|_| Fault::line(Reason::NotJson))?;
+    if !object.is_object() {
+        return Err(Fault::line(Reason::NotAnObject));
+    }
+    let value = |column: &String| {
+        let value = object.get(column).or_else(|| column.split('.').try_fold(&object, |value, key| value.get(key)))?;
+        match value {
+            Value::String(text) => Some(Cow::Owned(text.clone())),
+            Value::Number(number) => Some(Cow::Owned(number.to_string())),
+            Value::Bool(truth) => Some(Cow::Borrowed(if *truth { "true" } else { "false" })),
+            _ => None,
+        }
+    };
+    Ok(columns.iter().map(value).collect())
+}

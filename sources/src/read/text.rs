@@ -1,0 +1,310 @@
+//! Reads text files line by line: wire NDJSON, CSV, access logs, and what a mapping makes of them.
+//!
+//!     stream ─▶ decompress ─▶ lines ─▶ fields ─▶ (mapping) ─▶ row ─▶ columns ─▶ batch
+//!                                        └──────────┴──────────┴─▶ rejects
+//!
+//! State   one line, one batch
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::RecordBatch;
+use netcrab_schema::events::{EVENT, wire_name};
+
+use crate::blob::stream;
+use crate::event_id::EventIds;
+use crate::listing::{Compression, File, Format};
+use crate::mapping::{Bound, Mapping};
+use crate::privacy::Privacy;
+use crate::read::lines::{Lines, Next};
+use crate::read::parquet::{require, unknown_column};
+use crate::read::{Decode, Decoded, access_log, csv, json};
+use crate::reject::{Fault, Reason, Rejects};
+use crate::row::{Columns, Row};
+use crate::{Error, Settings, wire};
+
+/// How lines become rows.
+enum Style {
+    /// Wire JSON.
+    Wire,
+    /// JSON objects of another kind.
+    Json(Bound),
+    /// CSV of event columns: their places, by field.
+    Events { places: Vec<usize> },
+    /// CSV of foreign columns.
+    Foreign { bound: Bound, fields: Vec<Option<usize>>, width: usize },
+    /// An access log.
+    Log { bound: Bound, fields: Vec<Option<usize>> },
+}
+
+/// One text file being read.
+pub(crate) struct TextFile {
+    file: Arc<File>,
+    lines: Lines,
+    style: Style,
+    delimiter: u8,
+    columns: Columns,
+    event_ids: EventIds,
+    rejects: Rejects,
+    skipped: u64,
+    taken: Arc<AtomicU64>,
+    told: u64,
+    ready: VecDeque<RecordBatch>,
+    failed: Option<Error>,
+    over: bool,
+}
+
+impl TextFile {
+    /// Opens the file, reads its header where it has one, and finds its columns.
+    pub(crate) fn open(
+        file: Arc<File>,
+        mapping: Option<&Mapping>,
+        columns: Option<&[&'static str]>,
+        settings: Arc<Settings>,
+        privacy: Arc<Privacy>,
+    ) -> Result<Self, Error> {
+        let taken = Arc::new(AtomicU64::new(0));
+        let from = stream(&file, taken.clone()).map_err(|source| Error::Read { file: file.name.clone(), source })?;
+        let mut lines = Lines::new(from, settings.line_bytes_max).map_err(|cause| broken(&file, 0, cause))?;
+        let mapping = mapping.filter(|mapping| mapping.format() == file.format);
+        let delimiter = mapping.map_or(b',', Mapping::delimiter);
+        let style = match (file.format, mapping) {
+            (Format::Csv, mapping) => csv_style(&file, &mut lines, mapping, delimiter, &privacy)?,
+            (Format::AccessLog, Some(mapping)) => {
+                let bound = mapping.bind();
+                let fields = bound.find(&file, &access_log::FIELDS)?;
+                Style::Log { bound, fields }
+            }
+            (Format::AccessLog, None) => return Err(Error::NeedsMapping { file: file.name.clone() }),
+            (_, Some(mapping)) => Style::Json(mapping.bind()),
+            (_, None) => Style::Wire,
+        };
+        Ok(Self {
+            lines,
+            style,
+            delimiter,
+            columns: Columns::new(columns, settings, privacy),
+            event_ids: EventIds::of(&file),
+            rejects: Rejects::new(&file.name),
+            skipped: 0,
+            taken,
+            told: 0,
+            ready: VecDeque::new(),
+            failed: None,
+            over: false,
+            file,
+        })
+    }
+
+    /// Reads lines until a batch is full or the file ends; whether there is more.
+    fn read(&mut self) -> Result<bool, Error> {
+        let rows_max = self.columns.settings().batch_rows;
+        let mut lines = 0;
+        while self.columns.rows() < rows_max && self.rejects.len() < rows_max && lines < 16 * rows_max {
+            lines += 1;
+            let delimiter = self.delimiter;
+            let next = match self.style {
+                Style::Events { .. } | Style::Foreign { .. } => {
+                    self.lines.next_record(|bytes| csv::record_end(bytes, delimiter))
+                }
+                _ => self.lines.next(),
+            };
+            let (line, bytes) = match next {
+                Ok(Next::Line(line, bytes)) => (line, bytes),
+                Ok(Next::TooLong(line)) => {
+                    self.rejects.push(line, Fault::line(Reason::LineTooLong));
+                    continue;
+                }
+                Ok(Next::Unfinished(line)) => {
+                    self.rejects.push(line, Fault::line(Reason::WrongFieldCount));
+                    continue;
+                }
+                Ok(Next::End) => return Ok(false),
+                Err(cause) => return Err(broken(&self.file, self.lines.line().saturating_sub(1), cause)),
+            };
+            if bytes.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let Ok(text) = std::str::from_utf8(bytes) else {
+                self.rejects.push(line, Fault::line(Reason::NotUtf8));
+                continue;
+            };
+            match decode(&self.style, self.delimiter, text, &mut self.columns, &self.event_ids, line, &mut self.rejects)
+            {
+                Ok(true) => {}
+                Ok(false) => self.skipped += 1,
+                Err(fault) => self.rejects.push(line, fault),
+            }
+        }
+        Ok(true)
+    }
+
+    fn decoded(&mut self, events: RecordBatch) -> Decoded {
+        let taken = self.taken.load(Ordering::Relaxed);
+        let bytes_read = taken - std::mem::replace(&mut self.told, taken);
+        Decoded { events, rejects: self.rejects.take(), bytes_read, skipped: std::mem::take(&mut self.skipped) }
+    }
+
+    /// A batch of JSON on one line may hold more events than a batch of rows.
+    fn cut(&mut self) -> Result<(), Error> {
+        let rows_max = self.columns.settings().batch_rows;
+        let batch = self.columns.finish()?;
+        let mut from = 0;
+        loop {
+            let length = rows_max.min(batch.num_rows() - from);
+            self.ready.push_back(batch.slice(from, length));
+            from += length;
+            if from == batch.num_rows() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Decode for TextFile {
+    fn next(&mut self) -> Option<Result<Decoded, Error>> {
+        if let Some(events) = self.ready.pop_front() {
+            return Some(Ok(self.decoded(events)));
+        }
+        if let Some(error) = self.failed.take() {
+            return Some(Err(error));
+        }
+        if self.over {
+            return None;
+        }
+        match self.read() {
+            Ok(more) => self.over = !more,
+            Err(error) => (self.over, self.failed) = (true, Some(error)),
+        }
+        let nothing = self.columns.rows() == 0 && self.rejects.len() == 0 && self.skipped == 0;
+        if nothing && self.over && self.taken.load(Ordering::Relaxed) == self.told {
+            return self.failed.take().map(Err);
+        }
+        if let Err(error) = self.cut() {
+            self.over = true;
+            return Some(Err(error));
+        }
+        self.next()
+    }
+}
+
+/// Turns one line into a row and keeps it; `false` where the mapping leaves it out.
+fn decode(
+    style: &Style,
+    delimiter: u8,
+    text: &str,
+    columns: &mut Columns,
+    event_ids: &EventIds,
+    line: u64,
+    rejects: &mut Rejects,
+) -> Result<bool, Fault> {
+    match style {
+        Style::Wire => {
+            wire::line(columns, text, event_ids, line, &mut |fault| rejects.push(line, fault));
+            Ok(true)
+        }
+        Style::Events { places } => {
+            let mut fields = Vec::with_capacity(places.len());
+            csv::fields(text, delimiter, &mut fields);
+            if fields.len() != places.len() {
+                return Err(Fault::line(Reason::WrongFieldCount));
+            }
+            let mut row = Row::new();
+            for (place, field) in places.iter().zip(fields) {
+                set_field(&mut row, *place, field, columns.privacy())?;
+            }
+            columns.push(&row, event_ids, line, 0).map(|()| true)
+        }
+        Style::Foreign { bound, fields: places, width } => {
+            let mut fields = Vec::with_capacity(*width);
+            csv::fields(text, delimiter, &mut fields);
+            if fields.len() != *width {
+                return Err(Fault::line(Reason::WrongFieldCount));
+            }
+            let taken = |place: &Option<usize>| place.map(|place| std::mem::take(&mut fields[place]));
+            let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
+            keep(bound, &values, columns, event_ids, line)
+        }
+        Style::Log { bound, fields: places } => {
+            let mut fields = access_log::fields(text).ok_or(Fault::line(Reason::NotALogLine))?;
+            let taken = |place: &Option<usize>| place.and_then(|place| fields[place].take());
+            let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
+            keep(bound, &values, columns, event_ids, line)
+        }
+        Style::Json(bound) => {
+            let values = json::values(text, bound.columns())?;
+            keep(bound, &values, columns, event_ids, line)
+        }
+    }
+}
+
+/// Applies a mapping to the foreign values and keeps the event.
+pub(crate) fn keep(
+    bound: &Bound,
+    values: &[Option<Cow<'_, str>>],
+    columns: &mut Columns,
+    event_ids: &EventIds,
+    line: u64,
+) -> Result<bool, Fault> {
+    match bound.apply(values, columns.privacy())? {
+        None => Ok(false),
+        Some(row) => columns.push(&row, event_ids, line, 0).map(|()| true),
+    }
+}
+
+fn set_field<'a>(row: &mut Row<'a>, place: usize, field: Cow<'a, str>, privacy: &Privacy) -> Result<(), Fault> {
+    if EVENT[place].name != "extra" || field.is_empty() {
+        return row.set_parsed(place, field);
+    }
+    let mut canonical = String::new();
+    crate::extra::canonical(&field, privacy, &mut canonical)?;
+    row.set_text(place, if canonical == "{}" { String::new() } else { canonical });
+    Ok(())
+}
+
+/// Reads the header and finds the columns.
+fn csv_style(
+    file: &File,
+    lines: &mut Lines,
+    mapping: Option<&Mapping>,
+    delimiter: u8,
+    privacy: &Privacy,
+) -> Result<Style, Error> {
+    let none = || Error::MissingColumn { file: file.name.clone(), column: "org_id".to_owned() };
+    let header = match lines.next_record(|bytes| csv::record_end(bytes, delimiter)) {
+        Ok(Next::Line(_, bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+        Ok(_) => return Err(none()),
+        Err(cause) => return Err(broken(file, 0, cause)),
+    };
+    let mut names = Vec::new();
+    csv::fields(&header, delimiter, &mut names);
+    let names: Vec<&str> = names.iter().map(|name| name.trim()).collect();
+    if let Some(mapping) = mapping {
+        let bound = mapping.bind();
+        let fields = bound.find(file, &names)?;
+        return Ok(Style::Foreign { bound, fields, width: names.len() });
+    }
+    let mut places = Vec::with_capacity(names.len());
+    for name in &names {
+        let place = EVENT.iter().position(|column| column.name == *name || wire_name(column.name) == *name);
+        let place = place.ok_or_else(|| unknown_column(file, name, privacy))?;
+        if places.contains(&place) {
+            return Err(Error::RepeatedColumn { file: file.name.clone(), column: (*name).to_owned() });
+        }
+        places.push(place);
+    }
+    for (place, column) in EVENT.iter().enumerate() {
+        require(file, column, places.contains(&place))?;
+    }
+    Ok(Style::Events { places })
+}
+
+/// A stream that cannot be read on: damage where it is compressed, else the disk or the network.
+fn broken(file: &File, line: u64, cause: std::io::Error) -> Error {
+    if file.compression == Compression::None {
+        return Error::Read { file: file.name.clone(), source: cause };
+    }
+    Error::DamagedStream { file: file.name.clone(), compression: file.compression.name(), line, cause }
+}

@@ -1,0 +1,246 @@
+//! Rows that did not become events: file, line, reason, field; never the value.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringDictionaryBuilder};
+use arrow::datatypes::Int32Type;
+use netcrab_schema::tables::REJECTS;
+
+/// Why a line, row or event was refused. The names are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The line is longer than `line_bytes_max`.
+    LineTooLong,
+    /// The line or text is not UTF-8.
+    NotUtf8,
+    /// The line is not JSON, or nests deeper than any event does.
+    NotJson,
+    /// The line is JSON, but neither an event nor a batch of events.
+    NotAnObject,
+    /// A key stands in the object twice.
+    DuplicateKey,
+    /// A key no event has; `field` says the nearest one that exists.
+    UnknownKey,
+    /// A key that reads like personal data.
+    DeniedKey,
+    /// A value of the wrong type.
+    WrongType,
+    /// A required field is missing or empty.
+    MissingField,
+    /// A time that cannot be read.
+    BadTime,
+    /// A time outside the allowed range.
+    TsOutOfRange,
+    /// A number that is NaN or infinite.
+    NotFinite,
+    /// A number that cannot be read.
+    NotANumber,
+    /// A value that is none of those allowed.
+    UnknownValue,
+    /// An organisation or product id with other characters than `[A-Za-z0-9_.-]`, or longer than 64 bytes.
+    BadIdentifier,
+    /// A text longer than `text_bytes_max`.
+    TooLong,
+    /// `task_type` without `task_phase`, or the other way round.
+    TaskIncomplete,
+    /// A value that looks like an e-mail address.
+    Email,
+    /// A value that looks like a payment card number.
+    CardNumber,
+    /// A value that looks like a JSON Web Token.
+    Jwt,
+    /// `extra` is not an object of scalars.
+    ExtraNested,
+    /// `extra` is longer than 4 KiB.
+    ExtraTooLong,
+    /// `extra` has more than 32 keys.
+    ExtraTooManyKeys,
+    /// A CSV row with more or fewer fields than the header.
+    WrongFieldCount,
+    /// A line that is not in the combined log format.
+    NotALogLine,
+    /// The mapping has no entry for this event and no default.
+    UnmappedEvent,
+    /// A batch with more events than allowed; those beyond are refused.
+    TooManyEvents,
+}
+
+impl Reason {
+    /// Every reason, in the order of the reference page.
+    pub const ALL: &[Reason] = &[
+        Reason::LineTooLong,
+        Reason::NotUtf8,
+        Reason::NotJson,
+        Reason::NotAnObject,
+        Reason::DuplicateKey,
+        Reason::UnknownKey,
+        Reason::DeniedKey,
+        Reason::WrongType,
+        Reason::MissingField,
+        Reason::BadTime,
+        Reason::TsOutOfRange,
+        Reason::NotFinite,
+        Reason::NotANumber,
+        Reason::UnknownValue,
+        Reason::BadIdentifier,
+        Reason::TooLong,
+        Reason::TaskIncomplete,
+        Reason::Email,
+        Reason::CardNumber,
+        Reason::Jwt,
+        Reason::ExtraNested,
+        Reason::ExtraTooLong,
+        Reason::ExtraTooManyKeys,
+        Reason::WrongFieldCount,
+        Reason::NotALogLine,
+        Reason::UnmappedEvent,
+        Reason::TooManyEvents,
+    ];
+
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::LineTooLong => "line_too_long",
+            Reason::NotUtf8 => "not_utf8",
+            Reason::NotJson => "not_json",
+            Reason::NotAnObject => "not_an_object",
+            Reason::DuplicateKey => "duplicate_key",
+            Reason::UnknownKey => "unknown_key",
+            Reason::DeniedKey => "denied_key",
+            Reason::WrongType => "wrong_type",
+            Reason::MissingField => "missing_field",
+            Reason::BadTime => "bad_time",
+            Reason::TsOutOfRange => "ts_out_of_range",
+            Reason::NotFinite => "not_finite",
+            Reason::NotANumber => "not_a_number",
+            Reason::UnknownValue => "unknown_value",
+            Reason::BadIdentifier => "bad_identifier",
+            Reason::TooLong => "too_long",
+            Reason::TaskIncomplete => "task_incomplete",
+            Reason::Email => "email",
+            Reason::CardNumber => "card_number",
+            Reason::Jwt => "jwt",
+            Reason::ExtraNested => "extra_nested",
+            Reason::ExtraTooLong => "extra_too_long",
+            Reason::ExtraTooManyKeys => "extra_too_many_keys",
+            Reason::WrongFieldCount => "wrong_field_count",
+            Reason::NotALogLine => "not_a_log_line",
+            Reason::UnmappedEvent => "unmapped_event",
+            Reason::TooManyEvents => "too_many_events",
+        }
+    }
+
+    /// What the sender does about it.
+    pub const fn mend(self) -> &'static str {
+        match self {
+            Reason::LineTooLong => "split the line, or raise `line_bytes_max`",
+            Reason::NotUtf8 => "write the file as UTF-8",
+            Reason::NotJson => "write one JSON object per line",
+            Reason::NotAnObject => "write one event object or batch object per line",
+            Reason::DuplicateKey => "send each key once",
+            Reason::UnknownKey => "correct the key to the one named, or move it into `extra`",
+            Reason::DeniedKey => "leave the key out; personal data is not taken",
+            Reason::WrongType => "send the type that section 3 of the reference gives",
+            Reason::MissingField => "send the field; every event has it",
+            Reason::BadTime => "send ISO 8601 with a zone, or milliseconds since 1970",
+            Reason::TsOutOfRange => "correct the sender's clock or the unit of its times",
+            Reason::NotFinite => "leave the number out where it is not known",
+            Reason::NotANumber => "send a number",
+            Reason::UnknownValue => "send one of the values the reference lists",
+            Reason::BadIdentifier => "use 1 to 64 characters of A-Z a-z 0-9 _ . -",
+            Reason::TooLong => "shorten the text, or raise `text_bytes_max`",
+            Reason::TaskIncomplete => "send `taskType` and `taskPhase` together",
+            Reason::Email | Reason::CardNumber | Reason::Jwt => {
+                "leave the value out or hash it; personal data is not taken"
+            }
+            Reason::ExtraNested => "keep `extra` flat: texts, numbers, true, false, null",
+            Reason::ExtraTooLong => "keep `extra` within 4 KiB",
+            Reason::ExtraTooManyKeys => "keep `extra` within 32 keys",
+            Reason::WrongFieldCount => "quote fields that hold the delimiter or a line break",
+            Reason::NotALogLine => "write the log in the combined format",
+            Reason::UnmappedEvent => "add the value to `[events]` of the mapping, or a default",
+            Reason::TooManyEvents => "send smaller batches",
+        }
+    }
+}
+
+/// A reason, and the column or key at fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Why.
+    pub reason: Reason,
+    /// The column or key; never its value.
+    pub field: Option<Cow<'static, str>>,
+}
+
+impl Fault {
+    /// A fault of a whole line.
+    pub fn line(reason: Reason) -> Self {
+        Self { reason, field: None }
+    }
+
+    /// A fault of one field.
+    pub fn field(reason: Reason, field: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason, field: Some(field.into()) }
+    }
+}
+
+/// The rejects of one batch; as many as it has rows at most.
+#[derive(Debug)]
+pub(crate) struct Rejects {
+    file: Arc<str>,
+    rows: Vec<(u64, Fault)>,
+}
+
+impl Rejects {
+    pub(crate) fn new(file: &str) -> Self {
+        Self { file: file.into(), rows: Vec::new() }
+    }
+
+    /// Notes that `line`, counted from 1, did not become an event.
+    pub(crate) fn push(&mut self, line: u64, fault: Fault) {
+        self.rows.push((line, fault));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The rows so far, in the schema of [`REJECTS`]; `None` where there are none.
+    pub(crate) fn take(&mut self) -> Option<RecordBatch> {
+        if self.rows.is_empty() {
+            return None;
+        }
+        let mut file = StringDictionaryBuilder::<Int32Type>::new();
+        let mut reason = StringDictionaryBuilder::<Int32Type>::new();
+        let mut field = StringDictionaryBuilder::<Int32Type>::new();
+        for (_, fault) in &self.rows {
+            file.append_value(&self.file);
+            reason.append_value(fault.reason.name());
+            field.append_option(fault.field.as_deref());
+        }
+        let line: Int64Array = self.rows.iter().map(|(line, _)| i64::try_from(*line).unwrap_or(i64::MAX)).collect();
+        self.rows.clear();
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(file.finish()), Arc::new(line), Arc::new(reason.finish()), Arc::new(field.finish())];
+        RecordBatch::try_new(REJECTS.in_flight(), columns).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_lists_every_reason_with_its_mend() {
+        let page = include_str!("../../docs/sources.md");
+        for reason in Reason::ALL {
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", reason.name())));
+            let row = row.unwrap_or_else(|| panic!("docs/sources.md lacks `{}`", reason.name()));
+            assert!(row.ends_with(&format!("| {} |", reason.mend())), "{row}");
+        }
+        let rows = page.split("## Reasons").nth(1).unwrap().split("## ").next().unwrap().matches("\n| `").count();
+        assert_eq!(rows, Reason::ALL.len());
+    }
+}

@@ -1,0 +1,61 @@
+//! How events are read: bounds, batch size and privacy.
+
+use netcrab_schema::events::{TS_END_MS, TS_MIN_MS};
+use serde::Deserialize;
+
+use crate::{Error, privacy};
+
+/// Settings of reading events; table `[sources]` of `netcrab.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// What counts as personal data.
+    pub privacy: privacy::Settings,
+    /// Longest line of a text file, in bytes; a longer one is rejected as `line_too_long` and skipped
+    /// without being held in memory. Default: 1_048_576 (1 MiB). At least 1024.
+    pub line_bytes_max: usize,
+    /// Longest text in one column, in bytes, `extra` apart; a longer one is rejected as `too_long`. Default: 2048.
+    pub text_bytes_max: usize,
+    /// Most rows of one batch. A batch of Parquet never crosses a row group. Default: 8192. At least 1.
+    pub batch_rows: usize,
+    /// The earliest `ts` accepted, ms since 1970 UTC. Default: 2000-01-01. An earlier one is rejected as `ts_out_of_range`.
+    pub ts_min_ms: i64,
+    /// The first `ts` no longer accepted, ms since 1970 UTC. Default: 2100-01-01.
+    pub ts_end_ms: i64,
+    /// Most files of one source; beyond it opening fails. Default: 1_000_000.
+    pub files_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            privacy: privacy::Settings::default(),
+            line_bytes_max: 1 << 20,
+            text_bytes_max: 2048,
+            batch_rows: 8192,
+            ts_min_ms: TS_MIN_MS,
+            ts_end_ms: TS_END_MS,
+            files_max: 1_000_000,
+        }
+    }
+}
+
+impl Settings {
+    /// Refuses bounds nothing could be read with.
+    pub fn check(&self) -> Result<(), Error> {
+        let refuse = |setting, found: String, expected| Err(Error::Setting { setting, found, expected });
+        if self.line_bytes_max < 1024 {
+            return refuse("line_bytes_max", self.line_bytes_max.to_string(), "1024 or more");
+        }
+        if self.batch_rows == 0 || self.batch_rows > 1 << 20 {
+            return refuse("batch_rows", self.batch_rows.to_string(), "1 to 1048576");
+        }
+        if self.text_bytes_max < 64 {
+            return refuse("text_bytes_max", self.text_bytes_max.to_string(), "64 or more");
+        }
+        if self.ts_min_ms >= self.ts_end_ms {
+            return refuse("ts_min_ms", self.ts_min_ms.to_string(), "less than ts_end_ms");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! A source: a list of files, fixed when opened, handed out to readers in units of work.
+//!
+//!     uris ─▶ list ─▶ footers, headers ─▶ queue [ row group · row group · file · … ]  largest first
+//!                                             │        │
+//!                                          Reader   Reader      each on its own thread
+//!
+//! Opening checks what can be checked without reading rows: that files are there, that Parquet footers
+//! are whole, that columns have known names and types.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use futures::{StreamExt, TryStreamExt};
+
+use crate::listing::{self, File, Format};
+use crate::mapping::Mapping;
+use crate::privacy::Privacy;
+use crate::read::foreign::{self, ForeignRows};
+use crate::read::parquet::{Footer, RowGroup};
+use crate::read::text::TextFile;
+use crate::read::{Decode, Decoded};
+use crate::{Error, Settings, blob};
+
+/// Files whose footers are read at the same time.
+const FOOTERS_AT_ONCE: usize = 16;
+
+/// Files to read events from. The listing is fixed: what is added later is not seen.
+#[derive(Debug)]
+pub struct Source {
+    files: Vec<Opened>,
+    mapping: Option<Arc<Mapping>>,
+    settings: Arc<Settings>,
+    privacy: Arc<Privacy>,
+    fingerprint: OnceLock<u128>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    file: Arc<File>,
+    footer: Option<Arc<Footer>>,
+}
+
+/// One piece of work for a reader.
+#[derive(Debug, Clone, Copy)]
+enum Unit {
+    File { file: usize },
+    RowGroup { file: usize, group: usize },
+}
+
+impl Source {
+    /// Lists `uris` (files, folders with all below them, `s3://bucket/prefix`) and checks that there is
+    /// something to read. Must run in a Tokio runtime; objects are later fetched on it.
+    pub async fn open(uris: &[String], mapping: Option<Mapping>, settings: Settings) -> Result<Source, Error> {
+        settings.check()?;
+        let privacy = Arc::new(Privacy::new(&settings.privacy));
+        let mapping = mapping.map(Arc::new);
+        let files = listing::list(uris, mapping.as_ref().map(|mapping| mapping.format()), &settings).await?;
+        let settings = Arc::new(settings);
+        let opened = futures::stream::iter(files).map(|file| {
+            let (privacy, mapping, settings) = (privacy.clone(), mapping.clone(), settings.clone());
+            async move {
+                let name = file.name.clone();
+                let work = move || Opened::new(file, mapping.as_deref(), &settings, &privacy);
+                let failed = |source| Error::Read { file: name, source: std::io::Error::other(source) };
+                tokio::task::spawn_blocking(work).await.map_err(failed)?
+            }
+        });
+        let files = opened.buffered(FOOTERS_AT_ONCE).try_collect().await?;
+        Ok(Source { files, mapping, settings, privacy, fingerprint: OnceLock::new() })
+    }
+
+    /// Bytes of all files, as stored.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|opened| opened.file.bytes).sum()
+    }
+
+    /// How many rows the files hold, where their footers say so: `None` as soon as one is a text file.
+    pub fn rows_hint(&self) -> Option<u64> {
+        self.files.iter().map(|opened| opened.footer.as_ref().map(|footer| footer.rows())).sum()
+    }
+
+    /// How many files there are.
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// The identity of what will be read: a hash of the relative names and whole contents of the files
+    /// (of objects: size and ETag) and of the mapping. It does not depend on the folder they lie in nor
+    /// on their dates. Computed at the first call, which reads every local file once; blocks.
+    pub fn fingerprint(&self) -> u128 {
+        *self.fingerprint.get_or_init(|| {
+            let contents = self.contents();
+            let mut files: Vec<(&str, u128)> =
+                self.files.iter().map(|opened| opened.file.relative.as_str()).zip(contents).collect();
+            files.sort_unstable();
+            let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+            for (relative, content) in files {
+                hasher.update(&(relative.len() as u64).to_le_bytes());
+                hasher.update(relative.as_bytes());
+                hasher.update(&content.to_le_bytes());
+            }
+            if let Some(mapping) = &self.mapping {
+                hasher.update(&mapping.identity().to_le_bytes());
+            }
+            hasher.digest128()
+        })
+    }
+
+    /// Content hashes, on two threads. A file that cannot be read hashes to its name: reading it will fail, and say why.
+    fn contents(&self) -> Vec<u128> {
+        let hash = |opened: &Opened| {
+            blob::content(&opened.file).unwrap_or_else(|_| xxhash_rust::xxh3::xxh3_128(opened.file.name.as_bytes()))
+        };
+        let (left, right) = self.files.split_at(self.files.len() / 2);
+        let (mut left, right) = std::thread::scope(|scope| {
+            let right = scope.spawn(|| right.iter().map(hash).collect::<Vec<_>>());
+            (left.iter().map(hash).collect::<Vec<_>>(), right.join().unwrap_or_default())
+        });
+        left.extend(right);
+        left
+    }
+
+    /// `n` readers that share the work: whole files, and row groups of Parquet, largest first. Together
+    /// they read every row once. `columns` are names of event columns; batches then have only those, in
+    /// table order, and faults in the others go unseen.
+    pub fn readers(self: Arc<Self>, n: usize, columns: Option<Vec<&'static str>>) -> Vec<Reader> {
+        let queue = Arc::new(Mutex::new(self.units()));
+        let columns: Option<Arc<[&'static str]>> = columns.map(Into::into);
+        let reader = |_| Reader { source: self.clone(), queue: queue.clone(), columns: columns.clone(), current: None };
+        (0..n).map(reader).collect()
+    }
+
+    fn units(&self) -> VecDeque<Unit> {
+        let mut units = Vec::new();
+        for (file, opened) in self.files.iter().enumerate() {
+            match &opened.footer {
+                None => units.push((opened.file.bytes, Unit::File { file })),
+                Some(footer) => {
+                    let groups = footer.group_bytes().into_iter().enumerate();
+                    units.extend(groups.map(|(group, bytes)| (bytes, Unit::RowGroup { file, group })));
+                }
+            }
+        }
+        units.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        units.into_iter().map(|(_, unit)| unit).collect()
+    }
+
+    fn start(&self, unit: Unit, columns: Option<&[&'static str]>) -> Result<Box<dyn Decode>, Error> {
+        let (Unit::File { file } | Unit::RowGroup { file, .. }) = unit;
+        let Opened { file, footer } = &self.files[file];
+        let (settings, privacy) = (self.settings.clone(), self.privacy.clone());
+        let mapping = self.mapping.as_deref().filter(|mapping| mapping.format() == file.format);
+        Ok(match (unit, footer, mapping) {
+            (Unit::RowGroup { group, .. }, Some(footer), None) => {
+                Box::new(RowGroup::open(file.clone(), footer, group, columns, settings, privacy)?)
+            }
+            (Unit::RowGroup { group, .. }, Some(footer), Some(mapping)) => {
+                Box::new(ForeignRows::open(file.clone(), footer, group, mapping, columns, settings, privacy)?)
+            }
+            _ => Box::new(TextFile::open(file.clone(), mapping, columns, settings, privacy)?),
+        })
+    }
+}
+
+impl Opened {
+    /// Looks into the file: at its footer, or at its header, so that columns nobody knows fail now.
+    fn new(
+        file: File,
+        mapping: Option<&Mapping>,
+        settings: &Arc<Settings>,
+        privacy: &Arc<Privacy>,
+    ) -> Result<Self, Error> {
+        let file = Arc::new(file);
+        let mapping = mapping.filter(|mapping| mapping.format() == file.format);
+        let footer = match (file.format, mapping) {
+            (Format::Parquet, None) => Some(Arc::new(Footer::events(&file, privacy)?)),
+            (Format::Parquet, Some(mapping)) => {
+                let footer = Footer::foreign(&file)?;
+                foreign::find(&file, &footer, &mapping.bind())?;
+                Some(Arc::new(footer))
+            }
+            _ => {
+                TextFile::open(file.clone(), mapping, None, settings.clone(), privacy.clone())?;
+                None
+            }
+        };
+        Ok(Self { file, footer })
+    }
+}
+
+/// Reads units of work from the queue it shares with its siblings, until none is left.
+pub struct Reader {
+    source: Arc<Source>,
+    queue: Arc<Mutex<VecDeque<Unit>>>,
+    columns: Option<Arc<[&'static str]>>,
+    current: Option<Box<dyn Decode>>,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("Reader").field("columns", &self.columns).finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// The next batch. Blocks, and must not run on a thread that drives a runtime. After an error the
+    /// unit it came from is over; the next call goes on with another.
+    #[expect(clippy::should_implement_trait, reason = "an iterator would invite adapters that hide the blocking")]
+    pub fn next(&mut self) -> Option<Result<Decoded, Error>> {
+        loop {
+            if let Some(current) = &mut self.current {
+                if let Some(decoded) = current.next() {
+                    return Some(decoded);
+                }
+                self.current = None;
+            }
+            let unit = self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
+            match self.source.start(unit, self.columns.as_deref()) {
+                Ok(current) => self.current = Some(current),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}

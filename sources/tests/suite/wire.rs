@@ -1,0 +1,177 @@
+//! The wire format: what is taken, what is refused, and on which side of each border.
+
+use netcrab_sources::Settings;
+use netcrab_sources::wire::Decoder;
+
+use super::{event, file, folder, read, texts};
+
+/// Reads one line; the rejects it gives, without line numbers.
+fn faults(line: &str) -> Vec<String> {
+    let folder = folder();
+    let path = file(&folder, "a.ndjson", line);
+    read(&path).unwrap().faults().into_iter().map(|fault| fault[2..].to_owned()).collect()
+}
+
+fn check(more: &str, expected: &str) {
+    let expected: Vec<&str> = if expected.is_empty() { vec![] } else { vec![expected] };
+    assert_eq!(faults(&event(more)), expected, "{more}");
+}
+
+#[test]
+fn an_event_becomes_a_row_and_its_route_a_template() {
+    let folder = folder();
+    let more = r#","elementLabelHash":"abc","latencyMs":12.5,"taskType":"t","taskPhase":"start","taskSuccess":null,"appName":"","extra":{"b":1,"a":"x"}"#;
+    let path = file(&folder, "a.ndjson", event(more) + "\n\n" + &event(""));
+    let read = read(&path).unwrap();
+    assert_eq!(read.faults(), Vec::<String>::new());
+    assert_eq!(read.column("route"), ["/leads/:id", "/leads/:id"]);
+    assert_eq!(read.column("ts"), ["2026-10-01T10:00:00Z", "2026-10-01T10:00:00Z"]);
+    assert_eq!(read.column("extra"), [r#"{"a":"x","b":1}"#, "-"]);
+    assert_eq!(read.column("app_name"), ["-", "-"]);
+    assert_eq!(read.column("latency_ms"), ["12.5", "-"]);
+    assert_eq!(read.column("element_label_h"), ["abc", "-"]);
+    assert_eq!(read.column("reaction_observed"), ["false", "false"]);
+    assert_eq!(read.column("received_at"), ["-", "-"]);
+}
+
+#[test]
+fn keys_are_known_once_and_not_personal() {
+    check(r#","sreenId":1"#, "unknown_key sreenId (nearest: screenId)");
+    check(r#","receivedAt":1"#, "unknown_key receivedAt");
+    check(r#","email":"x""#, "denied_key email");
+    check(r#","extra":{"user_phone":"x"}"#, "denied_key user_phone");
+    check(r#","route":"/x""#, "duplicate_key route");
+    check(r#","extra":{"a":1,"a":1}"#, "duplicate_key a");
+    check(r#","ann@example.org":1"#, "unknown_key (unprintable key)");
+}
+
+#[test]
+fn values_are_of_their_type_and_in_range() {
+    check(r#","latencyMs":"12""#, "wrong_type latency_ms");
+    check(r#","latencyMs":1e39"#, "not_finite latency_ms");
+    check(r#","latencyMs":1e999"#, "not_json -");
+    check(r#","latencyMs":NaN"#, "not_json -");
+    check(r#","appName":{"a":1}"#, "wrong_type app_name");
+    check(r#","reactionObserved":1"#, "wrong_type reaction_observed");
+    check(r#","taskType":"t""#, "task_incomplete task_phase");
+    check(r#","taskPhase":"start""#, "task_incomplete task_type");
+    check(r#","taskType":"t","taskPhase":"begin""#, "unknown_value task_phase");
+    let with = |from: &str, to: &str| faults(&event("").replace(from, to));
+    assert_eq!(with("\"acme\"", "\"a b\""), ["bad_identifier org_id"]);
+    assert_eq!(with("\"acme\"", &format!("\"{}\"", "a".repeat(64))), Vec::<String>::new());
+    assert_eq!(with("\"acme\"", &format!("\"{}\"", "a".repeat(65))), ["bad_identifier org_id"]);
+    assert_eq!(with("\"u1\"", "\"\""), ["missing_field user_hash"]);
+    assert_eq!(with("\"u1\"", "null"), ["missing_field user_hash"]);
+    assert_eq!(with("\"s1\"", "null"), Vec::<String>::new());
+    assert_eq!(with("\"click\"", "\"tap\""), ["unknown_value event_type"]);
+}
+
+#[test]
+fn times_lie_between_2000_and_2100() {
+    let with = |ts: &str| faults(&event("").replace("\"2026-10-01T10:00:00Z\"", ts));
+    for good in ["946684800000", "4102444799999", "\"2000-01-01T00:00:00Z\"", "\"2026-10-01T12:00:00.5+02:00\""] {
+        assert_eq!(with(good), Vec::<String>::new(), "{good}");
+    }
+    for absurd in [
+        "946684799999",
+        "4102444800000",
+        "\"0001-01-01T00:00:00Z\"",
+        "\"9999-12-31T23:59:59Z\"",
+        "1e300",
+        "-5",
+        "18446744073709551615",
+    ] {
+        assert_eq!(with(absurd), ["ts_out_of_range ts"], "{absurd}");
+    }
+    assert_eq!(with("\"NaN\""), ["bad_time ts"]);
+    assert_eq!(with("\"10000-01-01T00:00:00Z\""), ["bad_time ts"]);
+}
+
+#[test]
+fn personal_data_is_refused_and_never_repeated() {
+    check(r#","segment":"ann@example.org""#, "email segment");
+    check(r#","extra":{"a":"4111 1111 1111 1111"}"#, "card_number a");
+    check(r#","eventName":"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln""#, "jwt event_name");
+    assert_eq!(faults(&event("").replace("\"u1\"", "\"ann@example.org\"")), ["email user_hash"]);
+    // A path may hold an address: templating takes it out, so nothing is left to refuse.
+    assert_eq!(faults(&event("").replace("/leads/42", "/u/ann@example.org")), Vec::<String>::new());
+}
+
+#[test]
+fn lines_that_are_no_events() {
+    assert_eq!(faults("[1,2]"), ["not_an_object -"]);
+    assert_eq!(faults("\"x\""), ["not_an_object -"]);
+    assert_eq!(faults("{\"orgId\":"), ["not_json -"]);
+    assert_eq!(faults("orgId"), ["not_json -"]);
+    assert_eq!(faults("{}"), ["missing_field org_id"]);
+    assert_eq!(faults(&(event("") + " x")), ["not_json -"]);
+    assert_eq!(
+        faults(&event(&format!(r#","extra":{}1{}"#, "{\"a\":".repeat(100), "}".repeat(100)))),
+        ["extra_nested a"]
+    );
+    assert_eq!(faults(&"[".repeat(100_000)), ["not_json -"]);
+    assert_eq!(faults(&format!("{}1{}", "{\"extra\":".repeat(100_000), "}".repeat(100_000))), ["extra_too_long extra"]);
+}
+
+#[test]
+fn a_batch_on_a_line_is_its_events() {
+    let folder = folder();
+    let good = event("").replace("\"e1\"", "\"e2\"");
+    let line = format!(
+        r#"{{"agentId":"a","sdkVersion":"1","sentAt":1,"events":[{},{},{good}]}}"#,
+        event(""),
+        event(",\"x\":1")
+    );
+    let path =
+        file(&folder, "a.ndjson", format!("{}\n{line}\n{{\"events\":[],\"foo\":1}}\n{{\"agentId\":\"a\"}}", event("")));
+    let read = read(&path).unwrap();
+    assert_eq!(read.column("event_id"), ["e1", "e1", "e2"]);
+    assert_eq!(
+        read.faults(),
+        ["2 unknown_key x", "3 unknown_key agentId, sdkVersion, sentAt, events", "4 missing_field events"]
+    );
+}
+
+#[test]
+fn an_absent_event_id_is_made_of_file_and_line_and_made_again() {
+    let folder = folder();
+    let line = event("").replace(r#""eventId":"e1","#, "");
+    let path = file(&folder, "a.ndjson", format!("{line}\n{line}"));
+    let first = read(&path).unwrap().column("event_id");
+    assert_ne!(first[0], first[1]);
+    assert!(first.iter().all(|id| id.len() == 36 && &id[14..15] == "7"));
+    let moved = file(&folder, "elsewhere/b.ndjson", format!("{line}\n{line}"));
+    assert_eq!(read(&moved).unwrap().column("event_id"), first);
+    let longer = file(&folder, "c.ndjson", format!("{line}\n{line}\n"));
+    assert_ne!(read(&longer).unwrap().column("event_id"), first);
+}
+
+#[test]
+fn the_api_corrects_skew_and_keeps_the_time_as_sent() {
+    let mut decoder = Decoder::new(Settings::default());
+    let sent = 1_790_848_800_000i64;
+    for (skew_ms, ts, extra) in [
+        (1000, "2026-10-01T10:00:00Z", "-"),
+        (1001, "2026-10-01T10:00:01.001Z", r#"{"ts_client":1790848800000}"#),
+        (-1001, "2026-10-01T09:59:58.999Z", r#"{"ts_client":1790848800000}"#),
+    ] {
+        let body = format!(r#"{{"agentId":"a","sdkVersion":"1","sentAt":{sent},"events":[{},{{}}]}}"#, event(""));
+        let batch = decoder.batch(body.as_bytes(), sent + skew_ms, 1000, 7).unwrap();
+        assert_eq!(texts(&batch.events, "ts"), [ts]);
+        assert_eq!(texts(&batch.events, "extra"), [extra]);
+        assert_eq!((batch.indexes, batch.faults.len(), batch.faults[0].0), (vec![0], 1, 1));
+        assert_eq!(batch.agent_id.as_deref(), Some("a"));
+    }
+}
+
+#[test]
+fn the_api_takes_as_many_events_as_it_allows() {
+    let mut decoder = Decoder::new(Settings::default());
+    let body = format!(r#"{{"events":[{0},{0},{0}]}}"#, event(""));
+    let batch = decoder.batch(body.as_bytes(), 1_790_848_800_000, 2, 7).unwrap();
+    assert_eq!(batch.events.num_rows(), 2);
+    assert_eq!(batch.faults[0].1.reason.name(), "too_many_events");
+    let refused = decoder.batch(b"{\"events\":", 0, 2, 7).unwrap_err().to_string();
+    assert_eq!(refused, "the body is not a batch of events (not_json); write one JSON object per line");
+    assert!(decoder.batch(b"\xff", 0, 2, 7).is_err());
+}
