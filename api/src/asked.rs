@@ -167,7 +167,12 @@ impl Asked {
     }
 
     /// The same for rows that are all at hand, in the order of their places.
-    pub(crate) fn page_of_all<T, P>(&self, scope: &Scope, mut all: Vec<T>, place: impl Fn(&T) -> P) -> Result<List<T>, Problem>
+    pub(crate) fn page_of_all<T, P>(
+        &self,
+        scope: &Scope,
+        mut all: Vec<T>,
+        place: impl Fn(&T) -> P,
+    ) -> Result<List<T>, Problem>
     where
         P: Ord + Serialize + DeserializeOwned,
     {
@@ -198,6 +203,8 @@ impl FromRequestParts<AppState> for Asked {
 
     async fn from_request_parts(parts: &mut Parts, _state: &AppState) -> Result<Self, Problem> {
         let asked = parts.extensions.get::<Self>().cloned();
-        asked.ok_or_else(|| Problem::new(Code::Internal, "the route let nobody in", "report this to the makers of NetCrab"))
+        asked.ok_or_else(|| {
+            Problem::new(Code::Internal, "the route let nobody in", "report this to the makers of NetCrab")
+        })
     }
 }

@@ -50,13 +50,7 @@ impl Default for Config {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            rows_max: 1000,
-            period_days_max: 366,
-            request_timeout_ms: 30_000,
-            requests_max: 256,
-            drain_ms: 10_000,
-        }
+        Self { rows_max: 1000, period_days_max: 366, request_timeout_ms: 30_000, requests_max: 256, drain_ms: 10_000 }
     }
 }
 
@@ -71,7 +65,9 @@ impl std::fmt::Debug for ApiKey {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operator must act.
-    #[error("key {number} of `api.keys` is neither `nc_…` nor `sha256:` with 64 hex digits; correct it in netcrab.toml")]
+    #[error(
+        "key {number} of `api.keys` is neither `nc_…` nor `sha256:` with 64 hex digits; correct it in netcrab.toml"
+    )]
     Key {
         /// Its place in the list, from 1.
         number: usize,

@@ -94,11 +94,8 @@ pub(crate) async fn no_such_route(uri: Uri) -> Problem {
 
 /// The answer to a method that a route does not have.
 pub(crate) async fn no_such_method(method: Method) -> Response {
-    let problem = Problem::new(
-        Code::MethodNotAllowed,
-        format!("{} is not for this route", quoted(method.as_str())),
-        "use GET",
-    );
+    let problem =
+        Problem::new(Code::MethodNotAllowed, format!("{} is not for this route", quoted(method.as_str())), "use GET");
     let mut response = problem.into_response();
     response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET,HEAD"));
     debug_assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);

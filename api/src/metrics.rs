@@ -117,7 +117,8 @@ mod tests {
             metrics.observe("/health", 200, Duration::from_millis(millis));
         }
         let page = metrics.page(&[], Timestamp::UNIX_EPOCH);
-        let line = |bound: &str| format!("netcrab_api_request_duration_seconds_bucket{{route=\"/health\",le=\"{bound}\"}}");
+        let line =
+            |bound: &str| format!("netcrab_api_request_duration_seconds_bucket{{route=\"/health\",le=\"{bound}\"}}");
         for (bound, count) in [("0.001", 1), ("0.0025", 2), ("0.05", 3), ("30", 3), ("+Inf", 4)] {
             assert!(page.contains(&format!("{} {count}\n", line(bound))), "{bound}\n{page}");
         }

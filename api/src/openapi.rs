@@ -13,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::asked::List;
 use crate::params::{Kind, Param};
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Details, Problem};
 use crate::routes::{ROUTES, Route, Rule};
 
 /// What a route answers with 200.
@@ -49,11 +49,9 @@ pub(crate) async fn openapi() -> impl IntoResponse {
 /// The document, as it is served and stored.
 pub fn document() -> String {
     let mut schemas = Schemas::new();
-    add::<Problem>(&mut schemas);
-    let paths: Map<String, Value> = ROUTES
-        .iter()
-        .map(|route| (route.path.to_owned(), json!({ "get": operation(route, &mut schemas) })))
-        .collect();
+    add::<Details<'_>>(&mut schemas);
+    let paths: Map<String, Value> =
+        ROUTES.iter().map(|route| (route.path.to_owned(), json!({ "get": operation(route, &mut schemas) }))).collect();
     let document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -84,7 +82,8 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
         let name = status.as_u16().to_string();
         responses.insert(name.clone(), json!({ "$ref": format!("#/components/responses/{name}") }));
     }
-    let parameters: Vec<Value> = path_parameters(route).chain(route.params.iter().map(|param| parameter(param))).collect();
+    let parameters: Vec<Value> =
+        path_parameters(route).chain(route.params.iter().map(|param| parameter(param))).collect();
     json!({
         "operationId": operation_id(route.path),
         "summary": route.summary,
@@ -167,7 +166,8 @@ fn problem_responses() -> Map<String, Value> {
     }
     let response = |codes: &[Code]| {
         let names: Vec<String> = codes.iter().map(|code| format!("`{}`", code.meaning().0)).collect();
-        let example = codes.first().map(|code| Problem::new(*code, "What is wrong this time.", "What to do about it."));
+        let example = |code| Problem::new(code, "What is wrong this time.", "What to do about it.");
+        let example = codes.first().map(|code| json!(example(*code).details()));
         json!({
             "description": format!("Problem details; `code` is {}.", names.join(" or ")),
             "content": {

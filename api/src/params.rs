@@ -64,21 +64,33 @@ pub(crate) static PRODUCT_ID: Param =
 pub(crate) static PRODUCT_ID_HINT: Param =
     optional("productId", Kind::Text, "Product; default: whichever has the session.", "crm");
 /// `from`.
-pub(crate) static FROM: Param = optional("from", Kind::Day, "First day, UTC, included; default: 29 days before `to`.", "2026-10-25");
+pub(crate) static FROM: Param =
+    optional("from", Kind::Day, "First day, UTC, included; default: 29 days before `to`.", "2026-10-25");
 /// `to`.
-pub(crate) static TO: Param =
-    optional("to", Kind::Day, "Last day, UTC, included; default: the product's newest day with a session.", "2026-11-23");
+pub(crate) static TO: Param = optional(
+    "to",
+    Kind::Day,
+    "Last day, UTC, included; default: the product's newest day with a session.",
+    "2026-11-23",
+);
 /// `from`, as a hint.
-pub(crate) static FROM_HINT: Param =
-    optional("from", Kind::Day, "First day to look in; default: the product's first. Knowing the day makes it faster.", "2026-11-23");
+pub(crate) static FROM_HINT: Param = optional(
+    "from",
+    Kind::Day,
+    "First day to look in; default: the product's first. Knowing the day makes it faster.",
+    "2026-11-23",
+);
 /// `to`, as a hint.
-pub(crate) static TO_HINT: Param = optional("to", Kind::Day, "Last day to look in; default: the product's last.", "2026-11-23");
+pub(crate) static TO_HINT: Param =
+    optional("to", Kind::Day, "Last day to look in; default: the product's last.", "2026-11-23");
 /// `segment`.
 pub(crate) static SEGMENT: Param = optional("segment", Kind::Text, "Only sessions of this visitor segment.", "trial");
 /// `version`.
-pub(crate) static VERSION: Param = optional("version", Kind::Text, "Only sessions on this release of the product.", "2.3.0");
+pub(crate) static VERSION: Param =
+    optional("version", Kind::Text, "Only sessions on this release of the product.", "2.3.0");
 /// `device`.
-pub(crate) static DEVICE: Param = optional("device", Kind::Choice(DEVICE_TYPES), "Only sessions on this kind of device.", "mobile");
+pub(crate) static DEVICE: Param =
+    optional("device", Kind::Choice(DEVICE_TYPES), "Only sessions on this kind of device.", "mobile");
 /// `taskType`.
 pub(crate) static TASK_TYPE: Param =
     optional("taskType", Kind::Text, "Only sessions with an event of this task type.", "create_ticket");
@@ -103,7 +115,8 @@ pub(crate) static INCIDENT_KIND: Param = optional(
     "rage_click",
 );
 /// `screenId` of incidents.
-pub(crate) static SCREEN_ID: Param = optional("screenId", Kind::Text, "Only incidents filed under this screen.", "checkout");
+pub(crate) static SCREEN_ID: Param =
+    optional("screenId", Kind::Text, "Only incidents filed under this screen.", "checkout");
 /// `windowDays` of releases.
 pub(crate) static WINDOW_DAYS: Param = optional(
     "windowDays",

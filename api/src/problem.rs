@@ -12,8 +12,7 @@ use crate::store::{StoreError, TableStatus};
 
 /// The stable name of a kind of problem. Codes are added, never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Code {
+pub(crate) enum Code {
     UnknownParameter,
     InvalidParameter,
     InvalidCursor,
@@ -33,7 +32,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: &[Self] = &[
+    pub(crate) const ALL: &[Self] = &[
         Self::UnknownParameter,
         Self::InvalidParameter,
         Self::InvalidCursor,
@@ -52,7 +51,7 @@ impl Code {
     ];
 
     /// Its name, its status and its title.
-    pub fn meaning(self) -> (&'static str, StatusCode, &'static str) {
+    pub(crate) fn meaning(self) -> (&'static str, StatusCode, &'static str) {
         match self {
             Self::UnknownParameter => ("unknown_parameter", StatusCode::BAD_REQUEST, "Unknown parameter"),
             Self::InvalidParameter => ("invalid_parameter", StatusCode::BAD_REQUEST, "Invalid parameter"),
@@ -63,9 +62,7 @@ impl Code {
             Self::OrgNotFound => ("org_not_found", StatusCode::NOT_FOUND, "Organisation not found"),
             Self::ProductNotFound => ("product_not_found", StatusCode::NOT_FOUND, "Product not found"),
             Self::SessionNotFound => ("session_not_found", StatusCode::NOT_FOUND, "Session not found"),
-            Self::MethodNotAllowed => {
-                ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
-            }
+            Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE, "Busy"),
             Self::QueryTooLarge => ("query_too_large", StatusCode::SERVICE_UNAVAILABLE, "Query too large"),
             Self::Timeout => ("timeout", StatusCode::GATEWAY_TIMEOUT, "Out of time"),
@@ -75,53 +72,67 @@ impl Code {
     }
 }
 
+/// What is wrong and what to do about it.
+#[derive(Debug)]
+pub struct Problem {
+    pub(crate) code: Code,
+    pub(crate) detail: String,
+    pub(crate) mend: String,
+    /// How the tables stand; on `not_ready` only.
+    pub(crate) tables: Vec<TableStatus>,
+    /// Seconds after which a retry makes sense; sent as Retry-After.
+    pub(crate) retry_after_s: Option<u32>,
+}
+
 /// Problem details as RFC 9457 has them, with `code` and `mend`.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Problem {
+#[schema(as = Problem)]
+pub(crate) struct Details<'a> {
     /// A name for the kind of problem, as a URI.
-    pub r#type: String,
+    r#type: String,
     /// The kind of problem in words.
-    pub title: &'static str,
+    title: &'static str,
     /// The HTTP status.
-    pub status: u16,
+    status: u16,
     /// The kind of problem, stable, for programs.
-    pub code: &'static str,
+    code: &'static str,
     /// What is wrong this time.
-    pub detail: String,
+    detail: &'a str,
     /// What to do about it.
-    pub mend: String,
+    mend: &'a str,
     /// How the tables stand; on `not_ready` only.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
-    pub tables: Vec<TableStatus>,
-    /// Seconds after which a retry makes sense; sent as Retry-After.
-    #[serde(skip)]
-    pub retry_after_s: Option<u32>,
+    tables: &'a [TableStatus],
 }
 
 impl Problem {
     /// A problem of that kind: what is wrong, and the mend.
-    pub fn new(code: Code, detail: impl Into<String>, mend: impl Into<String>) -> Self {
-        let (name, status, title) = code.meaning();
-        Self {
-            r#type: format!("urn:netcrab:problem:{name}"),
+    pub(crate) fn new(code: Code, detail: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), mend: mend.into(), tables: Vec::new(), retry_after_s: None }
+    }
+
+    /// As it stands on the wire.
+    pub(crate) fn details(&self) -> Details<'_> {
+        let (code, status, title) = self.code.meaning();
+        Details {
+            r#type: format!("urn:netcrab:problem:{code}"),
             title,
             status: status.as_u16(),
-            code: name,
-            detail: detail.into(),
-            mend: mend.into(),
-            tables: Vec::new(),
-            retry_after_s: None,
+            code,
+            detail: &self.detail,
+            mend: &self.mend,
+            tables: &self.tables,
         }
     }
 
     /// Asks for a retry after that many seconds.
-    pub fn retry_after(self, seconds: u32) -> Self {
+    pub(crate) fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after_s: Some(seconds), ..self }
     }
 
     /// Nothing of that name, or nothing the key may see: the answer is the same for both.
-    pub fn org_not_found(org_id: &str) -> Self {
+    pub(crate) fn org_not_found(org_id: &str) -> Self {
         Self::new(
             Code::OrgNotFound,
             format!("the key reads no organisation {org_id}"),
@@ -134,11 +145,10 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Busy { .. } => {
-                Self::new(Code::Busy, error.to_string(), "ask again in a moment").retry_after(1)
-            }
+            StoreError::Busy { .. } => Self::new(Code::Busy, error.to_string(), "ask again in a moment").retry_after(1),
             StoreError::TooLarge { .. } => {
-                Self::new(Code::QueryTooLarge, error.to_string(), "ask for fewer days, or without filters").retry_after(5)
+                Self::new(Code::QueryTooLarge, error.to_string(), "ask for fewer days, or without filters")
+                    .retry_after(5)
             }
             StoreError::Table { .. } | StoreError::Query { .. } => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -151,8 +161,8 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let status = self.code.meaning().1;
+        let body = serde_json::to_vec(&self.details()).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

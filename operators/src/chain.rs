@@ -14,7 +14,7 @@ use crate::aggregate::AggregateExec;
 use crate::detect::DetectExec;
 use crate::flatten::FlattenExec;
 use crate::roll_up::{self, RollUp, RollUpExec};
-use crate::sessionize::sorted::SessionizeExec;
+use crate::sessionize::sorted::{SessionizeExec, Sizes};
 use crate::settings::Settings;
 use crate::share::share;
 
@@ -33,17 +33,17 @@ pub const DERIVED: [&Table; 8] = [
     &tables::DIM_RELEASES,
 ];
 
-/// Plans for `wanted` tables over the events of `source`, sessionized in so many `partitions`.
+/// Plans for `wanted` tables over the events of `source`.
 ///
 /// The plans share one pass: execute all of them, all partitions concurrently, once.
 pub fn plans(
     source: Arc<dyn ExecutionPlan>,
     settings: &Arc<Settings>,
-    partitions: usize,
+    sizes: Sizes,
     wanted: &[&'static Table],
 ) -> Result<Vec<TablePlan>> {
     let keep_events = wanted.iter().any(|table| table.name == tables::EVENTS_SESSIONIZED.name);
-    let sessions = Arc::new(SessionizeExec::new(source, settings.sessionize.clone(), partitions)?);
+    let sessions = Arc::new(SessionizeExec::new(source, settings.sessionize.clone(), sizes)?);
     let detected = Arc::new(DetectExec::new(sessions, Arc::new(settings.detect.clone())));
     let facts: Arc<dyn ExecutionPlan> = Arc::new(AggregateExec::new(detected, Arc::clone(settings), keep_events));
     let readers = share(&facts, wanted.len());

@@ -61,7 +61,8 @@ fn of_list(table: &Table, list: &ListArray, batch: &RecordBatch) -> Result<Vec<A
     let session_of_row = UInt32Array::from(session_of_row);
     let column = |name: &str| -> Result<ArrayRef> {
         if let Some(column) = rows.column_by_name(name) {
-            return Ok(Arc::clone(column));
+            // A view into the texts of a whole partition would hold on to all of them.
+            return Ok(column.as_string_view_opt().map_or_else(|| Arc::clone(column), |texts| Arc::new(texts.gc())));
         }
         if name == "position" {
             return Ok(positions(list));

@@ -28,7 +28,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::config::Config;
 use crate::events_exec::{EventsExec, Rejects};
 use crate::progress::Progress;
-use crate::run::{earlier_events, sorted, task_context};
+use crate::run::{earlier_events, sizes, sorted, task_context};
 use crate::tables;
 
 /// The tables that rules decide; events and dimensions do not depend on them.
@@ -86,11 +86,10 @@ pub async fn rerun(
     let days = (days_since_1970(scope.from), days_since_1970(scope.to));
     let run = run_id(sink, &rules, scope).await?;
     let rejects = Arc::new(Rejects::new(0));
-    let rows = source.rows_hint();
-    let partitions = rows.map_or(256, |rows| (rows / 65_536).clamp(16, 4096) as usize);
+    let sizes = sizes(source.rows_hint(), config);
     let threads = config.run.threads();
     let leaf = EventsExec::new(Arc::new(source), threads, Some(columns_of_facts()), progress, rejects);
-    let plans = chain::plans(Arc::new(leaf), &Arc::new(rules), partitions, &RECOMPUTED)?;
+    let plans = chain::plans(Arc::new(leaf), &Arc::new(rules), sizes, &RECOMPUTED)?;
     let context = task_context(config)?;
     let computed = plans.into_iter().map(|(table, plan)| {
         let context = Arc::clone(&context);
@@ -181,21 +180,21 @@ async fn compare(table: &'static Table, before: DataFrame, after: DataFrame) -> 
 
 fn comparison(table: &Table) -> String {
     let key = table.key.iter().map(|name| format!("b.{name} = a.{name}")).collect::<Vec<_>>().join(" AND ");
-    let mut differs = String::from("false");
+    let mut differs = String::new();
     for column in table.columns().filter(|column| !table.key.contains(&column.name) && column.name != "row_version") {
         let name = column.name;
         let _ = match column.kind {
             netcrab_schema::Type::TextList => {
-                write!(differs, " OR array_to_string(b.{name}, ',') IS DISTINCT FROM array_to_string(a.{name}, ',')")
+                write!(differs, "array_to_string(b.{name}, ',') IS DISTINCT FROM array_to_string(a.{name}, ','), ")
             }
-            _ => write!(differs, " OR b.{name} IS DISTINCT FROM a.{name}"),
+            _ => write!(differs, "b.{name} IS DISTINCT FROM a.{name}, "),
         };
     }
     let first = table.key[0];
     format!(
         "SELECT count(b.{first}), count(a.{first}), \
          count(*) FILTER (WHERE b.{first} IS NULL), count(*) FILTER (WHERE a.{first} IS NULL), \
-         count(*) FILTER (WHERE b.{first} IS NOT NULL AND a.{first} IS NOT NULL AND ({differs})) \
+         count(*) FILTER (WHERE b.{first} IS NOT NULL AND a.{first} IS NOT NULL AND array_has(make_array({differs}false), true)) \
          FROM before b FULL JOIN after a ON {key}"
     )
 }

@@ -13,14 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use arrow::array::{Array, ArrayRef, AsArray, Date32Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, Date32Array, RecordBatch};
 use arrow::datatypes::{Int32Type, TimestampMillisecondType};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::col;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -28,6 +28,7 @@ use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::session::{DAY_MS, columns_of_facts};
+use netcrab_operators::sessionize::sorted::Sizes;
 use netcrab_operators::share::share;
 use netcrab_schema::{Table, tables as schema};
 use netcrab_sinks::delta::DeltaSink;
@@ -195,7 +196,7 @@ fn plans(inputs: Inputs, config: &Config, wanted: &[&'static Table]) -> Result<V
     let threads = config.run.threads();
     let rows = [Some(&*inputs.source).filter(|_| !inputs.held), inputs.earlier.as_ref()];
     let rows: Option<u64> = rows.into_iter().flatten().map(Source::rows_hint).sum();
-    let partitions = rows.map_or(PARTITIONS, |rows| (rows / PARTITION_EVENTS).clamp(16, 4096) as usize);
+    let sizes = sizes(rows, config);
     let leaf = |source: Arc<Source>| -> Arc<dyn ExecutionPlan> {
         let (progress, rejects) = (Arc::clone(&inputs.progress), Arc::clone(&inputs.rejects));
         Arc::new(EventsExec::new(source, threads, columns.clone(), progress, rejects))
@@ -212,9 +213,15 @@ fn plans(inputs: Inputs, config: &Config, wanted: &[&'static Table]) -> Result<V
     if !derived.is_empty() {
         sources.extend(inputs.earlier.map(|earlier| leaf(Arc::new(earlier))));
         let source = if sources.len() == 1 { sources.remove(0) } else { UnionExec::try_new(sources)? };
-        plans.extend(chain::plans(source, &Arc::new(config.rules()), partitions, &derived)?);
+        plans.extend(chain::plans(source, &Arc::new(config.rules()), sizes, &derived)?);
     }
     plans.into_iter().map(|(table, plan)| Ok((table, sorted(table, plan)?))).collect()
+}
+
+/// Sizes of the sorted shell for so many events: half of the memory is its own, the rest the sorts'.
+pub fn sizes(events: Option<u64>, config: &Config) -> Sizes {
+    let partitions = events.map_or(PARTITIONS, |events| (events / PARTITION_EVENTS).clamp(16, 4096) as usize);
+    Sizes { partitions, memory_max: (config.run.memory_mib << 20) / 2 }
 }
 
 fn share_if_needed(leaf: Arc<dyn ExecutionPlan>, raw: bool, derived: bool) -> Vec<Arc<dyn ExecutionPlan>> {
@@ -230,13 +237,17 @@ pub fn sorted(table: &'static Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc
     let columns = table.partition().iter().chain(table.sort);
     let order = columns.map(|name| Ok(PhysicalSortExpr::new_default(col(name, &schema)?)));
     let order = LexOrdering::new(order.collect::<Result<Vec<_>>>()?).context("a table is sorted by something")?;
-    let sort = SortExec::new(order.clone(), plan).with_preserve_partitioning(true);
-    Ok(Arc::new(SortPreservingMergeExec::new(order, Arc::new(sort))))
+    // One sort for each table: a sort for each thread, too, would split the memory into shares too small to hold a batch.
+    let together = Arc::new(CoalescePartitionsExec::new(plan));
+    Ok(Arc::new(SortExec::new(order, together)))
 }
 
 /// Settings and memory of a run's plans.
 pub fn task_context(config: &Config) -> Result<Arc<TaskContext>> {
-    let session = SessionConfig::new().with_target_partitions(config.run.threads());
+    let spill_reservation = (config.run.memory_mib << 20) / 128;
+    let session = SessionConfig::new()
+        .with_target_partitions(config.run.threads())
+        .with_sort_spill_reservation_bytes(spill_reservation);
     let context = TaskContext::default().with_session_config(session).with_runtime(tables::runtime(&config.run)?);
     Ok(Arc::new(context))
 }

@@ -34,7 +34,10 @@ pub fn runtime(run: &Run) -> Result<Arc<RuntimeEnv>> {
 
 /// A DataFusion session over every table that exists in the folder of `sink`.
 pub async fn session(sink: &DeltaSink, run: &Run) -> Result<SessionContext> {
-    let config = SessionConfig::new().with_target_partitions(run.threads()).with_information_schema(true);
+    let config = SessionConfig::new()
+        .with_target_partitions(run.threads())
+        .with_sort_spill_reservation_bytes((run.memory_mib << 20) / 128)
+        .with_information_schema(true);
     let context = SessionContext::new_with_config_rt(config, runtime(run)?);
     for table in netcrab_schema::ALL {
         register(&context, sink, table).await?;

@@ -102,23 +102,33 @@ struct Judged {
     empty: Option<Vec<bool>>,
 }
 
-/// The faults of a batch: the first of each row.
+/// The faults of a batch: of each row the first in table order.
 struct Faults {
-    rows: Vec<Option<(Reason, &'static str)>>,
+    rows: Vec<Option<(usize, Reason, &'static str)>>,
     count: usize,
     length: usize,
 }
 
 impl Faults {
     fn push(&mut self, row: usize, reason: Reason, field: &'static str) {
+        // A row's columns are judged before they are held against each other.
+        let place = if reason == Reason::TaskIncomplete { usize::MAX } else { place(field) };
         if self.rows.is_empty() {
             self.rows = vec![None; self.length];
         }
-        if self.rows[row].is_none() {
-            self.rows[row] = Some((reason, field));
-            self.count += 1;
+        match &mut self.rows[row] {
+            Some(first) if first.0 <= place => {}
+            Some(first) => *first = (place, reason, field),
+            none => {
+                *none = Some((place, reason, field));
+                self.count += 1;
+            }
         }
     }
+}
+
+fn place(field: &str) -> usize {
+    EVENT.iter().position(|column| column.name == field).unwrap_or(EVENT.len())
 }
 
 impl Check {
@@ -167,7 +177,7 @@ impl Check {
             return Ok(batch);
         }
         for (row, fault) in faults.rows.iter().enumerate() {
-            if let Some((reason, field)) = fault {
+            if let Some((_, reason, field)) = fault {
                 rejects.push(first_line + row as u64, Fault::field(*reason, *field));
             }
         }

@@ -49,7 +49,7 @@ enum Unit {
 
 impl Source {
     /// Lists `uris` (files, folders with all below them, `s3://bucket/prefix`) and checks that there is
-    /// something to read. Must run in a Tokio runtime; objects are later fetched on it.
+    /// something to read. Must run in a multi-threaded Tokio runtime; objects are later fetched on it.
     pub async fn open(uris: &[String], mapping: Option<Mapping>, settings: Settings) -> Result<Source, Error> {
         settings.check()?;
         let privacy = Arc::new(Privacy::new(&settings.privacy));

@@ -147,7 +147,8 @@ impl TableProvider for TableFiles {
             }
             None => vec![true; self.files.len()],
         };
-        let kept: Vec<&DataFile> = self.files.iter().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).collect();
+        let kept: Vec<&DataFile> =
+            self.files.iter().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).collect();
         let Some((store_url, store)) = self.store.as_ref().filter(|_| !kept.is_empty()) else {
             return Ok(Arc::new(EmptyExec::new(project_schema(&schema, projection)?)));
         };
@@ -161,8 +162,8 @@ impl TableProvider for TableFiles {
             source = source.with_predicate(predicate);
         }
         let statistics = statistics(&schema, &kept);
-        let groups = FileGroup::new(kept.into_iter().map(partitioned).collect())
-            .split_files(state.config().target_partitions());
+        let groups =
+            FileGroup::new(kept.into_iter().map(partitioned).collect()).split_files(state.config().target_partitions());
         let config = FileScanConfigBuilder::new(store_url.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
@@ -184,10 +185,7 @@ fn partitioned(file: &DataFile) -> PartitionedFile {
 fn statistics(schema: &Schema, files: &[&DataFile]) -> Statistics {
     let rows: Option<u64> = files.iter().map(|file| file.rows).sum();
     let rows = rows.and_then(|rows| usize::try_from(rows).ok());
-    Statistics {
-        num_rows: rows.map_or(Precision::Absent, Precision::Inexact),
-        ..Statistics::new_unknown(schema)
-    }
+    Statistics { num_rows: rows.map_or(Precision::Absent, Precision::Inexact), ..Statistics::new_unknown(schema) }
 }
 
 /// What is known of each file without opening it: its day.

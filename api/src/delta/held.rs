@@ -144,7 +144,11 @@ fn owned(parts: &[RecordBatch]) -> Result<RecordBatch, StoreError> {
     let parts: Vec<&RecordBatch> = std::iter::once(&empty).chain(parts).collect();
     let whole = arrow::compute::concat_batches(&schema, parts).map_err(super::rows::wrong)?;
     let plain = schema.fields().iter().zip(whole.columns()).map(|(field, column)| {
-        Ok((field.name(), if field.data_type() == &DataType::Utf8View { plain_text(column)? } else { column.clone() }, true))
+        Ok((
+            field.name(),
+            if field.data_type() == &DataType::Utf8View { plain_text(column)? } else { column.clone() },
+            true,
+        ))
     });
     RecordBatch::try_from_iter_with_nullable(plain.collect::<Result<Vec<_>, StoreError>>()?).map_err(super::rows::wrong)
 }

@@ -106,12 +106,16 @@ fn files(table: &'static Table, delta: &DeltaTable) -> Result<TableFiles, DeltaT
     let partition: Vec<&str> = snapshot.metadata().partition_columns().iter().map(String::as_str).collect();
     if partition != table.partition() {
         let expected = table.partition();
-        return Err(refused(format!("it is split by {partition:?}, expected {expected:?}; make it again with `netcrab run`")));
+        return Err(refused(format!(
+            "it is split by {partition:?}, expected {expected:?}; make it again with `netcrab run`"
+        )));
     }
     let mut files = Vec::new();
     for file in snapshot.log_data().iter() {
         if file.deletion_vector_descriptor().is_some() {
-            return Err(refused("it has deletion vectors, which are not read here; rewrite it without them".to_owned()));
+            return Err(refused(
+                "it has deletion vectors, which are not read here; rewrite it without them".to_owned(),
+            ));
         }
         files.push(DataFile {
             path: file.object_store_path(),

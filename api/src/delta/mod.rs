@@ -313,7 +313,8 @@ impl InsightStore for DeltaStore {
     async fn session(&self, name: &SessionName) -> Result<Option<Session>, StoreError> {
         let snapshot = self.inner.snapshot();
         let Some(products) = snapshot.products.get(&name.org_id) else { return Ok(None) };
-        let asked = products.iter().filter(|product| name.product_id.as_ref().is_none_or(|id| *id == product.product_id));
+        let asked =
+            products.iter().filter(|product| name.product_id.as_ref().is_none_or(|id| *id == product.product_id));
         let days = asked.map(|product| (product.first_day, product.last_day));
         let known = days.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).map(|(from, to)| Period { from, to });
         let Some(period) = name.period.or(known) else { return Ok(None) };

@@ -101,7 +101,7 @@ impl Queries {
             Ok(place) => place,
             Err(_) => self.wait().await?,
         };
-        self.run(context, sql, params).await
+        self.spawn(context, sql, params, self.limits.query_rows_max).await
     }
 
     async fn wait(&self) -> Result<tokio::sync::OwnedSemaphorePermit, StoreError> {
@@ -113,14 +113,23 @@ impl Queries {
         place.map_err(|source| StoreError::Query { query: "places", source: Box::new(source) })
     }
 
-    /// Runs a statement at once, for the store itself.
+    /// Runs a statement at once and whole, for the store itself.
     pub(super) async fn run(
         &self,
         context: &SessionContext,
         sql: Sql,
         params: Params,
     ) -> Result<Vec<RecordBatch>, StoreError> {
-        let rows_max = self.limits.query_rows_max;
+        self.spawn(context, sql, params, usize::MAX).await
+    }
+
+    async fn spawn(
+        &self,
+        context: &SessionContext,
+        sql: Sql,
+        params: Params,
+        rows_max: usize,
+    ) -> Result<Vec<RecordBatch>, StoreError> {
         let handle = self.runtime.as_ref().map(Runtime::handle).ok_or(StoreError::Busy { waiting: 0 })?;
         // A set that is dropped stops its task: a request that timed out must not go on reading.
         let mut task = JoinSet::new();

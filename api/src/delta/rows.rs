@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, ListArray, RecordBatch, StringArray,
+};
 use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use hashbrown::HashMap;
 
@@ -89,7 +91,9 @@ fn list(lists: &ListArray, row: usize) -> Vec<String> {
 }
 
 /// Adds up screens of any days, by name.
-pub(super) fn sum_screens<'a>(batches: impl IntoIterator<Item = &'a RecordBatch>) -> Result<Vec<ScreenSums>, StoreError> {
+pub(super) fn sum_screens<'a>(
+    batches: impl IntoIterator<Item = &'a RecordBatch>,
+) -> Result<Vec<ScreenSums>, StoreError> {
     let mut screens: HashMap<String, ScreenSums> = HashMap::new();
     for batch in batches {
         let (screen_id, route) = (batch.texts("screen_id")?, batch.texts("route")?);

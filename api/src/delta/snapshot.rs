@@ -21,7 +21,7 @@ use crate::period::{Day, Period};
 use crate::store::{Product, Release, StoreError};
 
 /// Days read at once while loading, so that loading a long history is bounded too.
-const LOAD_DAYS_MAX: u32 = 31;
+const LOAD_DAYS_MAX: u32 = 7;
 
 /// One consistent state of all tables.
 pub(super) struct Snapshot {
@@ -211,6 +211,6 @@ mod tests {
         check(&[], &[]);
         check(&[5], &[(5, 5)]);
         check(&[1, 2, 3, 7, 9, 10], &[(1, 3), (7, 7), (9, 10)]);
-        check(&(0..40).collect::<Vec<_>>(), &[(0, 30), (31, 39)]);
+        check(&(0..10).collect::<Vec<_>>(), &[(0, 6), (7, 9)]);
     }
 }

@@ -105,13 +105,13 @@ function line(id, label, values) {
     if (value === null) pieces.push([]);
     else pieces.at(-1).push(`${x(index)},${y(value)}`);
   });
-  svg.replaceChildren(...pieces.filter((piece) => piece.length).map(drawn));
+  svg.replaceChildren(...pieces.filter((piece) => piece.length).map((piece) => drawn(piece, svg)));
 }
 
-function drawn(points) {
+function drawn(points, svg) {
   // A single day is drawn as a short stroke.
   const [x, y] = points[0].split(",").map(Number);
-  const stroke = document.createElementNS("http:" + "//www.w3.org/2000/svg", "polyline");
+  const stroke = document.createElementNS(svg.namespaceURI, "polyline");
   stroke.setAttribute("points", points.length > 1 ? points.join(" ") : `${x - 1},${y} ${x + 1},${y}`);
   return stroke;
 }

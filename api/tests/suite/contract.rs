@@ -43,7 +43,7 @@ async fn examples_are_answers() {
     ];
     for (name, question) in questions {
         let mut answer = world.ask(&question).await;
-        for table in answer["tables"].as_array_mut().into_iter().flatten() {
+        for table in answer.get_mut("tables").and_then(Value::as_array_mut).into_iter().flatten() {
             table["committedAtMs"] = 1_795_000_000_000_i64.into();
         }
         check_file(&format!("api/answers/{name}.json"), &format!("{answer:#}\n"));

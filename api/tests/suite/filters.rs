@@ -95,9 +95,19 @@ fn random_sessions_sum_to_the_same_by_every_way() {
             let score: f64 = visits.iter().map(|visit| visit.frustration).sum::<f64>() / visits.len() as f64;
             let found = whole["overview"]["frictionIndex"].as_f64().expect("there are sessions");
             assert!((found - score).abs() < 1e-6, "{found} {score}");
-            let moves: i64 = whole["flows"]["items"].as_array().expect("a list").iter().map(|flow| flow["moves"].as_i64().expect("a number")).sum();
-            let visits_of = |visit: &Visit| { let mut path = visit.path.clone(); path.dedup_by(|a, b| a.0 == b.0); path.len() as i64 };
-            let expected: i64 = visits.iter().map(visits_of).map(|visits| if visits > 0 { visits + 1 } else { 0 }).sum();
+            let moves: i64 = whole["flows"]["items"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|flow| flow["moves"].as_i64().expect("a number"))
+                .sum();
+            let visits_of = |visit: &Visit| {
+                let mut path = visit.path.clone();
+                path.dedup_by(|a, b| a.0 == b.0);
+                path.len() as i64
+            };
+            let expected: i64 =
+                visits.iter().map(visits_of).map(|visits| if visits > 0 { visits + 1 } else { 0 }).sum();
             assert_eq!(moves, expected);
         });
         Ok(())

@@ -22,7 +22,10 @@ async fn the_overview_means_the_sessions_of_thirty_days_up_to_the_newest() {
     let daily = overview["daily"].as_array().expect("a series");
     assert_eq!(daily.len(), 30);
     assert_eq!(daily[0], json!({"date": "2026-10-22", "frictionIndex": null, "efficiencyScore": null, "sessions": 0}));
-    assert_eq!(daily[29], json!({"date": "2026-11-20", "frictionIndex": 0.291667, "efficiencyScore": 0.5, "sessions": 3}));
+    assert_eq!(
+        daily[29],
+        json!({"date": "2026-11-20", "frictionIndex": 0.291667, "efficiencyScore": 0.5, "sessions": 3})
+    );
     let top = picked(&overview["topHotspots"], &["screenId", "route", "friction", "impactSessions", "trend"]);
     assert_eq!(top[0], json!(["cart", "/cart", 0.5, 2, "flat"]));
     assert_eq!(top[1], json!(["home", "/home", 0.354167, 3, "flat"]));
@@ -49,7 +52,8 @@ async fn hotspots_are_worst_first_and_unvisited_screens_last() {
         json!(["help", null, 0.0, 0, 0]),
     ];
     assert_eq!(picked(&hotspots["items"], &names), expect);
-    let names = ["rageClicks", "deadClicks", "backtracks", "rageClickRate", "dropoffs", "dropoffRate", "avgTimeSpentMs"];
+    let names =
+        ["rageClicks", "deadClicks", "backtracks", "rageClickRate", "dropoffs", "dropoffRate", "avgTimeSpentMs"];
     let expect = [
         json!([1, 1, 0, 0.5, 1, 0.5, 30000.0]),
         json!([0, 0, 1, 0.0, 2, 0.666667, 30000.0]),

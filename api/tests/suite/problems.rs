@@ -48,7 +48,8 @@ async fn every_refusal_is_a_problem() {
 #[tokio::test]
 async fn a_misspelt_parameter_or_path_is_told_the_nearest() {
     let world = World::of(&small_world()).await;
-    let body = check(&world, Method::GET, "/v1/insights/overview?productId=crm&vresion=2", 400, "unknown_parameter").await;
+    let body =
+        check(&world, Method::GET, "/v1/insights/overview?productId=crm&vresion=2", 400, "unknown_parameter").await;
     assert_eq!(body["mend"], "did you mean `version`?");
     let body = check(&world, Method::GET, "/v1/insight/hotspots", 404, "not_found").await;
     assert_eq!(body["mend"], "did you mean `/v1/insights/hotspots`?");

@@ -65,7 +65,7 @@ fn output_schema(input: &SchemaRef, keep_events: bool) -> SchemaRef {
 }
 
 /// The facts of each session of `batch`; `scan` is scratch space.
-pub fn facts(settings: &Settings, schema: &SchemaRef, batch: &RecordBatch, scan: &mut Scan) -> Result<RecordBatch> {
+pub(crate) fn facts(settings: &Settings, schema: &SchemaRef, batch: &RecordBatch, scan: &mut Scan) -> Result<RecordBatch> {
     let sessions = SessionBatch::new(batch)?;
     let events = Events::new(sessions.events())?;
     let incidents = list(batch, "incidents")?;

@@ -46,7 +46,7 @@ fn with_incidents(schema: &SchemaRef) -> SchemaRef {
 }
 
 /// Adds the incidents of each session; `scan` is scratch space.
-pub fn add_incidents(rules: &Detect, schema: &SchemaRef, batch: &RecordBatch, scan: &mut Scan) -> Result<RecordBatch> {
+pub(crate) fn add_incidents(rules: &Detect, schema: &SchemaRef, batch: &RecordBatch, scan: &mut Scan) -> Result<RecordBatch> {
     let sessions = SessionBatch::new(batch)?;
     let events = Events::new(sessions.events())?;
     let mut found = Incidents::default();

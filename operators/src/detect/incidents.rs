@@ -21,7 +21,7 @@ use crate::settings::Detect;
 use crate::symbols::{column, constant};
 
 /// Most event ids kept as evidence of one incident.
-pub const EVIDENCE_MAX: usize = 50;
+pub(crate) const EVIDENCE_MAX: usize = 50;
 
 /// The columns of an incident in the list `incidents` of a session batch.
 const COLUMNS: [&str; 13] = [

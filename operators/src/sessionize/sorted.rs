@@ -38,14 +38,23 @@ use crate::stage::{self, single_input_plan};
 use crate::symbols::{self, Interner};
 
 /// Most events in one session batch, unless one session alone has more.
-const BATCH_EVENTS: usize = 32_768;
+const BATCH_EVENTS: usize = 8192;
+
+/// How much the shell takes on at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Partitions events are scattered into; rounded up to a power of two, at least 16.
+    pub partitions: usize,
+    /// Bytes of events held in memory, all tasks together; beyond it they spill.
+    pub memory_max: usize,
+}
 
 /// Sessionizes bounded input in any order.
 #[derive(Debug)]
 pub struct SessionizeExec {
     input: Arc<dyn ExecutionPlan>,
     settings: Sessionize,
-    partitions: usize,
+    sizes: Sizes,
     layout: Arc<Layout>,
     properties: Arc<datafusion::physical_plan::PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -79,14 +88,14 @@ impl fmt::Debug for Task {
 }
 
 impl SessionizeExec {
-    /// Sessionizes the events of `input`, scattered into `partitions` (rounded up to a power of two, at least 16).
-    pub fn new(input: Arc<dyn ExecutionPlan>, settings: Sessionize, partitions: usize) -> Result<Self> {
+    /// Sessionizes the events of `input`.
+    pub fn new(input: Arc<dyn ExecutionPlan>, settings: Sessionize, sizes: Sizes) -> Result<Self> {
         let layout = Layout::new(input.schema().fields())?;
         let schema = session::schema(layout.fields.clone());
         let outputs = input.output_partitioning().partition_count();
         Ok(Self {
             settings,
-            partitions: partitions.next_power_of_two().max(16),
+            sizes: Sizes { partitions: sizes.partitions.next_power_of_two().max(16), ..sizes },
             layout: Arc::new(layout),
             properties: stage::properties(schema, outputs, EmissionType::Final),
             metrics: ExecutionPlanMetricsSet::new(),
@@ -96,12 +105,13 @@ impl SessionizeExec {
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
-        Self::new(input, self.settings.clone(), self.partitions)
+        Self::new(input, self.settings.clone(), self.sizes)
     }
 
     /// Starts to read all inputs, each in a task of its own.
     fn scatter(&self, context: &Arc<TaskContext>) -> Result<ScatterOnce> {
         let mut tasks = JoinSet::new();
+        let memory_max = self.sizes.memory_max / self.input.output_partitioning().partition_count().max(1);
         for partition in 0..self.input.output_partitioning().partition_count() {
             let input = self.input.execute(partition, Arc::clone(context))?;
             let spills = SpillManager::new(
@@ -109,15 +119,13 @@ impl SessionizeExec {
                 SpillMetrics::new(&self.metrics, partition),
                 self.layout.chunk_schema(),
             );
-            let memory = MemoryConsumer::new(format!("SessionizeExec[{partition}]"))
-                .with_can_spill(true)
-                .register(context.memory_pool());
-            let scatter = Scatter::new(Arc::clone(&self.layout), self.partitions);
+            let memory = MemoryConsumer::new(format!("SessionizeExec[{partition}]")).register(context.memory_pool());
+            let scatter = Scatter::new(Arc::clone(&self.layout), self.sizes.partitions);
             let time = BaselineMetrics::new(&self.metrics, partition).elapsed_compute().clone();
             let events = stage::counter(&self.metrics, "events", partition);
-            tasks.spawn(scatter_input(input, scatter, spills, memory, time, events));
+            tasks.spawn(scatter_input(input, scatter, spills, memory, memory_max, time, events));
         }
-        let (layout, partitions) = (Arc::clone(&self.layout), self.partitions);
+        let (layout, partitions) = (Arc::clone(&self.layout), self.sizes.partitions);
         let all = async move {
             let mut finished = Vec::new();
             while let Some(task) = tasks.join_next().await {
@@ -163,6 +171,7 @@ async fn scatter_input(
     mut scatter: Scatter,
     spills: SpillManager,
     memory: MemoryReservation,
+    memory_max: usize,
     time: datafusion::physical_plan::metrics::Time,
     events: datafusion::physical_plan::metrics::Count,
 ) -> Result<Finished> {
@@ -171,7 +180,7 @@ async fn scatter_input(
         let _timer = time.timer();
         events.add(batch.num_rows());
         scatter.push(&batch)?;
-        if memory.try_resize(scatter.memory()).is_err() {
+        if scatter.memory() > memory_max || memory.try_resize(scatter.memory()).is_err() {
             scatter.spill(&spills)?;
             memory.resize(scatter.memory());
         }
@@ -271,7 +280,7 @@ fn row_bytes(layout: &Layout) -> usize {
 impl DisplayAs for SessionizeExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Sessionize { gap_ms, length_ms } = self.settings;
-        write!(f, "SessionizeExec: shell=sorted, gap_ms={gap_ms}, length_ms={length_ms}, partitions={}", self.partitions)
+        write!(f, "SessionizeExec: shell=sorted, gap_ms={gap_ms}, length_ms={length_ms}, partitions={}", self.sizes.partitions)
     }
 }
 

@@ -9,6 +9,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use netcrab_operators::chain::{DERIVED, plans};
+use netcrab_operators::sessionize::sorted::Sizes;
 use netcrab_operators::settings::Settings;
 use netcrab_schema::arrow::event_in_flight;
 use proptest::prelude::*;
@@ -42,7 +43,8 @@ fn derive(events: &[Event], split: &Split) -> Vec<Vec<RecordBatch>> {
     }
     let source = MemorySourceConfig::try_new_exec(&inputs, event_in_flight(), None).unwrap();
     let settings = Arc::new(Settings::default());
-    let plans = plans(source, &settings, split.partitions, &DERIVED).unwrap();
+    let sizes = Sizes { partitions: split.partitions, memory_max: split.memory_bytes / 2 };
+    let plans = plans(source, &settings, sizes, &DERIVED).unwrap();
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(split.memory_bytes)));
     let context = Arc::new(TaskContext::default().with_runtime(runtime.build_arc().unwrap()));
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

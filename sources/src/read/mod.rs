@@ -15,7 +15,7 @@ use crate::Error;
 /// Events and rejects, as they come.
 #[derive(Debug)]
 pub struct Decoded {
-    /// Events in the in-flight schema, or those of its columns that were asked for.
+    /// Events in the in-flight schema, or those of its columns that were asked for; may have no rows.
     pub events: RecordBatch,
     /// Rows that did not become events, in the in-flight schema of `rejects`.
     pub rejects: Option<RecordBatch>,

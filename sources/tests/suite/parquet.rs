@@ -182,7 +182,7 @@ fn rows_at_fault_are_rejected_by_row_number_and_the_rest_stays() {
             Arc::new(Float64Array::from(vec![Some(1.0), None, None, None, Some(f64::NAN), None, None, None])),
         ),
         ("task_type", texts(&[None, None, None, None, None, Some("t"), None, None])),
-        ("task_phase", texts(&[None, None, None, None, None, Some(""), None, None])),
+        ("task_phase", texts(&[None, None, None, None, None, Some(""), None, Some("x")])),
         ("route", texts(&[Some("/leads/7"); 8])),
         ("segment", texts(&[Some(""); 8])),
     ];

@@ -1,0 +1,38 @@
+# The two commands are `make demo` and `make test`; `make help` lists the rest.
+SHELL := /bin/bash
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+CARGO ?= cargo
+RUST_TESTS ?=
+
+.PHONY: help demo test test-rust test-clients lint bench build
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+demo: ## install what is missing, build, run a month of traffic, serve the API
+	@scripts/setup.sh
+	$(CARGO) build --release --bin netcrab
+	$(CARGO_TARGET_DIR)/release/netcrab demo
+
+build: ## the release binary
+	@scripts/setup.sh
+	$(CARGO) build --release --bin netcrab
+
+test: test-rust test-clients ## everything
+
+test-rust:
+	@scripts/setup.sh
+	$(CARGO) test --workspace $(RUST_TESTS)
+
+test-clients: ## DuckDB, Polars, pyarrow and deltalake read the tables; DuckDB recomputes them
+	$(CARGO) build --workspace --tests --bins
+	NETCRAB="$(CARGO_TARGET_DIR)/debug/netcrab" "$$(scripts/python.sh)" -m pytest -q -p no:cacheprovider pipeline/tests/clients
+
+lint: ## format and clippy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench: ## netcrab beside DuckDB, Polars and ClickHouse on ten million events
+	@scripts/setup.sh
+	$(CARGO) build --release --bin netcrab
+	NETCRAB="$(CARGO_TARGET_DIR)/release/netcrab" "$$(scripts/python.sh)" benches/chain.py

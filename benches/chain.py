@@ -1,0 +1,120 @@
+"""netcrab beside DuckDB, Polars and ClickHouse: one Parquet file of events to the four derived tables.
+
+    NETCRAB=target/release/netcrab python benches/chain.py [--events N] [--runs R] [--threads T] [--without ENGINE,…]
+
+Every engine reads the same file with the same number of threads. Results are compared first, on the
+same input: an engine that differs from netcrab stops the benchmark. Then each is timed in turn, R
+times, as a whole process from start to written files; the medians and their ratios are printed, and
+stand in benches/results.md after `--write`.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).parent
+NETCRAB = os.environ.get("NETCRAB", "target/release/netcrab")
+TABLES = "fact_sessions,fact_incidents,fact_screen_hotspots,fact_flows"
+RIVALS = {"duckdb": "duckdb_chain.py", "polars": "polars_chain.py", "clickhouse": "clickhouse_chain.py"}
+SCAN = "SELECT {} FROM read_parquet('{}')"
+
+
+def timed(command, environment=None):
+    """(wall seconds, CPU seconds, peak MiB) of a process."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **(environment or {})})
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.perf_counter() - began
+    if process.returncode:
+        sys.exit(f"{command} ended with {process.returncode}: {said.decode(errors='replace')[-2000:]}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def commands(events, folder, threads):
+    environment = {"NETCRAB_RUN__THREADS": str(threads), "NETCRAB_RUN__MEMORY_MIB": "4096"}
+    run = [NETCRAB, "--quiet", "run", str(events), "--tables", str(folder / "netcrab")]
+    yield "netcrab", [*run, "--only", TABLES], environment
+    yield "netcrab, and events", run, environment
+    for name, script in RIVALS.items():
+        command = [sys.executable, str(HERE / "rivals" / script), str(events), str(folder / name), "--threads", str(threads)]
+        # Polars takes its threads from the environment.
+        yield name, command, {"POLARS_MAX_THREADS": str(threads)}
+
+
+def scan(events, threads):
+    """Seconds DuckDB takes to read every column that the four tables need, and do nothing with it."""
+    import duckdb
+
+    columns = """org_id product_id session_id user_hash event_id ts received_at event_type screen_id route element_type
+        element_label_h error_code os browser device_type reaction_ms reaction_observed task_type task_phase
+        task_success version_tag segment""".split()
+    connection = duckdb.connect(config={"threads": threads})
+    took = []
+    for _ in range(3):
+        began = time.perf_counter()
+        connection.execute(SCAN.format(", ".join(f"max({name})" for name in columns), events)).fetchall()
+        took.append(time.perf_counter() - began)
+    return min(took)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--without", default="", help="engines to leave out")
+    parser.add_argument("--write", action="store_true", help="put the result into benches/results.md")
+    args = parser.parse_args()
+    cache = pathlib.Path(os.environ.get("NETCRAB_CACHE", pathlib.Path.home() / ".cache/netcrab")) / "bench"
+    cache.mkdir(parents=True, exist_ok=True)
+    events = cache / f"events-{args.events}.parquet"
+    if not events.exists():
+        unfinished = cache / "unfinished.parquet"
+        subprocess.run([NETCRAB, "generate", str(unfinished), "--events", str(args.events)], check=True)
+        unfinished.rename(events)
+    without = set(args.without.split(",")) - {""}
+    lines = [f"{args.events:,} events, {events.stat().st_size / 2**20:.0f} MiB of Parquet, {args.threads} threads, "
+             f"median of {args.runs} whole processes.", ""]
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        folder = pathlib.Path(folder)
+        chosen = [each for each in commands(events, folder, args.threads) if each[0] not in without]
+        for name, command, environment in chosen:
+            if name == "netcrab, and events":
+                continue
+            timed(command, environment)
+            if name != "netcrab":
+                equal = subprocess.run([sys.executable, str(HERE / "rivals" / "compare.py"), str(folder / "netcrab"),
+                                        str(folder / name), "--tables", TABLES])
+                if equal.returncode:
+                    sys.exit(f"{name} and netcrab differ; nothing was timed")
+        results = {name: [] for name, _, _ in chosen}
+        for _ in range(args.runs):
+            for name, command, environment in chosen:
+                for stale in folder.iterdir():
+                    shutil.rmtree(stale)
+                results[name].append(timed(command, environment))
+    bare = scan(events, args.threads)
+    own = statistics.median(wall for wall, _, _ in results["netcrab"])
+    lines += ["| what | wall s | CPU s | peak MiB | netcrab is faster by |", "|---|---|---|---|---|",
+              f"| bare scan of the columns (DuckDB) | {bare:.2f} | | | {bare / own:.2f}× |"]
+    for name, runs in results.items():
+        wall, cpu, peak = (statistics.median(values) for values in zip(*runs))
+        lines.append(f"| {name} | {wall:.2f} | {cpu:.2f} | {peak:.0f} | {wall / own:.1f}× |")
+    text = "\n".join(lines)
+    print(text)
+    if args.write:
+        (HERE / "results.md").write_text("# Results of benches/chain.py\n\n" + text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+//! What every sink promises, on the memory sink and on Delta tables.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Date32Array, Float64Array, Int64Array, RecordBatch};
+use arrow::datatypes::Date32Type;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::prelude::SessionContext;
+use netcrab_schema::Table;
+use netcrab_schema::tables::FACT_FLOWS;
+use netcrab_sinks::delta::DeltaSink;
+use netcrab_sinks::memory::MemorySink;
+use netcrab_sinks::{Replace, RunId, Sink};
+use url::Url;
+
+const TABLE: &Table = &FACT_FLOWS;
+
+/// A sink whose rows can be read back.
+enum Opened {
+    Memory(MemorySink),
+    Delta(DeltaSink, #[expect(dead_code, reason = "the folder lives as long as the sink")] tempfile::TempDir),
+}
+
+impl Opened {
+    fn every() -> Vec<Opened> {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Url::from_directory_path(folder.path()).unwrap();
+        vec![Opened::Memory(MemorySink::default()), Opened::Delta(DeltaSink::new(root), folder)]
+    }
+
+    fn sink(&self) -> &dyn Sink {
+        match self {
+            Opened::Memory(sink) => sink,
+            Opened::Delta(sink, _) => sink,
+        }
+    }
+
+    /// (date, moves) of every row, sorted.
+    async fn rows(&self) -> Vec<(i32, i64)> {
+        let batches = match self {
+            Opened::Memory(sink) => sink.rows(TABLE),
+            Opened::Delta(sink, _) => match sink.open(TABLE).await.unwrap() {
+                None => Vec::new(),
+                Some(table) => {
+                    let context = SessionContext::new();
+                    context.register_table("t", table.table_provider().await.unwrap()).unwrap();
+                    context.sql("SELECT date, moves FROM t").await.unwrap().collect().await.unwrap()
+                }
+            },
+        };
+        let mut rows: Vec<(i32, i64)> = batches.iter().flat_map(pairs).collect();
+        rows.sort_unstable();
+        rows
+    }
+}
+
+fn pairs(batch: &RecordBatch) -> Vec<(i32, i64)> {
+    let dates = batch.column_by_name("date").unwrap().as_primitive::<Date32Type>();
+    let moves = batch.column_by_name("moves").unwrap().as_primitive::<arrow::datatypes::Int64Type>();
+    dates.values().iter().copied().zip(moves.values().iter().copied()).collect()
+}
+
+/// A stream of flows with these dates and moves, in two batches.
+fn flows(rows: &[(i32, i64)]) -> SendableRecordBatchStream {
+    let symbol = |text: &str| -> ArrayRef {
+        let texts = rows.iter().map(|_| Some(text));
+        Arc::new(texts.collect::<arrow::array::DictionaryArray<arrow::datatypes::Int32Type>>())
+    };
+    let moves: Int64Array = rows.iter().map(|(_, moves)| Some(*moves)).collect();
+    let columns: Vec<ArrayRef> = vec![
+        symbol("acme"),
+        symbol("crm"),
+        Arc::new(rows.iter().map(|(date, _)| Some(*date)).collect::<Date32Array>()),
+        symbol("home"),
+        symbol("pay"),
+        Arc::new(moves.clone()),
+        Arc::new(moves),
+        Arc::new(Float64Array::from(vec![0.5; rows.len()])),
+    ];
+    let batch = RecordBatch::try_new(TABLE.in_flight(), columns).unwrap();
+    let half = batch.num_rows() / 2;
+    let batches = [batch.slice(0, half), batch.slice(half, batch.num_rows() - half)];
+    Box::pin(RecordBatchStreamAdapter::new(TABLE.in_flight(), futures::stream::iter(batches.map(Ok))))
+}
+
+#[tokio::test]
+async fn staged_rows_are_unseen_until_they_are_committed() {
+    for opened in Opened::every() {
+        let (sink, run) = (opened.sink(), RunId::new(1));
+        let staged = sink.stage(TABLE, &run, flows(&[(1, 10), (1, 11), (2, 20)])).await.unwrap();
+        assert_eq!(staged.rows(), 3);
+        assert!(opened.rows().await.is_empty());
+        assert!(!sink.holds(TABLE, &run).await.unwrap());
+        assert!(!sink.has_rows(TABLE).await.unwrap());
+        assert!(sink.commit(TABLE, &run, &staged, Replace::Nothing).await.unwrap());
+        assert_eq!(opened.rows().await, [(1, 10), (1, 11), (2, 20)]);
+        assert!(sink.holds(TABLE, &run).await.unwrap());
+        assert!(sink.has_rows(TABLE).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_committed_once() {
+    for opened in Opened::every() {
+        let (sink, run) = (opened.sink(), RunId::new(1));
+        for first in [true, false] {
+            let staged = sink.stage(TABLE, &run, flows(&[(1, 10)])).await.unwrap();
+            assert_eq!(sink.commit(TABLE, &run, &staged, Replace::Nothing).await.unwrap(), first);
+        }
+        assert_eq!(opened.rows().await, [(1, 10)]);
+    }
+}
+
+#[tokio::test]
+async fn only_the_dates_named_are_replaced_both_ends_included() {
+    for opened in Opened::every() {
+        let sink = opened.sink();
+        let before = sink.stage(TABLE, &RunId::new(1), flows(&[(1, 1), (2, 2), (3, 3), (4, 4)])).await.unwrap();
+        sink.commit(TABLE, &RunId::new(1), &before, Replace::Nothing).await.unwrap();
+        let after = sink.stage(TABLE, &RunId::new(2), flows(&[(2, 22)])).await.unwrap();
+        sink.commit(TABLE, &RunId::new(2), &after, Replace::Dates(2, 3)).await.unwrap();
+        assert_eq!(opened.rows().await, [(1, 1), (2, 22), (4, 4)]);
+    }
+}
+
+#[tokio::test]
+async fn replacing_all_leaves_only_the_new_rows_and_none_empties_the_table() {
+    for opened in Opened::every() {
+        let sink = opened.sink();
+        for (run, rows) in [(1, vec![(1, 1), (2, 2)]), (2, vec![(5, 5)]), (3, vec![])] {
+            let staged = sink.stage(TABLE, &RunId::new(run), flows(&rows)).await.unwrap();
+            sink.commit(TABLE, &RunId::new(run), &staged, Replace::All).await.unwrap();
+            assert_eq!(opened.rows().await, rows);
+        }
+    }
+}
+
+#[tokio::test]
+async fn discarded_rows_never_come_back() {
+    for opened in Opened::every() {
+        let sink = opened.sink();
+        let staged = sink.stage(TABLE, &RunId::new(1), flows(&[(1, 1)])).await.unwrap();
+        sink.discard(TABLE, &staged).await.unwrap();
+        assert!(opened.rows().await.is_empty());
+        assert!(!sink.has_rows(TABLE).await.unwrap());
+    }
+}

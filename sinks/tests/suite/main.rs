@@ -1,0 +1,4 @@
+//! One contract for every sink.
+
+mod contract;
+mod delta;
