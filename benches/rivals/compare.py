@@ -59,6 +59,9 @@ def read(directory, table):
         # What ClickHouse needs to replace a row says nothing about the incident.
         frame = frame.drop("row_version", strict=False)
     casts = []
+    if "rule_version" in frame.columns:
+        # A text, which every version so far could also be a number.
+        frame = frame.with_columns(pl.col("rule_version").cast(pl.String))
     for name, kind in frame.schema.items():
         if kind.is_integer():
             casts.append(pl.col(name).cast(pl.Int64))

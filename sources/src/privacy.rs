@@ -5,6 +5,8 @@
 //!
 //! A value is judged by its shape alone, and is never repeated in what is said about it.
 
+use hashbrown::HashSet;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 
 use crate::reject::Reason;
@@ -98,34 +100,47 @@ impl Default for Settings {
 /// The checks, ready to run.
 #[derive(Debug, Clone)]
 pub struct Privacy {
-    whole: Vec<String>,
-    words: Vec<Vec<String>>,
+    /// Keys refused whole, their words joined.
+    whole: HashSet<String>,
+    /// Entries of several words, refused wherever these stand in a key.
+    phrases: Vec<Vec<String>>,
+    /// Entries of one word.
+    words: HashSet<String>,
+    /// Where a JWT may begin.
+    jwt: Finder<'static>,
     check_values: bool,
 }
 
 impl Privacy {
     /// Prepares the checks.
     pub fn new(settings: &Settings) -> Self {
-        let mut whole = Vec::new();
-        let mut words = Vec::new();
+        let mut checks = Self {
+            whole: HashSet::new(),
+            phrases: Vec::new(),
+            words: HashSet::new(),
+            jwt: Finder::new(b"eyJ"),
+            check_values: settings.check_values,
+        };
         for entry in &settings.denied_keys {
-            match entry.strip_prefix('=') {
-                Some(key) => whole.push(key_words(key).concat()),
-                None => words.push(key_words(entry)),
+            let words = key_words(entry);
+            checks.whole.insert(words.concat());
+            match words.len() {
+                _ if entry.starts_with('=') => {}
+                0 => {}
+                1 => checks.words.extend(words),
+                _ => checks.phrases.push(words),
             }
         }
-        words.retain(|entry| !entry.is_empty());
-        Self { whole, words, check_values: settings.check_values }
+        checks.whole.remove("");
+        checks
     }
 
     /// Whether the name of a key says that it holds personal data.
     pub fn denies_key(&self, key: &str) -> bool {
         let words = key_words(key);
-        let joined = words.concat();
-        self.whole.contains(&joined)
-            || self.words.iter().any(|entry| {
-                words.windows(entry.len()).any(|window| window == entry.as_slice()) || joined == entry.concat()
-            })
+        self.whole.contains(words.concat().as_str())
+            || words.iter().any(|word| self.words.contains(word))
+            || self.phrases.iter().any(|phrase| words.windows(phrase.len()).any(|window| window == phrase.as_slice()))
     }
 
     /// Why a text of free content is refused, if it is.
@@ -137,7 +152,7 @@ impl Privacy {
         if holds_email(bytes) {
             return Some(Reason::Email);
         }
-        if holds_jwt(bytes) {
+        if self.holds_jwt(bytes) {
             return Some(Reason::Jwt);
         }
         holds_card_number(bytes).then_some(Reason::CardNumber)
@@ -152,14 +167,34 @@ impl Privacy {
         if holds_email(text.as_bytes()) {
             return Some(Reason::Email);
         }
-        holds_jwt(text.as_bytes()).then_some(Reason::Jwt)
+        self.holds_jwt(text.as_bytes()).then_some(Reason::Jwt)
     }
 
     /// Whether `bytes`, many texts in a row, may hold something that [`Self::identifier`] refuses.
     /// Texts that touch may raise a false alarm, never hide one.
     pub(crate) fn may_hold_identity(&self, bytes: &[u8]) -> bool {
-        self.check_values
-            && (memchr::memchr2(b'@', b'%', bytes).is_some() || memchr::memmem::find(bytes, b"eyJ").is_some())
+        self.check_values && (memchr::memchr2(b'@', b'%', bytes).is_some() || self.jwt.find(bytes).is_some())
+    }
+}
+
+impl Privacy {
+    /// Three base64url parts of which the first opens a JSON object.
+    fn holds_jwt(&self, bytes: &[u8]) -> bool {
+        let in_part = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'-';
+        self.jwt.find_iter(bytes).any(|at| {
+            if at > 0 && in_part(&bytes[at - 1]) {
+                return false;
+            }
+            let mut rest = &bytes[at..];
+            for least in [10, 4] {
+                let length = rest.iter().position(|b| !in_part(b)).unwrap_or(rest.len());
+                if length < least || rest.get(length) != Some(&b'.') {
+                    return false;
+                }
+                rest = &rest[length + 1..];
+            }
+            true
+        })
     }
 }
 
@@ -208,25 +243,6 @@ fn starts_with_domain(bytes: &[u8]) -> bool {
         return false;
     }
     labels.any(|label| label.len() >= 2 && label.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80))
-}
-
-/// Three base64url parts of which the first opens a JSON object.
-fn holds_jwt(bytes: &[u8]) -> bool {
-    let in_part = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'-';
-    memchr::memmem::find_iter(bytes, b"eyJ").any(|at| {
-        if at > 0 && in_part(&bytes[at - 1]) {
-            return false;
-        }
-        let mut rest = &bytes[at..];
-        for least in [10, 4] {
-            let length = rest.iter().position(|b| !in_part(b)).unwrap_or(rest.len());
-            if length < least || rest.get(length) != Some(&b'.') {
-                return false;
-            }
-            rest = &rest[length + 1..];
-        }
-        true
-    })
 }
 
 /// 13 to 19 digits, apart by single spaces or dashes at most, that a card scheme could have issued.

@@ -52,7 +52,7 @@ fn path_of(address: &str) -> &str {
         .strip_prefix("/#/")
         .or_else(|| path.strip_prefix("#/"))
         .map_or(path, |_| &path[path.find("#/").map_or(0, |at| at + 1)..]);
-    &path[..path.find(['?', '#']).unwrap_or(path.len())]
+    path[..path.find(['?', '#']).unwrap_or(path.len())].trim()
 }
 
 fn rebuild(path: &str) -> String {

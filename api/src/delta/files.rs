@@ -99,6 +99,11 @@ impl TableFiles {
         let schema = self.table.at_rest();
         let fields = schema.fields().iter().map(|field| match field.data_type() {
             DataType::Utf8 => field.as_ref().clone().with_data_type(DataType::Utf8View),
+            // Other writers of Delta cannot say that a list has no nulls.
+            DataType::List(item) => {
+                let item = item.as_ref().clone().with_nullable(true);
+                field.as_ref().clone().with_data_type(DataType::List(Arc::new(item)))
+            }
             _ => field.as_ref().clone(),
         });
         fields.partition(|field| !self.table.partition().contains(&field.name().as_str()))

@@ -72,7 +72,7 @@ impl Rows for RecordBatch {
     }
 
     fn lists(&self, name: &str) -> Result<ListArray, StoreError> {
-        let list = DataType::new_list(DataType::Utf8, false);
+        let list = DataType::new_list(DataType::Utf8, true);
         Ok(self.cast(name, &list)?.as_list::<i32>().clone())
     }
 }
