@@ -6,13 +6,11 @@
 //! Input   events in any order, `netcrab_schema::arrow::event_in_flight` or a projection of it
 //! Output  session batches: each closed session with its events, in order
 //!
-//! One fold, two shells. [`sorted`] takes bounded input in any order, scatters it by the hash of
-//! the session key, and sorts within; it spills under its memory limit. [`hash`] takes an endless
-//! stream and closes a session when the watermark passes it. Both end in [`order`] and [`fold`],
-//! so they agree to the byte.
+//! The shell [`sorted`] takes bounded input in any order, scatters it by the hash of the session
+//! key, and sorts within; it spills under its memory limit. The shell for streams will end in the
+//! same [`order`] and [`fold`].
 //!
-//!     sorted   events ─▶ scatter ─▶ (spill) ─▶ order ─▶ fold ─▶ session batches
-//!     hash     events ─▶ open sessions ── watermark ─▶ order ─▶ fold ─▶ session batches
+//!     events ─▶ scatter ─▶ (spill) ─▶ order ─▶ fold ─▶ session batches
 
 pub mod fold;
 pub mod order;
