@@ -14,6 +14,7 @@ use crate::aggregate::AggregateExec;
 use crate::detect::DetectExec;
 use crate::flatten::FlattenExec;
 use crate::roll_up::{self, RollUp, RollUpExec};
+use crate::session::{OF_EVENTS, OF_FACTS};
 use crate::sessionize::sorted::{SessionizeExec, Sizes};
 use crate::settings::Settings;
 use crate::share::share;
@@ -43,7 +44,8 @@ pub fn plans(
     wanted: &[&'static Table],
 ) -> Result<Vec<TablePlan>> {
     let keep_events = wanted.iter().any(|table| table.name == tables::EVENTS_SESSIONIZED.name);
-    let sessions = Arc::new(SessionizeExec::new(source, settings.sessionize.clone(), sizes)?);
+    let columns = if keep_events { OF_EVENTS } else { OF_FACTS };
+    let sessions = Arc::new(SessionizeExec::new(source, settings.sessionize.clone(), sizes, columns)?);
     let detected = Arc::new(DetectExec::new(sessions, Arc::new(settings.detect.clone())));
     let facts: Arc<dyn ExecutionPlan> = Arc::new(AggregateExec::new(detected, Arc::clone(settings), keep_events));
     let readers = share(&facts, wanted.len());

@@ -20,6 +20,9 @@ use netcrab_schema::Table;
 use crate::session;
 use crate::stage::{self, single_input_plan};
 
+/// Rows of a batch, about.
+const BATCH_ROWS: usize = 1 << 16;
+
 /// Flattens session batches into rows of a table.
 #[derive(Debug)]
 pub struct FlattenExec {
@@ -61,8 +64,7 @@ fn of_list(table: &Table, list: &ListArray, batch: &RecordBatch) -> Result<Vec<A
     let session_of_row = UInt32Array::from(session_of_row);
     let column = |name: &str| -> Result<ArrayRef> {
         if let Some(column) = rows.column_by_name(name) {
-            // A view into the texts of a whole partition would hold on to all of them.
-            return Ok(column.as_string_view_opt().map_or_else(|| Arc::clone(column), |texts| Arc::new(texts.gc())));
+            return Ok(Arc::clone(column));
         }
         if name == "position" {
             return Ok(positions(list));
@@ -91,6 +93,7 @@ impl ExecutionPlan for FlattenExec {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let (table, list, schema) = (self.table, self.list, self.schema());
         let input = self.input.execute(partition, context)?;
-        Ok(stage::map(input, self.schema(), baseline, move |batch| flatten(table, &schema, list, &batch)))
+        let rows = stage::map(input, self.schema(), baseline, move |batch| flatten(table, &schema, list, &batch));
+        Ok(stage::coalesce(rows, BATCH_ROWS))
     }
 }

@@ -184,11 +184,11 @@ impl Totals {
         };
         let mut owners = [Vec::new(), Vec::new()];
         for ((codes, interner), name) in owners.iter_mut().zip(&mut self.interners).zip(["org_id", "product_id"]) {
-            interner.append_codes(owner(name)?, codes);
+            *codes = interner.codes(owner(name)?);
         }
         let mut codes = [Vec::new(), Vec::new()];
         for ((codes, interner), name) in codes.iter_mut().zip(&mut self.interners[2..]).zip(self.roll_up.symbols) {
-            interner.append_codes(symbols(rows, name)?, codes);
+            *codes = interner.codes(symbols(rows, name)?);
         }
         let dates = session::column(batch, "date")?.as_primitive_opt::<Date32Type>().ok_or_else(|| wrong_type("date"))?;
         let date = |session: usize| if self.roll_up.table.by_date { dates.value(session).cast_unsigned() } else { 0 };
@@ -324,8 +324,7 @@ impl Measure {
                 (0..rows.len()).filter(|&row| instants.is_valid(row)).for_each(|row| values[at(row)] += 1);
             }
             From::FirstText(name) => {
-                let mut codes = Vec::with_capacity(rows.len());
-                texts.append_codes(symbols(rows, name)?, &mut codes);
+                let codes = texts.codes(symbols(rows, name)?);
                 for (row, &code) in codes.iter().enumerate() {
                     let value = &mut values[at(row)];
                     let first = *value == i128::MAX || texts.text(code) < texts.text(*value as u32);

@@ -1,10 +1,10 @@
 //! The session batch: what travels between the stages.
 //!
-//!     org_id  product_id  date  session_key  session_no  events                    incidents …
-//!     acme    crm         …     5f3a…        0           [e1 e2 e3]                [i1]
-//!     acme    crm         …     90b1…        1           [e4 e5]                   []
+//!     org_id  product_id  date  session_key  session_id  session_no  user_hash  events        incidents …
+//!     acme    crm         …     5f3a…        77ac…       0           1be9…      [e1 e2 e3]    [i1]
+//!     acme    crm         …     90b1…        77ac…       1           1be9…      [e4 e5]       []
 //!
-//! One row is one closed session. `events` is a list of structs, so the events of all sessions of
+//! One row is one closed session; `session_id` and `user_hash` are its first event's. `events` is a list of structs, so the events of all sessions of
 //! a batch lie column by column, contiguous and in order, and the list's offsets are the session
 //! borders. `detect` adds `incidents`; `aggregate` adds the facts.
 //!
@@ -24,7 +24,61 @@ use crate::symbols::SymbolArray;
 /// Milliseconds of a day.
 pub const DAY_MS: i64 = 86_400_000;
 
-/// Names of the columns of an event that the derived tables are made from, in table order.
+/// Columns of an event that the facts are made from, in table order.
+pub const OF_FACTS: &[&str] = &[
+    "event_id",
+    "ts",
+    "event_type",
+    "screen_id",
+    "route",
+    "element_type",
+    "element_label_h",
+    "error_code",
+    "os",
+    "browser",
+    "device_type",
+    "reaction_ms",
+    "reaction_observed",
+    "task_type",
+    "task_phase",
+    "task_success",
+    "version_tag",
+    "segment",
+];
+
+/// Columns of an event that may differ within a session. session_id may: where it is empty, another
+/// event's user_hash can be the same visit.
+pub const OF_EVENTS: &[&str] = &[
+    "session_id",
+    "user_hash",
+    "event_id",
+    "ts",
+    "received_at",
+    "event_type",
+    "screen_id",
+    "route",
+    "app_name",
+    "element_type",
+    "element_label_h",
+    "error_code",
+    "os",
+    "browser",
+    "device_type",
+    "latency_ms",
+    "page_x",
+    "page_y",
+    "reaction_ms",
+    "reaction_observed",
+    "event_name",
+    "task_type",
+    "task_phase",
+    "task_success",
+    "version_tag",
+    "segment",
+    "extra",
+];
+
+/// Names of the event columns to read where events themselves are not written, in table order.
 ///
 /// All columns up to the last one needed are here: two rows that repeat an event are told apart by
 /// the first column in which they differ, whether or not a fact is made from it.
@@ -46,7 +100,9 @@ pub fn schema(event: Fields) -> SchemaRef {
         field("product_id", Type::Symbol),
         field("date", Type::Date),
         field("session_key", Type::Text),
+        field("session_id", Type::Text),
         field("session_no", Type::Int64),
+        field("user_hash", Type::Text),
         list_field("events", event),
     ]))
 }

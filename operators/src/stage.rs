@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{Partitioning, PlanProperties};
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 
 /// Properties of a bounded plan with `partitions` outputs in no known order.
 pub(crate) fn properties(schema: SchemaRef, partitions: usize, emission: EmissionType) -> Arc<PlanProperties> {
@@ -43,6 +44,30 @@ pub(crate) fn map(
         result.record_output(&baseline)
     });
     Box::pin(RecordBatchStreamAdapter::new(schema, mapped))
+}
+
+/// Brings small batches together into batches of `rows` rows, the last one shorter.
+///
+/// A sort looks after each batch by itself, so a few large ones cost it far less than many small ones.
+pub(crate) fn coalesce(input: SendableRecordBatchStream, rows: usize) -> SendableRecordBatchStream {
+    let schema = input.schema();
+    let coalescer = BatchCoalescer::new(Arc::clone(&schema), rows);
+    let batches = stream::try_unfold((Some(input), coalescer), |(mut input, mut coalescer)| async move {
+        loop {
+            if let Some(batch) = coalescer.next_completed_batch() {
+                return Ok(Some((batch, (input, coalescer))));
+            }
+            let Some(open) = &mut input else { return Ok::<_, DataFusionError>(None) };
+            match open.next().await.transpose()? {
+                Some(batch) => coalescer.push_batch(batch)?,
+                None => {
+                    input = None;
+                    coalescer.finish_buffered_batch()?;
+                }
+            }
+        }
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
 }
 
 /// The parts of `ExecutionPlan` that every one of our shells with one input answers alike.

@@ -68,15 +68,24 @@ impl Interner {
         self.last.as_ref().map_or(&[], |(_, table)| table)
     }
 
-    /// Appends our code for each row of `column` to `codes`, [`NULL_CODE`] for null.
-    pub fn append_codes(&mut self, column: &SymbolArray, codes: &mut Vec<u32>) {
+    /// Writes our code for each row of `column`, [`NULL_CODE`] for null.
+    pub fn write_codes<'a>(&mut self, column: &SymbolArray, codes: impl Iterator<Item = &'a mut u32>) {
         let table = self.translate(column.values());
         let keys = column.keys();
-        if keys.null_count() == 0 {
-            codes.extend(keys.values().iter().map(|&key| table[key as usize]));
-        } else {
-            codes.extend(keys.iter().map(|key| key.map_or(NULL_CODE, |key| table[key as usize])));
+        match keys.nulls() {
+            None => keys.values().iter().zip(codes).for_each(|(&key, code)| *code = table[key as usize]),
+            Some(nulls) => {
+                let rows = keys.values().iter().zip(nulls).zip(codes);
+                rows.for_each(|((&key, valid), code)| *code = if valid { table[key as usize] } else { NULL_CODE });
+            }
         }
+    }
+
+    /// Our code for each row of `column`, [`NULL_CODE`] for null.
+    pub fn codes(&mut self, column: &SymbolArray) -> Vec<u32> {
+        let mut codes = vec![NULL_CODE; column.len()];
+        self.write_codes(column, codes.iter_mut());
+        codes
     }
 
     /// Bytes held, nearly.
@@ -133,11 +142,6 @@ pub fn column(codes: Vec<i32>, values: &ArrayRef) -> SymbolArray {
     SymbolArray::new(keys, Arc::clone(values))
 }
 
-/// A column with the same text in each of `rows` rows.
-pub fn constant(text: &str, rows: usize) -> SymbolArray {
-    column(vec![0; rows], &(Arc::new(StringArray::from(vec![text])) as ArrayRef))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,9 +153,9 @@ mod tests {
     #[test]
     fn a_text_has_one_code_whatever_dictionary_it_comes_in() {
         let mut interner = Interner::default();
-        let mut codes = Vec::new();
-        interner.append_codes(&symbols(&[Some("b"), None, Some("a")]), &mut codes);
-        interner.append_codes(&symbols(&[Some("a"), Some("b")]), &mut codes);
+        let mut codes = [7; 5];
+        interner.write_codes(&symbols(&[Some("b"), None, Some("a")]), codes[..3].iter_mut());
+        interner.write_codes(&symbols(&[Some("a"), Some("b")]), codes[3..].iter_mut());
         assert_eq!(codes, [0, NULL_CODE, 1, 1, 0]);
     }
 

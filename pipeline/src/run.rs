@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use arrow::array::{ArrayRef, AsArray, Date32Array, RecordBatch};
-use arrow::datatypes::{Int32Type, TimestampMillisecondType};
+use arrow::datatypes::{DataType, FieldRef, Int32Type, TimestampMillisecondType};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::col;
-use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_expr::expressions::{CastExpr, Column, col};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::union::UnionExec;
@@ -30,7 +31,8 @@ use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::session::{DAY_MS, columns_of_facts};
 use netcrab_operators::sessionize::sorted::Sizes;
 use netcrab_operators::share::share;
-use netcrab_schema::{Table, tables as schema};
+use netcrab_schema::arrow::at_rest_type;
+use netcrab_schema::{Table, Type, tables as schema};
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{Replace, RunId, Sink, Staged};
 use netcrab_sources::Source;
@@ -42,10 +44,13 @@ use crate::progress::Progress;
 use crate::tables;
 
 /// Events a partition of the sorted shell should hold, about.
-const PARTITION_EVENTS: u64 = 65_536;
+const PARTITION_EVENTS: u64 = 16_384;
 
 /// Partitions of the sorted shell where nothing says how many events there are.
 const PARTITIONS: usize = 256;
+
+/// Most shapes in a table: about 12 MiB for each thread.
+const SHAPES_MAX: usize = 1 << 18;
 
 /// What a run did.
 #[derive(Debug, Default, Clone)]
@@ -221,7 +226,7 @@ fn plans(inputs: Inputs, config: &Config, wanted: &[&'static Table]) -> Result<V
 /// Sizes of the sorted shell for so many events: half of the memory is its own, the rest the sorts'.
 pub fn sizes(events: Option<u64>, config: &Config) -> Sizes {
     let partitions = events.map_or(PARTITIONS, |events| (events / PARTITION_EVENTS).clamp(16, 4096) as usize);
-    Sizes { partitions, memory_max: (config.run.memory_mib << 20) / 2 }
+    Sizes { partitions, memory_max: (config.run.memory_mib << 20) / 2, shapes_max: SHAPES_MAX }
 }
 
 fn share_if_needed(leaf: Arc<dyn ExecutionPlan>, raw: bool, derived: bool) -> Vec<Arc<dyn ExecutionPlan>> {
@@ -238,8 +243,27 @@ pub fn sorted(table: &'static Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc
     let order = columns.map(|name| Ok(PhysicalSortExpr::new_default(col(name, &schema)?)));
     let order = LexOrdering::new(order.collect::<Result<Vec<_>>>()?).context("a table is sorted by something")?;
     // One sort for each table: a sort for each thread, too, would split the memory into shares too small to hold a batch.
-    let together = Arc::new(CoalescePartitionsExec::new(plan));
+    let together = Arc::new(CoalescePartitionsExec::new(plain_texts(plan)?));
     Ok(Arc::new(SortExec::new(order, together)))
+}
+
+/// The rows of `plan` with texts instead of views of texts.
+///
+/// Rows taken out of a batch of views keep all of its texts; a sort, which takes a batch apart, would
+/// count and hold them again and again.
+fn plain_texts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = plan.schema();
+    let column = |(at, field): (usize, &FieldRef)| {
+        let column = Arc::new(Column::new(field.name(), at)) as Arc<dyn PhysicalExpr>;
+        let plain = match field.data_type() {
+            DataType::Utf8View => at_rest_type(Type::Text),
+            DataType::List(item) if *item.data_type() == DataType::Utf8View => at_rest_type(Type::TextList),
+            _ => return ProjectionExpr::new(column, field.name()),
+        };
+        ProjectionExpr::new(Arc::new(CastExpr::new(column, plain, None)), field.name())
+    };
+    let columns: Vec<ProjectionExpr> = schema.fields().iter().enumerate().map(column).collect();
+    Ok(Arc::new(ProjectionExec::try_new(columns, plan)?))
 }
 
 /// Settings and memory of a run's plans.
@@ -247,7 +271,8 @@ pub fn task_context(config: &Config) -> Result<Arc<TaskContext>> {
     let spill_reservation = (config.run.memory_mib << 20) / 128;
     let session = SessionConfig::new()
         .with_target_partitions(config.run.threads())
-        .with_sort_spill_reservation_bytes(spill_reservation);
+        .with_sort_spill_reservation_bytes(spill_reservation)
+        .with_sort_in_place_threshold_bytes((config.run.memory_mib << 20) / 8);
     let context = TaskContext::default().with_session_config(session).with_runtime(tables::runtime(&config.run)?);
     Ok(Arc::new(context))
 }

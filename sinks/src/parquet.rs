@@ -141,8 +141,8 @@ fn file_schema(table: &Table) -> SchemaRef {
     let in_file = |name: &&str| !table.partition().contains(name);
     let field = |column: &netcrab_schema::Column| {
         let kind = match column.kind {
-            Type::Timestamp => netcrab_schema::arrow::at_rest_type(column.kind),
-            kind => netcrab_schema::arrow::in_flight_type(kind),
+            Type::Symbol => netcrab_schema::arrow::in_flight_type(column.kind),
+            kind => netcrab_schema::arrow::at_rest_type(kind),
         };
         Field::new(column.name, kind, column.nullable)
     };

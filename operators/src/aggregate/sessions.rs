@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, Int64Array, ListArray, RecordBatch, StringViewArray,
-    StringViewBuilder, TimestampMillisecondArray,
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, ListArray, RecordBatch, StringViewBuilder, TimestampMillisecondArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
@@ -15,7 +14,7 @@ use netcrab_schema::arrow::LIST_ITEM;
 use super::score::{self, Counts};
 use crate::detect::scan::TaskPhase;
 use crate::detect::{Events, Kind, Scan};
-use crate::session::{SessionBatch, column, symbols, wrong_type};
+use crate::session::{SessionBatch, column, symbols};
 use crate::settings::Score;
 use crate::symbols;
 
@@ -40,8 +39,6 @@ pub struct Facts {
     pub entry_screen: i32,
     /// Code of the screen, −1 without visits.
     pub exit_screen: i32,
-    /// Row of the first event.
-    pub first_row: usize,
 }
 
 /// The facts of a scanned session with so many incidents of each kind and distinct screens.
@@ -73,7 +70,6 @@ pub fn facts(weights: &Score, events: &Events<'_>, scan: &Scan, incidents: [i64;
         efficiency_score: score::efficiency(weights, &counts),
         entry_screen: scan.visits.first().map_or(-1, |visit| visit.screen),
         exit_screen: scan.visits.last().map_or(-1, |visit| visit.screen),
-        first_row: scan.rows.start,
         counts,
     }
 }
@@ -81,10 +77,6 @@ pub fn facts(weights: &Score, events: &Events<'_>, scan: &Scan, incidents: [i64;
 /// The columns of fact_sessions, in order, of the sessions of `batch`.
 pub fn columns(batch: &RecordBatch, sessions: &SessionBatch<'_>, facts: &[Facts]) -> Result<Vec<ArrayRef>> {
     let rows = sessions.events();
-    let text = |name: &str| -> Result<ArrayRef> {
-        let texts = rows.column_by_name(name).and_then(|column| column.as_string_view_opt());
-        Ok(Arc::new(first_texts(texts.ok_or_else(|| wrong_type(name))?, facts)))
-    };
     let number = |of: fn(&Facts) -> i64| -> ArrayRef { Arc::new(facts.iter().map(of).collect::<Int64Array>()) };
     let score = |of: fn(&Facts) -> f64| -> ArrayRef { Arc::new(facts.iter().map(of).collect::<Float64Array>()) };
     let instant = |of: fn(&Facts) -> i64| -> ArrayRef {
@@ -108,9 +100,9 @@ pub fn columns(batch: &RecordBatch, sessions: &SessionBatch<'_>, facts: &[Facts]
         stage("product_id")?,
         stage("date")?,
         stage("session_key")?,
-        text("session_id")?,
+        stage("session_id")?,
         stage("session_no")?,
-        text("user_hash")?,
+        stage("user_hash")?,
         instant(|facts| facts.start_ts),
         instant(|facts| facts.end_ts),
         number(|facts| facts.counts.duration_ms),
@@ -140,13 +132,6 @@ pub fn columns(batch: &RecordBatch, sessions: &SessionBatch<'_>, facts: &[Facts]
         first_present("segment")?,
         Arc::new(Int64Array::from(vec![CLOSED; facts.len()])),
     ])
-}
-
-/// The texts of the first event of each session, copied, so that they do not hold on to the rest.
-fn first_texts(texts: &StringViewArray, facts: &[Facts]) -> StringViewArray {
-    let mut first = StringViewBuilder::with_capacity(facts.len());
-    facts.iter().for_each(|facts| first.append_value(texts.value(facts.first_row)));
-    first.finish()
 }
 
 /// The distinct task types of each session, sorted: dictionary order is byte order.

@@ -11,7 +11,7 @@ use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties};
 
-use super::{Events, Incidents, Scan, detect, incident_fields};
+use super::{Events, Incidents, Names, Scan, detect, incident_fields};
 use crate::session::{SessionBatch, list_column, list_field};
 use crate::settings::Detect;
 use crate::stage::{self, single_input_plan};
@@ -21,6 +21,7 @@ use crate::stage::{self, single_input_plan};
 pub struct DetectExec {
     input: Arc<dyn ExecutionPlan>,
     rules: Arc<Detect>,
+    names: Arc<Names>,
     properties: Arc<datafusion::physical_plan::PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -31,7 +32,8 @@ impl DetectExec {
         let schema = with_incidents(&input.schema());
         let partitions = input.output_partitioning().partition_count();
         let properties = stage::properties(schema, partitions, EmissionType::Incremental);
-        Self { input, rules, properties, metrics: ExecutionPlanMetricsSet::new() }
+        let names = Arc::new(Names::new(&rules));
+        Self { input, rules, names, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
@@ -46,7 +48,13 @@ fn with_incidents(schema: &SchemaRef) -> SchemaRef {
 }
 
 /// Adds the incidents of each session; `scan` is scratch space.
-pub(crate) fn add_incidents(rules: &Detect, schema: &SchemaRef, batch: &RecordBatch, scan: &mut Scan) -> Result<RecordBatch> {
+fn add_incidents(
+    rules: &Detect,
+    names: &Names,
+    schema: &SchemaRef,
+    batch: &RecordBatch,
+    scan: &mut Scan,
+) -> Result<RecordBatch> {
     let sessions = SessionBatch::new(batch)?;
     let events = Events::new(sessions.events())?;
     let mut found = Incidents::default();
@@ -56,7 +64,7 @@ pub(crate) fn add_incidents(rules: &Detect, schema: &SchemaRef, batch: &RecordBa
         found.end_session();
     }
     let lengths: Vec<usize> = found.lengths().collect();
-    let columns = found.into_columns(rules, sessions.session_key()?, sessions.events())?;
+    let columns = found.into_columns(rules, names, sessions.session_key()?, sessions.events())?;
     let incidents = list_column(incident_fields(), lengths.into_iter(), columns)?;
     let columns = batch.columns().iter().cloned().chain([incidents]);
     Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect())?)
@@ -74,11 +82,11 @@ impl ExecutionPlan for DetectExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let incidents = stage::counter(&self.metrics, "incidents", partition);
         let baseline = BaselineMetrics::new(&self.metrics, partition);
-        let (rules, schema) = (Arc::clone(&self.rules), self.schema());
+        let (rules, names, schema) = (Arc::clone(&self.rules), Arc::clone(&self.names), self.schema());
         let mut scan = Scan::default();
         let input = self.input.execute(partition, context)?;
         Ok(stage::map(input, self.schema(), baseline, move |batch| {
-            let batch = add_incidents(&rules, &schema, &batch, &mut scan)?;
+            let batch = add_incidents(&rules, &names, &schema, &batch, &mut scan)?;
             incidents.add(crate::session::list(&batch, "incidents")?.values().len());
             Ok(batch)
         }))

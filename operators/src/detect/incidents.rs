@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Int64Array, ListArray, StringViewArray, StringViewBuilder, StructArray, TimestampMillisecondArray,
+    ArrayRef, Int64Array, ListArray, StringArray, StringViewArray, StringViewBuilder, StructArray, TimestampMillisecondArray,
     UInt32Array,
 };
 use arrow::buffer::OffsetBuffer;
@@ -18,7 +18,7 @@ use super::{Events, Kind};
 use crate::session::symbols;
 use crate::sessionize::fold::hex;
 use crate::settings::Detect;
-use crate::symbols::{column, constant};
+use crate::symbols::column;
 
 /// Most event ids kept as evidence of one incident.
 pub(crate) const EVIDENCE_MAX: usize = 50;
@@ -65,6 +65,25 @@ pub struct Found<'a> {
     pub evidence: &'a [usize],
     /// The numbers of the kind, as JSON.
     pub detail: std::fmt::Arguments<'a>,
+}
+
+/// The dictionaries that the incidents of every batch share: batches of one dictionary come together for nothing.
+#[derive(Debug)]
+pub struct Names {
+    kinds: ArrayRef,
+    rule_id: ArrayRef,
+    rule_version: ArrayRef,
+}
+
+impl Names {
+    /// The dictionaries of incidents found by `rules`.
+    pub fn new(rules: &Detect) -> Self {
+        Self {
+            kinds: Arc::new(StringArray::from_iter_values(Kind::ALL.map(Kind::name))),
+            rule_id: Arc::new(StringArray::from_iter_values([&rules.rule_id])),
+            rule_version: Arc::new(StringArray::from_iter_values([&rules.rule_version])),
+        }
+    }
 }
 
 /// All incidents of a batch.
@@ -120,7 +139,7 @@ impl Incidents {
     }
 
     /// The columns of [`incident_fields`], for incidents in sessions of these keys and events.
-    pub fn into_columns(self, rules: &Detect, keys: &StringViewArray, rows: &StructArray) -> Result<Vec<ArrayRef>> {
+    pub fn into_columns(self, rules: &Detect, names: &Names, keys: &StringViewArray, rows: &StructArray) -> Result<Vec<ArrayRef>> {
         let events = Events::new(rows)?;
         let count = self.len();
         let named = |codes: &[i32]| self.first.iter().map(|&row| codes[row as usize]).collect::<Vec<_>>();
@@ -131,13 +150,12 @@ impl Incidents {
         let symbol = |codes: Vec<i32>, name: &str| -> Result<ArrayRef> {
             Ok(Arc::new(column(codes, symbols(rows, name)?.values())))
         };
-        let names: ArrayRef = Arc::new(arrow::array::StringArray::from_iter_values(Kind::ALL.map(Kind::name)));
         let kinds = self.kinds.iter().map(|&kind| kind as i32).collect();
         Ok(vec![
             Arc::new(self.ids(rules, keys, &events)),
-            Arc::new(column(kinds, &names)),
-            Arc::new(constant(&rules.rule_id, count)),
-            Arc::new(constant(&rules.rule_version, count)),
+            Arc::new(column(kinds, &names.kinds)),
+            Arc::new(column(vec![0; count], &names.rule_id)),
+            Arc::new(column(vec![0; count], &names.rule_version)),
             symbol(named(&events.screen), "screen_id")?,
             symbol(named(&events.route), "route")?,
             symbol(clicked(&events.element_type), "element_type")?,

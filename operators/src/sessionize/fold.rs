@@ -4,16 +4,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringViewBuilder};
+use arrow::array::{ArrayRef, AsArray, Date32Array, Int64Array, RecordBatch, StringViewArray, StringViewBuilder};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::order::{Order, visit};
-use super::packed::{Layout, Rows};
-use crate::session::{DAY_MS, list_column};
+use super::layout::{Id, Layout};
+use super::order::Order;
+use super::rows::Rows;
+use super::text;
+use crate::session::{DAY_MS, event_fields, list_column};
 use crate::settings::Sessionize;
-use crate::symbols;
 
 /// A session as a range of an [`Order`]'s rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,49 +51,54 @@ pub fn cut(settings: &Sessionize, ts: &[i64], order: &Order) -> Vec<Cut> {
     cuts
 }
 
-/// The session batch of `cuts`, which are neighbours in `order`.
+/// The session batch of `cuts`, which are neighbours in `order`, with the columns `wanted` of their events.
 pub fn session_batch(
     layout: &Layout,
     schema: &SchemaRef,
+    wanted: &[&str],
     rows: &Rows,
     order: &Order,
     cuts: &[Cut],
-    dictionaries: &[ArrayRef],
 ) -> Result<RecordBatch> {
     let (Some(first), Some(last)) = (cuts.first(), cuts.last()) else {
         return Ok(RecordBatch::new_empty(Arc::clone(schema)));
     };
-    let place = &layout.place;
-    let first_row = |cut: &Cut| order.rows[cut.start as usize] as usize;
-    let symbol = |place: usize| -> ArrayRef {
-        let codes = rows.symbol(place);
-        let codes = cuts.iter().map(|cut| codes[first_row(cut)].cast_signed()).collect();
-        Arc::new(symbols::column(codes, &dictionaries[place]))
-    };
-    let ts = rows.instant(place.ts);
-    let dates = cuts.iter().map(|cut| ts[first_row(cut)].div_euclid(DAY_MS) as i32);
-    let mut keys = StringViewBuilder::with_capacity(cuts.len());
-    for cut in cuts {
-        let row = first_row(cut);
-        let text = |place: usize| {
-            use arrow::array::AsArray;
-            dictionaries[place].as_string::<i32>().value(rows.symbol(place)[row] as usize)
-        };
-        let parts =
-            [text(place.org_id), text(place.product_id), visit(layout, rows, row), rows.text(place.event_id, row)];
-        keys.append_value(hex(session_key(parts, ts[row]), &mut [0; 32]));
-    }
+    let first_rows: Vec<u32> = cuts.iter().map(|cut| order.rows[cut.start as usize]).collect();
+    let of_first = |name: &str| rows.take(layout, layout.place(name)?, &first_rows);
+    let (orgs, products, visitors) = (of_first("org_id")?, of_first("product_id")?, of_first("user_hash")?);
+    let dates = first_rows.iter().map(|&row| rows.ts[row as usize].div_euclid(DAY_MS) as i32);
     let lengths = cuts.iter().map(|cut| (cut.end - cut.start) as usize);
-    let events = rows.take(layout, &order.rows[first.start as usize..last.end as usize], dictionaries)?;
+    let of_events = &order.rows[first.start as usize..last.end as usize];
+    let fields = event_fields(wanted);
+    let events = fields.iter().map(|field| rows.take(layout, layout.place(field.name())?, of_events));
     let columns: Vec<ArrayRef> = vec![
-        symbol(place.org_id),
-        symbol(place.product_id),
+        orgs,
+        products,
         Arc::new(dates.map(Some).collect::<Date32Array>()),
-        Arc::new(keys.finish()),
+        Arc::new(session_keys(layout, rows, &first_rows)),
+        of_first("session_id")?,
         Arc::new(cuts.iter().map(|cut| cut.session_no).collect::<Int64Array>()),
-        list_column(layout.fields.clone(), lengths, events)?,
+        visitors,
+        list_column(fields.clone(), lengths, events.collect::<Result<_>>()?)?,
     ];
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// The keys of the sessions that begin with these rows.
+fn session_keys(layout: &Layout, rows: &Rows, first_rows: &[u32]) -> StringViewArray {
+    let text = |place: usize, row: usize| {
+        rows.dictionary(place).as_string::<i32>().value(rows.symbol(layout, place, row) as usize)
+    };
+    let mut keys = StringViewBuilder::with_capacity(first_rows.len());
+    let (mut visit, mut event, mut digits) = ([0; 64], [0; 64], [0; 32]);
+    for &row in first_rows {
+        let row = row as usize;
+        let visit = text::unpack(rows.visit(row), &mut visit);
+        let event = text::unpack(rows.packed(Id::Event, row), &mut event);
+        let parts = [text(layout.org_id, row), text(layout.product_id, row), visit, event];
+        keys.append_value(hex(session_key(parts, rows.ts[row]), &mut digits));
+    }
+    keys.finish()
 }
 
 /// The stable hash of a session: org_id, product_id, visit and first event_id, each after its

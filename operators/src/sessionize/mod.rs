@@ -12,8 +12,13 @@
 //!
 //!     events ─▶ scatter ─▶ (spill) ─▶ order ─▶ fold ─▶ session batches
 
+pub mod bytes;
 pub mod fold;
+pub mod layout;
 pub mod order;
 pub mod packed;
+pub mod rows;
 pub mod scatter;
+pub mod shapes;
 pub mod sorted;
+pub mod text;

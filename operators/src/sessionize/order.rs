@@ -7,7 +7,9 @@
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::packed::{Layout, Rows};
+use super::layout::{Id, Layout};
+use super::rows::Rows;
+use super::text;
 
 /// The rows of a partition, key by key, in order.
 pub struct Order {
@@ -40,12 +42,6 @@ pub fn order(layout: &Layout, rows: &Rows) -> Order {
     ordered
 }
 
-/// The visit of a row: its session_id or, where that is empty, its user_hash.
-pub fn visit<'a>(layout: &Layout, rows: &'a Rows, row: usize) -> &'a str {
-    let session = rows.text(layout.place.session_id, row);
-    if session.is_empty() { rows.text(layout.place.user_hash, row) } else { session }
-}
-
 struct Grouped {
     rows: Vec<u32>,
     ends: Vec<u32>,
@@ -53,10 +49,9 @@ struct Grouped {
 
 /// Row numbers by key, in input order within a key.
 fn group_by_key(layout: &Layout, rows: &Rows) -> Grouped {
-    let orgs = rows.symbol(layout.place.org_id);
-    let products = rows.symbol(layout.place.product_id);
+    let same = |place: usize, a: usize, b: usize| rows.symbol(layout, place, a) == rows.symbol(layout, place, b);
     let same_key = |a: usize, b: usize| {
-        orgs[a] == orgs[b] && products[a] == products[b] && visit(layout, rows, a) == visit(layout, rows, b)
+        rows.visit(a) == rows.visit(b) && same(layout.org_id, a, b) && same(layout.product_id, a, b)
     };
     let mut table: HashTable<u32> = HashTable::new();
     let mut first_rows: Vec<u32> = Vec::new();
@@ -98,8 +93,6 @@ fn group_by_key(layout: &Layout, rows: &Rows) -> Grouped {
 struct Sorter<'a> {
     layout: &'a Layout,
     rows: &'a Rows,
-    ts: &'a [i64],
-    received_at: &'a [i64],
     event_hash: Vec<u64>,
     seen: Vec<u32>,
     sorted: Vec<(i64, u32)>,
@@ -107,11 +100,8 @@ struct Sorter<'a> {
 
 impl<'a> Sorter<'a> {
     fn new(layout: &'a Layout, rows: &'a Rows) -> Self {
-        let event_id = layout.place.event_id;
         Self {
-            ts: rows.instant(layout.place.ts),
-            received_at: rows.instant(layout.place.received_at),
-            event_hash: (0..rows.len()).map(|row| xxh3_64(rows.text(event_id, row).as_bytes())).collect(),
+            event_hash: (0..rows.len()).map(|row| xxh3_64(rows.packed(Id::Event, row))).collect(),
             seen: Vec::new(),
             sorted: Vec::new(),
             layout,
@@ -119,8 +109,8 @@ impl<'a> Sorter<'a> {
         }
     }
 
-    fn event_id(&self, row: u32) -> &'a str {
-        self.rows.text(self.layout.place.event_id, row as usize)
+    fn event_id(&self, row: u32) -> &'a [u8] {
+        self.rows.packed(Id::Event, row as usize)
     }
 
     /// The rows that count, or `None` where no event_id repeats.
@@ -161,17 +151,18 @@ impl<'a> Sorter<'a> {
     /// Whether `a` rather than `b` stands for the event that both repeat.
     fn counts_before(&self, a: u32, b: u32) -> bool {
         let (i, j) = (a as usize, b as usize);
-        let earlier = self.received_at[i].cmp(&self.received_at[j]).then(self.ts[i].cmp(&self.ts[j]));
-        earlier.then_with(|| self.rows.compare(i, j)).is_lt()
+        let received_at = |row| self.rows.received_at(self.layout, row);
+        let earlier = received_at(i).cmp(&received_at(j)).then(self.rows.ts[i].cmp(&self.rows.ts[j]));
+        earlier.then_with(|| self.rows.compare(self.layout, i, j)).is_lt()
     }
 
     fn append_sorted(&mut self, of_key: &[u32], into: &mut Vec<u32>) {
         self.sorted.clear();
-        self.sorted.extend(of_key.iter().map(|&row| (self.ts[row as usize], row)));
+        self.sorted.extend(of_key.iter().map(|&row| (self.rows.ts[row as usize], row)));
         let in_order = self.sorted.windows(2).all(|pair| pair[0].0 < pair[1].0);
         if !in_order {
             let mut sorted = std::mem::take(&mut self.sorted);
-            sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.event_id(a.1).cmp(self.event_id(b.1))));
+            sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| text::compare(self.event_id(a.1), self.event_id(b.1))));
             self.sorted = sorted;
         }
         into.extend(self.sorted.iter().map(|&(_, row)| row));

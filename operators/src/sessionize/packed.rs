@@ -1,346 +1,211 @@
-//! Events as plain columns: the form in which `sessionize` keeps and spills them.
+//! Events as short runs of bytes: the form in which `sessionize` keeps and spills them.
 //!
-//! A symbol is a code, an absent number is a value that sorts last (`i64::MAX`, NaN, 2), a text is
-//! its bytes. Comparing two rows column by column therefore needs no null check.
+//!     key hash  visitor  action  ts      session_id  user_hash  event_id  received_at − ts  reals  texts
+//!     8 bytes   varint   varint  varint  packed      packed     packed    varint            4 each packed
+//!
+//! `visitor` and `action` are one more than the code of a shape, or 0 and then the shape itself; what is
+//! absent takes no byte, for the action's bits say what is there. An event of a browser takes
+//! about 80 bytes, and writing it touches one place in memory instead of one for each column.
 
-use std::cmp::Ordering;
-use std::sync::Arc;
+use arrow::array::{Array, AsArray, BooleanArray, Float32Array, RecordBatch, StringViewArray, TimestampMillisecondArray};
+use arrow::buffer::ScalarBuffer;
+use arrow::datatypes::{Float32Type, TimestampMillisecondType};
+use datafusion::common::Result;
+use xxhash_rust::xxh3::xxh3_64;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float32Array, Int64Array, PrimitiveArray, RecordBatch, StringArray,
-    StringViewArray, UInt8Array, UInt32Array,
-};
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::compute;
-use arrow::datatypes::{
-    DataType, Field, Fields, Float32Type, Int64Type, Schema, SchemaRef, TimestampMillisecondType, UInt8Type, UInt32Type,
-};
-use datafusion::common::{Result, exec_datafusion_err};
-
+use super::bytes::{VARINT_MAX, put_signed, put_varint};
+use super::layout::{ACTION, Id, Kept, Layout, VISITOR};
+use super::shapes::Shapes;
+use super::text;
 use crate::session::wrong_type;
-use crate::symbols::{self, Interner, NULL_CODE};
+use crate::symbols::Interner;
 
-/// An absent instant: later than any, so that it sorts last.
-pub const NO_INSTANT: i64 = i64::MAX;
-
-/// How the values of one column are packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packing {
-    /// Codes of an interner, `NULL_CODE` for null.
-    Symbol,
-    /// Milliseconds, [`NO_INSTANT`] for null.
-    Instant,
-    /// Single precision, NaN for null.
-    Real,
-    /// 0, 1, or 2 for null.
-    Flag,
-    /// Bytes and their ends.
-    Text,
+/// Packs the events of one task.
+pub struct Packer {
+    /// For each column, the codes of its symbols.
+    pub interners: Vec<Interner>,
+    /// The shapes of each group.
+    pub shapes: [Shapes; 2],
+    /// For each code of org_id and of product_id, the hash of its text.
+    hashes: [Vec<u64>; 2],
+    tuples: [Vec<u32>; 2],
+    key: Vec<u8>,
 }
 
-/// The columns of the events that travel through one plan.
-#[derive(Debug)]
-pub struct Layout {
-    /// The event columns, in table order.
-    pub fields: Fields,
-    /// How each is packed.
-    pub packings: Vec<Packing>,
-    /// Places of the columns that every rule needs.
-    pub place: Places,
+/// A batch about to be packed.
+pub struct Packing {
+    events: Columns,
+    shapes: [Vec<Option<u32>>; 2],
 }
 
-/// Where the columns of the session key and of the order stand.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "each is the column of that name")]
-pub struct Places {
-    pub org_id: usize,
-    pub product_id: usize,
-    pub session_id: usize,
-    pub user_hash: usize,
-    pub event_id: usize,
-    pub ts: usize,
-    pub received_at: usize,
+/// The columns of a batch that are not symbols.
+struct Columns {
+    ids: [StringViewArray; 3],
+    ts: ScalarBuffer<i64>,
+    instants: Vec<TimestampMillisecondArray>,
+    reals: Vec<Float32Array>,
+    texts: Vec<StringViewArray>,
 }
 
-impl Layout {
-    /// The layout of events with these fields, or an error that names what is missing.
-    pub fn new(fields: &Fields) -> Result<Self> {
-        let packings = fields.iter().map(|field| packing(field)).collect::<Result<_>>()?;
-        let place = |name: &str| {
-            let found = fields.iter().position(|field| field.name() == name);
-            found.ok_or_else(|| exec_datafusion_err!("sessionize needs the event column `{name}`"))
-        };
-        let place = Places {
-            org_id: place("org_id")?,
-            product_id: place("product_id")?,
-            session_id: place("session_id")?,
-            user_hash: place("user_hash")?,
-            event_id: place("event_id")?,
-            ts: place("ts")?,
-            received_at: place("received_at")?,
-        };
-        Ok(Self { fields: fields.clone(), packings, place })
+impl Packer {
+    /// No events yet, and never more than `shapes_max` shapes in a group.
+    pub fn new(layout: &Layout, shapes_max: usize) -> Self {
+        Self {
+            interners: layout.kept.iter().map(|_| Interner::default()).collect(),
+            shapes: [VISITOR, ACTION].map(|group| Shapes::new(layout.width(group), shapes_max)),
+            hashes: [Vec::new(), Vec::new()],
+            tuples: [Vec::new(), Vec::new()],
+            key: Vec::new(),
+        }
     }
 
-    /// The schema of a spilled chunk: the key's hash, then each column as packed.
-    pub fn chunk_schema(&self) -> SchemaRef {
-        let packed = self.fields.iter().zip(&self.packings).map(|(field, packing)| {
-            let data_type = match packing {
-                Packing::Symbol => DataType::UInt32,
-                Packing::Instant => DataType::Int64,
-                Packing::Real => DataType::Float32,
-                Packing::Flag => DataType::UInt8,
-                Packing::Text => DataType::Utf8,
-            };
-            Field::new(field.name(), data_type, *packing == Packing::Text)
+    /// Bytes held, nearly.
+    pub fn memory(&self) -> usize {
+        let interners: usize = self.interners.iter().map(Interner::memory).sum();
+        interners + self.shapes.iter().map(Shapes::memory).sum::<usize>()
+    }
+
+    /// Gives the rows of `batch` their shapes.
+    pub fn start(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<Packing> {
+        let events = self.read(layout, batch)?;
+        for (hashes, place) in self.hashes.iter_mut().zip([layout.org_id, layout.product_id]) {
+            let interner = &self.interners[place];
+            hashes.extend((hashes.len()..interner.len()).map(|code| xxh3_64(interner.text(code as u32).as_bytes())));
+        }
+        let shapes = [VISITOR, ACTION].map(|group| {
+            let tuples = self.tuples[group].chunks_exact(layout.width(group));
+            tuples.map(|tuple| self.shapes[group].code(tuple)).collect()
         });
-        let hash = Field::new("key_hash", DataType::UInt64, false);
-        Arc::new(Schema::new(std::iter::once(hash).chain(packed).collect::<Vec<_>>()))
+        Ok(Packing { events, shapes })
     }
-}
 
-fn packing(field: &Field) -> Result<Packing> {
-    match field.data_type() {
-        DataType::Dictionary(..) => Ok(Packing::Symbol),
-        DataType::Timestamp(..) => Ok(Packing::Instant),
-        DataType::Float32 => Ok(Packing::Real),
-        DataType::Boolean => Ok(Packing::Flag),
-        DataType::Utf8View => Ok(Packing::Text),
-        other => Err(exec_datafusion_err!("event column `{}` is {other}, which no event column is", field.name())),
+    /// Lays the symbols out as tuples, and takes hold of the other columns.
+    fn read(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<Columns> {
+        for group in [VISITOR, ACTION] {
+            self.tuples[group].clear();
+            self.tuples[group].resize(batch.num_rows() * layout.width(group), 0);
+        }
+        let width = layout.width(ACTION);
+        let mut ids: [Option<StringViewArray>; 3] = [None, None, None];
+        let (mut ts, mut instants, mut reals, mut texts) = (None, Vec::new(), Vec::new(), Vec::new());
+        for (place, (kept, column)) in layout.kept.iter().zip(batch.columns()).enumerate() {
+            let wrong = || wrong_type(layout.fields[place].name());
+            let bits = self.tuples[ACTION].iter_mut().skip(width - 1).step_by(width);
+            match *kept {
+                Kept::Symbol { group, at } => {
+                    let width = layout.width(group);
+                    let into = self.tuples[group].iter_mut().skip(at).step_by(width);
+                    self.interners[place].write_codes(column.as_dictionary_opt().ok_or_else(wrong)?, into);
+                }
+                Kept::Flag { shift } => put_flags(column.as_boolean_opt().ok_or_else(wrong)?, shift, bits),
+                Kept::Ts => ts = Some(instants_of(column).ok_or_else(wrong)?.values().clone()),
+                Kept::Id(id) => ids[id as usize] = Some(column.as_string_view_opt().ok_or_else(wrong)?.clone()),
+                Kept::Instant { bit, .. } => {
+                    put_presence(column, bit, bits);
+                    instants.push(instants_of(column).ok_or_else(wrong)?.clone());
+                }
+                Kept::Real { bit } => {
+                    put_presence(column, bit, bits);
+                    reals.push(column.as_primitive_opt::<Float32Type>().ok_or_else(wrong)?.clone());
+                }
+                Kept::Text { bit } => {
+                    put_presence(column, bit, bits);
+                    texts.push(column.as_string_view_opt().ok_or_else(wrong)?.clone());
+                }
+            }
+        }
+        let [Some(session), Some(user), Some(event)] = ids else { return Err(wrong_type("event_id")) };
+        let ts = ts.ok_or_else(|| wrong_type("ts"))?;
+        Ok(Columns { ids: [session, user, event], ts, instants, reals, texts })
     }
-}
 
-/// One column of a batch, packed row by row.
-pub enum PackedColumn {
-    /// See [`Packing::Symbol`].
-    Symbol(Vec<u32>),
-    /// See [`Packing::Instant`].
-    Instant(ScalarBuffer<i64>),
-    /// See [`Packing::Real`].
-    Real(ScalarBuffer<f32>),
-    /// See [`Packing::Flag`].
-    Flag(Vec<u8>),
-    /// See [`Packing::Text`].
-    Text(StringViewArray),
-}
-
-/// Packs `column`; symbols get their codes from `interner`.
-pub fn pack(column: &ArrayRef, interner: &mut Interner, name: &str) -> Result<PackedColumn> {
-    Ok(match column.data_type() {
-        DataType::Dictionary(..) => {
-            let symbols = column.as_dictionary_opt().ok_or_else(|| wrong_type(name))?;
-            let mut codes = Vec::with_capacity(symbols.len());
-            interner.append_codes(symbols, &mut codes);
-            PackedColumn::Symbol(codes)
-        }
-        DataType::Timestamp(..) => {
-            let instants = column.as_primitive_opt::<TimestampMillisecondType>().ok_or_else(|| wrong_type(name))?;
-            PackedColumn::Instant(fill(instants, NO_INSTANT))
-        }
-        DataType::Float32 => PackedColumn::Real(fill(column.as_primitive::<Float32Type>(), f32::NAN)),
-        DataType::Boolean => {
-            let flags = column.as_boolean();
-            PackedColumn::Flag(flags.iter().map(|flag| flag.map_or(2, u8::from)).collect())
-        }
-        DataType::Utf8View => PackedColumn::Text(column.as_string_view().clone()),
-        _ => return Err(wrong_type(name)),
-    })
-}
-
-fn fill<T: arrow::datatypes::ArrowPrimitiveType>(column: &PrimitiveArray<T>, absent: T::Native) -> ScalarBuffer<T::Native> {
-    if column.null_count() == 0 {
-        return column.values().clone();
-    }
-    column.iter().map(|value| value.unwrap_or(absent)).collect()
-}
-
-/// The rows of one partition, from every chunk, with one dictionary for each symbol column.
-pub struct Rows {
-    /// Hash of each row's session key.
-    pub key_hash: ScalarBuffer<u64>,
-    /// The columns, as in the layout.
-    pub columns: Vec<RowColumn>,
-}
-
-/// One column of [`Rows`].
-pub enum RowColumn {
-    /// Codes whose order is the order of the texts.
-    Symbol(Vec<u32>),
-    /// See [`Packing::Instant`].
-    Instant(ScalarBuffer<i64>),
-    /// See [`Packing::Real`].
-    Real(ScalarBuffer<f32>),
-    /// See [`Packing::Flag`].
-    Flag(ScalarBuffer<u8>),
-    /// Texts, null where absent.
-    Text(StringViewArray),
-}
-
-impl Rows {
-    /// Brings chunks together. `tables[c]` translates the codes of chunk `c`'s interners, by column.
-    pub fn new(layout: &Layout, chunks: &[(&RecordBatch, &[Vec<u32>])]) -> Result<Self> {
-        let gather = |column: usize| {
-            let arrays: Vec<&dyn Array> = chunks.iter().map(|(chunk, _)| chunk.column(column).as_ref()).collect();
-            compute::concat(&arrays)
+    /// Packs the session key of row `row`; gives its hash, the same in every task and process.
+    pub fn pack_key(&mut self, layout: &Layout, batch: &Packing, row: usize) -> u64 {
+        let of_group = &self.tuples[VISITOR][row * layout.width(VISITOR)..];
+        let hash = |key: usize, place: usize| match layout.kept[place] {
+            Kept::Symbol { at, .. } => self.hashes[key][of_group[at] as usize],
+            _ => 0,
         };
-        let key_hash = gather(0)?.as_primitive::<arrow::datatypes::UInt64Type>().values().clone();
-        let columns = layout.packings.iter().enumerate().map(|(i, packing)| {
-            Ok(match packing {
-                Packing::Symbol => RowColumn::Symbol(translate(chunks, i)),
-                Packing::Instant => RowColumn::Instant(gather(i + 1)?.as_primitive::<Int64Type>().values().clone()),
-                Packing::Real => RowColumn::Real(gather(i + 1)?.as_primitive::<Float32Type>().values().clone()),
-                Packing::Flag => RowColumn::Flag(gather(i + 1)?.as_primitive::<UInt8Type>().values().clone()),
-                Packing::Text => RowColumn::Text(gather_texts(chunks, i + 1)?),
-            })
-        });
-        Ok(Self { key_hash, columns: columns.collect::<Result<_>>()? })
+        let (org, product) = (hash(0, layout.org_id), hash(1, layout.product_id));
+        self.key.clear();
+        let session = batch.events.ids[Id::Session as usize].value(row);
+        text::pack(session, &mut self.key);
+        let user = self.key.len();
+        text::pack(batch.events.ids[Id::User as usize].value(row), &mut self.key);
+        let visit = if session.is_empty() { &self.key[user..] } else { &self.key[..user] };
+        mix(xxh3_64(visit), org, product)
     }
 
+    /// Appends row `row`, whose key was packed last and has this hash.
+    pub fn append(&self, layout: &Layout, batch: &Packing, row: usize, hash: u64, to: &mut Vec<u8>) {
+        to.extend_from_slice(&hash.to_le_bytes());
+        for group in [VISITOR, ACTION] {
+            match batch.shapes[group][row] {
+                Some(code) => put_varint(u64::from(code) + 1, to),
+                None => {
+                    to.push(0);
+                    let width = layout.width(group);
+                    let tuple = &self.tuples[group][row * width..][..width];
+                    tuple.iter().for_each(|&code| put_varint(u64::from(code), to));
+                }
+            }
+        }
+        let columns = &batch.events;
+        let ts = columns.ts[row];
+        put_signed(ts, to);
+        to.extend_from_slice(&self.key);
+        text::pack(columns.ids[Id::Event as usize].value(row), to);
+        for instants in columns.instants.iter().filter(|instants| instants.is_valid(row)) {
+            put_signed(instants.value(row).wrapping_sub(ts), to);
+        }
+        for reals in columns.reals.iter().filter(|reals| reals.is_valid(row)) {
+            to.extend_from_slice(&reals.value(row).to_le_bytes());
+        }
+        for texts in columns.texts.iter().filter(|texts| texts.is_valid(row)) {
+            text::pack(texts.value(row), to);
+        }
+    }
+
+    /// Most bytes that [`Self::append`] adds for row `row`, whose key was packed last.
+    pub fn row_max(&self, layout: &Layout, batch: &Packing, row: usize) -> usize {
+        let codes = layout.width(VISITOR) + layout.width(ACTION) + 2;
+        let columns = &batch.events;
+        let numbers = (codes + 1 + layout.instants) * VARINT_MAX + columns.reals.len() * size_of::<f32>();
+        let texts: usize = columns.texts.iter().map(|texts| text::packed_max(texts.value(row).len())).sum();
+        let event = text::packed_max(columns.ids[Id::Event as usize].value(row).len());
+        size_of::<u64>() + numbers + self.key.len() + event + texts
+    }
+}
+
+impl Packing {
     /// How many rows.
     pub fn len(&self) -> usize {
-        self.key_hash.len()
+        self.events.ts.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.key_hash.is_empty()
-    }
-
-    /// The codes of symbol column `place`.
-    pub fn symbol(&self, place: usize) -> &[u32] {
-        if let RowColumn::Symbol(codes) = &self.columns[place] { codes } else { &[] }
-    }
-
-    /// The instants of column `place`.
-    pub fn instant(&self, place: usize) -> &[i64] {
-        if let RowColumn::Instant(instants) = &self.columns[place] { instants } else { &[] }
-    }
-
-    /// The text of column `place` in row `row`; empty where absent.
-    pub fn text(&self, place: usize, row: usize) -> &str {
-        match &self.columns[place] {
-            RowColumn::Text(texts) => texts.value(row),
-            _ => "",
-        }
-    }
-
-    /// Compares two rows in every column, in table order, null last.
-    pub fn compare(&self, a: usize, b: usize) -> Ordering {
-        let compare = |column: &RowColumn| match column {
-            RowColumn::Symbol(codes) => codes[a].cmp(&codes[b]),
-            RowColumn::Instant(instants) => instants[a].cmp(&instants[b]),
-            RowColumn::Real(reals) => reals[a].total_cmp(&reals[b]),
-            RowColumn::Flag(flags) => flags[a].cmp(&flags[b]),
-            RowColumn::Text(texts) => {
-                texts.is_null(a).cmp(&texts.is_null(b)).then_with(|| texts.value(a).cmp(texts.value(b)))
-            }
-        };
-        self.columns.iter().map(compare).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-    }
-
-    /// The rows `order` of each column as Arrow arrays of the layout's types.
-    pub fn take(&self, layout: &Layout, order: &[u32], dictionaries: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
-        let columns = self.columns.iter().zip(layout.fields.iter()).zip(dictionaries);
-        columns.map(|((column, field), dictionary)| take(column, field, order, dictionary)).collect()
+        self.len() == 0
     }
 }
 
-fn translate(chunks: &[(&RecordBatch, &[Vec<u32>])], column: usize) -> Vec<u32> {
-    let mut codes = Vec::with_capacity(chunks.iter().map(|(chunk, _)| chunk.num_rows()).sum());
-    for (chunk, tables) in chunks {
-        let table = &tables[column];
-        let packed = chunk.column(column + 1).as_primitive::<UInt32Type>().values();
-        codes.extend(packed.iter().map(|&code| table.get(code as usize).copied().unwrap_or(NULL_CODE)));
-    }
-    codes
+fn instants_of(column: &arrow::array::ArrayRef) -> Option<&TimestampMillisecondArray> {
+    column.as_primitive_opt::<TimestampMillisecondType>()
 }
 
-fn gather_texts(chunks: &[(&RecordBatch, &[Vec<u32>])], column: usize) -> Result<StringViewArray> {
-    let views = chunks.iter().map(|(chunk, _)| StringViewArray::from(chunk.column(column).as_string::<i32>()));
-    let views: Vec<_> = views.collect();
-    let views: Vec<&dyn Array> = views.iter().map(|view| view as &dyn Array).collect();
-    Ok(compute::concat(&views)?.as_string_view().clone())
+fn put_flags<'a>(flags: &BooleanArray, shift: u32, bits: impl Iterator<Item = &'a mut u32>) {
+    flags.iter().zip(bits).for_each(|(flag, bits)| *bits |= flag.map_or(2, u32::from) << shift);
 }
 
-fn take(column: &RowColumn, field: &Field, order: &[u32], dictionary: &ArrayRef) -> Result<ArrayRef> {
-    Ok(match column {
-        RowColumn::Symbol(codes) => {
-            let codes = order.iter().map(|&row| codes[row as usize].cast_signed()).collect();
-            Arc::new(symbols::column(codes, dictionary))
-        }
-        RowColumn::Instant(instants) => {
-            let values: Vec<i64> = order.iter().map(|&row| instants[row as usize]).collect();
-            let nulls = field.is_nullable().then(|| validity(&values, |value| *value != NO_INSTANT)).flatten();
-            Arc::new(Int64Array::new(values.into(), nulls).reinterpret_cast::<TimestampMillisecondType>().with_timezone("UTC"))
-        }
-        RowColumn::Real(reals) => {
-            let values: Vec<f32> = order.iter().map(|&row| reals[row as usize]).collect();
-            let nulls = validity(&values, |value| !value.is_nan());
-            Arc::new(Float32Array::new(values.into(), nulls))
-        }
-        RowColumn::Flag(flags) => {
-            let values: Vec<u8> = order.iter().map(|&row| flags[row as usize]).collect();
-            let nulls = validity(&values, |value| *value != 2);
-            Arc::new(BooleanArray::new(values.iter().map(|value| *value == 1).collect(), nulls))
-        }
-        RowColumn::Text(texts) => {
-            let order = UInt32Array::from(order.to_vec());
-            compute::take(texts, &order, None)?
-        }
-    })
-}
-
-fn validity<T>(values: &[T], present: impl Fn(&T) -> bool) -> Option<NullBuffer> {
-    if values.iter().all(&present) {
-        return None;
-    }
-    Some(values.iter().map(present).collect())
-}
-
-/// Texts appended one by one, for a chunk.
-#[derive(Default)]
-pub struct TextBuffer {
-    bytes: Vec<u8>,
-    ends: Vec<i32>,
-    absent: Vec<usize>,
-}
-
-impl TextBuffer {
-    /// Appends a text, or its absence.
-    pub fn push(&mut self, text: Option<&str>) {
-        match text {
-            Some(text) => self.bytes.extend_from_slice(text.as_bytes()),
-            None => self.absent.push(self.ends.len()),
-        }
-        self.ends.push(self.bytes.len() as i32);
-    }
-
-    /// Bytes of text held.
-    pub fn byte_len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// The texts as an array.
-    pub fn finish(self) -> Result<StringArray> {
-        let rows = self.ends.len();
-        let nulls = (!self.absent.is_empty()).then(|| {
-            let mut present = vec![true; rows];
-            self.absent.iter().for_each(|&row| present[row] = false);
-            NullBuffer::from(present)
-        });
-        let mut offsets = Vec::with_capacity(rows + 1);
-        offsets.push(0);
-        offsets.extend(self.ends);
-        Ok(StringArray::try_new(OffsetBuffer::new(offsets.into()), self.bytes.into(), nulls)?)
+fn put_presence<'a>(column: &dyn Array, bit: u32, bits: impl Iterator<Item = &'a mut u32>) {
+    match column.nulls() {
+        None => bits.for_each(|bits| *bits |= 1 << bit),
+        Some(nulls) => nulls.iter().zip(bits).for_each(|(present, bits)| *bits |= u32::from(present) << bit),
     }
 }
 
-/// The packed columns of a chunk as arrays.
-pub fn codes_array(codes: Vec<u32>) -> ArrayRef {
-    Arc::new(UInt32Array::from(codes))
-}
-
-/// Flags as an array.
-pub fn flags_array(flags: Vec<u8>) -> ArrayRef {
-    Arc::new(UInt8Array::from(flags))
+/// Mixes the hashes of a key's three parts.
+fn mix(visit: u64, org: u64, product: u64) -> u64 {
+    let mixed = visit ^ org.rotate_left(21) ^ product.rotate_left(42);
+    mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (mixed >> 32)
 }

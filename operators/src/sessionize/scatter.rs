@@ -1,65 +1,61 @@
 //! Scatters events into partitions by the hash of their session key.
 //!
-//!     batch ─▶ codes and hashes ─▶ rows by partition ─▶ one open chunk for each partition
+//!     batch ─▶ shapes ─▶ packed row ─▶ the open block of its partition ─▶ (spill)
 //!
 //! All events of a key land in one partition, so partitions can be sorted and folded one at a
-//! time, by any thread, within a small part of the memory that all events would need. Full chunks
-//! wait in memory or, beyond the limit, in a spill file for each partition.
+//! time, by any thread, within a small part of the memory that all events would need. Full blocks
+//! wait in memory or, beyond the limit, in a file, where each partition remembers its stretches.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float32Array, Int64Array, RecordBatch, UInt64Array};
-use datafusion::common::Result;
-use datafusion::physical_plan::SpillManager;
-use datafusion::execution::SpillFile;
-use xxhash_rust::xxh3::xxh3_64;
+use arrow::array::RecordBatch;
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
+use datafusion::execution::disk_manager::DiskManager;
+use datafusion::execution::{SpillFile, SpillWriter};
+use datafusion::physical_plan::metrics::SpillMetrics;
 
-use super::packed::{self, Layout, PackedColumn, Packing, TextBuffer};
-use crate::symbols::Interner;
+use super::layout::Layout;
+use super::packed::Packer;
 
-/// Rows of a chunk before it is sealed.
-const CHUNK_ROWS: usize = 4096;
+/// Bytes of a block, unless one event alone needs more.
+const BLOCK_BYTES: usize = 16 << 10;
 
 /// The partitions one task fills.
 pub struct Scatter {
     layout: Arc<Layout>,
     shift: u32,
-    interners: Vec<Interner>,
-    open: Vec<Option<Chunk>>,
-    filled: Vec<Filled>,
+    /// Gives symbols and shapes their codes.
+    pub packer: Packer,
+    /// What was filled so far.
+    pub filled: Vec<Filled>,
     memory: usize,
 }
 
-/// The chunks of one partition.
+/// The blocks of one partition.
 #[derive(Default)]
 pub struct Filled {
-    /// Chunks in memory.
-    pub chunks: Vec<RecordBatch>,
-    /// Chunks on disk, oldest first.
-    pub spilled: Vec<Arc<dyn SpillFile>>,
+    open: Vec<u8>,
+    full: Vec<Vec<u8>>,
+    spilled: Vec<Stretch>,
 }
 
-struct Chunk {
-    key_hash: Vec<u64>,
-    columns: Vec<ChunkColumn>,
-}
-
-enum ChunkColumn {
-    Symbol(Vec<u32>),
-    Instant(Vec<i64>),
-    Real(Vec<f32>),
-    Flag(Vec<u8>),
-    Text(TextBuffer),
+/// Bytes of a spill file.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    start: u64,
+    length: usize,
 }
 
 impl Scatter {
     /// An empty scatter into `partitions`, a power of two.
-    pub fn new(layout: Arc<Layout>, partitions: usize) -> Self {
+    pub fn new(layout: Arc<Layout>, partitions: usize, shapes_max: usize) -> Self {
         debug_assert!(partitions.is_power_of_two() && partitions > 1);
         Self {
             shift: u64::BITS - partitions.trailing_zeros(),
-            interners: layout.packings.iter().map(|_| Interner::default()).collect(),
-            open: (0..partitions).map(|_| None).collect(),
+            packer: Packer::new(&layout, shapes_max),
             filled: (0..partitions).map(|_| Filled::default()).collect(),
             memory: 0,
             layout,
@@ -68,165 +64,117 @@ impl Scatter {
 
     /// Adds the events of `batch`.
     pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
-        let columns = self.layout.fields.iter().zip(batch.columns()).zip(&mut self.interners);
-        let columns = columns.map(|((field, column), interner)| packed::pack(column, interner, field.name()));
-        let columns: Vec<PackedColumn> = columns.collect::<Result<_>>()?;
-        let hashes = self.key_hashes(&columns, batch.num_rows());
-        let (order, borders) = self.rows_by_partition(&hashes);
-        for (partition, border) in borders.windows(2).enumerate().filter(|(_, border)| border[0] < border[1]) {
-            let rows = &order[border[0] as usize..border[1] as usize];
-            let chunk = self.open[partition].get_or_insert_with(|| Chunk::new(&self.layout));
-            self.memory += chunk.append(&columns, &hashes, rows);
-            if chunk.key_hash.len() >= CHUNK_ROWS {
-                self.seal(partition)?;
-            }
+        let Self { layout, shift, packer, filled, memory } = self;
+        let batch = packer.start(layout, batch)?;
+        for row in 0..batch.len() {
+            let hash = packer.pack_key(layout, &batch, row);
+            let partition = &mut filled[(hash >> *shift) as usize];
+            *memory += partition.make_room(packer.row_max(layout, &batch, row));
+            packer.append(layout, &batch, row, hash, &mut partition.open);
         }
         Ok(())
     }
 
     /// Bytes held in memory, nearly.
     pub fn memory(&self) -> usize {
-        self.memory + self.interners.iter().map(Interner::memory).sum::<usize>()
+        self.memory + self.packer.memory()
     }
 
-    /// Moves all chunks to disk.
-    pub fn spill(&mut self, spills: &SpillManager) -> Result<()> {
-        for partition in 0..self.open.len() {
-            self.seal(partition)?;
-            let chunks = std::mem::take(&mut self.filled[partition].chunks);
-            self.filled[partition].spilled.extend(spills.spill_record_batch_and_finish(&chunks, "sessionize")?);
+    /// Moves all blocks to disk.
+    pub fn spill(&mut self, spill: &mut Spill) -> Result<()> {
+        for partition in &mut self.filled {
+            partition.spill(spill)?;
         }
         self.memory = 0;
         Ok(())
     }
+}
 
-    /// The filled partitions, and the interners their codes belong to.
-    pub fn finish(mut self) -> Result<(Vec<Filled>, Vec<Interner>)> {
-        for partition in 0..self.open.len() {
-            self.seal(partition)?;
+impl Filled {
+    /// Makes room for so many bytes in the open block; returns the bytes this took.
+    fn make_room(&mut self, bytes: usize) -> usize {
+        if self.open.capacity() - self.open.len() >= bytes {
+            return 0;
         }
-        Ok((self.filled, self.interners))
+        let block = Vec::with_capacity(BLOCK_BYTES.max(bytes));
+        let taken = block.capacity();
+        let full = std::mem::replace(&mut self.open, block);
+        if !full.is_empty() {
+            self.full.push(full);
+        }
+        taken
     }
 
-    fn seal(&mut self, partition: usize) -> Result<()> {
-        if let Some(chunk) = self.open[partition].take() {
-            self.filled[partition].chunks.push(chunk.finish(&self.layout)?);
+    fn spill(&mut self, spill: &mut Spill) -> Result<()> {
+        let start = spill.length;
+        for block in self.full.drain(..).chain([std::mem::take(&mut self.open)]) {
+            spill.write(&block)?;
+        }
+        let length = usize::try_from(spill.length - start).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        if length > 0 {
+            self.spilled.push(Stretch { start, length });
         }
         Ok(())
     }
 
-    /// The hash of each row's (org_id, product_id, visit); the same in every run and process.
-    fn key_hashes(&self, columns: &[PackedColumn], rows: usize) -> Vec<u64> {
-        let place = &self.layout.place;
-        let (PackedColumn::Symbol(orgs), PackedColumn::Symbol(products)) =
-            (&columns[place.org_id], &columns[place.product_id])
-        else {
-            return Vec::new();
-        };
-        let (PackedColumn::Text(sessions), PackedColumn::Text(users)) =
-            (&columns[place.session_id], &columns[place.user_hash])
-        else {
-            return Vec::new();
-        };
-        let symbol_hashes = |place: usize| -> Vec<u64> {
-            let interner = &self.interners[place];
-            (0..interner.len()).map(|code| xxh3_64(interner.text(code as u32).as_bytes())).collect()
-        };
-        let (org_hashes, product_hashes) = (symbol_hashes(place.org_id), symbol_hashes(place.product_id));
-        let hash = |row: usize| {
-            let session = sessions.value(row);
-            let visit = if session.is_empty() { users.value(row) } else { session };
-            mix(xxh3_64(visit.as_bytes()), org_hashes[orgs[row] as usize], product_hashes[products[row] as usize])
-        };
-        (0..rows).map(hash).collect()
+    /// Bytes of the blocks in memory.
+    pub fn memory(&self) -> usize {
+        self.open.capacity() + self.full.iter().map(Vec::capacity).sum::<usize>()
     }
 
-    /// Row numbers grouped by partition, and where each partition begins and ends among them.
-    fn rows_by_partition(&self, hashes: &[u64]) -> (Vec<u32>, Vec<u32>) {
-        let partition = |hash: u64| (hash >> self.shift) as usize;
-        let mut borders = vec![0u32; self.open.len() + 1];
-        hashes.iter().for_each(|&hash| borders[partition(hash) + 1] += 1);
-        for i in 1..borders.len() {
-            borders[i] += borders[i - 1];
-        }
-        let mut next = borders.clone();
-        let mut order = vec![0u32; hashes.len()];
-        for (row, &hash) in hashes.iter().enumerate() {
-            let place = &mut next[partition(hash)];
-            order[*place as usize] = row as u32;
-            *place += 1;
-        }
-        (order, borders)
-    }
-}
-
-/// Mixes the hashes of a key's three parts.
-fn mix(visit: u64, org: u64, product: u64) -> u64 {
-    let mixed = visit ^ org.rotate_left(21) ^ product.rotate_left(42);
-    mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (mixed >> 32)
-}
-
-impl Chunk {
-    fn new(layout: &Layout) -> Self {
-        let column = |packing: &Packing| match packing {
-            Packing::Symbol => ChunkColumn::Symbol(Vec::new()),
-            Packing::Instant => ChunkColumn::Instant(Vec::new()),
-            Packing::Real => ChunkColumn::Real(Vec::new()),
-            Packing::Flag => ChunkColumn::Flag(Vec::new()),
-            Packing::Text => ChunkColumn::Text(TextBuffer::default()),
-        };
-        Self { key_hash: Vec::new(), columns: layout.packings.iter().map(column).collect() }
-    }
-
-    /// Appends these rows of `columns`; returns the bytes added.
-    fn append(&mut self, columns: &[PackedColumn], hashes: &[u64], rows: &[u32]) -> usize {
-        self.key_hash.extend(rows.iter().map(|&row| hashes[row as usize]));
-        let mut bytes = rows.len() * size_of::<u64>();
-        for (chunk, column) in self.columns.iter_mut().zip(columns) {
-            bytes += append(chunk, column, rows);
-        }
-        bytes
-    }
-
-    fn finish(self, layout: &Layout) -> Result<RecordBatch> {
-        let array = |column: ChunkColumn| -> Result<ArrayRef> {
-            Ok(match column {
-                ChunkColumn::Symbol(codes) => packed::codes_array(codes),
-                ChunkColumn::Instant(instants) => Arc::new(Int64Array::from(instants)),
-                ChunkColumn::Real(reals) => Arc::new(Float32Array::from(reals)),
-                ChunkColumn::Flag(flags) => packed::flags_array(flags),
-                ChunkColumn::Text(texts) => Arc::new(texts.finish()?),
-            })
-        };
-        let hashes: ArrayRef = Arc::new(UInt64Array::from(self.key_hash));
-        let columns = std::iter::once(Ok(hashes)).chain(self.columns.into_iter().map(array));
-        Ok(RecordBatch::try_new(layout.chunk_schema(), columns.collect::<Result<_>>()?)?)
-    }
-}
-
-/// Appends `rows` of a packed column to a chunk's; returns the bytes added.
-fn append(chunk: &mut ChunkColumn, column: &PackedColumn, rows: &[u32]) -> usize {
-    match (chunk, column) {
-        (ChunkColumn::Symbol(chunk), PackedColumn::Symbol(codes)) => gather(chunk, codes, rows),
-        (ChunkColumn::Instant(chunk), PackedColumn::Instant(instants)) => gather(chunk, instants, rows),
-        (ChunkColumn::Real(chunk), PackedColumn::Real(reals)) => gather(chunk, reals, rows),
-        (ChunkColumn::Flag(chunk), PackedColumn::Flag(flags)) => gather(chunk, flags, rows),
-        (ChunkColumn::Text(chunk), PackedColumn::Text(texts)) => {
-            let before = chunk.byte_len();
-            if texts.nulls().is_none() {
-                rows.iter().for_each(|&row| chunk.push(Some(texts.value(row as usize))));
-            } else {
-                rows.iter().for_each(|&row| {
-                    chunk.push((!texts.is_null(row as usize)).then(|| texts.value(row as usize)));
-                });
+    /// Gives each block of packed events in turn, those in the spill file first.
+    pub fn read(self, file: Option<&Path>, mut block: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        if !self.spilled.is_empty() {
+            let file = file.ok_or_else(|| exec_datafusion_err!("spilled events without a spill file"))?;
+            let mut file = File::open(file).map_err(DataFusionError::IoError)?;
+            let mut buffer = Vec::new();
+            for stretch in &self.spilled {
+                buffer.resize(stretch.length, 0);
+                file.seek(SeekFrom::Start(stretch.start)).map_err(DataFusionError::IoError)?;
+                file.read_exact(&mut buffer).map_err(DataFusionError::IoError)?;
+                block(&buffer)?;
             }
-            chunk.byte_len() - before + rows.len() * size_of::<i32>()
         }
-        _ => unreachable!("chunk and batch are packed by one layout"),
+        self.full.iter().chain([&self.open]).filter(|full| !full.is_empty()).try_for_each(|full| block(full))
     }
 }
 
-fn gather<T: Copy>(chunk: &mut Vec<T>, values: &[T], rows: &[u32]) -> usize {
-    chunk.extend(rows.iter().map(|&row| values[row as usize]));
-    std::mem::size_of_val(rows) / size_of::<u32>() * size_of::<T>()
+/// The spill file of one task, created when it is first written.
+pub struct Spill {
+    disk: Arc<DiskManager>,
+    metrics: SpillMetrics,
+    file: Option<(Arc<dyn SpillFile>, Box<dyn SpillWriter>)>,
+    length: u64,
+}
+
+impl Spill {
+    /// No file yet.
+    pub fn new(disk: Arc<DiskManager>, metrics: SpillMetrics) -> Self {
+        Self { disk, metrics, file: None, length: 0 }
+    }
+
+    fn write(&mut self, block: &[u8]) -> Result<()> {
+        if block.is_empty() {
+            return Ok(());
+        }
+        if self.file.is_none() {
+            let file = self.disk.create_tmp_file("sessionize")?;
+            let writer = file.open_writer()?;
+            self.metrics.spill_file_count.add(1);
+            self.file = Some((file, writer));
+        }
+        let Some((_, writer)) = &mut self.file else { return Ok(()) };
+        writer.write_all(block).map_err(DataFusionError::IoError)?;
+        self.length += block.len() as u64;
+        self.metrics.spilled_bytes.add(block.len());
+        Ok(())
+    }
+
+    /// The whole file, where one was needed; it is removed when it is dropped.
+    pub fn finish(self) -> Result<Option<Arc<dyn SpillFile>>> {
+        let Some((file, mut writer)) = self.file else { return Ok(None) };
+        writer.flush().map_err(DataFusionError::IoError)?;
+        writer.finish()?;
+        Ok(Some(file))
+    }
 }

@@ -13,29 +13,30 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::JoinSet;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::execution::{SendableRecordBatchStream, SpillFile, TaskContext};
 use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, RecordOutput, SpillMetrics};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, SpillManager};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties};
 use futures::future::{BoxFuture, Shared};
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 
 use super::fold::{self, Cut};
+use super::layout::Layout;
 use super::order::{self, Order};
-use super::packed::{Layout, Packing, Rows};
-use super::scatter::{Filled, Scatter};
+use super::packed::Packer;
+use super::rows::{Rows, Tables, Translation};
+use super::scatter::{Filled, Scatter, Spill};
 use crate::session;
 use crate::settings::Sessionize;
 use crate::stage::{self, single_input_plan};
-use crate::symbols::{self, Interner};
 
 /// Most events in one session batch, unless one session alone has more.
 const BATCH_EVENTS: usize = 8192;
@@ -47,6 +48,8 @@ pub struct Sizes {
     pub partitions: usize,
     /// Bytes of events held in memory, all tasks together; beyond it they spill.
     pub memory_max: usize,
+    /// Most shapes in a table, see [`super::shapes`].
+    pub shapes_max: usize,
 }
 
 /// Sessionizes bounded input in any order.
@@ -55,6 +58,7 @@ pub struct SessionizeExec {
     input: Arc<dyn ExecutionPlan>,
     settings: Sessionize,
     sizes: Sizes,
+    wanted: &'static [&'static str],
     layout: Arc<Layout>,
     properties: Arc<datafusion::physical_plan::PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -65,37 +69,42 @@ pub struct SessionizeExec {
 type ScatterOnce = Shared<BoxFuture<'static, Result<Arc<Scattered>, Arc<DataFusionError>>>>;
 
 /// All events, in partitions.
-#[derive(Debug)]
 struct Scattered {
     tasks: Vec<Task>,
-    dictionaries: Vec<ArrayRef>,
+    tables: Arc<Tables>,
     next: AtomicUsize,
     partitions: usize,
 }
 
 /// What one input task scattered.
 struct Task {
-    filled: Vec<Filled>,
-    tables: Vec<Vec<u32>>,
-    spills: SpillManager,
-    _memory: MemoryReservation,
+    filled: Vec<Mutex<Filled>>,
+    translation: Translation,
+    spilled: Option<Arc<dyn SpillFile>>,
+    memory: MemoryReservation,
 }
 
-impl fmt::Debug for Task {
+impl fmt::Debug for Scattered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task").field("partitions", &self.filled.len()).finish_non_exhaustive()
+        f.debug_struct("Scattered").field("partitions", &self.partitions).finish_non_exhaustive()
     }
 }
 
 impl SessionizeExec {
-    /// Sessionizes the events of `input`.
-    pub fn new(input: Arc<dyn ExecutionPlan>, settings: Sessionize, sizes: Sizes) -> Result<Self> {
+    /// Sessionizes the events of `input`; each session keeps the columns `wanted` of its events.
+    pub fn new(
+        input: Arc<dyn ExecutionPlan>,
+        settings: Sessionize,
+        sizes: Sizes,
+        wanted: &'static [&'static str],
+    ) -> Result<Self> {
         let layout = Layout::new(input.schema().fields())?;
-        let schema = session::schema(layout.fields.clone());
+        let schema = session::schema(session::event_fields(wanted));
         let outputs = input.output_partitioning().partition_count();
         Ok(Self {
             settings,
             sizes: Sizes { partitions: sizes.partitions.next_power_of_two().max(16), ..sizes },
+            wanted,
             layout: Arc::new(layout),
             properties: stage::properties(schema, outputs, EmissionType::Final),
             metrics: ExecutionPlanMetricsSet::new(),
@@ -105,25 +114,27 @@ impl SessionizeExec {
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
-        Self::new(input, self.settings.clone(), self.sizes)
+        Self::new(input, self.settings.clone(), self.sizes, self.wanted)
     }
 
     /// Starts to read all inputs, each in a task of its own.
     fn scatter(&self, context: &Arc<TaskContext>) -> Result<ScatterOnce> {
         let mut tasks = JoinSet::new();
-        let memory_max = self.sizes.memory_max / self.input.output_partitioning().partition_count().max(1);
-        for partition in 0..self.input.output_partitioning().partition_count() {
-            let input = self.input.execute(partition, Arc::clone(context))?;
-            let spills = SpillManager::new(
-                context.runtime_env(),
-                SpillMetrics::new(&self.metrics, partition),
-                self.layout.chunk_schema(),
-            );
-            let memory = MemoryConsumer::new(format!("SessionizeExec[{partition}]")).register(context.memory_pool());
-            let scatter = Scatter::new(Arc::clone(&self.layout), self.sizes.partitions);
-            let time = BaselineMetrics::new(&self.metrics, partition).elapsed_compute().clone();
-            let events = stage::counter(&self.metrics, "events", partition);
-            tasks.spawn(scatter_input(input, scatter, spills, memory, memory_max, time, events));
+        let inputs = self.input.output_partitioning().partition_count();
+        for partition in 0..inputs {
+            let scattering = Scattering {
+                input: self.input.execute(partition, Arc::clone(context))?,
+                scatter: Scatter::new(Arc::clone(&self.layout), self.sizes.partitions, self.sizes.shapes_max),
+                spill: Spill::new(
+                    Arc::clone(&context.runtime_env().disk_manager),
+                    SpillMetrics::new(&self.metrics, partition),
+                ),
+                memory: MemoryConsumer::new(format!("SessionizeExec[{partition}]")).register(context.memory_pool()),
+                memory_max: self.sizes.memory_max / inputs.max(1),
+                time: BaselineMetrics::new(&self.metrics, partition).elapsed_compute().clone(),
+                events: stage::counter(&self.metrics, "events", partition),
+            };
+            tasks.spawn(scattering.run());
         }
         let (layout, partitions) = (Arc::clone(&self.layout), self.sizes.partitions);
         let all = async move {
@@ -131,94 +142,89 @@ impl SessionizeExec {
             while let Some(task) = tasks.join_next().await {
                 finished.push(task.map_err(|panic| DataFusionError::External(Box::new(panic)))??);
             }
-            Ok::<_, DataFusionError>(Arc::new(unify(&layout, partitions, finished)))
+            Ok::<_, DataFusionError>(Arc::new(together(&layout, partitions, finished)))
         };
         Ok(all.map(|all| all.map_err(Arc::new)).boxed().shared())
     }
 }
 
 /// Gives all tasks one dictionary for each symbol column.
-fn unify(layout: &Layout, partitions: usize, finished: Vec<Finished>) -> Scattered {
-    let mut dictionaries: Vec<ArrayRef> = Vec::new();
-    let mut tables: Vec<Vec<Vec<u32>>> = finished.iter().map(|_| Vec::new()).collect();
-    for (place, packing) in layout.packings.iter().enumerate() {
-        let interners: Vec<&Interner> = finished.iter().map(|task| &task.interners[place]).collect();
-        let (dictionary, translations) = match packing {
-            Packing::Symbol => symbols::unify(&interners),
-            _ => (Arc::new(StringArray::new_null(0)) as ArrayRef, vec![Vec::new(); interners.len()]),
-        };
-        dictionaries.push(dictionary);
-        tables.iter_mut().zip(translations).for_each(|(tables, table)| tables.push(table));
+fn together(layout: &Layout, partitions: usize, finished: Vec<Finished>) -> Scattered {
+    let mut packers = Vec::with_capacity(finished.len());
+    let mut filled = Vec::with_capacity(finished.len());
+    for task in finished {
+        packers.push(task.packer);
+        filled.push((task.filled, task.spilled, task.memory));
     }
-    let tasks = finished.into_iter().zip(tables).map(|(task, tables)| Task {
-        filled: task.filled,
-        tables,
-        spills: task.spills,
-        _memory: task.memory,
+    let (tables, translations) = Tables::new(layout, &packers);
+    let tasks = filled.into_iter().zip(translations).map(|((filled, spilled, memory), translation)| Task {
+        filled: filled.into_iter().map(Mutex::new).collect(),
+        translation,
+        spilled,
+        memory,
     });
-    Scattered { tasks: tasks.collect(), dictionaries, next: AtomicUsize::new(0), partitions }
+    Scattered { tasks: tasks.collect(), tables: Arc::new(tables), next: AtomicUsize::new(0), partitions }
 }
 
-struct Finished {
-    filled: Vec<Filled>,
-    interners: Vec<Interner>,
-    spills: SpillManager,
-    memory: MemoryReservation,
-}
-
-async fn scatter_input(
-    mut input: SendableRecordBatchStream,
-    mut scatter: Scatter,
-    spills: SpillManager,
+/// One input on its way into partitions.
+struct Scattering {
+    input: SendableRecordBatchStream,
+    scatter: Scatter,
+    spill: Spill,
     memory: MemoryReservation,
     memory_max: usize,
     time: datafusion::physical_plan::metrics::Time,
     events: datafusion::physical_plan::metrics::Count,
-) -> Result<Finished> {
-    while let Some(batch) = input.next().await {
-        let batch = batch?;
-        let _timer = time.timer();
-        events.add(batch.num_rows());
-        scatter.push(&batch)?;
-        if scatter.memory() > memory_max || memory.try_resize(scatter.memory()).is_err() {
-            scatter.spill(&spills)?;
-            memory.resize(scatter.memory());
+}
+
+struct Finished {
+    filled: Vec<Filled>,
+    packer: Packer,
+    spilled: Option<Arc<dyn SpillFile>>,
+    memory: MemoryReservation,
+}
+
+impl Scattering {
+    async fn run(mut self) -> Result<Finished> {
+        while let Some(batch) = self.input.next().await {
+            let batch = batch?;
+            let _timer = self.time.timer();
+            self.events.add(batch.num_rows());
+            self.scatter.push(&batch)?;
+            let bytes = self.scatter.memory();
+            if bytes > self.memory_max || self.memory.try_resize(bytes).is_err() {
+                self.scatter.spill(&mut self.spill)?;
+                self.memory.resize(self.scatter.memory());
+            }
         }
+        let Scatter { filled, packer, .. } = self.scatter;
+        Ok(Finished { filled, packer, spilled: self.spill.finish()?, memory: self.memory })
     }
-    let (filled, interners) = scatter.finish()?;
-    Ok(Finished { filled, interners, spills, memory })
 }
 
 impl Scattered {
-    /// The next partition that nobody took, as rows of one dictionary.
-    async fn next_rows(&self, layout: &Layout) -> Result<Option<Rows>> {
+    /// Reads the next partition that nobody took into `rows`; `false` where none is left.
+    fn next_rows(&self, layout: &Layout, rows: &mut Rows) -> Result<bool> {
         let partition = self.next.fetch_add(1, Ordering::Relaxed);
         if partition >= self.partitions {
-            return Ok(None);
+            return Ok(false);
         }
-        let mut from_disk: Vec<(RecordBatch, usize)> = Vec::new();
-        for (task_no, task) in self.tasks.iter().enumerate() {
-            for file in &task.filled[partition].spilled {
-                let stream = task.spills.read_spill_as_stream_unbuffered(Arc::clone(file), None)?;
-                let chunks: Vec<RecordBatch> = stream.try_collect().await?;
-                from_disk.extend(chunks.into_iter().map(|chunk| (chunk, task_no)));
-            }
-        }
-        let mut chunks: Vec<(&RecordBatch, &[Vec<u32>])> =
-            from_disk.iter().map(|(chunk, task)| (chunk, self.tasks[*task].tables.as_slice())).collect();
+        rows.clear();
         for task in &self.tasks {
-            chunks.extend(task.filled[partition].chunks.iter().map(|chunk| (chunk, task.tables.as_slice())));
+            let filled = std::mem::take(&mut *task.filled[partition].lock().unwrap_or_else(PoisonError::into_inner));
+            let held = filled.memory();
+            let spilled = task.spilled.as_ref().and_then(|file| file.path());
+            filled.read(spilled, |block| rows.read(layout, &task.translation, block))?;
+            task.memory.shrink(held.min(task.memory.size()));
         }
-        if chunks.is_empty() {
-            return Ok(Some(Rows { key_hash: Vec::new().into(), columns: Vec::new() }));
-        }
-        Rows::new(layout, &chunks).map(Some)
+        Ok(true)
     }
 }
 
 /// Turns partitions into session batches, one after another.
 struct Output {
     layout: Arc<Layout>,
+    wanted: &'static [&'static str],
     schema: SchemaRef,
     settings: Sessionize,
     baseline: BaselineMetrics,
@@ -239,42 +245,36 @@ struct Folding {
 impl Output {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         let scattered = self.scattered.clone().await.map_err(DataFusionError::Shared)?;
+        let compute = self.baseline.elapsed_compute().clone();
+        let _timer = compute.timer();
         loop {
-            if let Some(batch) = self.next_of_partition(&scattered.dictionaries)? {
+            if let Some(batch) = self.next_of_partition()? {
                 return Ok(Some(batch));
             }
-            self.folding = None;
-            self.memory.free();
-            let Some(rows) = scattered.next_rows(&self.layout).await? else { return Ok(None) };
-            if !rows.is_empty() {
-                self.memory.resize(rows.len() * row_bytes(&self.layout));
-                let _timer = self.baseline.elapsed_compute().timer();
-                let order = order::order(&self.layout, &rows);
-                self.repeats.add(order.repeats);
-                let cuts = fold::cut(&self.settings, rows.instant(self.layout.place.ts), &order);
-                self.folding = Some(Folding { rows, order, cuts, done: 0 });
+            let folding = self.folding.take();
+            let mut rows = folding.map_or_else(|| Rows::new(&self.layout, Arc::clone(&scattered.tables)), |last| last.rows);
+            if !scattered.next_rows(&self.layout, &mut rows)? {
+                self.memory.free();
+                return Ok(None);
             }
+            self.memory.resize(rows.memory());
+            let order = order::order(&self.layout, &rows);
+            self.repeats.add(order.repeats);
+            let cuts = fold::cut(&self.settings, &rows.ts, &order);
+            self.folding = Some(Folding { rows, order, cuts, done: 0 });
         }
     }
 
-    fn next_of_partition(&mut self, dictionaries: &[ArrayRef]) -> Result<Option<RecordBatch>> {
+    fn next_of_partition(&mut self) -> Result<Option<RecordBatch>> {
         let Some(folding) = &mut self.folding else { return Ok(None) };
         let rest = &folding.cuts[folding.done..];
         let Some(first) = rest.first() else { return Ok(None) };
         let fits = |cut: &&Cut| (cut.end - first.start) as usize <= BATCH_EVENTS;
         let cuts = &rest[..rest.iter().take_while(fits).count().max(1)];
         folding.done += cuts.len();
-        let timer = self.baseline.elapsed_compute().timer();
-        let batch =
-            fold::session_batch(&self.layout, &self.schema, &folding.rows, &folding.order, cuts, dictionaries)?;
-        timer.done();
+        let batch = fold::session_batch(&self.layout, &self.schema, self.wanted, &folding.rows, &folding.order, cuts)?;
         Ok(Some(batch.record_output(&self.baseline)))
     }
-}
-
-/// Memory for one event while its partition is sorted: its columns, its hashes, and its place.
-fn row_bytes(layout: &Layout) -> usize {
-    layout.fields.len() * 8 + 32
 }
 
 impl DisplayAs for SessionizeExec {
@@ -298,6 +298,7 @@ impl ExecutionPlan for SessionizeExec {
         let memory = MemoryConsumer::new(format!("SessionizeExec.fold[{partition}]")).register(context.memory_pool());
         let output = Output {
             layout: Arc::clone(&self.layout),
+            wanted: self.wanted,
             schema: self.schema(),
             settings: self.settings.clone(),
             baseline: BaselineMetrics::new(&self.metrics, partition),

@@ -27,12 +27,21 @@ struct Split {
     partitions: usize,
     /// Memory for events before they spill.
     events_bytes: usize,
+    /// Shapes before events carry their own.
+    shapes_max: usize,
 }
 
 fn splits() -> impl Strategy<Value = Split> {
     let memory = prop_oneof![Just(1 << 30), Just(1 << 12)];
-    (1..40usize, 1..4usize, prop_oneof![Just(16usize), Just(64)], memory).prop_map(
-        |(batch_rows, inputs, partitions, events_bytes)| Split { batch_rows, inputs, partitions, events_bytes },
+    let shapes = prop_oneof![Just(1usize << 18), 0..6usize];
+    (1..40usize, 1..4usize, prop_oneof![Just(16usize), Just(64)], memory, shapes).prop_map(
+        |(batch_rows, inputs, partitions, events_bytes, shapes_max)| Split {
+            batch_rows,
+            inputs,
+            partitions,
+            events_bytes,
+            shapes_max,
+        },
     )
 }
 
@@ -50,7 +59,7 @@ fn derive(events: &[Event], split: &Split) -> (Vec<Vec<RecordBatch>>, usize) {
     }
     let source = MemorySourceConfig::try_new_exec(&inputs, event_in_flight(), None).unwrap();
     let settings = Arc::new(Settings::default());
-    let sizes = Sizes { partitions: split.partitions, memory_max: split.events_bytes };
+    let sizes = Sizes { partitions: split.partitions, memory_max: split.events_bytes, shapes_max: split.shapes_max };
     let plans = plans(source, &settings, sizes, &DERIVED).unwrap();
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(256 << 20)));
     let context = Arc::new(TaskContext::default().with_runtime(runtime.build_arc().unwrap()));
@@ -118,7 +127,7 @@ fn the_chain_equals_the_reference_when_it_spills() {
         }
         events
     });
-    let split = Split { batch_rows: 97, inputs: 2, partitions: 16, events_bytes: 200_000 };
+    let split = Split { batch_rows: 97, inputs: 2, partitions: 16, events_bytes: 200_000, shapes_max: 100 };
     let spills = |events: Vec<Event>| {
         let spilled = check(&events, &split)?;
         prop_assert!(spilled > 0, "nothing was spilled, so nothing was tested");
@@ -129,6 +138,6 @@ fn the_chain_equals_the_reference_when_it_spills() {
 
 #[test]
 fn no_events_give_no_rows() {
-    let (tables, _) = derive(&[], &Split { batch_rows: 1, inputs: 1, partitions: 16, events_bytes: 1 << 20 });
+    let (tables, _) = derive(&[], &Split { batch_rows: 1, inputs: 1, partitions: 16, events_bytes: 1 << 20, shapes_max: 100 });
     assert!(tables.iter().flatten().all(|batch| batch.num_rows() == 0));
 }

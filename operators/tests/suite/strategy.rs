@@ -360,8 +360,12 @@ impl Story {
         let garnish = scene.garnish * (1 + no % 5);
         let pick = |texts: [Option<&str>; 3]| texts[garnish % 3].map(str::to_string);
         let mut event = Event {
-            // By bytes: Z < a < e < é, and e10 < e9.
-            event_id: format!("{}{no}", ["e", "Z", "é", "a"][garnish % 4]),
+            // By bytes: Z < a < e < é, and e10 < e9; digits and a UUID are packed in other forms.
+            event_id: match garnish % 6 {
+                4 => format!("{no:016x}"),
+                5 => format!("0190b6f1-2c3d-7e4f-8a5b-{no:012x}"),
+                plain => format!("{}{no}", ["e", "Z", "é", "a"][plain]),
+            },
             ts: last_ts + after_ms,
             event_type: event_type.to_string(),
             screen_id: screen.to_string(),

@@ -1,0 +1,99 @@
+//! Whole numbers as few bytes, and reading them back without trust.
+
+/// Appends `value`, seven bits to a byte, lowest first.
+pub fn put_varint(mut value: u64, bytes: &mut Vec<u8>) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+/// Appends `value` so that a small one of either sign is short.
+pub fn put_signed(value: i64, bytes: &mut Vec<u8>) {
+    put_varint((value << 1 ^ value >> 63).cast_unsigned(), bytes);
+}
+
+/// Most bytes of a number.
+pub const VARINT_MAX: usize = 10;
+
+/// Reads what was put; `None` beyond the end.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// What is read.
+    pub bytes: &'a [u8],
+    /// How far.
+    pub at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `bytes` from their beginning.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// Whether all was read.
+    pub fn is_over(&self) -> bool {
+        self.at >= self.bytes.len()
+    }
+
+    /// The next number.
+    pub fn varint(&mut self) -> Option<u64> {
+        let (mut value, mut shift) = (0, 0);
+        loop {
+            let byte = *self.bytes.get(self.at)?;
+            self.at += 1;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+            shift += 7;
+            if shift > 63 {
+                return None;
+            }
+        }
+    }
+
+    /// The next number of either sign.
+    pub fn signed(&mut self) -> Option<i64> {
+        let value = self.varint()?;
+        Some((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
+    }
+
+    /// The next `length` bytes.
+    pub fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let end = self.at.checked_add(length)?;
+        let taken = self.bytes.get(self.at..end)?;
+        self.at = end;
+        Some(taken)
+    }
+
+    /// The next eight bytes, as they were put, lowest first.
+    pub fn fixed(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_comes_back() {
+        let mut bytes = Vec::new();
+        let numbers = [0, 1, -1, 63, -64, 64, -65, i64::MAX, i64::MIN];
+        numbers.iter().for_each(|&number| put_signed(number, &mut bytes));
+        let mut reader = Reader::new(&bytes);
+        for number in numbers {
+            assert_eq!(reader.signed(), Some(number));
+        }
+        assert!(reader.is_over());
+        assert_eq!(reader.varint(), None);
+    }
+
+    #[test]
+    fn a_number_without_end_is_refused() {
+        assert_eq!(Reader::new(&[0xff; 20]).varint(), None);
+        assert_eq!(Reader::new(&[0x80]).varint(), None);
+    }
+}

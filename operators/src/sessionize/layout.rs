@@ -1,0 +1,167 @@
+//! Where each event column is kept in a packed event.
+
+use arrow::datatypes::{DataType, Field, Fields};
+use datafusion::common::{Result, exec_datafusion_err};
+
+/// Groups of symbol columns that share a code; see [`super::shapes`].
+pub const VISITOR: usize = 0;
+/// See [`VISITOR`].
+pub const ACTION: usize = 1;
+
+/// The columns that seldom change within a session. All other symbols say what happened.
+const OF_VISITOR: [&str; 8] =
+    ["org_id", "product_id", "app_name", "os", "browser", "device_type", "version_tag", "segment"];
+
+/// Texts that every event has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Id {
+    /// session_id.
+    Session,
+    /// user_hash.
+    User,
+    /// event_id.
+    Event,
+}
+
+/// How one column is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// As code number `at` in the shape of a group.
+    Symbol {
+        /// [`VISITOR`] or [`ACTION`].
+        group: usize,
+        /// Place within the shape.
+        at: usize,
+    },
+    /// 0, 1, or 2 for null, in two of the shape's bits.
+    Flag {
+        /// The lower of the two.
+        shift: u32,
+    },
+    /// As the event's ts.
+    Ts,
+    /// As one of the packed texts every event has.
+    Id(Id),
+    /// As instant number `at`, where the shape's bit is set.
+    Instant {
+        /// Which bit.
+        bit: u32,
+        /// Place among the instants.
+        at: usize,
+    },
+    /// As a real among the reals whose bits are set.
+    Real {
+        /// Which bit.
+        bit: u32,
+    },
+    /// As a packed text among the texts whose bits are set.
+    Text {
+        /// Which bit.
+        bit: u32,
+    },
+}
+
+/// The columns of the events that travel through one plan.
+#[derive(Debug)]
+pub struct Layout {
+    /// The event columns, in table order.
+    pub fields: Fields,
+    /// How each is kept.
+    pub kept: Vec<Kept>,
+    /// For each group, the places of its symbol columns in `fields`.
+    pub symbols: [Vec<usize>; 2],
+    /// Places of the columns of the session key.
+    pub org_id: usize,
+    /// See `org_id`.
+    pub product_id: usize,
+    /// How many instants other than ts.
+    pub instants: usize,
+    /// Which of them is received_at.
+    pub received_at: usize,
+    /// Bits of the reals.
+    pub reals: u32,
+    /// Bits of the texts, lowest first in table order.
+    pub texts: u32,
+}
+
+impl Layout {
+    /// The layout of events with these fields, or an error that names what is missing.
+    pub fn new(fields: &Fields) -> Result<Self> {
+        let place = |name: &str| {
+            let found = fields.iter().position(|field| field.name() == name);
+            found.ok_or_else(|| exec_datafusion_err!("sessionize needs the event column `{name}`"))
+        };
+        for name in ["session_id", "user_hash", "event_id", "ts", "received_at"] {
+            place(name)?;
+        }
+        let mut layout = Self {
+            fields: fields.clone(),
+            kept: Vec::with_capacity(fields.len()),
+            symbols: [Vec::new(), Vec::new()],
+            org_id: place("org_id")?,
+            product_id: place("product_id")?,
+            instants: 0,
+            received_at: 0,
+            reals: 0,
+            texts: 0,
+        };
+        let mut bits = 0;
+        for (place, field) in fields.iter().enumerate() {
+            let kept = layout.keep(place, field, &mut bits)?;
+            layout.kept.push(kept);
+        }
+        Ok(layout)
+    }
+
+    fn keep(&mut self, place: usize, field: &Field, bits: &mut u32) -> Result<Kept> {
+        let mut claim = |count: u32| {
+            let bit = *bits;
+            *bits += count;
+            bit
+        };
+        Ok(match (field.name().as_str(), field.data_type()) {
+            ("ts", DataType::Timestamp(..)) => Kept::Ts,
+            ("session_id", DataType::Utf8View) => Kept::Id(Id::Session),
+            ("user_hash", DataType::Utf8View) => Kept::Id(Id::User),
+            ("event_id", DataType::Utf8View) => Kept::Id(Id::Event),
+            (name, DataType::Dictionary(..)) => {
+                let group = if OF_VISITOR.contains(&name) { VISITOR } else { ACTION };
+                self.symbols[group].push(place);
+                Kept::Symbol { group, at: self.symbols[group].len() - 1 }
+            }
+            (_, DataType::Boolean) => Kept::Flag { shift: claim(2) },
+            (name, DataType::Timestamp(..)) => {
+                let at = self.instants;
+                self.instants += 1;
+                if name == "received_at" {
+                    self.received_at = at;
+                }
+                Kept::Instant { bit: claim(1), at }
+            }
+            (_, DataType::Float32) => {
+                let bit = claim(1);
+                self.reals |= 1 << bit;
+                Kept::Real { bit }
+            }
+            (_, DataType::Utf8View) => {
+                let bit = claim(1);
+                self.texts |= 1 << bit;
+                Kept::Text { bit }
+            }
+            (name, other) => {
+                return Err(exec_datafusion_err!("event column `{name}` is {other}, which no event column is"));
+            }
+        })
+    }
+
+    /// The place of the column `name`.
+    pub fn place(&self, name: &str) -> Result<usize> {
+        let place = self.fields.iter().position(|field| field.name() == name);
+        place.ok_or_else(|| exec_datafusion_err!("sessionize needs the event column `{name}`"))
+    }
+
+    /// How many codes the shape of a group has; the last one of an action's are its bits.
+    pub fn width(&self, group: usize) -> usize {
+        self.symbols[group].len() + usize::from(group == ACTION)
+    }
+}

@@ -1,0 +1,362 @@
+//! The packed events of one partition, unpacked as far as ordering them needs.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Float32Array, Int64Array, StringViewArray, StringViewBuilder,
+};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::TimestampMillisecondType;
+use datafusion::common::{Result, exec_datafusion_err, resources_datafusion_err};
+
+use super::bytes::Reader;
+use super::layout::{ACTION, Id, Kept, Layout, VISITOR};
+use super::packed::Packer;
+use super::text;
+use crate::symbols::{self, Interner, NULL_CODE};
+
+/// An absent instant: later than any, so that it sorts last.
+pub const NO_INSTANT: i64 = i64::MAX;
+
+/// The shapes of every task, by column, in codes whose order is the order of the texts.
+#[derive(Debug)]
+pub struct Tables {
+    groups: [Group; 2],
+    /// For each symbol column of the layout, its texts in order.
+    pub dictionaries: Vec<ArrayRef>,
+}
+
+/// Shapes of one group, column by column.
+#[derive(Debug, Default)]
+struct Group {
+    columns: Vec<Vec<u32>>,
+    rows: usize,
+}
+
+/// How the codes of one task become those of [`Tables`].
+#[derive(Debug)]
+pub struct Translation {
+    /// For each column of the layout, our code for each of the task's.
+    codes: Vec<Vec<u32>>,
+    /// Where the task's shapes begin in each group.
+    starts: [usize; 2],
+}
+
+impl Group {
+    fn new(width: usize) -> Self {
+        Self { columns: vec![Vec::new(); width], rows: 0 }
+    }
+
+    /// Adds a task's tuple; `symbols` are the places of its columns.
+    fn push(&mut self, tuple: impl Iterator<Item = u32>, symbols: &[usize], codes: &[Vec<u32>]) {
+        for (at, (column, code)) in self.columns.iter_mut().zip(tuple).enumerate() {
+            // What has no place among the symbols are the bits, which every task writes alike.
+            let ours = match symbols.get(at) {
+                Some(&place) => codes[place].get(code as usize).copied().unwrap_or(NULL_CODE),
+                None => code,
+            };
+            column.push(ours);
+        }
+        self.rows += 1;
+    }
+}
+
+impl Tables {
+    /// Brings the symbols and shapes of all tasks together.
+    pub fn new(layout: &Layout, tasks: &[Packer]) -> (Self, Vec<Translation>) {
+        let mut dictionaries: Vec<ArrayRef> = Vec::new();
+        let mut codes: Vec<Vec<Vec<u32>>> = tasks.iter().map(|_| Vec::new()).collect();
+        for place in 0..layout.kept.len() {
+            let interners: Vec<&Interner> = tasks.iter().map(|task| &task.interners[place]).collect();
+            let (dictionary, tables) = symbols::unify(&interners);
+            dictionaries.push(dictionary);
+            codes.iter_mut().zip(tables).for_each(|(codes, table)| codes.push(table));
+        }
+        let mut groups = [VISITOR, ACTION].map(|group| Group::new(layout.width(group)));
+        let mut translations = Vec::with_capacity(tasks.len());
+        for (task, codes) in tasks.iter().zip(codes) {
+            let starts = [VISITOR, ACTION].map(|group| groups[group].rows);
+            for ((group, shapes), symbols) in groups.iter_mut().zip(&task.shapes).zip(&layout.symbols) {
+                shapes.tuples().for_each(|tuple| group.push(tuple.iter().copied(), symbols, &codes));
+            }
+            translations.push(Translation { codes, starts });
+        }
+        (Self { groups, dictionaries }, translations)
+    }
+}
+
+/// The rows of one partition.
+pub struct Rows {
+    tables: Arc<Tables>,
+    /// Shapes that travelled with their events, numbered after those of `tables`.
+    inline: [Group; 2],
+    bytes: Vec<u8>,
+    /// Hash of each row's session key.
+    pub key_hash: Vec<u64>,
+    /// When each event happened.
+    pub ts: Vec<i64>,
+    shapes: [Vec<u32>; 2],
+    /// Where each packed text begins, by [`Id`].
+    ids: [Vec<u32>; 3],
+    instants: Vec<Vec<i64>>,
+    /// Where the reals of each row begin, and its texts after them.
+    rest: Vec<u32>,
+}
+
+impl Rows {
+    /// No rows yet; `tables` names their symbols.
+    pub fn new(layout: &Layout, tables: Arc<Tables>) -> Self {
+        Self {
+            inline: [VISITOR, ACTION].map(|group| Group::new(layout.width(group))),
+            tables,
+            bytes: Vec::new(),
+            key_hash: Vec::new(),
+            ts: Vec::new(),
+            shapes: [Vec::new(), Vec::new()],
+            ids: [Vec::new(), Vec::new(), Vec::new()],
+            instants: vec![Vec::new(); layout.instants],
+            rest: Vec::new(),
+        }
+    }
+
+    /// Forgets all rows, and keeps the space.
+    pub fn clear(&mut self) {
+        self.inline.iter_mut().for_each(|group| {
+            group.rows = 0;
+            group.columns.iter_mut().for_each(Vec::clear);
+        });
+        self.bytes.clear();
+        self.key_hash.clear();
+        self.ts.clear();
+        self.shapes.iter_mut().for_each(Vec::clear);
+        self.ids.iter_mut().for_each(Vec::clear);
+        self.instants.iter_mut().for_each(Vec::clear);
+        self.rest.clear();
+    }
+
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.ts.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ts.is_empty()
+    }
+
+    /// Bytes held, nearly.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.ts.capacity() * (44 + 8 * self.instants.len())
+    }
+
+    /// Adds the events that one task packed into `block`.
+    pub fn read(&mut self, layout: &Layout, task: &Translation, block: &[u8]) -> Result<()> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(block);
+        if u32::try_from(self.bytes.len()).is_err() {
+            return Err(resources_datafusion_err!(
+                "one partition of events has more than 4 GiB: a visitor with that many events is a robot, leave it out"
+            ));
+        }
+        // The bytes are moved out while their rows are noted, and back.
+        let bytes = std::mem::take(&mut self.bytes);
+        let mut reader = Reader { bytes: &bytes, at: start };
+        let mut damaged = false;
+        while !reader.is_over() && !damaged {
+            damaged = self.read_row(layout, task, &mut reader).is_none();
+        }
+        self.bytes = bytes;
+        if damaged { Err(exec_datafusion_err!("spilled events are damaged; check the disk of `run.spill_dir`")) } else { Ok(()) }
+    }
+
+    fn read_row(&mut self, layout: &Layout, task: &Translation, reader: &mut Reader<'_>) -> Option<()> {
+        let key_hash = reader.fixed()?;
+        let visitor = self.read_shape(layout, task, VISITOR, reader)?;
+        let action = self.read_shape(layout, task, ACTION, reader)?;
+        let ts = reader.signed()?;
+        for ids in &mut self.ids {
+            ids.push(reader.at as u32);
+            text::skip(reader)?;
+        }
+        let bits = self.bits(action)?;
+        for kept in &layout.kept {
+            if let Kept::Instant { bit, at } = *kept {
+                let instant = if bits >> bit & 1 == 1 { ts.wrapping_add(reader.signed()?) } else { NO_INSTANT };
+                self.instants[at].push(instant);
+            }
+        }
+        self.rest.push(reader.at as u32);
+        reader.take((bits & layout.reals).count_ones() as usize * size_of::<f32>())?;
+        for _ in 0..(bits & layout.texts).count_ones() {
+            text::skip(reader)?;
+        }
+        self.key_hash.push(key_hash);
+        self.shapes[VISITOR].push(visitor);
+        self.shapes[ACTION].push(action);
+        self.ts.push(ts);
+        Some(())
+    }
+
+    fn read_shape(&mut self, layout: &Layout, task: &Translation, group: usize, reader: &mut Reader<'_>) -> Option<u32> {
+        let known = self.tables.groups[group].rows;
+        if let Some(code) = reader.varint()?.checked_sub(1) {
+            let code = task.starts[group].checked_add(usize::try_from(code).ok()?)?;
+            return (code < known).then_some(code as u32);
+        }
+        let tuple: Option<Vec<u32>> = (0..layout.width(group)).map(|_| u32::try_from(reader.varint()?).ok()).collect();
+        let code = known + self.inline[group].rows;
+        self.inline[group].push(tuple?.into_iter(), &layout.symbols[group], &task.codes);
+        u32::try_from(code).ok()
+    }
+
+    fn shape(&self, group: usize, at: usize, shape: u32) -> u32 {
+        let (shape, tables) = (shape as usize, &self.tables.groups[group]);
+        match shape.checked_sub(tables.rows) {
+            None => tables.columns[at][shape],
+            Some(inline) => self.inline[group].columns[at][inline],
+        }
+    }
+
+    fn bits(&self, action: u32) -> Option<u32> {
+        let (shape, tables) = (action as usize, &self.tables.groups[ACTION]);
+        match shape.checked_sub(tables.rows) {
+            None => tables.columns.last()?.get(shape).copied(),
+            Some(inline) => self.inline[ACTION].columns.last()?.get(inline).copied(),
+        }
+    }
+
+    /// The code of the symbol column at `place` of the layout in row `row`.
+    pub fn symbol(&self, layout: &Layout, place: usize, row: usize) -> u32 {
+        match layout.kept[place] {
+            Kept::Symbol { group, at } => self.shape(group, at, self.shapes[group][row]),
+            _ => NULL_CODE,
+        }
+    }
+
+    /// The texts of the symbol column at `place`, in the order of their codes.
+    pub fn dictionary(&self, place: usize) -> &ArrayRef {
+        &self.tables.dictionaries[place]
+    }
+
+    /// When row `row` was received; [`NO_INSTANT`] where that is not known.
+    pub fn received_at(&self, layout: &Layout, row: usize) -> i64 {
+        self.instants[layout.received_at][row]
+    }
+
+    /// A text of row `row`, packed.
+    pub fn packed(&self, id: Id, row: usize) -> &[u8] {
+        let start = self.ids[id as usize][row] as usize;
+        text::skip(&mut Reader { bytes: &self.bytes, at: start }).unwrap_or_default()
+    }
+
+    /// The visit of a row, packed: its session_id or, where that is empty, its user_hash.
+    pub fn visit(&self, row: usize) -> &[u8] {
+        let session = self.packed(Id::Session, row);
+        if text::is_empty(session) { self.packed(Id::User, row) } else { session }
+    }
+
+    /// Compares two rows in every column, in table order, null last.
+    pub fn compare(&self, layout: &Layout, a: usize, b: usize) -> Ordering {
+        let mut columns = layout.kept.iter().enumerate();
+        let differs = columns.find_map(|(place, kept)| {
+            let order = match *kept {
+                Kept::Symbol { .. } => self.symbol(layout, place, a).cmp(&self.symbol(layout, place, b)),
+                Kept::Flag { shift } => self.flag(shift, a).cmp(&self.flag(shift, b)),
+                Kept::Ts => self.ts[a].cmp(&self.ts[b]),
+                Kept::Id(id) => text::compare(self.packed(id, a), self.packed(id, b)),
+                Kept::Instant { at, .. } => self.instants[at][a].cmp(&self.instants[at][b]),
+                Kept::Real { bit } => {
+                    let of = |row| self.real(layout, bit, row).unwrap_or(f32::NAN);
+                    of(a).total_cmp(&of(b))
+                }
+                Kept::Text { bit } => match (self.text(layout, bit, a), self.text(layout, bit, b)) {
+                    (Some(a), Some(b)) => text::compare(a, b),
+                    (a, b) => a.is_none().cmp(&b.is_none()),
+                },
+            };
+            Some(order).filter(|order| order.is_ne())
+        });
+        differs.unwrap_or(Ordering::Equal)
+    }
+
+    fn bits_of(&self, row: usize) -> u32 {
+        self.bits(self.shapes[ACTION][row]).unwrap_or(0)
+    }
+
+    fn flag(&self, shift: u32, row: usize) -> u32 {
+        self.bits_of(row) >> shift & 3
+    }
+
+    fn real(&self, layout: &Layout, bit: u32, row: usize) -> Option<f32> {
+        let bits = self.bits_of(row);
+        if bits >> bit & 1 == 0 {
+            return None;
+        }
+        let before = (bits & layout.reals & ((1 << bit) - 1)).count_ones() as usize;
+        let start = self.rest[row] as usize + before * size_of::<f32>();
+        Some(f32::from_le_bytes(self.bytes.get(start..start + 4)?.try_into().ok()?))
+    }
+
+    fn text(&self, layout: &Layout, bit: u32, row: usize) -> Option<&[u8]> {
+        let bits = self.bits_of(row);
+        if bits >> bit & 1 == 0 {
+            return None;
+        }
+        let start = self.rest[row] as usize + (bits & layout.reals).count_ones() as usize * size_of::<f32>();
+        let mut reader = Reader { bytes: &self.bytes, at: start };
+        for _ in 0..(bits & layout.texts & ((1 << bit) - 1)).count_ones() {
+            text::skip(&mut reader)?;
+        }
+        text::skip(&mut reader)
+    }
+
+    /// Column `place` of the layout for these rows, as an Arrow array of its type.
+    pub fn take(&self, layout: &Layout, place: usize, rows: &[u32]) -> Result<ArrayRef> {
+        let rows = rows.iter().map(|&row| row as usize);
+        Ok(match layout.kept[place] {
+            Kept::Symbol { group, at } => {
+                let shapes = &self.shapes[group];
+                let codes = rows.map(|row| self.shape(group, at, shapes[row]).cast_signed()).collect();
+                Arc::new(symbols::column(codes, self.dictionary(place)))
+            }
+            Kept::Flag { shift } => {
+                let flags: Vec<u32> = rows.map(|row| self.flag(shift, row)).collect();
+                let nulls = validity(&flags, |flag| *flag != 2);
+                Arc::new(BooleanArray::new(flags.iter().map(|flag| *flag == 1).collect(), nulls))
+            }
+            Kept::Ts => instants(rows.map(|row| self.ts[row]).collect(), None),
+            Kept::Instant { at, .. } => {
+                let values: Vec<i64> = rows.map(|row| self.instants[at][row]).collect();
+                let nulls = validity(&values, |value| *value != NO_INSTANT);
+                instants(values, nulls)
+            }
+            Kept::Real { bit } => Arc::new(rows.map(|row| self.real(layout, bit, row)).collect::<Float32Array>()),
+            Kept::Id(id) => Arc::new(texts(rows.map(|row| Some(self.packed(id, row))))),
+            Kept::Text { bit } => Arc::new(texts(rows.map(|row| self.text(layout, bit, row)))),
+        })
+    }
+}
+
+/// Most bytes of a block of texts.
+const TEXT_BLOCK_MAX: usize = 1 << 20;
+
+fn texts<'a>(packed: impl Iterator<Item = Option<&'a [u8]>> + Clone) -> StringViewArray {
+    let bytes: usize = packed.clone().flatten().map(text::unpacked_len).sum();
+    let block = bytes.clamp(1, TEXT_BLOCK_MAX) as u32;
+    let mut digits = [0; 64];
+    let mut texts = StringViewBuilder::with_capacity(packed.size_hint().0).with_fixed_block_size(block);
+    packed.for_each(|packed| texts.append_option(packed.map(|packed| text::unpack(packed, &mut digits))));
+    texts.finish()
+}
+
+fn instants(values: Vec<i64>, nulls: Option<NullBuffer>) -> ArrayRef {
+    Arc::new(Int64Array::new(values.into(), nulls).reinterpret_cast::<TimestampMillisecondType>().with_timezone("UTC"))
+}
+
+fn validity<T>(values: &[T], present: impl Fn(&T) -> bool) -> Option<NullBuffer> {
+    if values.iter().all(&present) {
+        return None;
+    }
+    Some(values.iter().map(present).collect())
+}

@@ -1,0 +1,77 @@
+//! Events that share the values of several symbol columns share one code for all of them.
+//!
+//!     visitor   org · product · app · os · browser · device · version · segment      ─▶ 17
+//!     action    event_type · screen · route · element · … · which numbers are there  ─▶ 242
+//!
+//! A product has few kinds of visitors and few things to do, so an event's twenty symbols become
+//! two small numbers. A shape that finds the table full travels with its event instead.
+
+use hashbrown::HashTable;
+
+/// Gives each distinct tuple of codes a code of its own, in order of first sight.
+pub struct Shapes {
+    width: usize,
+    max: usize,
+    tuples: Vec<u32>,
+    codes: HashTable<u32>,
+}
+
+impl Shapes {
+    /// No shapes yet, of `width` codes each, and never more than `max`.
+    pub fn new(width: usize, max: usize) -> Self {
+        Self { width, max, tuples: Vec::new(), codes: HashTable::new() }
+    }
+
+    /// The code of `tuple`, a new one where it was not seen before; `None` where the table is full.
+    pub fn code(&mut self, tuple: &[u32]) -> Option<u32> {
+        let Self { width, max, tuples, codes } = self;
+        let of = |code: u32| &tuples[code as usize * *width..][..*width];
+        let hash = hash(tuple);
+        if let Some(&code) = codes.find(hash, |&code| of(code) == tuple) {
+            return Some(code);
+        }
+        if codes.len() >= *max {
+            return None;
+        }
+        let code = codes.len() as u32;
+        codes.insert_unique(hash, code, |&code| self::hash(of(code)));
+        tuples.extend_from_slice(tuple);
+        Some(code)
+    }
+
+    /// Every tuple, in order of code.
+    pub fn tuples(&self) -> impl Iterator<Item = &[u32]> {
+        self.tuples.chunks_exact(self.width.max(1))
+    }
+
+    /// Bytes held, nearly.
+    pub fn memory(&self) -> usize {
+        self.tuples.capacity() * 4 + self.codes.capacity() * 5
+    }
+}
+
+/// Folded multiplication, as foldhash does it, over pairs of codes.
+fn hash(tuple: &[u32]) -> u64 {
+    let mut hash = 0x243f_6a88_85a3_08d3;
+    for pair in tuple.chunks(2) {
+        let pair = u64::from(pair[0]) | u64::from(pair.get(1).copied().unwrap_or(0)) << 32;
+        let folded = u128::from(hash ^ pair) * 0x9e37_79b9_7f4a_7c15;
+        hash = folded as u64 ^ (folded >> 64) as u64;
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tuple_has_one_code_until_the_table_is_full() {
+        let mut shapes = Shapes::new(3, 2);
+        assert_eq!(shapes.code(&[1, 2, 3]), Some(0));
+        assert_eq!(shapes.code(&[1, 2, 4]), Some(1));
+        assert_eq!(shapes.code(&[1, 2, 3]), Some(0));
+        assert_eq!(shapes.code(&[0, 2, 3]), None);
+        assert_eq!(shapes.tuples().collect::<Vec<_>>(), [[1, 2, 3], [1, 2, 4]]);
+    }
+}
