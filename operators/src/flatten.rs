@@ -2,7 +2,8 @@
 //!
 //!     {session_key, …, incidents: [i1 i2]}  ─▶  {session_key, …i1}, {session_key, …i2}
 //!
-//! A column of the table is found in the list, else in the session, whose value is repeated.
+//! A column of the table is found in the list, else in the session, whose value is repeated. Texts
+//! come out plain, as they are sorted and stored.
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ impl FlattenExec {
     /// Rows of `table` from the list column `list`, or one row for each session where there is none.
     pub fn new(input: Arc<dyn ExecutionPlan>, table: &'static Table, list: Option<&'static str>) -> Self {
         let partitions = input.output_partitioning().partition_count();
-        let properties = stage::properties(table.in_flight(), partitions, EmissionType::Incremental);
+        let properties = stage::properties(table.to_store(), partitions, EmissionType::Incremental);
         Self { input, table, list, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 
@@ -52,7 +53,11 @@ pub fn flatten(table: &Table, schema: &SchemaRef, list: Option<&str>, batch: &Re
         None => table.columns().map(|column| session::column(batch, column.name).cloned()).collect::<Result<_>>()?,
         Some(list) => of_list(table, session::list(batch, list)?, batch)?,
     };
-    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+    let stored = columns.iter().zip(schema.fields()).map(|(column, field)| match column.data_type() == field.data_type() {
+        true => Ok(Arc::clone(column)),
+        false => Ok(compute::cast(column, field.data_type())?),
+    });
+    Ok(RecordBatch::try_new(Arc::clone(schema), stored.collect::<Result<_>>()?)?)
 }
 
 fn of_list(table: &Table, list: &ListArray, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {

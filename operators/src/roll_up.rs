@@ -239,7 +239,7 @@ impl Totals {
             let measure = self.roll_up.measures.iter().position(|measure| measure.column == column.name);
             self.measure(measure.unwrap_or(0), column.kind, &order)
         };
-        Ok(RecordBatch::try_new(self.roll_up.table.in_flight(), self.roll_up.table.columns().map(column).collect())?)
+        Ok(RecordBatch::try_new(self.roll_up.table.to_store(), self.roll_up.table.columns().map(column).collect())?)
     }
 
     fn key_text(&self, place: usize, part: usize) -> &str {
@@ -351,7 +351,7 @@ pub struct RollUpExec {
 impl RollUpExec {
     /// Rolls up the session batches of `input`, which has one partition.
     pub fn new(input: Arc<dyn ExecutionPlan>, roll_up: &'static RollUp) -> Self {
-        let properties = stage::properties(roll_up.table.in_flight(), 1, EmissionType::Final);
+        let properties = stage::properties(roll_up.table.to_store(), 1, EmissionType::Final);
         Self { input, roll_up, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::Int32Type;
 use hashbrown::HashTable;
 
@@ -123,10 +124,8 @@ pub fn unify(interners: &[&Interner]) -> (ArrayRef, Vec<Vec<u32>>) {
 /// The codes of a column as plain numbers, −1 for null. Borrowed where nothing is null.
 pub fn codes(column: &SymbolArray) -> std::borrow::Cow<'_, [i32]> {
     let keys = column.keys();
-    if keys.null_count() == 0 {
-        return keys.values().as_ref().into();
-    }
-    keys.iter().map(|key| key.unwrap_or(-1)).collect()
+    let Some(nulls) = keys.nulls() else { return keys.values().as_ref().into() };
+    keys.values().iter().zip(nulls).map(|(&key, valid)| if valid { key } else { -1 }).collect()
 }
 
 /// The text of `code` in a column; empty for −1.
@@ -135,9 +134,12 @@ pub fn text_of(column: &SymbolArray, code: i32) -> &str {
 }
 
 /// A column of `codes` (−1 for null) over the dictionary `values`.
-pub fn column(codes: Vec<i32>, values: &ArrayRef) -> SymbolArray {
-    let nulls = codes.contains(&-1).then(|| codes.iter().map(|&code| code >= 0).collect());
-    let codes = if nulls.is_some() { codes.into_iter().map(|code| code.max(0)).collect() } else { codes };
+pub fn column(mut codes: Vec<i32>, values: &ArrayRef) -> SymbolArray {
+    let some_null = codes.iter().fold(false, |found, &code| found | (code < 0));
+    let nulls = some_null.then(|| NullBuffer::from(BooleanBuffer::collect_bool(codes.len(), |row| codes[row] >= 0)));
+    if some_null {
+        codes.iter_mut().for_each(|code| *code = (*code).max(0));
+    }
     let keys = arrow::array::PrimitiveArray::new(codes.into(), nulls);
     SymbolArray::new(keys, Arc::clone(values))
 }

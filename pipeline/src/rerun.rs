@@ -110,7 +110,7 @@ pub async fn rerun(
         changes.push(compare(table, scope.of(days, before.clone())?, fresh.clone()).await?);
         if !dry_run {
             let kept = before.filter(in_days(days).and(scope.owner().unwrap_or(lit(true)).is_not_true()))?;
-            let rows = fresh.union(in_flight(table, kept)?)?;
+            let rows = fresh.union(to_store(table, kept)?)?;
             let plan = sorted(table, rows.create_physical_plan().await?)?;
             staged.push((table, sink.stage(table, &run, plan.execute(0, session.task_ctx())?).await?));
         }
@@ -149,13 +149,13 @@ fn in_days(days: (i32, i32)) -> datafusion::logical_expr::Expr {
 
 /// Recomputed rows as a frame.
 fn recomputed(session: &SessionContext, table: &'static Table, batches: Vec<RecordBatch>) -> Result<DataFrame> {
-    let rows = MemTable::try_new(table.in_flight(), vec![batches])?;
+    let rows = MemTable::try_new(table.to_store(), vec![batches])?;
     Ok(session.read_table(Arc::new(rows))?)
 }
 
-/// Stored rows in the types that travel between stages.
-fn in_flight(table: &'static Table, stored: DataFrame) -> Result<DataFrame> {
-    let schema = table.in_flight();
+/// Stored rows in the types of recomputed ones.
+fn to_store(table: &'static Table, stored: DataFrame) -> Result<DataFrame> {
+    let schema = table.to_store();
     let columns = schema.fields().iter();
     let columns = columns.map(|field| datafusion::logical_expr::cast(col(field.name()), field.data_type().clone()).alias(field.name()));
     Ok(stored.select(columns.collect::<Vec<_>>())?)
@@ -164,7 +164,7 @@ fn in_flight(table: &'static Table, stored: DataFrame) -> Result<DataFrame> {
 /// Counts what differs between two states of a table, by its key.
 async fn compare(table: &'static Table, before: DataFrame, after: DataFrame) -> Result<Change> {
     let session = SessionContext::new();
-    session.register_table("before", in_flight(table, before)?.into_view())?;
+    session.register_table("before", to_store(table, before)?.into_view())?;
     session.register_table("after", after.into_view())?;
     let row = session.sql(&comparison(table)).await?.collect().await?;
     let row = row.first().context("a count has a row")?;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use arrow::array::{ArrayRef, AsArray, Date32Array, RecordBatch};
-use arrow::datatypes::{DataType, FieldRef, Int32Type, TimestampMillisecondType};
+use arrow::datatypes::{FieldRef, Int32Type, TimestampMillisecondType};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::{CastExpr, Column, col};
@@ -31,8 +31,8 @@ use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::session::{DAY_MS, columns_of_facts};
 use netcrab_operators::sessionize::sorted::Sizes;
 use netcrab_operators::share::share;
-use netcrab_schema::arrow::at_rest_type;
-use netcrab_schema::{Table, Type, tables as schema};
+use netcrab_schema::arrow::to_store_type;
+use netcrab_schema::{Table, tables as schema};
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{Replace, RunId, Sink, Staged};
 use netcrab_sources::Source;
@@ -243,24 +243,23 @@ pub fn sorted(table: &'static Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc
     let order = columns.map(|name| Ok(PhysicalSortExpr::new_default(col(name, &schema)?)));
     let order = LexOrdering::new(order.collect::<Result<Vec<_>>>()?).context("a table is sorted by something")?;
     // One sort for each table: a sort for each thread, too, would split the memory into shares too small to hold a batch.
-    let together = Arc::new(CoalescePartitionsExec::new(plain_texts(plan)?));
+    let together = Arc::new(CoalescePartitionsExec::new(plain_texts(table, plan)?));
     Ok(Arc::new(SortExec::new(order, together)))
 }
 
-/// The rows of `plan` with texts instead of views of texts.
-///
-/// Rows taken out of a batch of views keep all of its texts; a sort, which takes a batch apart, would
-/// count and hold them again and again.
-fn plain_texts(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+/// The rows of `plan` with plain texts, see [`Table::to_store`].
+fn plain_texts(table: &Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = plan.schema();
+    if schema == table.to_store() {
+        return Ok(plan);
+    }
     let column = |(at, field): (usize, &FieldRef)| {
         let column = Arc::new(Column::new(field.name(), at)) as Arc<dyn PhysicalExpr>;
-        let plain = match field.data_type() {
-            DataType::Utf8View => at_rest_type(Type::Text),
-            DataType::List(item) if *item.data_type() == DataType::Utf8View => at_rest_type(Type::TextList),
-            _ => return ProjectionExpr::new(column, field.name()),
-        };
-        ProjectionExpr::new(Arc::new(CastExpr::new(column, plain, None)), field.name())
+        let stored = table.column(field.name()).map(|column| to_store_type(column.kind));
+        match stored.filter(|stored| stored != field.data_type()) {
+            Some(stored) => ProjectionExpr::new(Arc::new(CastExpr::new(column, stored, None)), field.name()),
+            None => ProjectionExpr::new(column, field.name()),
+        }
     };
     let columns: Vec<ProjectionExpr> = schema.fields().iter().enumerate().map(column).collect();
     Ok(Arc::new(ProjectionExec::try_new(columns, plan)?))
@@ -271,8 +270,7 @@ pub fn task_context(config: &Config) -> Result<Arc<TaskContext>> {
     let spill_reservation = (config.run.memory_mib << 20) / 128;
     let session = SessionConfig::new()
         .with_target_partitions(config.run.threads())
-        .with_sort_spill_reservation_bytes(spill_reservation)
-        .with_sort_in_place_threshold_bytes((config.run.memory_mib << 20) / 8);
+        .with_sort_spill_reservation_bytes(spill_reservation);
     let context = TaskContext::default().with_session_config(session).with_runtime(tables::runtime(&config.run)?);
     Ok(Arc::new(context))
 }

@@ -24,6 +24,14 @@ pub fn in_flight_type(kind: Type) -> DataType {
     }
 }
 
+/// The Arrow type of a column of [`Table::to_store`].
+pub fn to_store_type(kind: Type) -> DataType {
+    match kind {
+        Type::Text | Type::TextList => at_rest_type(kind),
+        other => in_flight_type(other),
+    }
+}
+
 /// The Arrow type of a column in files.
 pub fn at_rest_type(kind: Type) -> DataType {
     match kind {
@@ -43,6 +51,14 @@ impl Table {
     /// The schema between stages.
     pub fn in_flight(&self) -> SchemaRef {
         self.schema(in_flight_type)
+    }
+
+    /// The schema in which rows are sorted and handed to a sink: in flight, but with plain texts.
+    ///
+    /// Rows taken out of a batch of views keep all of its texts; a sort, which takes a batch apart,
+    /// would count and hold them again and again.
+    pub fn to_store(&self) -> SchemaRef {
+        self.schema(to_store_type)
     }
 
     /// The schema in files.

@@ -64,21 +64,20 @@ pub fn session_batch(
         return Ok(RecordBatch::new_empty(Arc::clone(schema)));
     };
     let first_rows: Vec<u32> = cuts.iter().map(|cut| order.rows[cut.start as usize]).collect();
-    let of_first = |name: &str| rows.take(layout, layout.place(name)?, &first_rows);
-    let (orgs, products, visitors) = (of_first("org_id")?, of_first("product_id")?, of_first("user_hash")?);
+    let of_first = rows.select(layout, &first_rows);
+    let of_events = rows.select(layout, &order.rows[first.start as usize..last.end as usize]);
     let dates = first_rows.iter().map(|&row| rows.ts[row as usize].div_euclid(DAY_MS) as i32);
     let lengths = cuts.iter().map(|cut| (cut.end - cut.start) as usize);
-    let of_events = &order.rows[first.start as usize..last.end as usize];
     let fields = event_fields(wanted);
-    let events = fields.iter().map(|field| rows.take(layout, layout.place(field.name())?, of_events));
+    let events = fields.iter().map(|field| of_events.take(field.name()));
     let columns: Vec<ArrayRef> = vec![
-        orgs,
-        products,
+        of_first.take("org_id")?,
+        of_first.take("product_id")?,
         Arc::new(dates.map(Some).collect::<Date32Array>()),
         Arc::new(session_keys(layout, rows, &first_rows)),
-        of_first("session_id")?,
+        of_first.take("session_id")?,
         Arc::new(cuts.iter().map(|cut| cut.session_no).collect::<Int64Array>()),
-        visitors,
+        of_first.take("user_hash")?,
         list_column(fields.clone(), lengths, events.collect::<Result<_>>()?)?,
     ];
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
@@ -93,9 +92,10 @@ fn session_keys(layout: &Layout, rows: &Rows, first_rows: &[u32]) -> StringViewA
     let (mut visit, mut event, mut digits) = ([0; 64], [0; 64], [0; 32]);
     for &row in first_rows {
         let row = row as usize;
-        let visit = text::unpack(rows.visit(row), &mut visit);
+        let visit = text::unpack(rows.visit(rows.who()[row] as usize), &mut visit);
         let event = text::unpack(rows.packed(Id::Event, row), &mut event);
-        let parts = [text(layout.org_id, row), text(layout.product_id, row), visit, event];
+        let [org, product] = layout.owner.map(|place| text(place, row));
+        let parts = [org, product, visit, event];
         keys.append_value(hex(session_key(parts, rows.ts[row]), &mut digits));
     }
     keys.finish()

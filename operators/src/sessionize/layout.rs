@@ -9,8 +9,7 @@ pub const VISITOR: usize = 0;
 pub const ACTION: usize = 1;
 
 /// The columns that seldom change within a session. All other symbols say what happened.
-const OF_VISITOR: [&str; 8] =
-    ["org_id", "product_id", "app_name", "os", "browser", "device_type", "version_tag", "segment"];
+const OF_VISITOR: [&str; 6] = ["app_name", "os", "browser", "device_type", "version_tag", "segment"];
 
 /// Texts that every event has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +25,8 @@ pub enum Id {
 /// How one column is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
+    /// As a code of the event's who: 0 is org_id, 1 is product_id.
+    Owner(usize),
     /// As code number `at` in the shape of a group.
     Symbol {
         /// [`VISITOR`] or [`ACTION`].
@@ -70,12 +71,10 @@ pub struct Layout {
     pub kept: Vec<Kept>,
     /// For each group, the places of its symbol columns in `fields`.
     pub symbols: [Vec<usize>; 2],
-    /// Places of the columns of the session key.
-    pub org_id: usize,
-    /// See `org_id`.
-    pub product_id: usize,
-    /// How many instants other than ts.
-    pub instants: usize,
+    /// Places of org_id and product_id in `fields`.
+    pub owner: [usize; 2],
+    /// The bits of the instants other than ts.
+    pub instants: Vec<u32>,
     /// Which of them is received_at.
     pub received_at: usize,
     /// Bits of the reals.
@@ -98,9 +97,8 @@ impl Layout {
             fields: fields.clone(),
             kept: Vec::with_capacity(fields.len()),
             symbols: [Vec::new(), Vec::new()],
-            org_id: place("org_id")?,
-            product_id: place("product_id")?,
-            instants: 0,
+            owner: [place("org_id")?, place("product_id")?],
+            instants: Vec::new(),
             received_at: 0,
             reals: 0,
             texts: 0,
@@ -124,6 +122,8 @@ impl Layout {
             ("session_id", DataType::Utf8View) => Kept::Id(Id::Session),
             ("user_hash", DataType::Utf8View) => Kept::Id(Id::User),
             ("event_id", DataType::Utf8View) => Kept::Id(Id::Event),
+            ("org_id", DataType::Dictionary(..)) => Kept::Owner(0),
+            ("product_id", DataType::Dictionary(..)) => Kept::Owner(1),
             (name, DataType::Dictionary(..)) => {
                 let group = if OF_VISITOR.contains(&name) { VISITOR } else { ACTION };
                 self.symbols[group].push(place);
@@ -131,12 +131,12 @@ impl Layout {
             }
             (_, DataType::Boolean) => Kept::Flag { shift: claim(2) },
             (name, DataType::Timestamp(..)) => {
-                let at = self.instants;
-                self.instants += 1;
+                let (at, bit) = (self.instants.len(), claim(1));
+                self.instants.push(bit);
                 if name == "received_at" {
                     self.received_at = at;
                 }
-                Kept::Instant { bit: claim(1), at }
+                Kept::Instant { bit, at }
             }
             (_, DataType::Float32) => {
                 let bit = claim(1);

@@ -22,3 +22,4 @@ pub mod scatter;
 pub mod shapes;
 pub mod sorted;
 pub mod text;
+pub mod whos;

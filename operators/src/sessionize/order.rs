@@ -21,9 +21,9 @@ pub struct Order {
     pub repeats: usize,
 }
 
-/// Orders `rows`. The order of the keys themselves is that of their first row.
+/// Orders `rows`. The order of the keys themselves is that of their first who.
 pub fn order(layout: &Layout, rows: &Rows) -> Order {
-    let keys = group_by_key(layout, rows);
+    let keys = group_by_key(rows);
     let mut ordered = Order { rows: Vec::with_capacity(rows.len()), key_ends: Vec::new(), repeats: 0 };
     let mut sorter = Sorter::new(layout, rows);
     let mut start = 0;
@@ -47,31 +47,33 @@ struct Grouped {
     ends: Vec<u32>,
 }
 
-/// Row numbers by key, in input order within a key.
-fn group_by_key(layout: &Layout, rows: &Rows) -> Grouped {
-    let same = |place: usize, a: usize, b: usize| rows.symbol(layout, place, a) == rows.symbol(layout, place, b);
+/// The key of each who: whos of one visit to one product share a key.
+fn keys_of_whos(rows: &Rows) -> (Vec<u32>, usize) {
     let same_key = |a: usize, b: usize| {
-        rows.visit(a) == rows.visit(b) && same(layout.org_id, a, b) && same(layout.product_id, a, b)
+        rows.hash(a) == rows.hash(b) && rows.owner(a) == rows.owner(b) && rows.visit(a) == rows.visit(b)
     };
-    let mut table: HashTable<u32> = HashTable::new();
-    let mut first_rows: Vec<u32> = Vec::new();
-    let mut counts: Vec<u32> = Vec::new();
-    let mut key_of_row = vec![0u32; rows.len()];
-    for (row, &hash) in rows.key_hash.iter().enumerate() {
-        let found = table.find(hash, |&key| {
-            let first = first_rows[key as usize] as usize;
-            rows.key_hash[first] == hash && same_key(first, row)
-        });
-        let key = found.copied().unwrap_or_else(|| {
-            let key = first_rows.len() as u32;
-            first_rows.push(row as u32);
-            counts.push(0);
-            table.insert_unique(hash, key, |&key| rows.key_hash[first_rows[key as usize] as usize]);
+    let mut first_whos: Vec<u32> = Vec::new();
+    let mut table: HashTable<u32> = HashTable::with_capacity(rows.whos());
+    let keys = (0..rows.whos()).map(|who| {
+        let hash = rows.hash(who);
+        let found = table.find(hash, |&key| same_key(first_whos[key as usize] as usize, who));
+        found.copied().unwrap_or_else(|| {
+            let key = first_whos.len() as u32;
+            first_whos.push(who as u32);
+            table.insert_unique(hash, key, |&key| rows.hash(first_whos[key as usize] as usize));
             key
-        });
-        counts[key as usize] += 1;
-        key_of_row[row] = key;
-    }
+        })
+    });
+    let keys = keys.collect();
+    (keys, first_whos.len())
+}
+
+/// Row numbers by key, in input order within a key.
+fn group_by_key(rows: &Rows) -> Grouped {
+    let (key_of_who, keys) = keys_of_whos(rows);
+    let mut counts = vec![0u32; keys];
+    let key_of_row = || rows.who().iter().map(|&who| key_of_who[who as usize]);
+    key_of_row().for_each(|key| counts[key as usize] += 1);
     let ends: Vec<u32> = counts
         .iter()
         .scan(0, |end, count| {
@@ -81,7 +83,7 @@ fn group_by_key(layout: &Layout, rows: &Rows) -> Grouped {
         .collect();
     let mut next: Vec<u32> = ends.iter().zip(&counts).map(|(end, count)| end - count).collect();
     let mut grouped = vec![0u32; rows.len()];
-    for (row, &key) in key_of_row.iter().enumerate() {
+    for (row, key) in key_of_row().enumerate() {
         let place = &mut next[key as usize];
         grouped[*place as usize] = row as u32;
         *place += 1;

@@ -1,11 +1,13 @@
 //! Events as short runs of bytes: the form in which `sessionize` keeps and spills them.
 //!
-//!     key hash  visitor  action  ts      session_id  user_hash  event_id  received_at − ts  reals  texts
-//!     8 bytes   varint   varint  varint  packed      packed     packed    varint            4 each packed
+//!     who      visitor  action  ts − base  event_id  received_at − ts  reals   texts
+//!     varint   varint   varint  varint     packed    varint            4 each  packed
 //!
-//! `visitor` and `action` are one more than the code of a shape, or 0 and then the shape itself; what is
-//! absent takes no byte, for the action's bits say what is there. An event of a browser takes
-//! about 80 bytes, and writing it touches one place in memory instead of one for each column.
+//! `who` is a number of [`super::whos`]; the next number not yet used is followed by what it stands for:
+//! hash, org, product, base ts, session_id, user_hash. `visitor` and `action` are one more than the code
+//! of a shape, or 0 and then the shape itself. What is absent takes no byte, for the action's bits say
+//! what is there. An event of a browser takes about 40 bytes, and writing it touches one place in
+//! memory instead of one for each column.
 
 use arrow::array::{Array, AsArray, BooleanArray, Float32Array, RecordBatch, StringViewArray, TimestampMillisecondArray};
 use arrow::buffer::ScalarBuffer;
@@ -29,12 +31,33 @@ pub struct Packer {
     /// For each code of org_id and of product_id, the hash of its text.
     hashes: [Vec<u64>; 2],
     tuples: [Vec<u32>; 2],
-    key: Vec<u8>,
+}
+
+/// Who an event is from.
+#[derive(Debug, Default)]
+pub struct Who {
+    /// Hash of org, product and visit; the same in every task and process.
+    pub hash: u64,
+    /// Codes of org_id and product_id.
+    pub owner: [u32; 2],
+    /// session_id and user_hash, packed.
+    pub key: Vec<u8>,
+}
+
+impl Who {
+    /// Appends what a new number stands for.
+    pub fn define(&self, base_ts: i64, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.hash.to_le_bytes());
+        self.owner.iter().for_each(|&code| put_varint(u64::from(code), to));
+        put_signed(base_ts, to);
+        to.extend_from_slice(&self.key);
+    }
 }
 
 /// A batch about to be packed.
 pub struct Packing {
     events: Columns,
+    owner: [Vec<u32>; 2],
     shapes: [Vec<Option<u32>>; 2],
 }
 
@@ -55,7 +78,6 @@ impl Packer {
             shapes: [VISITOR, ACTION].map(|group| Shapes::new(layout.width(group), shapes_max)),
             hashes: [Vec::new(), Vec::new()],
             tuples: [Vec::new(), Vec::new()],
-            key: Vec::new(),
         }
     }
 
@@ -67,8 +89,8 @@ impl Packer {
 
     /// Gives the rows of `batch` their shapes.
     pub fn start(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<Packing> {
-        let events = self.read(layout, batch)?;
-        for (hashes, place) in self.hashes.iter_mut().zip([layout.org_id, layout.product_id]) {
+        let (events, owner) = self.read(layout, batch)?;
+        for (hashes, place) in self.hashes.iter_mut().zip(layout.owner) {
             let interner = &self.interners[place];
             hashes.extend((hashes.len()..interner.len()).map(|code| xxh3_64(interner.text(code as u32).as_bytes())));
         }
@@ -76,22 +98,26 @@ impl Packer {
             let tuples = self.tuples[group].chunks_exact(layout.width(group));
             tuples.map(|tuple| self.shapes[group].code(tuple)).collect()
         });
-        Ok(Packing { events, shapes })
+        Ok(Packing { events, owner, shapes })
     }
 
     /// Lays the symbols out as tuples, and takes hold of the other columns.
-    fn read(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<Columns> {
+    fn read(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<(Columns, [Vec<u32>; 2])> {
         for group in [VISITOR, ACTION] {
             self.tuples[group].clear();
             self.tuples[group].resize(batch.num_rows() * layout.width(group), 0);
         }
         let width = layout.width(ACTION);
         let mut ids: [Option<StringViewArray>; 3] = [None, None, None];
+        let mut owner = [Vec::new(), Vec::new()];
         let (mut ts, mut instants, mut reals, mut texts) = (None, Vec::new(), Vec::new(), Vec::new());
         for (place, (kept, column)) in layout.kept.iter().zip(batch.columns()).enumerate() {
             let wrong = || wrong_type(layout.fields[place].name());
             let bits = self.tuples[ACTION].iter_mut().skip(width - 1).step_by(width);
             match *kept {
+                Kept::Owner(at) => {
+                    owner[at] = self.interners[place].codes(column.as_dictionary_opt().ok_or_else(wrong)?);
+                }
                 Kept::Symbol { group, at } => {
                     let width = layout.width(group);
                     let into = self.tuples[group].iter_mut().skip(at).step_by(width);
@@ -116,29 +142,25 @@ impl Packer {
         }
         let [Some(session), Some(user), Some(event)] = ids else { return Err(wrong_type("event_id")) };
         let ts = ts.ok_or_else(|| wrong_type("ts"))?;
-        Ok(Columns { ids: [session, user, event], ts, instants, reals, texts })
+        Ok((Columns { ids: [session, user, event], ts, instants, reals, texts }, owner))
     }
 
-    /// Packs the session key of row `row`; gives its hash, the same in every task and process.
-    pub fn pack_key(&mut self, layout: &Layout, batch: &Packing, row: usize) -> u64 {
-        let of_group = &self.tuples[VISITOR][row * layout.width(VISITOR)..];
-        let hash = |key: usize, place: usize| match layout.kept[place] {
-            Kept::Symbol { at, .. } => self.hashes[key][of_group[at] as usize],
-            _ => 0,
-        };
-        let (org, product) = (hash(0, layout.org_id), hash(1, layout.product_id));
-        self.key.clear();
-        let session = batch.events.ids[Id::Session as usize].value(row);
-        text::pack(session, &mut self.key);
-        let user = self.key.len();
-        text::pack(batch.events.ids[Id::User as usize].value(row), &mut self.key);
-        let visit = if session.is_empty() { &self.key[user..] } else { &self.key[..user] };
-        mix(xxh3_64(visit), org, product)
+    /// Reads who row `row` is from.
+    pub fn who(&self, batch: &Packing, row: usize, who: &mut Who) {
+        let texts = &batch.events.ids;
+        let session = texts[Id::Session as usize].value(row);
+        who.owner = [batch.owner[0][row], batch.owner[1][row]];
+        who.key.clear();
+        text::pack(session, &mut who.key);
+        let user = who.key.len();
+        text::pack(texts[Id::User as usize].value(row), &mut who.key);
+        let visit = if session.is_empty() { &who.key[user..] } else { &who.key[..user] };
+        let hash = |at: usize| self.hashes[at][who.owner[at] as usize];
+        who.hash = mix(xxh3_64(visit), hash(0), hash(1));
     }
 
-    /// Appends row `row`, whose key was packed last and has this hash.
-    pub fn append(&self, layout: &Layout, batch: &Packing, row: usize, hash: u64, to: &mut Vec<u8>) {
-        to.extend_from_slice(&hash.to_le_bytes());
+    /// Appends everything of row `row` but its who; its ts is counted from `base_ts`.
+    pub fn append_body(&self, layout: &Layout, batch: &Packing, row: usize, base_ts: i64, to: &mut Vec<u8>) {
         for group in [VISITOR, ACTION] {
             match batch.shapes[group][row] {
                 Some(code) => put_varint(u64::from(code) + 1, to),
@@ -152,8 +174,7 @@ impl Packer {
         }
         let columns = &batch.events;
         let ts = columns.ts[row];
-        put_signed(ts, to);
-        to.extend_from_slice(&self.key);
+        put_signed(ts.wrapping_sub(base_ts), to);
         text::pack(columns.ids[Id::Event as usize].value(row), to);
         for instants in columns.instants.iter().filter(|instants| instants.is_valid(row)) {
             put_signed(instants.value(row).wrapping_sub(ts), to);
@@ -166,14 +187,14 @@ impl Packer {
         }
     }
 
-    /// Most bytes that [`Self::append`] adds for row `row`, whose key was packed last.
-    pub fn row_max(&self, layout: &Layout, batch: &Packing, row: usize) -> usize {
+    /// Most bytes that row `row` takes, with all that is said of `who`.
+    pub fn row_max(&self, layout: &Layout, batch: &Packing, row: usize, who: &Who) -> usize {
         let codes = layout.width(VISITOR) + layout.width(ACTION) + 2;
         let columns = &batch.events;
-        let numbers = (codes + 1 + layout.instants) * VARINT_MAX + columns.reals.len() * size_of::<f32>();
+        let numbers = (codes + 5 + layout.instants.len()) * VARINT_MAX + columns.reals.len() * size_of::<f32>();
         let texts: usize = columns.texts.iter().map(|texts| text::packed_max(texts.value(row).len())).sum();
         let event = text::packed_max(columns.ids[Id::Event as usize].value(row).len());
-        size_of::<u64>() + numbers + self.key.len() + event + texts
+        size_of::<u64>() + numbers + who.key.len() + event + texts
     }
 }
 
@@ -186,6 +207,11 @@ impl Packing {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// When row `row` happened.
+    pub fn ts(&self, row: usize) -> i64 {
+        self.events.ts[row]
     }
 }
 

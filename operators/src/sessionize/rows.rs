@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BooleanArray, Float32Array, Int64Array, StringViewArray, StringViewBuilder,
 };
-use arrow::buffer::NullBuffer;
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::TimestampMillisecondType;
 use datafusion::common::{Result, exec_datafusion_err, resources_datafusion_err};
 
@@ -44,6 +44,11 @@ pub struct Translation {
 }
 
 impl Group {
+    fn clear(&mut self) {
+        self.rows = 0;
+        self.columns.iter_mut().for_each(Vec::clear);
+    }
+
     fn new(width: usize) -> Self {
         Self { columns: vec![Vec::new(); width], rows: 0 }
     }
@@ -92,16 +97,26 @@ pub struct Rows {
     /// Shapes that travelled with their events, numbered after those of `tables`.
     inline: [Group; 2],
     bytes: Vec<u8>,
-    /// Hash of each row's session key.
-    pub key_hash: Vec<u64>,
+    whos: Vec<KnownWho>,
+    who: Vec<u32>,
     /// When each event happened.
     pub ts: Vec<i64>,
     shapes: [Vec<u32>; 2],
-    /// Where each packed text begins, by [`Id`].
-    ids: [Vec<u32>; 3],
+    /// Where each packed event_id begins.
+    event_id: Vec<u32>,
     instants: Vec<Vec<i64>>,
     /// Where the reals of each row begin, and its texts after them.
     rest: Vec<u32>,
+}
+
+/// Who an event is from, see [`super::whos`].
+struct KnownWho {
+    hash: u64,
+    owner: [u32; 2],
+    base_ts: i64,
+    /// Where the packed session_id and user_hash begin.
+    session: u32,
+    user: u32,
 }
 
 impl Rows {
@@ -111,26 +126,25 @@ impl Rows {
             inline: [VISITOR, ACTION].map(|group| Group::new(layout.width(group))),
             tables,
             bytes: Vec::new(),
-            key_hash: Vec::new(),
+            whos: Vec::new(),
+            who: Vec::new(),
             ts: Vec::new(),
             shapes: [Vec::new(), Vec::new()],
-            ids: [Vec::new(), Vec::new(), Vec::new()],
-            instants: vec![Vec::new(); layout.instants],
+            event_id: Vec::new(),
+            instants: vec![Vec::new(); layout.instants.len()],
             rest: Vec::new(),
         }
     }
 
     /// Forgets all rows, and keeps the space.
     pub fn clear(&mut self) {
-        self.inline.iter_mut().for_each(|group| {
-            group.rows = 0;
-            group.columns.iter_mut().for_each(Vec::clear);
-        });
+        self.inline.iter_mut().for_each(Group::clear);
         self.bytes.clear();
-        self.key_hash.clear();
+        self.whos.clear();
+        self.who.clear();
         self.ts.clear();
         self.shapes.iter_mut().for_each(Vec::clear);
-        self.ids.iter_mut().for_each(Vec::clear);
+        self.event_id.clear();
         self.instants.iter_mut().for_each(Vec::clear);
         self.rest.clear();
     }
@@ -145,13 +159,28 @@ impl Rows {
         self.ts.is_empty()
     }
 
-    /// Bytes held, nearly.
-    pub fn memory(&self) -> usize {
-        self.bytes.capacity() + self.ts.capacity() * (44 + 8 * self.instants.len())
+    /// How many whos were defined.
+    pub fn whos(&self) -> usize {
+        self.whos.len()
     }
 
-    /// Adds the events that one task packed into `block`.
-    pub fn read(&mut self, layout: &Layout, task: &Translation, block: &[u8]) -> Result<()> {
+    /// The who of each row.
+    pub fn who(&self) -> &[u32] {
+        &self.who
+    }
+
+    /// The hash of who number `who`.
+    pub fn hash(&self, who: usize) -> u64 {
+        self.whos[who].hash
+    }
+
+    /// Bytes held, nearly.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.ts.capacity() * (28 + 8 * self.instants.len())
+    }
+
+    /// Adds the events that one task packed into `block`, whose whos are numbered from `first_who`.
+    pub fn read(&mut self, layout: &Layout, task: &Translation, first_who: usize, block: &[u8]) -> Result<()> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(block);
         if u32::try_from(self.bytes.len()).is_err() {
@@ -164,37 +193,60 @@ impl Rows {
         let mut reader = Reader { bytes: &bytes, at: start };
         let mut damaged = false;
         while !reader.is_over() && !damaged {
-            damaged = self.read_row(layout, task, &mut reader).is_none();
+            damaged = self.read_row(layout, task, first_who, &mut reader).is_none();
         }
         self.bytes = bytes;
         if damaged { Err(exec_datafusion_err!("spilled events are damaged; check the disk of `run.spill_dir`")) } else { Ok(()) }
     }
 
-    fn read_row(&mut self, layout: &Layout, task: &Translation, reader: &mut Reader<'_>) -> Option<()> {
-        let key_hash = reader.fixed()?;
+    fn read_row(&mut self, layout: &Layout, task: &Translation, first_who: usize, reader: &mut Reader<'_>) -> Option<()> {
+        let who = first_who.checked_add(usize::try_from(reader.varint()?).ok()?)?;
+        if who == self.whos.len() {
+            self.define_who(layout, task, reader)?;
+        }
+        self.read_body(layout, task, who, reader)
+    }
+
+    /// Reads what the next who stands for.
+    pub fn define_who(&mut self, layout: &Layout, task: &Translation, reader: &mut Reader<'_>) -> Option<()> {
+        let hash = reader.fixed()?;
+        let mut owner = [0; 2];
+        for (ours, place) in owner.iter_mut().zip(layout.owner) {
+            *ours = *task.codes[place].get(usize::try_from(reader.varint()?).ok()?)?;
+        }
+        let base_ts = reader.signed()?;
+        let session = reader.at as u32;
+        text::skip(reader)?;
+        let user = reader.at as u32;
+        text::skip(reader)?;
+        self.whos.push(KnownWho { hash, owner, base_ts, session, user });
+        Some(())
+    }
+
+    /// Reads a row that is from who number `who`.
+    pub fn read_body(&mut self, layout: &Layout, task: &Translation, who: usize, reader: &mut Reader<'_>) -> Option<()> {
+        let base_ts = self.whos.get(who)?.base_ts;
         let visitor = self.read_shape(layout, task, VISITOR, reader)?;
         let action = self.read_shape(layout, task, ACTION, reader)?;
-        let ts = reader.signed()?;
-        for ids in &mut self.ids {
-            ids.push(reader.at as u32);
-            text::skip(reader)?;
-        }
+        let ts = base_ts.wrapping_add(reader.signed()?);
+        let event_id = reader.at as u32;
+        text::skip(reader)?;
         let bits = self.bits(action)?;
-        for kept in &layout.kept {
-            if let Kept::Instant { bit, at } = *kept {
-                let instant = if bits >> bit & 1 == 1 { ts.wrapping_add(reader.signed()?) } else { NO_INSTANT };
-                self.instants[at].push(instant);
-            }
+        for (instants, bit) in self.instants.iter_mut().zip(&layout.instants) {
+            let instant = if bits >> bit & 1 == 1 { ts.wrapping_add(reader.signed()?) } else { NO_INSTANT };
+            instants.push(instant);
         }
-        self.rest.push(reader.at as u32);
+        let rest = reader.at as u32;
         reader.take((bits & layout.reals).count_ones() as usize * size_of::<f32>())?;
         for _ in 0..(bits & layout.texts).count_ones() {
             text::skip(reader)?;
         }
-        self.key_hash.push(key_hash);
+        self.who.push(who as u32);
         self.shapes[VISITOR].push(visitor);
         self.shapes[ACTION].push(action);
         self.ts.push(ts);
+        self.event_id.push(event_id);
+        self.rest.push(rest);
         Some(())
     }
 
@@ -226,9 +278,15 @@ impl Rows {
         }
     }
 
+    /// The codes of org_id and product_id of who number `who`.
+    pub fn owner(&self, who: usize) -> [u32; 2] {
+        self.whos[who].owner
+    }
+
     /// The code of the symbol column at `place` of the layout in row `row`.
     pub fn symbol(&self, layout: &Layout, place: usize, row: usize) -> u32 {
         match layout.kept[place] {
+            Kept::Owner(at) => self.whos[self.who[row] as usize].owner[at],
             Kept::Symbol { group, at } => self.shape(group, at, self.shapes[group][row]),
             _ => NULL_CODE,
         }
@@ -246,14 +304,23 @@ impl Rows {
 
     /// A text of row `row`, packed.
     pub fn packed(&self, id: Id, row: usize) -> &[u8] {
-        let start = self.ids[id as usize][row] as usize;
-        text::skip(&mut Reader { bytes: &self.bytes, at: start }).unwrap_or_default()
+        let who = &self.whos[self.who[row] as usize];
+        self.packed_at(match id {
+            Id::Session => who.session,
+            Id::User => who.user,
+            Id::Event => self.event_id[row],
+        })
     }
 
-    /// The visit of a row, packed: its session_id or, where that is empty, its user_hash.
-    pub fn visit(&self, row: usize) -> &[u8] {
-        let session = self.packed(Id::Session, row);
-        if text::is_empty(session) { self.packed(Id::User, row) } else { session }
+    fn packed_at(&self, start: u32) -> &[u8] {
+        text::skip(&mut Reader { bytes: &self.bytes, at: start as usize }).unwrap_or_default()
+    }
+
+    /// The visit of a who, packed: its session_id or, where that is empty, its user_hash.
+    pub fn visit(&self, who: usize) -> &[u8] {
+        let who = &self.whos[who];
+        let session = self.packed_at(who.session);
+        if text::is_empty(session) { self.packed_at(who.user) } else { session }
     }
 
     /// Compares two rows in every column, in table order, null last.
@@ -261,7 +328,7 @@ impl Rows {
         let mut columns = layout.kept.iter().enumerate();
         let differs = columns.find_map(|(place, kept)| {
             let order = match *kept {
-                Kept::Symbol { .. } => self.symbol(layout, place, a).cmp(&self.symbol(layout, place, b)),
+                Kept::Owner(_) | Kept::Symbol { .. } => self.symbol(layout, place, a).cmp(&self.symbol(layout, place, b)),
                 Kept::Flag { shift } => self.flag(shift, a).cmp(&self.flag(shift, b)),
                 Kept::Ts => self.ts[a].cmp(&self.ts[b]),
                 Kept::Id(id) => text::compare(self.packed(id, a), self.packed(id, b)),
@@ -289,7 +356,10 @@ impl Rows {
     }
 
     fn real(&self, layout: &Layout, bit: u32, row: usize) -> Option<f32> {
-        let bits = self.bits_of(row);
+        self.real_of(layout, bit, self.bits_of(row), row)
+    }
+
+    fn real_of(&self, layout: &Layout, bit: u32, bits: u32, row: usize) -> Option<f32> {
         if bits >> bit & 1 == 0 {
             return None;
         }
@@ -311,30 +381,67 @@ impl Rows {
         text::skip(&mut reader)
     }
 
-    /// Column `place` of the layout for these rows, as an Arrow array of its type.
-    pub fn take(&self, layout: &Layout, place: usize, rows: &[u32]) -> Result<ArrayRef> {
-        let rows = rows.iter().map(|&row| row as usize);
+    /// These rows, in this order, to take columns from.
+    pub fn select<'a>(&'a self, layout: &'a Layout, rows: &'a [u32]) -> Selection<'a> {
+        let shapes = self.shapes.each_ref().map(|shapes| rows.iter().map(|&row| shapes[row as usize]).collect());
+        Selection { layout, of: self, rows, shapes }
+    }
+}
+
+/// Some rows in some order.
+pub struct Selection<'a> {
+    layout: &'a Layout,
+    of: &'a Rows,
+    rows: &'a [u32],
+    shapes: [Vec<u32>; 2],
+}
+
+impl Selection<'_> {
+    /// The column of that name, as an Arrow array of its type.
+    pub fn take(&self, name: &str) -> Result<ArrayRef> {
+        let place = self.layout.place(name)?;
+        let rows = self.rows.iter().map(|&row| row as usize);
+        let (of, layout) = (self.of, self.layout);
         Ok(match layout.kept[place] {
-            Kept::Symbol { group, at } => {
-                let shapes = &self.shapes[group];
-                let codes = rows.map(|row| self.shape(group, at, shapes[row]).cast_signed()).collect();
-                Arc::new(symbols::column(codes, self.dictionary(place)))
+            Kept::Owner(at) => {
+                let codes = rows.map(|row| of.whos[of.who[row] as usize].owner[at].cast_signed()).collect();
+                Arc::new(symbols::column(codes, of.dictionary(place)))
             }
+            Kept::Symbol { group, at } => Arc::new(symbols::column(self.codes(group, at), of.dictionary(place))),
             Kept::Flag { shift } => {
-                let flags: Vec<u32> = rows.map(|row| self.flag(shift, row)).collect();
+                let flags: Vec<u32> = self.bits().map(|bits| bits >> shift & 3).collect();
                 let nulls = validity(&flags, |flag| *flag != 2);
-                Arc::new(BooleanArray::new(flags.iter().map(|flag| *flag == 1).collect(), nulls))
+                let set = BooleanBuffer::collect_bool(flags.len(), |row| flags[row] == 1);
+                Arc::new(BooleanArray::new(set, nulls))
             }
-            Kept::Ts => instants(rows.map(|row| self.ts[row]).collect(), None),
+            Kept::Ts => instants(rows.map(|row| of.ts[row]).collect(), None),
             Kept::Instant { at, .. } => {
-                let values: Vec<i64> = rows.map(|row| self.instants[at][row]).collect();
+                let values: Vec<i64> = rows.map(|row| of.instants[at][row]).collect();
                 let nulls = validity(&values, |value| *value != NO_INSTANT);
                 instants(values, nulls)
             }
-            Kept::Real { bit } => Arc::new(rows.map(|row| self.real(layout, bit, row)).collect::<Float32Array>()),
-            Kept::Id(id) => Arc::new(texts(rows.map(|row| Some(self.packed(id, row))))),
-            Kept::Text { bit } => Arc::new(texts(rows.map(|row| self.text(layout, bit, row)))),
+            Kept::Real { bit } => {
+                let reals = rows.zip(self.bits()).map(|(row, bits)| of.real_of(layout, bit, bits, row));
+                Arc::new(reals.collect::<Float32Array>())
+            }
+            Kept::Id(id) => Arc::new(texts(rows.map(|row| Some(of.packed(id, row))))),
+            Kept::Text { bit } => Arc::new(texts(rows.map(|row| of.text(layout, bit, row)))),
         })
+    }
+
+    /// The codes of a symbol column, −1 for null.
+    fn codes(&self, group: usize, at: usize) -> Vec<i32> {
+        let (known, shapes) = (&self.of.tables.groups[group], &self.shapes[group]);
+        if self.of.inline[group].rows > 0 {
+            return shapes.iter().map(|&shape| self.of.shape(group, at, shape).cast_signed()).collect();
+        }
+        let column = known.columns[at].as_slice();
+        shapes.iter().map(|&shape| column[shape as usize].cast_signed()).collect()
+    }
+
+    /// The bits of each row's action.
+    fn bits(&self) -> impl Iterator<Item = u32> {
+        self.shapes[ACTION].iter().map(|&action| self.of.bits(action).unwrap_or(0))
     }
 }
 
@@ -358,5 +465,5 @@ fn validity<T>(values: &[T], present: impl Fn(&T) -> bool) -> Option<NullBuffer>
     if values.iter().all(&present) {
         return None;
     }
-    Some(values.iter().map(present).collect())
+    Some(BooleanBuffer::collect_bool(values.len(), |at| present(&values[at])).into())
 }

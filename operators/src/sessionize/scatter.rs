@@ -1,6 +1,6 @@
 //! Scatters events into partitions by the hash of their session key.
 //!
-//!     batch ─▶ shapes ─▶ packed row ─▶ the open block of its partition ─▶ (spill)
+//!     batch ─▶ shapes, who ─▶ packed row ─▶ the open block of its partition ─▶ (spill)
 //!
 //! All events of a key land in one partition, so partitions can be sorted and folded one at a
 //! time, by any thread, within a small part of the memory that all events would need. Full blocks
@@ -17,11 +17,17 @@ use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::{SpillFile, SpillWriter};
 use datafusion::physical_plan::metrics::SpillMetrics;
 
+use super::bytes::put_varint;
 use super::layout::Layout;
-use super::packed::Packer;
+use super::packed::{Packer, Who};
+use super::rows::{Rows, Translation};
+use super::whos::Whos;
 
 /// Bytes of a block, unless one event alone needs more.
 const BLOCK_BYTES: usize = 16 << 10;
+
+/// Bytes that a partition remembers of each who, besides its key.
+const WHO_BYTES: usize = 48;
 
 /// The partitions one task fills.
 pub struct Scatter {
@@ -31,12 +37,14 @@ pub struct Scatter {
     pub packer: Packer,
     /// What was filled so far.
     pub filled: Vec<Filled>,
+    who: Who,
     memory: usize,
 }
 
 /// The blocks of one partition.
 #[derive(Default)]
 pub struct Filled {
+    whos: Whos,
     open: Vec<u8>,
     full: Vec<Vec<u8>>,
     spilled: Vec<Stretch>,
@@ -57,6 +65,7 @@ impl Scatter {
             shift: u64::BITS - partitions.trailing_zeros(),
             packer: Packer::new(&layout, shapes_max),
             filled: (0..partitions).map(|_| Filled::default()).collect(),
+            who: Who::default(),
             memory: 0,
             layout,
         }
@@ -64,13 +73,19 @@ impl Scatter {
 
     /// Adds the events of `batch`.
     pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
-        let Self { layout, shift, packer, filled, memory } = self;
+        let Self { layout, shift, packer, filled, who, memory } = self;
         let batch = packer.start(layout, batch)?;
         for row in 0..batch.len() {
-            let hash = packer.pack_key(layout, &batch, row);
-            let partition = &mut filled[(hash >> *shift) as usize];
-            *memory += partition.make_room(packer.row_max(layout, &batch, row));
-            packer.append(layout, &batch, row, hash, &mut partition.open);
+            packer.who(&batch, row, who);
+            let partition = &mut filled[(who.hash >> *shift) as usize];
+            *memory += partition.make_room(packer.row_max(layout, &batch, row, who));
+            let numbered = partition.whos.number(who.hash, who.owner, &who.key, batch.ts(row));
+            put_varint(u64::from(numbered.number), &mut partition.open);
+            if numbered.is_new {
+                who.define(numbered.base_ts, &mut partition.open);
+                *memory += who.key.len() + WHO_BYTES;
+            }
+            packer.append_body(layout, &batch, row, numbered.base_ts, &mut partition.open);
         }
         Ok(())
     }
@@ -106,6 +121,7 @@ impl Filled {
     }
 
     fn spill(&mut self, spill: &mut Spill) -> Result<()> {
+        self.whos = Whos::default();
         let start = spill.length;
         for block in self.full.drain(..).chain([std::mem::take(&mut self.open)]) {
             spill.write(&block)?;
@@ -119,11 +135,11 @@ impl Filled {
 
     /// Bytes of the blocks in memory.
     pub fn memory(&self) -> usize {
-        self.open.capacity() + self.full.iter().map(Vec::capacity).sum::<usize>()
+        self.whos.memory() + self.open.capacity() + self.full.iter().map(Vec::capacity).sum::<usize>()
     }
 
-    /// Gives each block of packed events in turn, those in the spill file first.
-    pub fn read(self, file: Option<&Path>, mut block: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    /// Reads all events into `rows`, those in the spill file first.
+    pub fn read(self, file: Option<&Path>, layout: &Layout, task: &Translation, rows: &mut Rows) -> Result<()> {
         if !self.spilled.is_empty() {
             let file = file.ok_or_else(|| exec_datafusion_err!("spilled events without a spill file"))?;
             let mut file = File::open(file).map_err(DataFusionError::IoError)?;
@@ -132,10 +148,11 @@ impl Filled {
                 buffer.resize(stretch.length, 0);
                 file.seek(SeekFrom::Start(stretch.start)).map_err(DataFusionError::IoError)?;
                 file.read_exact(&mut buffer).map_err(DataFusionError::IoError)?;
-                block(&buffer)?;
+                rows.read(layout, task, rows.whos(), &buffer)?;
             }
         }
-        self.full.iter().chain([&self.open]).filter(|full| !full.is_empty()).try_for_each(|full| block(full))
+        let first_who = rows.whos();
+        self.full.iter().chain([&self.open]).try_for_each(|block| rows.read(layout, task, first_who, block))
     }
 }
 

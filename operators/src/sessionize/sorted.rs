@@ -214,7 +214,7 @@ impl Scattered {
             let filled = std::mem::take(&mut *task.filled[partition].lock().unwrap_or_else(PoisonError::into_inner));
             let held = filled.memory();
             let spilled = task.spilled.as_ref().and_then(|file| file.path());
-            filled.read(spilled, |block| rows.read(layout, &task.translation, block))?;
+            filled.read(spilled, layout, &task.translation, rows)?;
             task.memory.shrink(held.min(task.memory.size()));
         }
         Ok(true)
