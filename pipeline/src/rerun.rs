@@ -102,11 +102,7 @@ pub async fn rerun(
     for (table, batches) in computed {
         let fresh = recomputed(&session, table, batches)?;
         let fresh = scope.of(days, fresh)?;
-        let before = match session.table(table.name).await {
-            Ok(before) => Some(before),
-            Err(_) => None,
-        };
-        let Some(before) = before else { continue };
+        let Ok(before) = session.table(table.name).await else { continue };
         changes.push(compare(table, scope.of(days, before.clone())?, fresh.clone()).await?);
         if !dry_run {
             let kept = before.filter(in_days(days).and(scope.owner().unwrap_or(lit(true)).is_not_true()))?;

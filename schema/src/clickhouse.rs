@@ -16,7 +16,7 @@ pub fn create_table(table: &Table) -> String {
     if table.by_date {
         sql.push_str("PARTITION BY toYYYYMM(date)\n");
     }
-    write!(sql, "ORDER BY ({})\n", table.key.join(", ")).expect("a String takes every write");
+    writeln!(sql, "ORDER BY ({})", table.key.join(", ")).expect("a String takes every write");
     sql.push_str("SETTINGS non_replicated_deduplication_window = 1000\n");
     sql
 }

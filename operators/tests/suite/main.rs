@@ -1,5 +1,7 @@
 //! The stages against a naive reference, on random events, in any split.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod arrow_rows;
 mod chain;
 mod examples;

@@ -1,5 +1,7 @@
 //! The program as its users meet it, and the rules of the workspace.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod bad_input;
 mod command_line;
 mod config;

@@ -1,4 +1,6 @@
 //! One contract for every sink.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod contract;
 mod delta;
