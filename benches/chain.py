@@ -1,6 +1,7 @@
 """netcrab beside DuckDB, Polars and ClickHouse: one Parquet file of events to the four derived tables.
 
     NETCRAB=target/release/netcrab python benches/chain.py [--events N] [--runs R] [--threads T] [--without ENGINE,…]
+    NETCRAB=target/release/netcrab python benches/chain.py --scaling 1,10,100 [--memory-mib M]
 
 Every engine reads the same file with the same number of threads. Results are compared first, on the
 same input: an engine that differs from netcrab stops the benchmark. Then each is timed in turn, R
@@ -12,7 +13,7 @@ import argparse
 import json
 import os
 import pathlib
-import resource
+import re
 import shutil
 import statistics
 import subprocess
@@ -67,6 +68,48 @@ def scan(events, threads):
     return min(took)
 
 
+def events_file(cache, events):
+    """A file of so many generated events, made once."""
+    file = cache / f"events-{events}.parquet"
+    if not file.exists():
+        unfinished = cache / "unfinished.parquet"
+        subprocess.run([NETCRAB, "--quiet", "generate", str(unfinished), "--events", str(events)], check=True)
+        unfinished.rename(file)
+    return file
+
+
+def stages(events, environment):
+    """Lines of a table: CPU seconds of each stage, all threads together, and what it spilled."""
+    explained = subprocess.run([NETCRAB, "explain", str(events), "--only", TABLES], env={**os.environ, **environment},
+                               check=True, capture_output=True, text=True).stdout
+    units = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
+    lines, seen = ["| stage | CPU s | spilled |", "|---|---|---|"], set()
+    for line in explained.splitlines():
+        name = line.strip().split(":")[0].split(",")[0]
+        time = re.search(r"elapsed_compute=([0-9.]+)(s|ms|µs|ns)", line)
+        if not name.endswith("Exec") or not time or (name in seen and name not in ("SortExec", "RollUpExec", "FlattenExec")):
+            continue
+        seen.add(name)
+        spilled = re.search(r"spilled_bytes=([0-9.]+ \w+)", line)
+        lines.append(f"| {name} | {float(time[1]) * units[time[2]]:.2f} | {spilled[1] if spilled else ''} |")
+    return lines
+
+
+def scaling(cache, millions, threads, memory_mib):
+    """Lines of a table: time and memory by the number of events, under one memory limit."""
+    lines = [f"One process, {threads} threads, `run.memory_mib` = {memory_mib}.", "",
+             "| events | wall s | µs of CPU an event | peak MiB |", "|---|---|---|---|"]
+    environment = {"NETCRAB_RUN__THREADS": str(threads), "NETCRAB_RUN__MEMORY_MIB": str(memory_mib)}
+    for million in millions:
+        events = events_file(cache, million * 1_000_000)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            run = [NETCRAB, "--quiet", "run", str(events), "--tables", folder, "--only", TABLES]
+            wall, cpu, peak = timed(run, environment)
+        lines.append(f"| {million} M | {wall:.1f} | {cpu / million:.2f} | {peak:.0f} |")
+        print(lines[-1], file=sys.stderr)
+    return lines
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=10_000_000)
@@ -74,14 +117,15 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--without", default="", help="engines to leave out")
     parser.add_argument("--write", action="store_true", help="put the result into benches/results.md")
+    parser.add_argument("--scaling", default="", help="time and memory of netcrab alone for these millions of events")
+    parser.add_argument("--memory-mib", type=int, default=1024, help="run.memory_mib of --scaling")
     args = parser.parse_args()
     cache = pathlib.Path(os.environ.get("NETCRAB_CACHE", pathlib.Path.home() / ".cache/netcrab")) / "bench"
     cache.mkdir(parents=True, exist_ok=True)
-    events = cache / f"events-{args.events}.parquet"
-    if not events.exists():
-        unfinished = cache / "unfinished.parquet"
-        subprocess.run([NETCRAB, "generate", str(unfinished), "--events", str(args.events)], check=True)
-        unfinished.rename(events)
+    if args.scaling:
+        print("\n".join(scaling(cache, [int(million) for million in args.scaling.split(",")], args.threads, args.memory_mib)))
+        return
+    events = events_file(cache, args.events)
     without = set(args.without.split(",")) - {""}
     lines = [f"{args.events:,} events, {events.stat().st_size / 2**20:.0f} MiB of Parquet, {args.threads} threads, "
              f"median of {args.runs} whole processes.", ""]
@@ -110,6 +154,8 @@ def main():
     for name, runs in results.items():
         wall, cpu, peak = (statistics.median(values) for values in zip(*runs))
         lines.append(f"| {name} | {wall:.2f} | {cpu:.2f} | {peak:.0f} | {wall / own:.1f}× |")
+    environment = {"NETCRAB_RUN__THREADS": str(args.threads), "NETCRAB_RUN__MEMORY_MIB": "4096"}
+    lines += ["", "netcrab, stage by stage (`netcrab explain`, nothing written):", "", *stages(events, environment)]
     text = "\n".join(lines)
     print(text)
     if args.write:

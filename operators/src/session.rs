@@ -89,7 +89,12 @@ pub fn columns_of_facts() -> Vec<&'static str> {
 /// The fields of `names` in an event's struct.
 pub fn event_fields(names: &[&str]) -> Fields {
     let wanted = EVENT.iter().filter(|column| names.contains(&column.name));
-    wanted.map(|column| Field::new(column.name, in_flight_type(column.kind), column.nullable)).collect()
+    wanted.map(|column| Field::new(column.name, column_type(column.kind), column.nullable)).collect()
+}
+
+/// The type of an event's column within a session: ids that repeat are texts, for they hardly do here.
+fn column_type(kind: Type) -> DataType {
+    in_flight_type(if kind == Type::Repeated { Type::Text } else { kind })
 }
 
 /// The schema of batches out of `sessionize`, with these event columns.

@@ -102,7 +102,8 @@ fn text<'a>(bytes: &'a str, ends: &[usize], code: u32) -> &'a str {
     &bytes[start..ends[code]]
 }
 
-fn same_buffers(a: &ArrayRef, b: &ArrayRef) -> bool {
+/// Whether two dictionaries are one, by where they lie in memory.
+pub(crate) fn same_buffers(a: &ArrayRef, b: &ArrayRef) -> bool {
     Arc::ptr_eq(a, b) || a.to_data().ptr_eq(&b.to_data())
 }
 

@@ -17,7 +17,7 @@ pub const LIST_ITEM: &str = "element";
 pub fn in_flight_type(kind: Type) -> DataType {
     match kind {
         Type::Text => DataType::Utf8View,
-        Type::Symbol => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+        Type::Symbol | Type::Repeated => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
         Type::Timestamp => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
         Type::TextList => DataType::List(Arc::new(Field::new(LIST_ITEM, DataType::Utf8View, false))),
         other => at_rest_type(other),
@@ -27,7 +27,7 @@ pub fn in_flight_type(kind: Type) -> DataType {
 /// The Arrow type of a column of [`Table::to_store`].
 pub fn to_store_type(kind: Type) -> DataType {
     match kind {
-        Type::Text | Type::TextList => at_rest_type(kind),
+        Type::Text | Type::Repeated | Type::TextList => at_rest_type(kind),
         other => in_flight_type(other),
     }
 }
@@ -35,7 +35,7 @@ pub fn to_store_type(kind: Type) -> DataType {
 /// The Arrow type of a column in files.
 pub fn at_rest_type(kind: Type) -> DataType {
     match kind {
-        Type::Text | Type::Symbol => DataType::Utf8,
+        Type::Text | Type::Repeated | Type::Symbol => DataType::Utf8,
         Type::Int64 => DataType::Int64,
         Type::Int32 => DataType::Int32,
         Type::Float32 => DataType::Float32,

@@ -37,7 +37,7 @@ fn column_definition(column: &Column) -> String {
 
 fn type_name(column: &Column) -> String {
     let name = match column.kind {
-        Type::Text => "String",
+        Type::Text | Type::Repeated => "String",
         Type::Symbol if column.nullable => return "LowCardinality(Nullable(String))".to_owned(),
         Type::Symbol => return "LowCardinality(String)".to_owned(),
         Type::Int64 => "Int64",
@@ -55,7 +55,7 @@ fn type_name(column: &Column) -> String {
 fn codec(kind: Type) -> Option<&'static str> {
     match kind {
         Type::Timestamp => Some("Delta, ZSTD"),
-        Type::Text | Type::TextList => Some("ZSTD"),
+        Type::Text | Type::Repeated | Type::TextList => Some("ZSTD"),
         _ => None,
     }
 }

@@ -14,8 +14,8 @@ const fn nullable(name: &'static str, kind: crate::Type, unit: &'static str, mea
 pub const EVENT: &[Column] = &[
     required("org_id", Symbol, "≤ 64 bytes of [A-Za-z0-9_.-]", "Organisation the product belongs to."),
     required("product_id", Symbol, "≤ 64 bytes of [A-Za-z0-9_.-]", "Product that was used."),
-    required("session_id", Text, "", "Random, from the SDK; where empty, user_hash takes its place in the session key."),
-    required("user_hash", Text, "", "Visitor, not reversible."),
+    required("session_id", Repeated, "", "Random, from the SDK; where empty, user_hash takes its place in the session key."),
+    required("user_hash", Repeated, "", "Visitor, not reversible."),
     required("event_id", Text, "", "Unique per organisation; the de-duplication key."),
     required("ts", Timestamp, "ms, UTC", "When it happened."),
     nullable("received_at", Timestamp, "ms, UTC", "When the ingestion API took it."),

@@ -5,6 +5,9 @@
 pub enum Type {
     /// UTF-8 text with many distinct values (ids, hashes, JSON).
     Text,
+    /// UTF-8 text with many distinct values, each in many rows that stand near each other (ids of sessions
+    /// and visitors); in flight a dictionary that lives no longer than its batches.
+    Repeated,
     /// UTF-8 text with few distinct values; a dictionary in flight, `LowCardinality` in ClickHouse.
     Symbol,
     /// A whole number, 64 bits.

@@ -146,7 +146,7 @@ fn delta_field(column: &Column) -> StructField {
 
 fn delta_type(kind: Type) -> DataType {
     let primitive = match kind {
-        Type::Text | Type::Symbol => PrimitiveType::String,
+        Type::Text | Type::Repeated | Type::Symbol => PrimitiveType::String,
         Type::Int64 => PrimitiveType::Long,
         Type::Int32 => PrimitiveType::Integer,
         Type::Float32 => PrimitiveType::Float,

@@ -177,7 +177,7 @@ fn properties(table: &Table) -> WriterProperties {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_compression(Compression::SNAPPY)
         .set_statistics_enabled(EnabledStatistics::Page);
-    for column in table.columns().filter(|column| matches!(column.kind, Type::Text | Type::TextList)) {
+    for column in table.columns().filter(|column| matches!(column.kind, Type::Text | Type::Repeated | Type::TextList)) {
         // Ids and hashes do not repeat enough for a dictionary to pay.
         let place = match column.kind {
             Type::TextList => ColumnPath::from(vec![column.name.to_owned(), "list".to_owned(), "element".to_owned()]),

@@ -68,7 +68,7 @@ fn bounds(kind: Type, statistics: &Statistics) -> Option<(Bound, Bound)> {
         (Type::Int32, Statistics::Int32(values)) => {
             Some((Bound::Whole(i64::from(*values.min_opt()?)), Bound::Whole(i64::from(*values.max_opt()?))))
         }
-        (Type::Text | Type::Symbol, Statistics::ByteArray(values)) if values.min_is_exact() && values.max_is_exact() => {
+        (Type::Text | Type::Repeated | Type::Symbol, Statistics::ByteArray(values)) if values.min_is_exact() && values.max_is_exact() => {
             let text = |bytes: &[u8]| Some(Bound::Text(std::str::from_utf8(bytes).ok()?.to_owned()));
             Some((text(values.min_opt()?.data())?, text(values.max_opt()?.data())?))
         }

@@ -25,7 +25,7 @@ use crate::{Error, Settings, route};
 /// How many columns an event has.
 pub(crate) const COLUMNS: usize = EVENT.len();
 
-/// Values kept in a dictionary from batch to batch; beyond it the next batch starts a new one.
+/// Values of a symbol column kept in a dictionary from batch to batch.
 const DICTIONARY_VALUES_MAX: usize = 32_768;
 
 /// The place of a column in [`EVENT`]; fails to compile where there is none.
@@ -157,6 +157,8 @@ enum Builder {
 #[derive(Debug)]
 struct Symbols {
     rule: Rule,
+    /// Values kept from batch to batch; beyond it the next batch starts a new dictionary.
+    kept_max: usize,
     keys: Int32Builder,
     interned: HashMap<Box<str>, i32>,
     values: Vec<Box<str>>,
@@ -255,7 +257,8 @@ impl Columns {
 impl Builder {
     fn new(column: &Column) -> Self {
         match column.kind {
-            Type::Symbol => Builder::Symbol(Symbols::new(rule_of(column.name))),
+            Type::Symbol => Builder::Symbol(Symbols::new(rule_of(column.name), DICTIONARY_VALUES_MAX)),
+            Type::Repeated => Builder::Symbol(Symbols::new(rule_of(column.name), 0)),
             Type::Timestamp => Builder::Instant(TimestampMillisecondBuilder::new().with_timezone("UTC")),
             Type::Float32 => Builder::Number(Float32Builder::new()),
             Type::Bool => Builder::Truth(BooleanBuilder::new()),
@@ -266,9 +269,12 @@ impl Builder {
     fn push(&mut self, at: usize, value: &Value<'_>, key: i32) {
         match (self, value) {
             (Builder::Symbol(symbols), Value::Text(_)) => symbols.keys.append_value(key),
+            (Builder::Symbol(symbols), _) if at == SESSION_ID => {
+                let none = symbols.intern("");
+                symbols.keys.append_value(none);
+            }
             (Builder::Symbol(symbols), _) => symbols.keys.append_null(),
             (Builder::Text(texts), Value::Text(text)) => texts.append_value(text),
-            (Builder::Text(texts), _) if at == SESSION_ID => texts.append_value(""),
             // The id that is missing is made when the row is known to be good.
             (Builder::Text(_), _) if at == EVENT_ID => {}
             (Builder::Text(texts), _) => texts.append_null(),
@@ -294,8 +300,8 @@ impl Builder {
 }
 
 impl Symbols {
-    fn new(rule: Rule) -> Self {
-        Self { rule, keys: Int32Builder::new(), interned: HashMap::new(), values: Vec::new(), array: None }
+    fn new(rule: Rule, kept_max: usize) -> Self {
+        Self { rule, kept_max, keys: Int32Builder::new(), interned: HashMap::new(), values: Vec::new(), array: None }
     }
 
     fn key(&mut self, text: &str, settings: &Settings, privacy: &Privacy) -> Result<i32, Reason> {
@@ -306,17 +312,25 @@ impl Symbols {
         if let Some(reason) = judge(self.rule, &text, settings, privacy) {
             return Err(reason);
         }
+        Ok(self.intern(&text))
+    }
+
+    /// The key of a text that was judged, a new one where it was not met before.
+    fn intern(&mut self, text: &str) -> i32 {
+        if let Some(key) = self.interned.get(text) {
+            return *key;
+        }
         let key = self.values.len() as i32;
-        self.values.push(text.as_ref().into());
-        self.interned.insert(text.into_owned().into(), key);
-        Ok(key)
+        self.values.push(text.into());
+        self.interned.insert(text.into(), key);
+        key
     }
 
     fn finish(&mut self) -> Result<ArrayRef, Error> {
         let known = self.array.take().filter(|array| array.len() == self.values.len());
         let values = known.unwrap_or_else(|| Arc::new(StringArray::from_iter_values(&self.values)));
         let array = DictionaryArray::<Int32Type>::try_new(self.keys.finish(), values.clone())?;
-        if self.values.len() > DICTIONARY_VALUES_MAX {
+        if self.values.len() > self.kept_max {
             self.values.clear();
             self.interned.clear();
         } else {

@@ -298,8 +298,8 @@ impl<'de> Visitor<'de> for EventSeed<'_, '_> {
 fn read(kind: Type, value: Scalar<'_>) -> Result<Value<'_>, Reason> {
     Ok(match (kind, value) {
         (_, Scalar::Null) => Value::Absent,
-        (Type::Text | Type::Symbol, Scalar::Text(text)) if text.is_empty() => Value::Absent,
-        (Type::Text | Type::Symbol, Scalar::Text(text)) => Value::Text(text),
+        (Type::Text | Type::Repeated | Type::Symbol, Scalar::Text(text)) if text.is_empty() => Value::Absent,
+        (Type::Text | Type::Repeated | Type::Symbol, Scalar::Text(text)) => Value::Text(text),
         (Type::Timestamp, Scalar::Text(text)) => Value::Instant(time::parse(&text).ok_or(Reason::BadTime)?),
         (Type::Timestamp, Scalar::Int(ms)) => Value::Instant(ms),
         (Type::Timestamp, Scalar::Uint(ms)) => Value::Instant(i64::try_from(ms).unwrap_or(i64::MAX)),

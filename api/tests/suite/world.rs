@@ -370,7 +370,7 @@ fn array(kind: Type, nullable: bool, cells: &[Option<&Cell>]) -> ArrayRef {
         _ => (!nullable).then(String::new),
     };
     match kind {
-        Type::Text | Type::Symbol => Arc::new(cells.iter().map(texts).collect::<StringArray>()),
+        Type::Repeated | Type::Text | Type::Symbol => Arc::new(cells.iter().map(texts).collect::<StringArray>()),
         Type::Int64 => Arc::new(cells.iter().map(number).collect::<Int64Array>()),
         Type::Int32 => Arc::new(cells.iter().map(|cell| number(cell).map(|n| n as i32)).collect::<Int32Array>()),
         Type::Date => Arc::new(cells.iter().map(|cell| number(cell).map(|n| n as i32)).collect::<Date32Array>()),

@@ -119,8 +119,8 @@ impl Layout {
         };
         Ok(match (field.name().as_str(), field.data_type()) {
             ("ts", DataType::Timestamp(..)) => Kept::Ts,
-            ("session_id", DataType::Utf8View) => Kept::Id(Id::Session),
-            ("user_hash", DataType::Utf8View) => Kept::Id(Id::User),
+            ("session_id", DataType::Dictionary(..)) => Kept::Id(Id::Session),
+            ("user_hash", DataType::Dictionary(..)) => Kept::Id(Id::User),
             ("event_id", DataType::Utf8View) => Kept::Id(Id::Event),
             ("org_id", DataType::Dictionary(..)) => Kept::Owner(0),
             ("product_id", DataType::Dictionary(..)) => Kept::Owner(1),

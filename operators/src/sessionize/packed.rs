@@ -9,7 +9,9 @@
 //! what is there. An event of a browser takes about 40 bytes, and writing it touches one place in
 //! memory instead of one for each column.
 
-use arrow::array::{Array, AsArray, BooleanArray, Float32Array, RecordBatch, StringViewArray, TimestampMillisecondArray};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, RecordBatch, StringViewArray, TimestampMillisecondArray};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{Float32Type, TimestampMillisecondType};
 use datafusion::common::Result;
@@ -20,7 +22,7 @@ use super::layout::{ACTION, Id, Kept, Layout, VISITOR};
 use super::shapes::Shapes;
 use super::text;
 use crate::session::wrong_type;
-use crate::symbols::Interner;
+use crate::symbols::{self, Interner, SymbolArray};
 
 /// Packs the events of one task.
 pub struct Packer {
@@ -31,6 +33,54 @@ pub struct Packer {
     /// For each code of org_id and of product_id, the hash of its text.
     hashes: [Vec<u64>; 2],
     tuples: [Vec<u32>; 2],
+    /// The dictionaries of session_id and user_hash seen last, packed.
+    visitors: [PackedDictionary; 2],
+}
+
+/// The texts of a dictionary, each packed and hashed once.
+#[derive(Default)]
+struct PackedDictionary {
+    given: Option<ArrayRef>,
+    packed: Vec<u8>,
+    ends: Vec<usize>,
+    hashes: Vec<u64>,
+    /// Counts the dictionaries seen.
+    edition: u64,
+}
+
+impl PackedDictionary {
+    fn read(&mut self, given: &ArrayRef) -> Result<()> {
+        if self.given.as_ref().is_some_and(|last| symbols::same_buffers(last, given)) {
+            return Ok(());
+        }
+        let texts = given.as_string_opt::<i32>().ok_or_else(|| wrong_type("session_id"))?;
+        self.packed.clear();
+        self.ends.clear();
+        self.hashes.clear();
+        for at in 0..texts.len() {
+            let start = self.packed.len();
+            text::pack(if texts.is_null(at) { "" } else { texts.value(at) }, &mut self.packed);
+            self.ends.push(self.packed.len());
+            self.hashes.push(xxh3_64(&self.packed[start..]));
+        }
+        self.given = Some(Arc::clone(given));
+        self.edition += 1;
+        Ok(())
+    }
+
+    fn packed(&self, key: usize) -> &[u8] {
+        let start = if key == 0 { 0 } else { self.ends[key - 1] };
+        &self.packed[start..self.ends[key]]
+    }
+}
+
+/// Who an event is from, by its keys in the batch's dictionaries: as good as a [`Who`] while those last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Visitor {
+    /// Keys of session_id and user_hash.
+    pub keys: [i32; 2],
+    /// Codes of org_id and product_id.
+    pub owner: [u32; 2],
 }
 
 /// Who an event is from.
@@ -58,12 +108,14 @@ impl Who {
 pub struct Packing {
     events: Columns,
     owner: [Vec<u32>; 2],
+    /// Keys of session_id and user_hash in [`Packer::visitors`].
+    visitors: [ScalarBuffer<i32>; 2],
     shapes: [Vec<Option<u32>>; 2],
 }
 
 /// The columns of a batch that are not symbols.
 struct Columns {
-    ids: [StringViewArray; 3],
+    event_id: StringViewArray,
     ts: ScalarBuffer<i64>,
     instants: Vec<TimestampMillisecondArray>,
     reals: Vec<Float32Array>,
@@ -78,6 +130,7 @@ impl Packer {
             shapes: [VISITOR, ACTION].map(|group| Shapes::new(layout.width(group), shapes_max)),
             hashes: [Vec::new(), Vec::new()],
             tuples: [Vec::new(), Vec::new()],
+            visitors: <[PackedDictionary; 2]>::default(),
         }
     }
 
@@ -89,7 +142,7 @@ impl Packer {
 
     /// Gives the rows of `batch` their shapes.
     pub fn start(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<Packing> {
-        let (events, owner) = self.read(layout, batch)?;
+        let (events, owner, visitors) = self.read(layout, batch)?;
         for (hashes, place) in self.hashes.iter_mut().zip(layout.owner) {
             let interner = &self.interners[place];
             hashes.extend((hashes.len()..interner.len()).map(|code| xxh3_64(interner.text(code as u32).as_bytes())));
@@ -98,17 +151,17 @@ impl Packer {
             let tuples = self.tuples[group].chunks_exact(layout.width(group));
             tuples.map(|tuple| self.shapes[group].code(tuple)).collect()
         });
-        Ok(Packing { events, owner, shapes })
+        Ok(Packing { events, owner, visitors, shapes })
     }
 
     /// Lays the symbols out as tuples, and takes hold of the other columns.
-    fn read(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<(Columns, [Vec<u32>; 2])> {
+    fn read(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<(Columns, [Vec<u32>; 2], [ScalarBuffer<i32>; 2])> {
         for group in [VISITOR, ACTION] {
             self.tuples[group].clear();
             self.tuples[group].resize(batch.num_rows() * layout.width(group), 0);
         }
         let width = layout.width(ACTION);
-        let mut ids: [Option<StringViewArray>; 3] = [None, None, None];
+        let (mut event_id, mut visitors) = (None, [ScalarBuffer::default(), ScalarBuffer::default()]);
         let mut owner = [Vec::new(), Vec::new()];
         let (mut ts, mut instants, mut reals, mut texts) = (None, Vec::new(), Vec::new(), Vec::new());
         for (place, (kept, column)) in layout.kept.iter().zip(batch.columns()).enumerate() {
@@ -125,7 +178,12 @@ impl Packer {
                 }
                 Kept::Flag { shift } => put_flags(column.as_boolean_opt().ok_or_else(wrong)?, shift, bits),
                 Kept::Ts => ts = Some(instants_of(column).ok_or_else(wrong)?.values().clone()),
-                Kept::Id(id) => ids[id as usize] = Some(column.as_string_view_opt().ok_or_else(wrong)?.clone()),
+                Kept::Id(Id::Event) => event_id = Some(column.as_string_view_opt().ok_or_else(wrong)?.clone()),
+                Kept::Id(id) => {
+                    let ids: &SymbolArray = column.as_dictionary_opt().ok_or_else(wrong)?;
+                    self.visitors[id as usize].read(ids.values())?;
+                    visitors[id as usize] = ids.keys().values().clone();
+                }
                 Kept::Instant { bit, .. } => {
                     put_presence(column, bit, bits);
                     instants.push(instants_of(column).ok_or_else(wrong)?.clone());
@@ -140,23 +198,28 @@ impl Packer {
                 }
             }
         }
-        let [Some(session), Some(user), Some(event)] = ids else { return Err(wrong_type("event_id")) };
+        let event_id = event_id.ok_or_else(|| wrong_type("event_id"))?;
         let ts = ts.ok_or_else(|| wrong_type("ts"))?;
-        Ok((Columns { ids: [session, user, event], ts, instants, reals, texts }, owner))
+        Ok((Columns { event_id, ts, instants, reals, texts }, owner, visitors))
     }
 
     /// Reads who row `row` is from.
     pub fn who(&self, batch: &Packing, row: usize, who: &mut Who) {
-        let texts = &batch.events.ids;
-        let session = texts[Id::Session as usize].value(row);
-        who.owner = [batch.owner[0][row], batch.owner[1][row]];
+        let visitor = batch.visitor(row);
+        let [session, user] = visitor.keys.map(|key| key as usize);
+        let [sessions, users] = &self.visitors;
+        who.owner = visitor.owner;
         who.key.clear();
-        text::pack(session, &mut who.key);
-        let user = who.key.len();
-        text::pack(texts[Id::User as usize].value(row), &mut who.key);
-        let visit = if session.is_empty() { &who.key[user..] } else { &who.key[..user] };
+        who.key.extend_from_slice(sessions.packed(session));
+        let visit = if text::is_empty(&who.key) { users.hashes[user] } else { sessions.hashes[session] };
+        who.key.extend_from_slice(users.packed(user));
         let hash = |at: usize| self.hashes[at][who.owner[at] as usize];
-        who.hash = mix(xxh3_64(visit), hash(0), hash(1));
+        who.hash = mix(visit, hash(0), hash(1));
+    }
+
+    /// Counts the dictionaries that keys of a [`Visitor`] belong to: keys of one edition mean the same.
+    pub fn edition(&self) -> u64 {
+        self.visitors[0].edition + self.visitors[1].edition
     }
 
     /// Appends everything of row `row` but its who; its ts is counted from `base_ts`.
@@ -175,7 +238,7 @@ impl Packer {
         let columns = &batch.events;
         let ts = columns.ts[row];
         put_signed(ts.wrapping_sub(base_ts), to);
-        text::pack(columns.ids[Id::Event as usize].value(row), to);
+        text::pack(columns.event_id.value(row), to);
         for instants in columns.instants.iter().filter(|instants| instants.is_valid(row)) {
             put_signed(instants.value(row).wrapping_sub(ts), to);
         }
@@ -193,7 +256,7 @@ impl Packer {
         let columns = &batch.events;
         let numbers = (codes + 5 + layout.instants.len()) * VARINT_MAX + columns.reals.len() * size_of::<f32>();
         let texts: usize = columns.texts.iter().map(|texts| text::packed_max(texts.value(row).len())).sum();
-        let event = text::packed_max(columns.ids[Id::Event as usize].value(row).len());
+        let event = text::packed_max(columns.event_id.value(row).len());
         size_of::<u64>() + numbers + who.key.len() + event + texts
     }
 }
@@ -209,13 +272,21 @@ impl Packing {
         self.len() == 0
     }
 
+    /// Who row `row` is from.
+    pub fn visitor(&self, row: usize) -> Visitor {
+        Visitor {
+            keys: [self.visitors[0][row], self.visitors[1][row]],
+            owner: [self.owner[0][row], self.owner[1][row]],
+        }
+    }
+
     /// When row `row` happened.
     pub fn ts(&self, row: usize) -> i64 {
         self.events.ts[row]
     }
 }
 
-fn instants_of(column: &arrow::array::ArrayRef) -> Option<&TimestampMillisecondArray> {
+fn instants_of(column: &ArrayRef) -> Option<&TimestampMillisecondArray> {
     column.as_primitive_opt::<TimestampMillisecondType>()
 }
 

@@ -19,12 +19,15 @@ use datafusion::physical_plan::metrics::SpillMetrics;
 
 use super::bytes::put_varint;
 use super::layout::Layout;
-use super::packed::{Packer, Who};
+use super::packed::{Packer, Visitor, Who};
 use super::rows::{Rows, Translation};
 use super::whos::Whos;
 
 /// Bytes of a block, unless one event alone needs more.
 const BLOCK_BYTES: usize = 16 << 10;
+
+/// Slots for visitors seen lately.
+const RECENT_VISITORS: usize = 1 << 14;
 
 /// Bytes that a partition remembers of each who, besides its key.
 const WHO_BYTES: usize = 48;
@@ -38,6 +41,7 @@ pub struct Scatter {
     /// What was filled so far.
     pub filled: Vec<Filled>,
     who: Who,
+    recent: Recent,
     memory: usize,
 }
 
@@ -66,6 +70,7 @@ impl Scatter {
             packer: Packer::new(&layout, shapes_max),
             filled: (0..partitions).map(|_| Filled::default()).collect(),
             who: Who::default(),
+            recent: Recent::default(),
             memory: 0,
             layout,
         }
@@ -73,19 +78,36 @@ impl Scatter {
 
     /// Adds the events of `batch`.
     pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
-        let Self { layout, shift, packer, filled, who, memory } = self;
+        let Self { layout, shift, packer, filled, who, recent, memory } = self;
         let batch = packer.start(layout, batch)?;
+        recent.begin(packer.edition());
         for row in 0..batch.len() {
-            packer.who(&batch, row, who);
-            let partition = &mut filled[(who.hash >> *shift) as usize];
-            *memory += partition.make_room(packer.row_max(layout, &batch, row, who));
-            let numbered = partition.whos.number(who.hash, who.owner, &who.key, batch.ts(row));
-            put_varint(u64::from(numbered.number), &mut partition.open);
-            if numbered.is_new {
-                who.define(numbered.base_ts, &mut partition.open);
-                *memory += who.key.len() + WHO_BYTES;
+            let visitor = batch.visitor(row);
+            let known = recent.find(visitor);
+            if known.is_none() {
+                packer.who(&batch, row, who);
             }
-            packer.append_body(layout, &batch, row, numbered.base_ts, &mut partition.open);
+            let number = known.map_or((who.hash >> *shift) as usize, |known| known.partition as usize);
+            let partition = &mut filled[number];
+            *memory += partition.make_room(packer.row_max(layout, &batch, row, who));
+            let base_ts = match known {
+                Some(known) => {
+                    put_varint(u64::from(known.who), &mut partition.open);
+                    known.base_ts
+                }
+                None => {
+                    let numbered = partition.whos.number(who.hash, who.owner, &who.key, batch.ts(row));
+                    put_varint(u64::from(numbered.number), &mut partition.open);
+                    if numbered.is_new {
+                        who.define(numbered.base_ts, &mut partition.open);
+                        *memory += who.key.len() + WHO_BYTES;
+                    }
+                    let known = Known { partition: number as u32, who: numbered.number, base_ts: numbered.base_ts };
+                    recent.keep(visitor, known);
+                    numbered.base_ts
+                }
+            };
+            packer.append_body(layout, &batch, row, base_ts, &mut partition.open);
         }
         Ok(())
     }
@@ -100,8 +122,50 @@ impl Scatter {
         for partition in &mut self.filled {
             partition.spill(spill)?;
         }
+        self.recent = Recent::default();
         self.memory = 0;
         Ok(())
+    }
+}
+
+/// The visitors seen lately, by the batch's keys: most events come from one of them.
+#[derive(Default)]
+struct Recent {
+    edition: u64,
+    visitors: Vec<Option<(Visitor, Known)>>,
+}
+
+/// What is known of a visitor.
+#[derive(Clone, Copy)]
+struct Known {
+    partition: u32,
+    who: u32,
+    base_ts: i64,
+}
+
+impl Recent {
+    /// Makes ready for a batch; keys of another edition mean nothing to it.
+    fn begin(&mut self, edition: u64) {
+        if self.edition != edition || self.visitors.is_empty() {
+            self.edition = edition;
+            self.visitors.clear();
+            self.visitors.resize(RECENT_VISITORS, None);
+        }
+    }
+
+    fn find(&self, visitor: Visitor) -> Option<Known> {
+        let kept = self.visitors[Self::slot(visitor)].filter(|(kept, _)| *kept == visitor);
+        kept.map(|(_, known)| known)
+    }
+
+    fn keep(&mut self, visitor: Visitor, known: Known) {
+        self.visitors[Self::slot(visitor)] = Some((visitor, known));
+    }
+
+    fn slot(visitor: Visitor) -> usize {
+        let [session, user] = visitor.keys.map(i32::cast_unsigned);
+        let mixed = session.wrapping_mul(0x9E37_79B1) ^ user.wrapping_mul(0x85EB_CA77);
+        (mixed >> (u32::BITS - RECENT_VISITORS.trailing_zeros())) as usize
     }
 }
 

@@ -39,7 +39,7 @@ use crate::settings::Sessionize;
 use crate::stage::{self, single_input_plan};
 
 /// Most events in one session batch, unless one session alone has more.
-const BATCH_EVENTS: usize = 8192;
+const BATCH_EVENTS: usize = 16_384;
 
 /// How much the shell takes on at once.
 #[derive(Debug, Clone, Copy)]

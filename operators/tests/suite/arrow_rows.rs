@@ -54,7 +54,10 @@ pub(crate) fn batch(events: &[Event]) -> RecordBatch {
         symbol(&|event| event.segment.clone()),
         text(&|event| event.extra.clone()),
     ];
-    RecordBatch::try_new(event_in_flight(), columns).unwrap()
+    let schema = event_in_flight();
+    let columns = columns.iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| arrow::compute::cast(column, field.data_type()).unwrap()).collect();
+    RecordBatch::try_new(schema, columns).unwrap()
 }
 
 /// The rows of `batches` in these columns, as the reference prints them, sorted.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, DictionaryArray, Float32Array, Int32Array, RecordBatch, StringViewBuilder,
+    ArrayRef, BooleanArray, DictionaryArray, Float32Array, Int32Array, RecordBatch, StringDictionaryBuilder, StringViewBuilder,
     TimestampMillisecondArray,
 };
 use arrow::datatypes::{Int32Type, SchemaRef};
@@ -167,8 +167,8 @@ impl Columns {
         let columns = vec![
             symbols(&self.orgs, events, |event| event.org)?,
             symbols(&self.products, events, |event| event.product)?,
-            texts(events, |event, text| hyphenated(event.session, text)),
-            texts(events, |event, text| hexadecimal(event.user, text)),
+            repeated(events, |event, text| hyphenated(event.session, text)),
+            repeated(events, |event, text| hexadecimal(event.user, text)),
             texts(events, |event, text| {
                 shaped(event.ts, event.id).encode_lower(text);
                 36
@@ -227,6 +227,16 @@ fn texts(events: &[Event], write: impl Fn(&Event, &mut [u8; 36]) -> usize) -> Ar
     for event in events {
         let length = write(event, &mut text);
         // ids are ASCII, so the text is never empty
+        texts.append_value(std::str::from_utf8(&text[..length]).unwrap_or_default());
+    }
+    Arc::new(texts.finish())
+}
+
+fn repeated(events: &[Event], write: impl Fn(&Event, &mut [u8; 36]) -> usize) -> ArrayRef {
+    let mut texts = StringDictionaryBuilder::<Int32Type>::with_capacity(events.len(), 1024, 1 << 15);
+    let mut text = [0; 36];
+    for event in events {
+        let length = write(event, &mut text);
         texts.append_value(std::str::from_utf8(&text[..length]).unwrap_or_default());
     }
     Arc::new(texts.finish())

@@ -413,7 +413,7 @@ fn template(place: usize, value: Toml, table: &str) -> Result<Template, String> 
         known(text, values, &format!("{table}` as `{}", column.name))?;
     }
     match (column.kind, value) {
-        (Type::Symbol | Type::Text, Toml::String(text)) if column.name != "extra" => {
+        (Type::Symbol | Type::Repeated | Type::Text, Toml::String(text)) if column.name != "extra" => {
             Ok(match text.contains("{value}") {
                 true => Template::Pattern(text),
                 false => Template::Text(text),

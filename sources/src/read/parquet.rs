@@ -219,7 +219,7 @@ pub(crate) fn require(file: &File, column: &Column, there: bool) -> Result<(), E
 
 /// The places of text and symbol columns.
 fn texts(places: &[Option<usize>]) -> Vec<usize> {
-    let columns = EVENT.iter().zip(places).filter(|(column, _)| matches!(column.kind, Type::Text | Type::Symbol));
+    let columns = EVENT.iter().zip(places).filter(|(column, _)| matches!(column.kind, Type::Text | Type::Repeated | Type::Symbol));
     columns.filter_map(|(_, place)| *place).collect()
 }
 
@@ -283,7 +283,7 @@ fn wanted_type(kind: Type, stored: &DataType) -> Option<DataType> {
     let number = stored.is_integer() || stored.is_floating();
     Some(match (kind, stored) {
         (_, D::Null) => D::Null,
-        (Type::Symbol | Type::Text, D::Utf8 | D::LargeUtf8 | D::Utf8View) => in_flight_type(kind),
+        (Type::Symbol | Type::Repeated | Type::Text, D::Utf8 | D::LargeUtf8 | D::Utf8View) => in_flight_type(kind),
         (Type::Timestamp, D::Timestamp(TimeUnit::Nanosecond, None)) => D::Timestamp(TimeUnit::Nanosecond, None),
         (Type::Timestamp, D::Timestamp(_, _) | D::Int64 | D::UInt64) => stored.clone(),
         (Type::Float32, _) if number => stored.clone(),
@@ -294,7 +294,7 @@ fn wanted_type(kind: Type, stored: &DataType) -> Option<DataType> {
 
 fn expectation(kind: Type) -> &'static str {
     match kind {
-        Type::Symbol | Type::Text => "a text (UTF-8)",
+        Type::Symbol | Type::Repeated | Type::Text => "a text (UTF-8)",
         Type::Timestamp => "a timestamp, or whole milliseconds since 1970",
         Type::Float32 => "a number",
         _ => "a boolean",
