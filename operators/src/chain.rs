@@ -43,13 +43,32 @@ pub fn plans(
     sizes: Sizes,
     wanted: &[&'static Table],
 ) -> Result<Vec<TablePlan>> {
-    let keep_events = wanted.iter().any(|table| table.name == tables::EVENTS_SESSIONIZED.name);
-    let columns = if keep_events { OF_EVENTS } else { OF_FACTS };
-    let sessions = Arc::new(SessionizeExec::new(source, settings.sessionize.clone(), sizes, columns)?);
+    let sessions = SessionizeExec::new(source, settings.sessionize.clone(), sizes, event_columns(wanted))?;
+    Ok(plans_over(Arc::new(sessions), settings, wanted))
+}
+
+/// Plans for `wanted` tables over `sessions`: the plan of either shell of `sessionize`, with [`event_columns`].
+///
+/// The plans share one pass: execute all of them, all partitions concurrently, once.
+pub fn plans_over(
+    sessions: Arc<dyn ExecutionPlan>,
+    settings: &Arc<Settings>,
+    wanted: &[&'static Table],
+) -> Vec<TablePlan> {
     let detected = Arc::new(DetectExec::new(sessions, Arc::new(settings.detect.clone())));
-    let facts: Arc<dyn ExecutionPlan> = Arc::new(AggregateExec::new(detected, Arc::clone(settings), keep_events));
+    let facts: Arc<dyn ExecutionPlan> =
+        Arc::new(AggregateExec::new(detected, Arc::clone(settings), keeps_events(wanted)));
     let readers = share(&facts, wanted.len());
-    Ok(wanted.iter().zip(readers).map(|(&table, reader)| (table, table_plan(table, reader))).collect())
+    wanted.iter().zip(readers).map(|(&table, reader)| (table, table_plan(table, reader))).collect()
+}
+
+/// The columns of its events that a session must keep for `wanted` tables.
+pub fn event_columns(wanted: &[&Table]) -> &'static [&'static str] {
+    if keeps_events(wanted) { OF_EVENTS } else { OF_FACTS }
+}
+
+fn keeps_events(wanted: &[&Table]) -> bool {
+    wanted.iter().any(|table| table.name == tables::EVENTS_SESSIONIZED.name)
 }
 
 fn table_plan(table: &'static Table, sessions: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {

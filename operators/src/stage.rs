@@ -9,7 +9,7 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, RecordOutput};
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{Partitioning, PlanProperties};
 use futures::{StreamExt, stream};
@@ -27,6 +27,11 @@ pub(crate) fn properties(schema: SchemaRef, partitions: usize, emission: Emissio
 /// A counter of events a stage saw, next to the rows (sessions) that DataFusion counts itself.
 pub(crate) fn counter(metrics: &ExecutionPlanMetricsSet, name: &'static str, partition: usize) -> Count {
     MetricBuilder::new(metrics).counter(name, partition)
+}
+
+/// What a stage holds when it ends.
+pub(crate) fn gauge(metrics: &ExecutionPlanMetricsSet, name: &'static str, partition: usize) -> Gauge {
+    MetricBuilder::new(metrics).gauge(name, partition)
 }
 
 /// Applies a pure kernel to each batch, timing it and counting its rows.

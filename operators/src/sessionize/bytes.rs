@@ -14,6 +14,17 @@ pub fn put_signed(value: i64, bytes: &mut Vec<u8>) {
     put_varint((value << 1 ^ value >> 63).cast_unsigned(), bytes);
 }
 
+/// Appends a real: a whole number below 2²⁴ is one more than it, as a number; any other is 0 and four bytes.
+pub fn put_real(value: f32, bytes: &mut Vec<u8>) {
+    let whole = value as u32;
+    if whole < 1 << 24 && (whole as f32).to_bits() == value.to_bits() {
+        put_varint(u64::from(whole) + 1, bytes);
+    } else {
+        bytes.push(0);
+        bytes.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
 /// Most bytes of a number.
 pub const VARINT_MAX: usize = 10;
 
@@ -60,6 +71,14 @@ impl<'a> Reader<'a> {
         Some((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
     }
 
+    /// The next real.
+    pub fn real(&mut self) -> Option<f32> {
+        match self.varint()?.checked_sub(1) {
+            Some(whole) => Some(u32::try_from(whole).ok()? as f32),
+            None => Some(f32::from_le_bytes(self.take(4)?.try_into().ok()?)),
+        }
+    }
+
     /// The next `length` bytes.
     pub fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let end = self.at.checked_add(length)?;
@@ -89,6 +108,20 @@ mod tests {
         }
         assert!(reader.is_over());
         assert_eq!(reader.varint(), None);
+    }
+
+    #[test]
+    fn every_real_comes_back_to_the_bit() {
+        let mut bytes = Vec::new();
+        let reals =
+            [0.0, -0.0, 1.0, 513.0, -7.0, 0.5, 16_777_215.0, 16_777_216.0, 4e9, f32::MAX, f32::MIN_POSITIVE, f32::NAN];
+        reals.iter().for_each(|&real| put_real(real, &mut bytes));
+        let mut reader = Reader::new(&bytes);
+        for real in reals {
+            assert_eq!(reader.real().map(f32::to_bits), Some(real.to_bits()));
+        }
+        assert!(reader.is_over());
+        assert_eq!(reader.real(), None);
     }
 
     #[test]

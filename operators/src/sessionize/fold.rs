@@ -16,6 +16,9 @@ use super::text;
 use crate::session::{DAY_MS, event_fields, list_column};
 use crate::settings::Sessionize;
 
+/// Most events in one session batch, unless one session alone has more.
+const BATCH_EVENTS: usize = 16_384;
+
 /// A session as a range of an [`Order`]'s rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
@@ -49,6 +52,13 @@ pub fn cut(settings: &Sessionize, ts: &[i64], order: &Order) -> Vec<Cut> {
         key_start = key_end;
     }
     cuts
+}
+
+/// The first of `cuts` that go into one batch: as many as have [`BATCH_EVENTS`], and at least one.
+pub fn one_batch(cuts: &[Cut]) -> &[Cut] {
+    let Some(first) = cuts.first() else { return cuts };
+    let fits = |cut: &&Cut| (cut.end - first.start) as usize <= BATCH_EVENTS;
+    &cuts[..cuts.iter().take_while(fits).count().max(1)]
 }
 
 /// The session batch of `cuts`, which are neighbours in `order`, with the columns `wanted` of their events.

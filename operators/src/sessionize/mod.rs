@@ -7,13 +7,15 @@
 //! Output  session batches: each closed session with its events, in order
 //!
 //! The shell [`sorted`] takes bounded input in any order, scatters it by the hash of the session
-//! key, and sorts within; it spills under its memory limit. The shell for streams will end in the
-//! same [`order`] and [`fold`].
+//! key, and sorts within; it spills under its memory limit. The shell [`hash`] takes a stream epoch by
+//! epoch, and keeps open sessions between them. Both end in the same [`order`] and [`fold`].
 //!
-//!     events ─▶ scatter ─▶ (spill) ─▶ order ─▶ fold ─▶ session batches
+//!     events ─▶ scatter ─▶ (spill) ────────▶ order ─▶ fold ─▶ session batches        sorted
+//!     events ─▶ open sessions ─▶ closed ───▶ order ─▶ fold ─▶ session batches        hash
 
 pub mod bytes;
 pub mod fold;
+pub mod hash;
 pub mod layout;
 pub mod order;
 pub mod packed;

@@ -8,6 +8,12 @@
 //! of a shape, or 0 and then the shape itself. What is absent takes no byte, for the action's bits say
 //! what is there. An event of a browser takes about 40 bytes, and writing it touches one place in
 //! memory instead of one for each column.
+//!
+//! Where the events of one key lie together already ([`super::hash`]), they begin with a *head*, and
+//! a row says only what its head does not. From ts on both forms are one, but that whole reals are short.
+//!
+//!     head   org  product  visitor  session_id  user_hash  base ts
+//!     row    action · 2 + differs  (which, then visitor, session_id, user_hash)  ts − base  event_id  …
 
 use std::sync::Arc;
 
@@ -17,7 +23,7 @@ use arrow::datatypes::{Float32Type, TimestampMillisecondType};
 use datafusion::common::Result;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::bytes::{VARINT_MAX, put_signed, put_varint};
+use super::bytes::{Reader, VARINT_MAX, put_real, put_signed, put_varint};
 use super::layout::{ACTION, Id, Kept, Layout, VISITOR};
 use super::shapes::Shapes;
 use super::text;
@@ -103,6 +109,28 @@ impl Who {
         to.extend_from_slice(&self.key);
     }
 }
+
+/// What the rows of one key need not repeat; texts and shape as they are packed.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Codes of org_id and product_id.
+    pub owner: [u32; 2],
+    /// The shape of the visitor.
+    pub visitor: &'a [u8],
+    /// session_id.
+    pub session: &'a [u8],
+    /// user_hash.
+    pub user: &'a [u8],
+    /// The ts that the rows are counted from.
+    pub base_ts: i64,
+}
+
+/// Bits that say which parts of its head a row replaces.
+pub const OTHER_VISITOR: u8 = 1;
+/// See [`OTHER_VISITOR`].
+pub const OTHER_SESSION: u8 = 2;
+/// See [`OTHER_VISITOR`].
+pub const OTHER_USER: u8 = 4;
 
 /// A batch about to be packed.
 pub struct Packing {
@@ -224,30 +252,59 @@ impl Packer {
 
     /// Appends everything of row `row` but its who; its ts is counted from `base_ts`.
     pub fn append_body(&self, layout: &Layout, batch: &Packing, row: usize, base_ts: i64, to: &mut Vec<u8>) {
-        for group in [VISITOR, ACTION] {
-            match batch.shapes[group][row] {
-                Some(code) => put_varint(u64::from(code) + 1, to),
-                None => {
-                    to.push(0);
-                    let width = layout.width(group);
-                    let tuple = &self.tuples[group][row * width..][..width];
-                    tuple.iter().for_each(|&code| put_varint(u64::from(code), to));
-                }
+        self.append_shape(layout, VISITOR, batch, row, |shape| shape, to);
+        self.append_shape(layout, ACTION, batch, row, |shape| shape, to);
+        append_event(&batch.events, row, base_ts, |real, to| to.extend_from_slice(&real.to_le_bytes()), to);
+    }
+
+    /// Appends one more than the code of a row's shape, or 0 and the shape itself; the first number as `lead` has it.
+    #[inline]
+    fn append_shape(
+        &self,
+        layout: &Layout,
+        group: usize,
+        batch: &Packing,
+        row: usize,
+        lead: impl Fn(u64) -> u64,
+        to: &mut Vec<u8>,
+    ) {
+        match batch.shapes[group][row] {
+            Some(code) => put_varint(lead(u64::from(code) + 1), to),
+            None => {
+                put_varint(lead(0), to);
+                let width = layout.width(group);
+                let tuple = &self.tuples[group][row * width..][..width];
+                tuple.iter().for_each(|&code| put_varint(u64::from(code), to));
             }
         }
-        let columns = &batch.events;
-        let ts = columns.ts[row];
-        put_signed(ts.wrapping_sub(base_ts), to);
-        text::pack(columns.event_id.value(row), to);
-        for instants in columns.instants.iter().filter(|instants| instants.is_valid(row)) {
-            put_signed(instants.value(row).wrapping_sub(ts), to);
+    }
+
+    /// Appends the head of a key that begins with row `row`, which is from `who`.
+    pub fn append_head(&self, layout: &Layout, batch: &Packing, row: usize, who: &Who, to: &mut Vec<u8>) {
+        who.owner.iter().for_each(|&code| put_varint(u64::from(code), to));
+        self.append_shape(layout, VISITOR, batch, row, |shape| shape, to);
+        to.extend_from_slice(&who.key);
+        put_signed(batch.ts(row), to);
+    }
+
+    /// Appends row `row` to the rows under `head`, of which it replaces the parts that differ from `own`.
+    pub fn append_under(
+        &self,
+        layout: &Layout,
+        batch: &Packing,
+        row: usize,
+        head: &Head<'_>,
+        own: &Head<'_>,
+        to: &mut Vec<u8>,
+    ) {
+        let differs = head.differs(own);
+        self.append_shape(layout, ACTION, batch, row, |shape| shape << 1 | u64::from(differs != 0), to);
+        if differs != 0 {
+            to.push(differs);
+            let parts = [(OTHER_VISITOR, own.visitor), (OTHER_SESSION, own.session), (OTHER_USER, own.user)];
+            parts.iter().filter(|(bit, _)| differs & bit != 0).for_each(|(_, part)| to.extend_from_slice(part));
         }
-        for reals in columns.reals.iter().filter(|reals| reals.is_valid(row)) {
-            to.extend_from_slice(&reals.value(row).to_le_bytes());
-        }
-        for texts in columns.texts.iter().filter(|texts| texts.is_valid(row)) {
-            text::pack(texts.value(row), to);
-        }
+        append_event(&batch.events, row, head.base_ts, put_real, to);
     }
 
     /// Most bytes that row `row` takes, with all that is said of `who`.
@@ -258,6 +315,56 @@ impl Packer {
         let texts: usize = columns.texts.iter().map(|texts| text::packed_max(texts.value(row).len())).sum();
         let event = text::packed_max(columns.event_id.value(row).len());
         size_of::<u64>() + numbers + who.key.len() + event + texts
+    }
+}
+
+/// Appends what both forms of a row end in.
+#[inline]
+fn append_event(columns: &Columns, row: usize, base_ts: i64, put_real: impl Fn(f32, &mut Vec<u8>), to: &mut Vec<u8>) {
+    let ts = columns.ts[row];
+    put_signed(ts.wrapping_sub(base_ts), to);
+    text::pack(columns.event_id.value(row), to);
+    for instants in columns.instants.iter().filter(|instants| instants.is_valid(row)) {
+        put_signed(instants.value(row).wrapping_sub(ts), to);
+    }
+    for reals in columns.reals.iter().filter(|reals| reals.is_valid(row)) {
+        put_real(reals.value(row), to);
+    }
+    for texts in columns.texts.iter().filter(|texts| texts.is_valid(row)) {
+        text::pack(texts.value(row), to);
+    }
+}
+
+impl<'a> Head<'a> {
+    /// The head at the beginning of `bytes`; `None` where they end too early.
+    pub fn read(layout: &Layout, bytes: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let mut code = || u32::try_from(reader.varint()?).ok();
+        let owner = [code()?, code()?];
+        let start = reader.at;
+        if reader.varint()? == 0 {
+            (0..layout.width(VISITOR)).try_for_each(|_| reader.varint().map(|_| ()))?;
+        }
+        let visitor = bytes.get(start..reader.at)?;
+        let (session, user) = (text::skip(&mut reader)?, text::skip(&mut reader)?);
+        Some(Self { owner, visitor, session, user, base_ts: reader.signed()? })
+    }
+
+    /// Its session_id or, where that is empty, its user_hash.
+    pub fn visit(&self) -> &'a [u8] {
+        if text::is_empty(self.session) { self.user } else { self.session }
+    }
+
+    /// Whether both are of one key.
+    pub fn same_key(&self, other: &Head<'_>) -> bool {
+        self.owner == other.owner && self.visit() == other.visit()
+    }
+
+    fn differs(&self, own: &Head<'_>) -> u8 {
+        let bit = |same: bool, bit: u8| if same { 0 } else { bit };
+        bit(self.visitor == own.visitor, OTHER_VISITOR)
+            | bit(self.session == own.session, OTHER_SESSION)
+            | bit(self.user == own.user, OTHER_USER)
     }
 }
 

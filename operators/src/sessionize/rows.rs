@@ -1,6 +1,7 @@
 //! The packed events of one partition, unpacked as far as ordering them needs.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -12,7 +13,7 @@ use datafusion::common::{Result, exec_datafusion_err, resources_datafusion_err};
 
 use super::bytes::Reader;
 use super::layout::{ACTION, Id, Kept, Layout, VISITOR};
-use super::packed::Packer;
+use super::packed::{OTHER_SESSION, OTHER_USER, OTHER_VISITOR, Packer};
 use super::text;
 use crate::symbols::{self, Interner, NULL_CODE};
 
@@ -89,6 +90,12 @@ impl Tables {
         }
         (Self { groups, dictionaries }, translations)
     }
+
+    /// Bytes held, nearly.
+    pub fn memory(&self) -> usize {
+        let shapes: usize = self.groups.iter().flat_map(|group| &group.columns).map(|codes| codes.capacity() * 4).sum();
+        shapes + self.dictionaries.iter().map(|texts| texts.get_buffer_memory_size()).sum::<usize>()
+    }
 }
 
 /// The rows of one partition.
@@ -110,6 +117,7 @@ pub struct Rows {
 }
 
 /// Who an event is from, see [`super::whos`].
+#[derive(Clone, Copy)]
 struct KnownWho {
     hash: u64,
     owner: [u32; 2],
@@ -183,11 +191,7 @@ impl Rows {
     pub fn read(&mut self, layout: &Layout, task: &Translation, first_who: usize, block: &[u8]) -> Result<()> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(block);
-        if u32::try_from(self.bytes.len()).is_err() {
-            return Err(resources_datafusion_err!(
-                "one partition of events has more than 4 GiB: a visitor with that many events is a robot, leave it out"
-            ));
-        }
+        check_length(self.bytes.len())?;
         // The bytes are moved out while their rows are noted, and back.
         let bytes = std::mem::take(&mut self.bytes);
         let mut reader = Reader { bytes: &bytes, at: start };
@@ -210,24 +214,24 @@ impl Rows {
     /// Reads what the next who stands for.
     pub fn define_who(&mut self, layout: &Layout, task: &Translation, reader: &mut Reader<'_>) -> Option<()> {
         let hash = reader.fixed()?;
-        let mut owner = [0; 2];
-        for (ours, place) in owner.iter_mut().zip(layout.owner) {
-            *ours = *task.codes[place].get(usize::try_from(reader.varint()?).ok()?)?;
-        }
+        let owner = read_owner(layout, task, reader)?;
         let base_ts = reader.signed()?;
-        let session = reader.at as u32;
-        text::skip(reader)?;
-        let user = reader.at as u32;
-        text::skip(reader)?;
+        let (session, user) = (skip_text(reader)?, skip_text(reader)?);
         self.whos.push(KnownWho { hash, owner, base_ts, session, user });
         Some(())
     }
 
     /// Reads a row that is from who number `who`.
     pub fn read_body(&mut self, layout: &Layout, task: &Translation, who: usize, reader: &mut Reader<'_>) -> Option<()> {
-        let base_ts = self.whos.get(who)?.base_ts;
         let visitor = self.read_shape(layout, task, VISITOR, reader)?;
         let action = self.read_shape(layout, task, ACTION, reader)?;
+        self.read_event(layout, [who as u32, visitor, action], reader)
+    }
+
+    /// Reads what both forms of a row end in, and adds the row.
+    #[inline]
+    fn read_event(&mut self, layout: &Layout, [who, visitor, action]: [u32; 3], reader: &mut Reader<'_>) -> Option<()> {
+        let base_ts = self.whos.get(who as usize)?.base_ts;
         let ts = base_ts.wrapping_add(reader.signed()?);
         let event_id = reader.at as u32;
         text::skip(reader)?;
@@ -241,7 +245,7 @@ impl Rows {
         for _ in 0..(bits & layout.texts).count_ones() {
             text::skip(reader)?;
         }
-        self.who.push(who as u32);
+        self.who.push(who);
         self.shapes[VISITOR].push(visitor);
         self.shapes[ACTION].push(action);
         self.ts.push(ts);
@@ -250,9 +254,100 @@ impl Rows {
         Some(())
     }
 
+    /// Adds the events of one key with the hash `hash`: a head, and rows as [`Packer::append_under`] wrote them.
+    ///
+    /// Tells in `places` where each row lies in what `reader` reads, and gives where the head ends.
+    pub fn read_key(
+        &mut self,
+        layout: &Layout,
+        task: &Translation,
+        hash: u64,
+        reader: &mut Reader<'_>,
+        places: &mut Vec<Range<u32>>,
+    ) -> Result<u32> {
+        // A real takes four times the room here, at most.
+        check_length(self.bytes.len() + 4 * reader.bytes.len())?;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let head = self.read_rows_of_key(layout, task, hash, reader, &mut bytes, places);
+        self.bytes = bytes;
+        head.ok_or_else(|| exec_datafusion_err!("the events of an open session are damaged"))
+    }
+
+    fn read_rows_of_key(
+        &mut self,
+        layout: &Layout,
+        task: &Translation,
+        hash: u64,
+        reader: &mut Reader<'_>,
+        bytes: &mut Vec<u8>,
+        places: &mut Vec<Range<u32>>,
+    ) -> Option<u32> {
+        let owner = read_owner(layout, task, reader)?;
+        let visitor = self.read_shape(layout, task, VISITOR, reader)?;
+        let (session, user) = (copy_text(reader, bytes)?, copy_text(reader, bytes)?);
+        let head = self.whos.len() as u32;
+        self.whos.push(KnownWho { hash, owner, base_ts: reader.signed()?, session, user });
+        let head_end = reader.at as u32;
+        while !reader.is_over() {
+            let start = reader.at as u32;
+            let lead = reader.varint()?;
+            let action = self.read_shape_after(lead >> 1, layout, task, ACTION, reader)?;
+            let mut who = [head, visitor];
+            if lead & 1 == 1 {
+                self.replace_head(layout, task, &mut who, reader, bytes)?;
+            }
+            let at = bytes.len();
+            expand_event(layout, self.bits(action)?, reader, bytes)?;
+            self.read_event(layout, [who[0], who[1], action], &mut Reader { bytes, at })?;
+            places.push(start..reader.at as u32);
+        }
+        Some(head_end)
+    }
+
+    /// Reads the parts of its head that a row replaces.
+    fn replace_head(
+        &mut self,
+        layout: &Layout,
+        task: &Translation,
+        [who, visitor]: &mut [u32; 2],
+        reader: &mut Reader<'_>,
+        bytes: &mut Vec<u8>,
+    ) -> Option<()> {
+        let differs = reader.take(1)?[0];
+        if differs & OTHER_VISITOR != 0 {
+            *visitor = self.read_shape(layout, task, VISITOR, reader)?;
+        }
+        if differs & (OTHER_SESSION | OTHER_USER) == 0 {
+            return Some(());
+        }
+        let mut other = *self.whos.get(*who as usize)?;
+        if differs & OTHER_SESSION != 0 {
+            other.session = copy_text(reader, bytes)?;
+        }
+        if differs & OTHER_USER != 0 {
+            other.user = copy_text(reader, bytes)?;
+        }
+        *who = self.whos.len() as u32;
+        self.whos.push(other);
+        Some(())
+    }
+
     fn read_shape(&mut self, layout: &Layout, task: &Translation, group: usize, reader: &mut Reader<'_>) -> Option<u32> {
+        let lead = reader.varint()?;
+        self.read_shape_after(lead, layout, task, group, reader)
+    }
+
+    #[inline]
+    fn read_shape_after(
+        &mut self,
+        lead: u64,
+        layout: &Layout,
+        task: &Translation,
+        group: usize,
+        reader: &mut Reader<'_>,
+    ) -> Option<u32> {
         let known = self.tables.groups[group].rows;
-        if let Some(code) = reader.varint()?.checked_sub(1) {
+        if let Some(code) = lead.checked_sub(1) {
             let code = task.starts[group].checked_add(usize::try_from(code).ok()?)?;
             return (code < known).then_some(code as u32);
         }
@@ -386,6 +481,53 @@ impl Rows {
         let shapes = self.shapes.each_ref().map(|shapes| rows.iter().map(|&row| shapes[row as usize]).collect());
         Selection { layout, of: self, rows, shapes }
     }
+}
+
+/// Places in the bytes are 32 bits wide.
+fn check_length(bytes: usize) -> Result<()> {
+    u32::try_from(bytes).map(|_| ()).map_err(|_| {
+        resources_datafusion_err!(
+            "one partition of events has more than 4 GiB: a visitor with that many events is a robot, leave it out"
+        )
+    })
+}
+
+/// The codes of org_id and product_id.
+fn read_owner(layout: &Layout, task: &Translation, reader: &mut Reader<'_>) -> Option<[u32; 2]> {
+    let mut code = |place: usize| task.codes[place].get(usize::try_from(reader.varint()?).ok()?).copied();
+    Some([code(layout.owner[0])?, code(layout.owner[1])?])
+}
+
+/// Reads past a packed text; gives where it begins.
+fn skip_text(reader: &mut Reader<'_>) -> Option<u32> {
+    let start = reader.at as u32;
+    text::skip(reader)?;
+    Some(start)
+}
+
+/// Copies a packed text; gives where the copy begins.
+fn copy_text(reader: &mut Reader<'_>, to: &mut Vec<u8>) -> Option<u32> {
+    let start = to.len() as u32;
+    to.extend_from_slice(text::skip(reader)?);
+    Some(start)
+}
+
+/// Copies what a row under a head ends in, as [`Rows::read_event`] reads it: reals in four bytes each.
+fn expand_event(layout: &Layout, bits: u32, reader: &mut Reader<'_>, to: &mut Vec<u8>) -> Option<()> {
+    let start = reader.at;
+    reader.signed()?;
+    text::skip(reader)?;
+    for _ in layout.instants.iter().filter(|&bit| bits >> bit & 1 == 1) {
+        reader.signed()?;
+    }
+    to.extend_from_slice(reader.bytes.get(start..reader.at)?);
+    for _ in 0..(bits & layout.reals).count_ones() {
+        to.extend_from_slice(&reader.real()?.to_le_bytes());
+    }
+    for _ in 0..(bits & layout.texts).count_ones() {
+        to.extend_from_slice(text::skip(reader)?);
+    }
+    Some(())
 }
 
 /// Some rows in some order.

@@ -39,6 +39,16 @@ impl Shapes {
         Some(code)
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.codes.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
     /// Every tuple, in order of code.
     pub fn tuples(&self) -> impl Iterator<Item = &[u32]> {
         self.tuples.chunks_exact(self.width.max(1))

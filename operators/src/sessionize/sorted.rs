@@ -38,9 +38,6 @@ use crate::session;
 use crate::settings::Sessionize;
 use crate::stage::{self, single_input_plan};
 
-/// Most events in one session batch, unless one session alone has more.
-const BATCH_EVENTS: usize = 16_384;
-
 /// How much the shell takes on at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
@@ -267,10 +264,10 @@ impl Output {
 
     fn next_of_partition(&mut self) -> Result<Option<RecordBatch>> {
         let Some(folding) = &mut self.folding else { return Ok(None) };
-        let rest = &folding.cuts[folding.done..];
-        let Some(first) = rest.first() else { return Ok(None) };
-        let fits = |cut: &&Cut| (cut.end - first.start) as usize <= BATCH_EVENTS;
-        let cuts = &rest[..rest.iter().take_while(fits).count().max(1)];
+        let cuts = fold::one_batch(&folding.cuts[folding.done..]);
+        if cuts.is_empty() {
+            return Ok(None);
+        }
         folding.done += cuts.len();
         let batch = fold::session_batch(&self.layout, &self.schema, self.wanted, &folding.rows, &folding.order, cuts)?;
         Ok(Some(batch.record_output(&self.baseline)))

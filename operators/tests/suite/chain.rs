@@ -8,7 +8,7 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::{ExecutionPlan, collect};
-use netcrab_operators::chain::{DERIVED, plans};
+use netcrab_operators::chain::{DERIVED, TablePlan, plans};
 use netcrab_operators::sessionize::sorted::Sizes;
 use netcrab_operators::settings::Settings;
 use netcrab_schema::arrow::event_in_flight;
@@ -21,17 +21,17 @@ use crate::strategy;
 
 /// How events reach the chain.
 #[derive(Debug, Clone)]
-struct Split {
-    batch_rows: usize,
-    inputs: usize,
-    partitions: usize,
+pub(crate) struct Split {
+    pub(crate) batch_rows: usize,
+    pub(crate) inputs: usize,
+    pub(crate) partitions: usize,
     /// Memory for events before they spill.
-    events_bytes: usize,
+    pub(crate) events_bytes: usize,
     /// Shapes before events carry their own.
-    shapes_max: usize,
+    pub(crate) shapes_max: usize,
 }
 
-fn splits() -> impl Strategy<Value = Split> {
+pub(crate) fn splits() -> impl Strategy<Value = Split> {
     let memory = prop_oneof![Just(1 << 30), Just(1 << 12)];
     let shapes = prop_oneof![Just(1usize << 18), 0..6usize];
     (1..40usize, 1..4usize, prop_oneof![Just(16usize), Just(64)], memory, shapes).prop_map(
@@ -51,24 +51,32 @@ fn spilled_files(plan: &Arc<dyn ExecutionPlan>) -> usize {
     own + plan.children().into_iter().map(spilled_files).sum::<usize>()
 }
 
-/// Every derived table of `events`, in the order of [`DERIVED`], and how many files were spilled.
-fn derive(events: &[Event], split: &Split) -> (Vec<Vec<RecordBatch>>, usize) {
+/// A plan that gives `events` in this split.
+pub(crate) fn source(events: &[Event], split: &Split) -> Arc<dyn ExecutionPlan> {
     let mut inputs = vec![Vec::new(); split.inputs];
     for (number, rows) in events.chunks(split.batch_rows).enumerate() {
         inputs[number % split.inputs].push(batch(rows));
     }
-    let source = MemorySourceConfig::try_new_exec(&inputs, event_in_flight(), None).unwrap();
+    MemorySourceConfig::try_new_exec(&inputs, event_in_flight(), None).unwrap()
+}
+
+/// Every derived table of `events`, in the order of [`DERIVED`], and how many files were spilled.
+fn derive(events: &[Event], split: &Split) -> (Vec<Vec<RecordBatch>>, usize) {
     let settings = Arc::new(Settings::default());
     let sizes = Sizes { partitions: split.partitions, memory_max: split.events_bytes, shapes_max: split.shapes_max };
-    let plans = plans(source, &settings, sizes, &DERIVED).unwrap();
+    let plans = plans(source(events, split), &settings, sizes, &DERIVED).unwrap();
+    (run(&plans), spilled_files(&plans[0].1))
+}
+
+/// The rows of each plan; all of them run together.
+pub(crate) fn run(plans: &[TablePlan]) -> Vec<Vec<RecordBatch>> {
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(256 << 20)));
     let context = Arc::new(TaskContext::default().with_runtime(runtime.build_arc().unwrap()));
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let tables = tokio.block_on(async {
+    tokio.block_on(async {
         let tables = plans.iter().map(|(_, plan)| collect(Arc::clone(plan), Arc::clone(&context)));
         futures::future::try_join_all(tables).await.unwrap()
-    });
-    (tables, spilled_files(&plans[0].1))
+    })
 }
 
 fn expected<R: Row>(rows: &[R]) -> Vec<String> {
@@ -77,7 +85,7 @@ fn expected<R: Row>(rows: &[R]) -> Vec<String> {
     lines
 }
 
-fn compare<R: Row>(name: &str, batches: &[RecordBatch], rows: &[R]) -> Result<(), TestCaseError> {
+pub(crate) fn compare<R: Row>(name: &str, batches: &[RecordBatch], rows: &[R]) -> Result<(), TestCaseError> {
     let (ours, theirs) = (lines(batches, R::COLUMNS), expected(rows));
     let differs = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs);
     prop_assert!(
@@ -93,6 +101,12 @@ fn compare<R: Row>(name: &str, batches: &[RecordBatch], rows: &[R]) -> Result<()
 /// Compares every table; gives how many files were spilled.
 fn check(events: &[Event], split: &Split) -> Result<usize, TestCaseError> {
     let (ours, spilled) = derive(events, split);
+    check_tables(&ours, events)?;
+    Ok(spilled)
+}
+
+/// Compares every table, in the order of [`DERIVED`], with the reference's of `events`.
+pub(crate) fn check_tables(ours: &[Vec<RecordBatch>], events: &[Event]) -> Result<(), TestCaseError> {
     let theirs = reference::run(events, &reference::Settings::default());
     compare("events_sessionized", &ours[0], &theirs.sessionized)?;
     compare("fact_sessions", &ours[1], &theirs.sessions)?;
@@ -101,12 +115,11 @@ fn check(events: &[Event], split: &Split) -> Result<usize, TestCaseError> {
     compare("fact_screen_hotspots", &ours[4], &theirs.hotspots)?;
     compare("fact_flows", &ours[5], &theirs.flows)?;
     compare("dim_task_types", &ours[6], &theirs.task_types)?;
-    compare("dim_releases", &ours[7], &theirs.releases)?;
-    Ok(spilled)
+    compare("dim_releases", &ours[7], &theirs.releases)
 }
 
 /// `NETCRAB_CASES` runs more or fewer random cases than the default.
-fn cases(default: u32) -> Config {
+pub(crate) fn cases(default: u32) -> Config {
     let cases = std::env::var("NETCRAB_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default);
     Config { cases, failure_persistence: None, ..Config::default() }
 }

@@ -9,7 +9,7 @@
 use super::reference::{Event, IncidentRow, Row, SessionRow, Settings, Tables, json_text, run};
 
 /// 2026-10-01T00:00:00Z.
-const MIDNIGHT: i64 = 1_790_812_800_000;
+pub(crate) const MIDNIGHT: i64 = 1_790_812_800_000;
 /// Days from 1970 to it.
 const DATE: i32 = 20_727;
 

@@ -5,5 +5,7 @@
 mod arrow_rows;
 mod chain;
 mod examples;
+mod hash;
 mod reference;
 mod strategy;
+mod traffic;

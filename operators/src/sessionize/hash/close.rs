@@ -1,0 +1,203 @@
+//! Closes the sessions that no event in time can join any more.
+//!
+//!     deadlines ─▶ keys that may be due ─▶ rows ─▶ order ─▶ cut ─┬─▶ closed: session batches
+//!                                                               └─▶ open: back into their key's rows
+//!
+//! A key's events, once ordered, may be several sessions, of which a first few are closed: those go
+//! out, numbered on from those of the key that went out before, and the rest stays.
+
+use std::ops::Range;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::Result;
+
+use super::deadlines::{NEVER, tick};
+use super::keys::closes_at;
+use super::open::{Named, OpenSessions};
+use crate::sessionize::bytes::Reader;
+use crate::sessionize::fold::{self, Cut};
+use crate::sessionize::order::{self, Order};
+use crate::sessionize::rows::Rows;
+
+/// Events that are ordered at once, unless one key alone has more.
+const GROUP_EVENTS: usize = 1 << 15;
+
+/// The closing of an epoch, under way.
+pub struct Closing {
+    watermark: i64,
+    /// Keys that may have something to close.
+    due: std::vec::IntoIter<u32>,
+    named: Named,
+    rows: Rows,
+    closed: Order,
+    cuts: Vec<Cut>,
+    /// How many of `cuts` went out.
+    done: usize,
+    /// How many events repeated another one and were left out.
+    pub repeats: usize,
+}
+
+/// The keys of a group, and where their heads and rows lie among its bytes.
+#[derive(Default)]
+struct Group {
+    keys: Vec<u32>,
+    bytes: Vec<u8>,
+    heads: Vec<Range<u32>>,
+    rows: Vec<Range<u32>>,
+}
+
+impl Closing {
+    /// Bytes held, nearly.
+    pub fn memory(&self) -> usize {
+        self.rows.memory() + size_of_val(self.due.as_slice())
+    }
+}
+
+impl OpenSessions {
+    /// Begins to close what `watermark` closes; [`Self::next_closed`] goes on until it gives nothing.
+    pub fn close(&mut self, watermark: i64) -> Result<Closing> {
+        let due = self.take_due(watermark);
+        // Most epochs bring a symbol that is new and many close nothing: those do with the names of before.
+        let named = self.named(!due.is_empty())?;
+        Ok(Closing {
+            watermark,
+            due: due.into_iter(),
+            rows: Rows::new(&self.layout, named.tables.clone()),
+            named,
+            closed: Order { rows: Vec::new(), key_ends: Vec::new(), repeats: 0 },
+            cuts: Vec::new(),
+            done: 0,
+            repeats: 0,
+        })
+    }
+
+    /// The keys that rang and may be due; the others are armed again.
+    fn take_due(&mut self, watermark: i64) -> Vec<u32> {
+        let mut due = Vec::new();
+        for (rang, keys) in self.deadlines.take(watermark) {
+            for key in keys {
+                let slot = self.keys.slot(key);
+                let stale = tick(slot.due_at) != rang || slot.events == 0;
+                if stale {
+                    continue;
+                }
+                let may_close_at = slot.may_close_at(&self.settings);
+                self.keys.slot_mut(key).due_at = NEVER;
+                if may_close_at > watermark {
+                    self.arm(key, may_close_at);
+                } else {
+                    due.push(key);
+                }
+            }
+        }
+        due
+    }
+
+    /// The next batch of closed sessions with the columns `wanted` of their events.
+    pub fn next_closed(
+        &mut self,
+        closing: &mut Closing,
+        schema: &SchemaRef,
+        wanted: &[&str],
+    ) -> Result<Option<RecordBatch>> {
+        while closing.done == closing.cuts.len() {
+            if !self.close_group(closing)? {
+                return Ok(None);
+            }
+        }
+        let cuts = fold::one_batch(&closing.cuts[closing.done..]);
+        closing.done += cuts.len();
+        fold::session_batch(&self.layout, schema, wanted, &closing.rows, &closing.closed, cuts).map(Some)
+    }
+
+    /// Orders the events of the next due keys, and parts them into closed and open ones; `false` where no key is left.
+    fn close_group(&mut self, closing: &mut Closing) -> Result<bool> {
+        let group = self.read_group(closing)?;
+        closing.closed.rows.clear();
+        closing.cuts.clear();
+        closing.done = 0;
+        let order = order::order(&self.layout, &closing.rows);
+        let cuts = fold::cut(&self.settings, &closing.rows.ts, &order);
+        let of_keys = cuts.chunk_by(|_, next| next.session_no > 0);
+        for ((place, &key), cuts) in group.keys.iter().enumerate().zip(of_keys) {
+            let at = |place: u32| closing.rows.ts[order.rows[place as usize] as usize];
+            let closes_at = |cut: &Cut| closes_at(&self.settings, at(cut.start), at(cut.end - 1));
+            // A session is closed before the one after it, so the closed ones come first.
+            let closed = cuts.partition_point(|cut| closes_at(cut) <= closing.watermark);
+            let Some(last) = closed.checked_sub(1) else {
+                self.arm(key, closes_at(&cuts[0]));
+                continue;
+            };
+            let closed_until = closes_at(&cuts[last]);
+            let all = cuts[0].start..cuts[cuts.len() - 1].end;
+            let numbered = self.keys.slot(key).sessions;
+            closing.repeats += (self.keys.slot(key).events - (all.end - all.start)) as usize;
+            closing.take(&order, &cuts[..closed], numbered);
+            self.close_first(key, closed, closed_until);
+            let open = &order.rows[cuts[last].end as usize..all.end as usize];
+            let open = open.iter().map(|&row| (closing.rows.ts[row as usize], group.part(&group.rows[row as usize])));
+            self.keep(key, group.part(&group.heads[place]), open)?;
+        }
+        Ok(!group.keys.is_empty())
+    }
+
+    /// Unpacks the next due keys.
+    fn read_group(&self, closing: &mut Closing) -> Result<Group> {
+        let mut group = Group::default();
+        closing.rows.clear();
+        while closing.rows.len() < GROUP_EVENTS {
+            let Some(key) = closing.due.next() else { break };
+            let slot = self.keys.slot(key);
+            let start = group.bytes.len();
+            self.blocks.read(&slot.rows, usize::MAX, &mut group.bytes);
+            let mut reader = Reader { bytes: &group.bytes, at: start };
+            let names = &closing.named.translation;
+            let head_end = closing.rows.read_key(&self.layout, names, slot.hash, &mut reader, &mut group.rows)?;
+            group.heads.push(start as u32..head_end);
+            group.keys.push(key);
+        }
+        Ok(group)
+    }
+
+    /// Counts the first `sessions` of a key as closed, and all its events as gone.
+    fn close_first(&mut self, key: u32, sessions: usize, closed_until: i64) {
+        let slot = self.keys.slot_mut(key);
+        self.counts.events -= slot.events as usize;
+        self.counts.sessions -= 1;
+        slot.sessions = slot.sessions.saturating_add(sessions as u32);
+        slot.closed_until = closed_until;
+        slot.events = 0;
+    }
+
+    /// Leaves a key its head and the rows `open`, each with its ts.
+    fn keep<'a>(&mut self, key: u32, head: &[u8], open: impl ExactSizeIterator<Item = (i64, &'a [u8])>) -> Result<()> {
+        let slot = self.keys.slot_mut(key);
+        self.blocks.free(&mut slot.rows);
+        self.blocks.append(&mut slot.rows, head)?;
+        self.counts.sessions += usize::from(open.len() > 0);
+        for (ts, row) in open {
+            self.blocks.append(&mut self.keys.slot_mut(key).rows, row)?;
+            self.admit(key, ts);
+        }
+        Ok(())
+    }
+}
+
+impl Group {
+    fn part(&self, place: &Range<u32>) -> &[u8] {
+        &self.bytes[place.start as usize..place.end as usize]
+    }
+}
+
+impl Closing {
+    /// Takes the rows of closed sessions of a key, the first of which is its session number `first_no`.
+    fn take(&mut self, order: &Order, closed: &[Cut], first_no: u32) {
+        for cut in closed {
+            let start = self.closed.rows.len() as u32;
+            self.closed.rows.extend_from_slice(&order.rows[cut.start as usize..cut.end as usize]);
+            let end = self.closed.rows.len() as u32;
+            self.cuts.push(Cut { start, end, session_no: cut.session_no + i64::from(first_no) });
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The open sessions of a shard, between epochs.
+//!
+//!     events ─▶ packed ─▶ their key's rows        (late ─▶ handed back)
+//!
+//! A plain structure: it reads no clock and does no IO, so the same batches and watermarks leave the
+//! same state.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Fields;
+use datafusion::common::{Result, internal_datafusion_err};
+
+use super::blocks::{Blocks, Chain, ROOM};
+use super::deadlines::{Deadlines, tick};
+use super::keys::{Keys, closes_at};
+use crate::session::DAY_MS;
+use crate::sessionize::layout::Layout;
+use crate::sessionize::packed::{Head, Packer, Packing, Who};
+use crate::sessionize::rows::{Tables, Translation};
+use crate::sessionize::text;
+use crate::settings::Sessionize;
+
+/// The open sessions of a shard, and what must be known of closed ones.
+pub struct OpenSessions {
+    pub(super) layout: Arc<Layout>,
+    pub(super) settings: Sessionize,
+    pub(super) keys: Keys,
+    pub(super) blocks: Blocks,
+    pub(super) deadlines: Deadlines,
+    pub(super) counts: Counts,
+    packer: Packer,
+    named: Option<Named>,
+    late: Late,
+    forgotten_before: i64,
+    scratch: Scratch,
+}
+
+/// How much is open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Keys with open events. Each has one open session, seldom more.
+    pub sessions: usize,
+    /// Open events, repeats and all.
+    pub events: usize,
+}
+
+/// Events that were not admitted, because their session is closed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Late {
+    /// How many.
+    pub events: usize,
+    /// Whose they are and when, each once.
+    pub days: BTreeSet<LateDay>,
+}
+
+/// A key and a day of late events.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LateDay {
+    /// org_id of the key.
+    pub org_id: String,
+    /// product_id of the key.
+    pub product_id: String,
+    /// session_id or, where that is empty, user_hash.
+    pub visit: String,
+    /// UTC day of the event, in days since 1970. The session it belongs to may have begun before it.
+    pub day: i32,
+}
+
+/// The tables of what was interned so far.
+#[derive(Clone)]
+pub(super) struct Named {
+    interned: usize,
+    pub(super) tables: Arc<Tables>,
+    pub(super) translation: Arc<Translation>,
+}
+
+/// Space that is used again for each event.
+#[derive(Default)]
+struct Scratch {
+    who: Who,
+    own: Vec<u8>,
+    head: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl OpenSessions {
+    /// No sessions yet, of events with these fields; never more than `shapes_max` shapes in a table.
+    pub fn new(fields: &Fields, settings: Sessionize, shapes_max: usize) -> Result<Self> {
+        let layout = Layout::new(fields)?;
+        Ok(Self {
+            packer: Packer::new(&layout, shapes_max),
+            layout: Arc::new(layout),
+            settings,
+            keys: Keys::default(),
+            blocks: Blocks::default(),
+            deadlines: Deadlines::default(),
+            counts: Counts::default(),
+            named: None,
+            late: Late::default(),
+            forgotten_before: i64::MIN,
+            scratch: Scratch::default(),
+        })
+    }
+
+    /// The event columns.
+    pub fn fields(&self) -> &Fields {
+        &self.layout.fields
+    }
+
+    /// When a session ends.
+    pub fn settings(&self) -> &Sessionize {
+        &self.settings
+    }
+
+    /// How much is open.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Bytes held, nearly: events, slots, deadlines, symbols and shapes.
+    pub fn memory(&self) -> usize {
+        let named = self.named.as_ref().map_or(0, |named| named.tables.memory());
+        self.blocks.memory() + self.keys.memory() + self.deadlines.memory() + self.packer.memory() + named
+    }
+
+    /// Adds the events of `batch`; gives how many were late.
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<usize> {
+        let late_before = self.late.events;
+        let batch = self.packer.start(&self.layout, batch)?;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let pushed = (0..batch.len()).try_for_each(|row| self.push_row(&batch, row, &mut scratch));
+        self.scratch = scratch;
+        pushed.map(|()| self.late.events - late_before)
+    }
+
+    fn push_row(&mut self, batch: &Packing, row: usize, scratch: &mut Scratch) -> Result<()> {
+        let Scratch { who, own, head, packed } = scratch;
+        self.packer.who(batch, row, who);
+        own.clear();
+        self.packer.append_head(&self.layout, batch, row, who, own);
+        let own_head = Head::read(&self.layout, own).ok_or_else(damaged)?;
+        let found = self.keys.find(who.hash, |slot| {
+            read_head(&self.layout, &self.blocks, &slot.rows, head).is_some_and(|head| head.same_key(&own_head))
+        });
+        let ts = batch.ts(row);
+        if ts < found.map_or(self.forgotten_before, |key| self.keys.slot(key).closed_until) {
+            self.hand_back(&own_head, ts);
+            return Ok(());
+        }
+        let key = found.map_or_else(|| self.keys.insert(who.hash), Ok)?;
+        let slot = self.keys.slot_mut(key);
+        if slot.events == 0 {
+            self.blocks.free(&mut slot.rows);
+            self.blocks.append(&mut slot.rows, own)?;
+            self.counts.sessions += 1;
+        }
+        let head = read_head(&self.layout, &self.blocks, &slot.rows, head).ok_or_else(damaged)?;
+        packed.clear();
+        self.packer.append_under(&self.layout, batch, row, &head, &own_head, packed);
+        self.blocks.append(&mut slot.rows, packed)?;
+        self.admit(key, ts);
+        Ok(())
+    }
+
+    /// Counts an open event whose bytes were appended, and arms its key where it may be due earlier now.
+    pub(super) fn admit(&mut self, key: u32, ts: i64) {
+        let slot = self.keys.slot_mut(key);
+        slot.admit(&self.settings, ts);
+        self.counts.events += 1;
+        let due_at = closes_at(&self.settings, ts, ts);
+        if due_at < slot.due_at {
+            self.arm(key, due_at);
+        }
+    }
+
+    /// Arms a key for an instant; what it was armed for before is stale then.
+    pub(super) fn arm(&mut self, key: u32, due_at: i64) {
+        let slot = self.keys.slot_mut(key);
+        let armed = tick(slot.due_at) == tick(due_at);
+        slot.due_at = due_at;
+        if !armed {
+            self.deadlines.add(key, due_at);
+        }
+    }
+
+    fn hand_back(&mut self, head: &Head<'_>, ts: i64) {
+        let texts = [0, 1].map(|at| self.packer.interners[self.layout.owner[at]].text(head.owner[at]).to_owned());
+        let [org_id, product_id] = texts;
+        let visit = text::unpack(head.visit(), &mut [0; 64]).to_owned();
+        self.late.events += 1;
+        self.late.days.insert(LateDay { org_id, product_id, visit, day: ts.div_euclid(DAY_MS) as i32 });
+    }
+
+    /// The late events since this was last asked.
+    pub fn take_late(&mut self) -> Late {
+        std::mem::take(&mut self.late)
+    }
+
+    /// Forgets the closed sessions of keys that have nothing open and closed at or before the watermark `before`.
+    ///
+    /// An event before it that belongs to no known key is late from then on, since nobody can tell
+    /// whether its session was closed. A key that comes back is numbered from 0 again: forget only
+    /// what is older than anything that numbers must count on from. Looks at every key.
+    pub fn forget(&mut self, before: i64) {
+        let Self { keys, blocks, .. } = self;
+        keys.remove(|slot| {
+            let forgotten = slot.events == 0 && slot.closed_until <= before;
+            if forgotten {
+                blocks.free(&mut slot.rows);
+            }
+            forgotten
+        });
+        self.forgotten_before = self.forgotten_before.max(before);
+    }
+
+    /// Tables of all symbols and shapes, the same as before while nothing new was interned; of those of
+    /// some time before where `all` are not needed.
+    pub(super) fn named(&mut self, all: bool) -> Result<Named> {
+        let symbols: usize = self.packer.interners.iter().map(|symbols| symbols.len()).sum();
+        let interned = symbols + self.packer.shapes.iter().map(|shapes| shapes.len()).sum::<usize>();
+        if let Some(named) = self.named.as_ref().filter(|named| !all || named.interned == interned) {
+            return Ok(named.clone());
+        }
+        let (tables, mut translations) = Tables::new(&self.layout, std::slice::from_ref(&self.packer));
+        let translation =
+            translations.pop().ok_or_else(|| internal_datafusion_err!("symbols without a translation"))?;
+        let named = Named { interned, tables: Arc::new(tables), translation: Arc::new(translation) };
+        self.named = Some(named.clone());
+        Ok(named)
+    }
+}
+
+/// The head at the beginning of a key's rows.
+fn read_head<'a>(layout: &Layout, blocks: &'a Blocks, rows: &Chain, space: &'a mut Vec<u8>) -> Option<Head<'a>> {
+    if let Some(head) = Head::read(layout, blocks.start(rows)) {
+        return Some(head);
+    }
+    let mut length = 4 * ROOM;
+    loop {
+        space.clear();
+        blocks.read(rows, length, space);
+        if space.len() < length || Head::read(layout, space).is_some() {
+            break;
+        }
+        length *= 2;
+    }
+    Head::read(layout, space)
+}
+
+fn damaged() -> datafusion::error::DataFusionError {
+    internal_datafusion_err!("the head of a key cannot be read")
+}
