@@ -4,7 +4,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 CARGO ?= cargo
 RUST_TESTS ?=
 
-.PHONY: help demo test test-rust test-clients lint bench build
+.PHONY: help demo test test-rust test-clients fuzz lint bench build
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -24,9 +24,14 @@ test-rust:
 	@scripts/setup.sh
 	$(CARGO) test --workspace $(RUST_TESTS)
 
-test-clients: ## DuckDB, Polars, pyarrow and deltalake read the tables; DuckDB recomputes them
+test-clients: ## DuckDB, Polars, pyarrow and deltalake read the tables; DuckDB recomputes them; MinIO holds events
+	@scripts/minio.sh path >/dev/null
 	$(CARGO) build --workspace --tests --bins
 	NETCRAB="$(CARGO_TARGET_DIR)/debug/netcrab" "$$(scripts/python.sh)" -m pytest -q -p no:cacheprovider pipeline/tests/clients
+
+fuzz: ## a minute of random input for each decoder (NETCRAB_FUZZ_SECONDS, default 60)
+	@scripts/setup.sh
+	scripts/fuzz.sh
 
 lint: ## format and clippy
 	$(CARGO) fmt --all --check

@@ -8,10 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes};
-use futures::StreamExt;
-use futures::stream::BoxStream;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, OBJECT_STORE_COALESCE_DEFAULT, ObjectStore, coalesce_ranges};
 use parquet::file::reader::{ChunkReader, Length};
 use tokio::runtime::Handle;
 
@@ -22,6 +20,10 @@ const SAMPLE_BYTES: u64 = 64 << 10;
 
 /// Bytes fetched ahead of a page header.
 const READ_AHEAD_BYTES: u64 = 16 << 10;
+
+/// Bytes of an object fetched in one request of a stream. One request for the whole object would run
+/// into the request's timeout wherever the stages are slower than the network.
+const PIECE_BYTES: u64 = 8 << 20;
 
 /// Random access to one file.
 #[derive(Debug)]
@@ -34,7 +36,37 @@ pub(crate) struct Blob {
 #[derive(Debug)]
 enum Access {
     Local(Mutex<std::fs::File>),
-    Object { store: Arc<dyn ObjectStore>, path: ObjectPath, handle: Handle },
+    Object(Object),
+}
+
+/// One object, as it was when it was listed.
+#[derive(Debug, Clone)]
+struct Object {
+    store: Arc<dyn ObjectStore>,
+    path: ObjectPath,
+    etag: Option<String>,
+    handle: Handle,
+}
+
+impl Object {
+    /// The bytes of a range; an error where the object was replaced since it was listed.
+    async fn get(&self, range: Range<u64>) -> object_store::Result<Bytes> {
+        let options = GetOptions { range: Some(range.into()), if_match: self.etag.clone(), ..GetOptions::default() };
+        self.store.get_opts(&self.path, options).await?.bytes().await
+    }
+
+    fn range(&self, range: Range<u64>) -> io::Result<Bytes> {
+        // S3 has no empty ranges.
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        self.handle.block_on(self.get(range)).map_err(io::Error::other)
+    }
+
+    fn ranges(&self, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+        let fetched = coalesce_ranges(ranges, |range| self.get(range), OBJECT_STORE_COALESCE_DEFAULT);
+        self.handle.block_on(fetched).map_err(io::Error::other)
+    }
 }
 
 impl Blob {
@@ -42,17 +74,20 @@ impl Blob {
     pub(crate) fn open(file: &File) -> io::Result<Self> {
         let access = match &file.place {
             Place::Local(path) => Access::Local(Mutex::new(std::fs::File::open(path)?)),
-            Place::Object { store, path, handle } => {
-                Access::Object { store: store.clone(), path: path.clone(), handle: handle.clone() }
-            }
+            Place::Object { store, path, handle } => Access::Object(Object {
+                store: store.clone(),
+                path: path.clone(),
+                etag: file.etag.clone(),
+                handle: handle.clone(),
+            }),
         };
         Ok(Self { bytes: file.bytes, access, fetched: Vec::new() })
     }
 
     /// Fetches ranges of an object in as few requests as sensible; local files are read as needed.
     pub(crate) fn fetch(&mut self, ranges: &[Range<u64>]) -> io::Result<()> {
-        let Access::Object { store, path, handle } = &self.access else { return Ok(()) };
-        let fetched = handle.block_on(store.get_ranges(path, ranges)).map_err(io::Error::other)?;
+        let Access::Object(object) = &self.access else { return Ok(()) };
+        let fetched = object.ranges(ranges)?;
         self.fetched = ranges.iter().map(|range| range.start).zip(fetched).collect();
         Ok(())
     }
@@ -80,9 +115,7 @@ impl Blob {
                 }
                 Ok(buffer.into())
             }
-            Access::Object { store, path, handle } => {
-                handle.block_on(store.get_range(path, start..end)).map_err(io::Error::other)
-            }
+            Access::Object(object) => object.range(start..end),
         }
     }
 
@@ -117,7 +150,7 @@ impl ChunkReader for SharedBlob {
     type T = Ahead;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Ahead> {
-        Ok(Ahead { blob: self.0.clone(), at: start, bytes: Bytes::new() })
+        Ok(Ahead::new(self.0.clone(), start, READ_AHEAD_BYTES))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
@@ -125,18 +158,25 @@ impl ChunkReader for SharedBlob {
     }
 }
 
-/// Reads on from a place, a little at a time.
+/// Reads on from a place, a piece at a time.
 #[derive(Debug)]
 pub(crate) struct Ahead {
     blob: Arc<Blob>,
     at: u64,
     bytes: Bytes,
+    piece_bytes: u64,
+}
+
+impl Ahead {
+    fn new(blob: Arc<Blob>, at: u64, piece_bytes: u64) -> Self {
+        Self { blob, at, bytes: Bytes::new(), piece_bytes }
+    }
 }
 
 impl Read for Ahead {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.bytes.is_empty() {
-            let length = READ_AHEAD_BYTES.min(self.blob.bytes.saturating_sub(self.at));
+            let length = self.piece_bytes.min(self.blob.bytes.saturating_sub(self.at));
             self.bytes = self.blob.range(self.at, length as usize)?;
             self.at += length;
         }
@@ -150,10 +190,9 @@ impl Read for Ahead {
 pub(crate) fn stream(file: &File, count: Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
     let raw: Box<dyn Read + Send> = match &file.place {
         Place::Local(path) => Box::new(Counted { inner: std::fs::File::open(path)?, count }),
-        Place::Object { store, path, handle } => {
-            let object = handle.block_on(store.get(path)).map_err(io::Error::other)?;
-            let chunks = ObjectStream { chunks: object.into_stream(), chunk: Bytes::new(), handle: handle.clone() };
-            Box::new(Counted { inner: chunks, count })
+        Place::Object { .. } => {
+            let pieces = Ahead::new(Arc::new(Blob::open(file)?), 0, PIECE_BYTES);
+            Box::new(Counted { inner: pieces, count })
         }
     };
     decompress(raw, file.compression)
@@ -177,26 +216,6 @@ impl<R: Read> Read for Counted<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let length = self.inner.read(out)?;
         self.count.fetch_add(length as u64, Ordering::Relaxed);
-        Ok(length)
-    }
-}
-
-struct ObjectStream {
-    chunks: BoxStream<'static, object_store::Result<Bytes>>,
-    chunk: Bytes,
-    handle: Handle,
-}
-
-impl Read for ObjectStream {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.chunk.is_empty() {
-            match self.handle.block_on(self.chunks.next()) {
-                Some(chunk) => self.chunk = chunk.map_err(io::Error::other)?,
-                None => return Ok(0),
-            }
-        }
-        let length = out.len().min(self.chunk.len());
-        self.chunk.copy_to_slice(&mut out[..length]);
         Ok(length)
     }
 }

@@ -157,10 +157,12 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The object store failed; a retry may help.
-    #[error("could not read `{uri}` from the object store; check the address, AWS_ENDPOINT_URL and the keys")]
+    #[error("could not read `{uri}` from the object store; {mend}")]
     Store {
         /// The object or prefix.
         uri: String,
+        /// What to do.
+        mend: &'static str,
         /// Why.
         #[source]
         source: object_store::Error,
@@ -177,6 +179,55 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl Error {
+    /// An object store that failed at `uri`, with what to do about it.
+    pub(crate) fn store(uri: &str, source: object_store::Error) -> Self {
+        Error::Store { uri: uri.to_owned(), mend: mend(&source), source }
+    }
+
+    /// A file that could not be read, from disk or from an object store.
+    pub(crate) fn read(file: &str, source: std::io::Error) -> Self {
+        match source.downcast::<object_store::Error>() {
+            Ok(source) => Error::store(file, source),
+            Err(source) => Error::Read { file: file.to_owned(), source },
+        }
+    }
+}
+
+/// What a failure of the object store asks of its reader.
+fn mend(error: &object_store::Error) -> &'static str {
+    use object_store::Error as Cause;
+    // The status of a failed listing stands only in its text.
+    let said = error.to_string();
+    let says = |text: &str| said.contains(text);
+    match error {
+        // Where keys would come from on a rented machine.
+        _ if says("169.254.169.254") => "no keys were given; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        Cause::Precondition { .. } => "it was replaced while it was read; run again",
+        _ if says("NoSuchBucket") => "there is no such bucket; check its name, AWS_REGION and AWS_ENDPOINT_URL",
+        Cause::NotFound { .. } => "it was removed while it was read; run again",
+        Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => KEYS,
+        _ if says("403 Forbidden") || says("401 Unauthorized") => KEYS,
+        _ if answers(error) => "check the address, AWS_REGION, AWS_ENDPOINT_URL and the keys",
+        _ => "it does not answer; check AWS_ENDPOINT_URL and that the store runs, then run again",
+    }
+}
+
+const KEYS: &str = "access was refused; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+                    and that they may list and read it";
+
+/// Whether the store was reached at all.
+fn answers(error: &object_store::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(at) = cause {
+        if at.is::<object_store::client::HttpError>() {
+            return false;
+        }
+        cause = at.source();
+    }
+    true
 }
 
 /// The valid name nearest to `given`, where one is near enough to be meant.

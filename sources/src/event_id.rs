@@ -4,8 +4,10 @@
 //!
 //! A file is known by its size, its first and its last 64 KiB, not by its name.
 
-use std::sync::OnceLock;
+use std::io;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use crate::Error;
 use crate::blob::Blob;
 use crate::listing::File;
 
@@ -14,17 +16,18 @@ use crate::listing::File;
 pub(crate) struct EventIds {
     file: Option<File>,
     identity: OnceLock<u128>,
+    fault: Mutex<Option<io::Error>>,
 }
 
 impl EventIds {
     /// Ids for rows of `file`; it is sampled when the first id is made.
     pub(crate) fn of(file: &File) -> Self {
-        Self { file: Some(file.clone()), identity: OnceLock::new() }
+        Self { file: Some(file.clone()), identity: OnceLock::new(), fault: Mutex::default() }
     }
 
     /// Ids for rows of something known by `identity`.
     pub(crate) fn known(identity: u128) -> Self {
-        Self { file: None, identity: OnceLock::from(identity) }
+        Self { file: None, identity: OnceLock::from(identity), fault: Mutex::default() }
     }
 
     /// The id of what stands at `line`, and at `place` within it, and happened at `ts_ms`.
@@ -37,11 +40,21 @@ impl EventIds {
         shaped(ts_ms, xxhash_rust::xxh3::xxh3_128(&key))
     }
 
-    /// Where the file can be listed but not sampled its name must do; reading it will say what is wrong.
+    /// An error where the file could not be sampled: ids made since then are not those of the file.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (&self.file, fault) {
+            (Some(file), Some(fault)) => Err(Error::read(&file.name, fault)),
+            _ => Ok(()),
+        }
+    }
+
     fn sample(&self) -> u128 {
         let Some(file) = &self.file else { return 0 };
-        let sample = Blob::open(file).and_then(|blob| blob.sample());
-        sample.unwrap_or_else(|_| xxhash_rust::xxh3::xxh3_128(file.relative.as_bytes()))
+        Blob::open(file).and_then(|blob| blob.sample()).unwrap_or_else(|fault| {
+            *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+            0
+        })
     }
 }
 
@@ -55,6 +68,25 @@ pub(crate) fn shaped(ts_ms: i64, random: u128) -> uuid::fmt::Hyphenated {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listing::{Compression, Format, Place};
+
+    #[test]
+    fn a_file_that_cannot_be_sampled_is_an_error_and_not_other_ids() {
+        let name = "no-such-folder/a.ndjson".to_owned();
+        let file = File {
+            place: Place::Local(name.clone().into()),
+            relative: name.clone(),
+            name,
+            bytes: 1,
+            format: Format::Ndjson,
+            compression: Compression::None,
+            etag: None,
+        };
+        let ids = EventIds::of(&file);
+        assert!(ids.check().is_ok());
+        ids.make(1_700_000_000_000, 1, 0);
+        assert_eq!(ids.check().unwrap_err().to_string(), "could not read `no-such-folder/a.ndjson`");
+    }
 
     #[test]
     fn an_id_is_a_version_7_uuid_of_its_instant() {

@@ -9,11 +9,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::TryStreamExt;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{BackoffConfig, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
@@ -25,6 +26,9 @@ pub(crate) const ENDINGS: &str =
 
 /// Folders within folders at which listing stops.
 const DEPTH_MAX: usize = 64;
+
+/// Times a request to an object store is tried again.
+const RETRIES_MAX: usize = 8;
 
 /// How the rows of a file are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -177,7 +181,7 @@ impl Listing {
         let handle = Handle::try_current().map_err(|e| Error::Address { uri: uri.to_owned(), cause: e.to_string() })?;
         let prefix = ObjectPath::parse(key.trim_end_matches('/'))
             .map_err(|e| Error::Address { uri: uri.to_owned(), cause: e.to_string() })?;
-        let failed = |source| Error::Store { uri: uri.to_owned(), source };
+        let failed = |source| Error::store(uri, source);
         let object = |meta: ObjectMeta, relative: String, format, compression| File {
             name: format!("s3://{bucket}/{}", meta.location),
             relative,
@@ -271,8 +275,14 @@ fn s3(uri: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, Error> {
     if variable("AWS_REGION").is_none() && variable("AWS_DEFAULT_REGION").is_none() {
         builder = builder.with_region("us-east-1");
     }
-    let store = builder.build().map_err(|source| Error::Store { uri: uri.to_owned(), source })?;
+    let store = builder.with_retry(retries()).build().map_err(|source| Error::store(uri, source))?;
     Ok(Arc::new(store))
+}
+
+/// A store that refuses connections is given up after some ten seconds, one that swallows them after a minute.
+fn retries() -> RetryConfig {
+    let backoff = BackoffConfig { init_backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(5), base: 3. };
+    RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: Duration::from_secs(60) }
 }
 
 #[cfg(test)]

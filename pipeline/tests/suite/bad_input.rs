@@ -1,7 +1,8 @@
 //! Wrong input: each a message that says what to do, and tables as they were.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::command_line::{answer, fail, netcrab, succeed, text, traffic};
 
@@ -139,6 +140,65 @@ fn a_full_disk_says_so_and_leaves_the_tables_as_they_were() {
     assert!(unmounted.success());
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("no space left"), "{said}");
+}
+
+/// A folder of its own file system, so that even root can be kept from writing; unmounted at the end.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// `None` where the tests may not mount.
+    fn mount(folder: &Path) -> Option<Disk> {
+        let disk = folder.join("disk");
+        fs::create_dir(&disk).unwrap();
+        mount(&["-t", "tmpfs", "-o", "size=64m", "tmpfs", text(&disk)]).then_some(Disk(disk))
+    }
+
+    fn forbid_writing(&self) {
+        assert!(mount(&["-o", "remount,ro", text(&self.0)]));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // A folder that stays mounted is only litter; the test says what it found.
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+fn mount(arguments: &[&str]) -> bool {
+    Command::new("mount").args(arguments).status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_read_only_folder_says_so_even_to_root_and_leaves_the_tables_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = traffic(folder.path(), "first.parquet", "2000", "1");
+    let second = traffic(folder.path(), "second.parquet", "2000", "2");
+    let Some(disk) = Disk::mount(folder.path()) else {
+        println!("not run: a_read_only_folder_says_so_even_to_root needs the right to mount a tmpfs");
+        return;
+    };
+    let (tables, new) = (disk.0.join("tables"), disk.0.join("new"));
+    succeed(&["run", text(&first), "--tables", text(&tables)]);
+    disk.forbid_writing();
+    for target in [&tables, &new] {
+        let fault = fail(&["run", text(&second), "--tables", text(target)]);
+        assert!(fault.contains("cannot be written in") && fault.contains(text(target)), "{fault}");
+        assert!(fault.contains("choose another --tables folder or make this one writable"), "{fault}");
+    }
+    assert!(!new.exists());
+    assert!(answer(&tables, "SELECT count(*) AS n FROM events_raw").contains("2000"));
+    let again = succeed(&["run", text(&first), "--tables", text(&tables)]);
+    assert!(again.contains("already holds"), "{again}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_nobody_may_write_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = traffic(folder.path(), "events.parquet", "500", "1");
+    let fault = fail(&["run", text(&events), "--tables", "/sys/netcrab-tables"]);
+    assert!(fault.contains("choose another --tables folder or make this one writable"), "{fault}");
 }
 
 #[test]

@@ -90,6 +90,7 @@ impl ForeignRows {
                 Err(fault) => self.rejects.push(line, fault),
             }
         }
+        self.event_ids.check()?;
         self.next_line += batch.num_rows() as u64;
         let bytes_read = (batch.num_rows() as f64 * self.bytes_per_row).round() as u64;
         Ok(Some(Decoded { events: self.columns.finish()?, rejects: self.rejects.take(), bytes_read, skipped }))

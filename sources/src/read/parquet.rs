@@ -109,10 +109,10 @@ impl Footer {
         columns: &[usize],
         batch_rows: usize,
     ) -> Result<ParquetRecordBatchReader, Error> {
-        let mut blob = Blob::open(file).map_err(|source| Error::Read { file: file.name.clone(), source })?;
+        let mut blob = Blob::open(file).map_err(|source| Error::read(&file.name, source))?;
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
         let ranges = self.ranges(group, &mask);
-        blob.fetch(&ranges).map_err(|source| Error::Read { file: file.name.clone(), source })?;
+        blob.fetch(&ranges).map_err(|source| Error::read(&file.name, source))?;
         let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(SharedBlob(Arc::new(blob)), self.metadata.clone());
         guard(file, || builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(batch_rows).build())
@@ -136,7 +136,7 @@ pub(crate) fn guard<T>(file: &File, step: impl FnOnce() -> parquet::errors::Resu
         Ok(Ok(value)) => Ok(value),
         Ok(Err(parquet::errors::ParquetError::External(source))) => match source.downcast::<std::io::Error>() {
             Ok(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
-                Err(Error::Read { file: file.name.clone(), source: *source })
+                Err(Error::read(&file.name, *source))
             }
             Ok(source) => Err(damaged(source.to_string())),
             Err(source) => Err(damaged(source.to_string())),
@@ -147,7 +147,7 @@ pub(crate) fn guard<T>(file: &File, step: impl FnOnce() -> parquet::errors::Resu
 }
 
 fn load(file: &File) -> Result<Arc<ParquetMetaData>, Error> {
-    let blob = Blob::open(file).map_err(|source| Error::Read { file: file.name.clone(), source })?;
+    let blob = Blob::open(file).map_err(|source| Error::read(&file.name, source))?;
     let metadata = guard(file, || ParquetMetaDataReader::new().parse_and_finish(&SharedBlob(Arc::new(blob))))?;
     let plausible = metadata.row_groups().iter().all(|group| {
         (0..=i64::from(i32::MAX)).contains(&group.num_rows())
@@ -366,6 +366,7 @@ impl RowGroup {
             self.places.iter().map(|place| place.map(|place| batch.column(place).clone())).collect();
         self.next_line += length as u64;
         let events = self.check.run(arrays, length, first_line, &self.event_ids, &mut self.rejects)?;
+        self.event_ids.check()?;
         let events = match &self.kept {
             Some(kept) => events.project(kept)?,
             None => events,

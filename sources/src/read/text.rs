@@ -66,7 +66,7 @@ impl TextFile {
         privacy: Arc<Privacy>,
     ) -> Result<Self, Error> {
         let taken = Arc::new(AtomicU64::new(0));
-        let from = stream(&file, taken.clone()).map_err(|source| Error::Read { file: file.name.clone(), source })?;
+        let from = stream(&file, taken.clone()).map_err(|source| Error::read(&file.name, source))?;
         let mut lines = Lines::new(from, settings.line_bytes_max).map_err(|cause| broken(&file, 0, cause))?;
         let mapping = mapping.filter(|mapping| mapping.format() == file.format);
         let delimiter = mapping.map_or(b',', Mapping::delimiter);
@@ -151,6 +151,7 @@ impl TextFile {
     fn cut(&mut self) -> Result<(), Error> {
         let rows_max = self.columns.settings().batch_rows;
         let batch = self.columns.finish()?;
+        self.event_ids.check()?;
         let mut from = 0;
         loop {
             let length = rows_max.min(batch.num_rows() - from);
@@ -303,8 +304,9 @@ fn csv_style(
 
 /// A stream that cannot be read on: damage where it is compressed, else the disk or the network.
 fn broken(file: &File, line: u64, cause: std::io::Error) -> Error {
-    if file.compression == Compression::None {
-        return Error::Read { file: file.name.clone(), source: cause };
+    let network = cause.get_ref().is_some_and(|cause| cause.is::<object_store::Error>());
+    if network || file.compression == Compression::None {
+        return Error::read(&file.name, cause);
     }
     Error::DamagedStream { file: file.name.clone(), compression: file.compression.name(), line, cause }
 }

@@ -1,0 +1,289 @@
+"""Events in an S3 store become the tables that the same files on disk become; what goes wrong says what to do.
+
+The store is MinIO, started here by scripts/minio.sh.
+"""
+
+import concurrent.futures
+import csv
+import gzip
+import os
+import pathlib
+import subprocess
+import time
+
+import deltalake
+import pyarrow.compute
+import pyarrow.fs
+import pyarrow.parquet
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[3]
+MINIO = ROOT / "scripts" / "minio.sh"
+KEYS = {"AWS_ACCESS_KEY_ID": "netcrab", "AWS_SECRET_ACCESS_KEY": "netcrab-secret"}
+TABLES = ["events_raw", "events_sessionized", "fact_sessions", "fact_incidents", "fact_tasks", "fact_screen_hotspots",
+          "fact_flows", "dim_task_types", "dim_releases", "rejects"]
+
+# No command may take longer, whatever the store does.
+SECONDS_MAX = 90
+
+LOG = """\
+192.0.2.1 - - [17/May/2025:10:05:03 +0000] "GET /shop?page=2 HTTP/1.1" 200 512 "-" "Mozilla/5.0 (X11) Firefox/115.0"
+192.0.2.1 - - [17/May/2025:10:05:43 +0000] "GET /shop/42 HTTP/1.1" 404 162 "http://example.test/shop" "Mozilla/5.0 (X11) Firefox/115.0"
+not a line of a log
+192.0.2.7 - - [17/May/2025:10:06:00 +0000] "GET / HTTP/1.1" 200 512 "-" "curl/8.5.0"
+"""
+
+
+class Store:
+    """A MinIO server in a folder, with one bucket."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.started = False
+
+    def start(self):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("MINIO_")}
+        subprocess.run([MINIO, "start", self.folder], check=True, timeout=1200, env=clean)
+        self.started = True
+        self.endpoint = f"http://127.0.0.1:{(self.folder / 'port').read_text().strip()}"
+        self.files = pyarrow.fs.S3FileSystem(
+            access_key=KEYS["AWS_ACCESS_KEY_ID"], secret_key=KEYS["AWS_SECRET_ACCESS_KEY"], region="us-east-1",
+            endpoint_override=self.endpoint, allow_bucket_creation=True)
+        self.files.create_dir("events")
+        return self
+
+    def stop(self):
+        if self.started:
+            subprocess.run([MINIO, "stop", self.folder], check=True)
+            self.started = False
+
+    def put(self, key, content):
+        with self.files.open_output_stream(f"events/{key}", compression=None) as out:
+            out.write(content)
+
+    def put_folder(self, folder, prefix):
+        files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda file: self.put(f"{prefix}/{file.relative_to(folder)}", file.read_bytes()), files))
+
+
+def command(arguments, endpoint, **environment):
+    """Runs netcrab with no other AWS settings than these; None leaves one out."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    aws = {"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true", **KEYS, **environment}
+    clean.update({name: value for name, value in aws.items() if value is not None})
+    binary = os.environ["NETCRAB"]
+    return [binary, *map(str, arguments)], clean
+
+
+def run(arguments, endpoint, **environment):
+    line, environment = command(arguments, endpoint, **environment)
+    return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=SECONDS_MAX)
+
+
+def succeed(arguments, endpoint, **environment):
+    done = run(arguments, endpoint, **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def fails(arguments, endpoint, tables, **environment):
+    """What it said, having failed and left no tables."""
+    done = run([*arguments, "--tables", tables], endpoint, **environment)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert not tables.exists() or not list(tables.rglob("*.parquet"))
+    assert "panicked" not in done.stderr
+    return done.stderr
+
+
+def rows(tables, name):
+    """All rows of a table, each as text, in order; the file of a reject without its folder."""
+    table = deltalake.DeltaTable(tables / name).to_pyarrow_table().to_pylist()
+    for row in table:
+        if "file" in row:
+            row["file"] = row["file"].rsplit("/", 1)[-1]
+    return sorted(repr(sorted(row.items())) for row in table)
+
+
+def assert_equal(left, right):
+    assert rows(left, "events_raw") and rows(left, "fact_sessions")
+    for name in TABLES:
+        assert rows(left, name) == rows(right, name), name
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("minio"))
+    try:
+        yield store.start()
+    finally:
+        store.stop()
+
+
+@pytest.fixture(scope="module")
+def local(netcrab, tmp_path_factory):
+    """The same kind of events in every format, on disk."""
+    folder = tmp_path_factory.mktemp("events")
+    (folder / "2025" / "05").mkdir(parents=True)
+    names = ["a.parquet", "b.ndjson", "2025/c.ndjson.gz", "2025/05/d.ndjson.zst"]
+    for seed, name in enumerate(names):
+        netcrab("generate", folder / name, "--events", "4000", "--days", "3", "--seed", str(seed))
+    netcrab("generate", folder / "csv.parquet", "--events", "2000", "--days", "3", "--seed", "9")
+    events = pyarrow.parquet.read_table(folder / "csv.parquet")
+    (folder / "csv.parquet").unlink()
+    write_csv(events, folder / "e.csv")
+    (folder / "_SUCCESS.ndjson").write_text("bookkeeping, never read\n")
+    with (folder / "b.ndjson").open("a") as out:
+        out.write("not an event\n")
+    return folder
+
+
+def write_csv(events, path):
+    with path.open("w", newline="") as out:
+        writer = csv.DictWriter(out, events.column_names)
+        writer.writeheader()
+        for row in events.to_pylist():
+            for name, value in row.items():
+                if hasattr(value, "isoformat"):
+                    row[name] = value.isoformat(timespec="milliseconds")
+                elif isinstance(value, bool):
+                    row[name] = str(value).lower()
+            writer.writerow(row)
+
+
+@pytest.fixture(scope="module")
+def many(netcrab, local, store, tmp_path_factory):
+    """More objects than one page of a listing names."""
+    folder = tmp_path_factory.mktemp("many")
+    lines = (local / "b.ndjson").read_text().splitlines()
+    for number in range(1050):
+        (folder / f"{number:04}.ndjson").write_text("\n".join(lines[number * 3:number * 3 + 3]) + "\n")
+    store.put_folder(folder, "many")
+    return folder
+
+
+def test_a_prefix_of_every_format_becomes_the_tables_of_the_same_files_on_disk(netcrab, local, store, tmp_path):
+    store.put_folder(local, "all")
+    netcrab("run", local, "--tables", tmp_path / "disk")
+    said = succeed(["run", "s3://events/all/", "--tables", tmp_path / "s3"], store.endpoint)
+    assert "18,000 events" in said and "1 not_json" in said, said
+    assert_equal(tmp_path / "disk", tmp_path / "s3")
+    again = succeed(["run", "s3://events/all", "--tables", tmp_path / "s3"], store.endpoint)
+    assert "already holds" in again
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "b.ndjson", "2025/c.ndjson.gz", "2025/05/d.ndjson.zst", "e.csv"])
+def test_a_single_object_of_each_format(netcrab, local, store, tmp_path, name):
+    key = f"single/{pathlib.Path(name).name}"
+    store.put(key, (local / name).read_bytes())
+    netcrab("run", local / name, "--tables", tmp_path / "disk")
+    succeed(["run", f"s3://events/{key}", "--tables", tmp_path / "s3"], store.endpoint)
+    assert_equal(tmp_path / "disk", tmp_path / "s3")
+
+
+def test_an_access_log_through_its_mapping_makes_the_same_ids(netcrab, store, tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "access.log").write_text(LOG)
+    (tmp_path / "logs" / "access.log.1.gz").write_bytes(gzip.compress(LOG.replace("/May/", "/Apr/").encode()))
+    store.put_folder(tmp_path / "logs", "logs")
+    mapping = ["--mapping", ROOT / "docs" / "mapping-weblog.toml"]
+    netcrab("run", tmp_path / "logs", *mapping, "--tables", tmp_path / "disk")
+    said = succeed(["run", "s3://events/logs", *mapping, "--tables", tmp_path / "s3"], store.endpoint)
+    assert "6 events" in said and "2 rejected" in said, said
+    assert_equal(tmp_path / "disk", tmp_path / "s3")
+
+
+def test_a_prefix_of_more_objects_than_one_page_of_a_listing(netcrab, many, store, tmp_path):
+    netcrab("run", many, "--tables", tmp_path / "disk")
+    said = succeed(["run", "s3://events/many", "--tables", tmp_path / "s3"], store.endpoint)
+    assert "3,150 events" in said, said
+    assert_equal(tmp_path / "disk", tmp_path / "s3")
+
+
+def test_an_object_of_several_pieces_is_read_whole(netcrab, store, tmp_path):
+    events = tmp_path / "large.ndjson"
+    netcrab("generate", events, "--events", "30000", "--days", "3")
+    assert events.stat().st_size > 9 << 20
+    store.put("large.ndjson", events.read_bytes())
+    netcrab("run", events, "--tables", tmp_path / "disk")
+    succeed(["run", "s3://events/large.ndjson", "--tables", tmp_path / "s3"], store.endpoint)
+    assert_equal(tmp_path / "disk", tmp_path / "s3")
+
+
+def test_an_empty_object_has_no_events_and_stops_nothing(local, store, tmp_path):
+    store.put("empty-object/a.ndjson", b"")
+    store.put("empty-object/b.ndjson", (local / "b.ndjson").read_bytes())
+    said = succeed(["run", "s3://events/empty-object", "--tables", tmp_path / "s3"], store.endpoint)
+    assert "4,000 events" in said, said
+
+
+def test_a_prefix_with_nothing_below_it_names_what_is_expected(store, tmp_path):
+    said = fails(["run", "s3://events/nothing/here"], store.endpoint, tmp_path / "t")
+    assert "no event files in `s3://events/nothing/here`" in said and ".parquet" in said, said
+
+
+@pytest.mark.parametrize("key", ["", "a/b", "a.parquet"])
+def test_a_missing_bucket_is_named(store, tmp_path, key):
+    said = fails(["run", f"s3://no-such-bucket/{key}"], store.endpoint, tmp_path / "t")
+    assert f"`s3://no-such-bucket/{key}`" in said and "there is no such bucket; check its name" in said, said
+
+
+@pytest.mark.parametrize("key", ["all/", "single/a.parquet"])
+@pytest.mark.parametrize("wrong", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_wrong_keys_say_which_settings_to_check(store, tmp_path, key, wrong):
+    said = fails(["run", f"s3://events/{key}"], store.endpoint, tmp_path / "t", **{wrong: "wrong-value"})
+    assert "access was refused; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in said, said
+    assert "wrong-value" not in said and "netcrab-secret" not in said, said
+
+
+def test_no_keys_at_all_say_which_to_set(store, tmp_path):
+    none = {name: None for name in KEYS}
+    said = fails(["run", "s3://events/all/"], store.endpoint, tmp_path / "t", **none)
+    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in said, said
+
+
+def test_an_address_without_a_bucket_says_what_is_expected(store, tmp_path):
+    said = fails(["run", "s3:///a"], store.endpoint, tmp_path / "t")
+    assert "it names no bucket" in said and "s3://bucket/prefix" in said, said
+
+
+def test_a_damaged_object_is_named(local, store, tmp_path):
+    whole = (local / "a.parquet").read_bytes()
+    store.put("cut/a.parquet", whole[:len(whole) // 2])
+    said = fails(["run", "s3://events/cut"], store.endpoint, tmp_path / "t")
+    assert "`s3://events/cut/a.parquet` is not a whole Parquet file" in said, said
+
+
+def test_a_store_that_does_not_run_is_given_up_and_named(tmp_path_factory, local, tmp_path):
+    store = Store(tmp_path_factory.mktemp("stopped")).start()
+    store.put("a.parquet", (local / "a.parquet").read_bytes())
+    store.stop()
+    said = fails(["run", "s3://events/a.parquet"], store.endpoint, tmp_path / "t")
+    assert "it does not answer; check AWS_ENDPOINT_URL and that the store runs" in said, said
+
+
+def test_a_store_that_stops_while_it_is_read_leaves_the_tables_as_they_were(netcrab, tmp_path_factory, tmp_path):
+    store = Store(tmp_path_factory.mktemp("stops"))
+    try:
+        store.start()
+        for seed in range(6):
+            netcrab("generate", tmp_path / "events.ndjson.zst", "--events", "20000", "--days", "3", "--seed", str(seed))
+            store.put(f"events/{seed}.ndjson.zst", (tmp_path / "events.ndjson.zst").read_bytes())
+        store.put("first.ndjson.zst", (tmp_path / "events.ndjson.zst").read_bytes())
+        tables = tmp_path / "t"
+        succeed(["run", "s3://events/first.ndjson.zst", "--tables", tables], store.endpoint)
+        before = {name: rows(tables, name) for name in TABLES}
+        files = sorted(tables.rglob("*.parquet"))
+        line, environment = command(["run", "s3://events/events", "--tables", tables], store.endpoint)
+        began = time.monotonic()
+        reading = subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True)
+        time.sleep(0.7)
+        assert reading.poll() is None, "the run was over before the store stopped"
+        store.stop()
+        said = reading.communicate(timeout=SECONDS_MAX)[1]
+        assert reading.returncode == 1 and time.monotonic() - began < SECONDS_MAX, said
+        assert "it does not answer; check AWS_ENDPOINT_URL and that the store runs" in said, said
+        assert {name: rows(tables, name) for name in TABLES} == before
+        assert sorted(tables.rglob("*.parquet")) == files
+    finally:
+        store.stop()
