@@ -168,7 +168,7 @@ fn parse_day(text: &str) -> Option<i32> {
 impl Sink for DeltaSink {
     async fn stage(&self, table: &'static Table, run: &RunId, rows: SendableRecordBatchStream) -> Result<Staged, Error> {
         let (_, store) = self.store(table).await?;
-        match TableWriter::new(table, run, store).write(rows).await {
+        match TableWriter::new(table, run, store, self.location(table).into()).write(rows).await {
             Ok(staged) => Ok(staged),
             Err((written, fault)) => {
                 // What could not be finished is of no use; what cannot be removed is only litter.

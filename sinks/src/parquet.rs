@@ -34,6 +34,8 @@ pub(crate) struct TableWriter<'a> {
     table: &'static Table,
     run: &'a RunId,
     store: Arc<dyn ObjectStore>,
+    /// Where the table lies, as messages name it.
+    place: String,
     schema: SchemaRef,
     open: Option<OpenFile>,
     staged: Staged,
@@ -46,9 +48,9 @@ struct OpenFile {
 }
 
 impl<'a> TableWriter<'a> {
-    /// A writer of files into the root of `store`.
-    pub(crate) fn new(table: &'static Table, run: &'a RunId, store: Arc<dyn ObjectStore>) -> Self {
-        Self { table, run, store, schema: file_schema(table), open: None, staged: Staged::default() }
+    /// A writer of files into the root of `store`, which lies at `place`.
+    pub(crate) fn new(table: &'static Table, run: &'a RunId, store: Arc<dyn ObjectStore>, place: String) -> Self {
+        Self { table, run, store, place, schema: file_schema(table), open: None, staged: Staged::default() }
     }
 
     /// Writes all rows and closes the last file.
@@ -111,7 +113,7 @@ impl<'a> TableWriter<'a> {
     }
 
     fn fault(&self, error: parquet::errors::ParquetError) -> Error {
-        crate::delta::file_fault(self.table, &self.store.to_string(), Box::new(error))
+        crate::delta::file_fault(self.table, &self.place, Box::new(error))
     }
 }
 
