@@ -239,3 +239,57 @@ pub(crate) fn content(file: &File) -> io::Result<u128> {
     }
     Ok(hasher.digest128())
 }
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use object_store::{ObjectStoreExt, PutPayload};
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::Error;
+    use crate::listing::Format;
+
+    /// An object of this content, as it is listed.
+    fn object(runtime: &Runtime, store: &Arc<InMemory>, content: Vec<u8>) -> File {
+        let path = ObjectPath::from("a.ndjson");
+        let bytes = content.len() as u64;
+        let put = runtime.block_on(store.put(&path, PutPayload::from(content))).unwrap();
+        File {
+            name: "s3://bucket/a.ndjson".to_owned(),
+            relative: "a.ndjson".to_owned(),
+            place: Place::Object { store: store.clone(), path, handle: runtime.handle().clone() },
+            bytes,
+            format: Format::Ndjson,
+            compression: Compression::None,
+            etag: put.e_tag,
+        }
+    }
+
+    fn read(file: &File) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        stream(file, Arc::default())?.read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    #[test]
+    fn an_object_is_read_whole_at_every_border_of_a_piece() {
+        let (runtime, store) = (Runtime::new().unwrap(), Arc::new(InMemory::new()));
+        for bytes in [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES] {
+            let content: Vec<u8> = (0..bytes).map(|at| (at % 251) as u8).collect();
+            assert!(read(&object(&runtime, &store, content.clone())).unwrap() == content, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_was_replaced_or_removed_since_it_was_listed_is_an_error() {
+        let (runtime, store) = (Runtime::new().unwrap(), Arc::new(InMemory::new()));
+        let listed = object(&runtime, &store, b"a".to_vec());
+        object(&runtime, &store, b"b".to_vec());
+        let said = Error::read(&listed.name, read(&listed).unwrap_err()).to_string();
+        assert!(said.ends_with("it was replaced while it was read; run again"), "{said}");
+        runtime.block_on(store.delete(&ObjectPath::from("a.ndjson"))).unwrap();
+        let said = Error::read(&listed.name, read(&listed).unwrap_err()).to_string();
+        assert!(said.ends_with("it was removed while it was read; run again"), "{said}");
+    }
+}

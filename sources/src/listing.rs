@@ -281,7 +281,8 @@ fn s3(uri: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, Error> {
 
 /// A store that refuses connections is given up after some ten seconds, one that swallows them after a minute.
 fn retries() -> RetryConfig {
-    let backoff = BackoffConfig { init_backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(5), base: 3. };
+    let backoff =
+        BackoffConfig { init_backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(5), base: 3. };
     RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: Duration::from_secs(60) }
 }
 

@@ -135,9 +135,7 @@ pub(crate) fn guard<T>(file: &File, step: impl FnOnce() -> parquet::errors::Resu
     match catch_unwind(AssertUnwindSafe(step)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(parquet::errors::ParquetError::External(source))) => match source.downcast::<std::io::Error>() {
-            Ok(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
-                Err(Error::read(&file.name, *source))
-            }
+            Ok(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => Err(Error::read(&file.name, *source)),
             Ok(source) => Err(damaged(source.to_string())),
             Err(source) => Err(damaged(source.to_string())),
         },
