@@ -31,6 +31,10 @@ if [ $# -eq 0 ]; then
     set -- wire csv access_log parquet compressed mapping route
 fi
 for target in "$@"; do
+    seeds="seeds/$target"
+    if [ "$target" = mapping ]; then seeds="$root/docs"; fi
+    mkdir -p "corpus/$target"
     "$cache/$version/bin/cargo-fuzz" fuzz run "$target" --fuzz-dir . --sanitizer "$sanitizer" \
-        --target-dir "$cache/target" -- -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -print_final_stats=1
+        --target-dir "$cache/target" "corpus/$target" "$seeds" \
+        -- -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -print_final_stats=1
 done
