@@ -31,10 +31,13 @@ if [ $# -eq 0 ]; then
     set -- wire csv access_log parquet compressed mapping route
 fi
 for target in "$@"; do
-    seeds="seeds/$target"
-    if [ "$target" = mapping ]; then seeds="$root/docs"; fi
     mkdir -p "corpus/$target"
+    if [ "$target" = mapping ]; then
+        cp "$root"/docs/mapping-*.toml corpus/mapping/
+    else
+        cp "seeds/$target"/* "corpus/$target/"
+    fi
     "$cache/$version/bin/cargo-fuzz" fuzz run "$target" --fuzz-dir . --sanitizer "$sanitizer" \
-        --target-dir "$cache/target" "corpus/$target" "$seeds" \
+        --target-dir "$cache/target" \
         -- -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -print_final_stats=1
 done
