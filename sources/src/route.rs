@@ -32,7 +32,6 @@ pub fn template(address: &str) -> Cow<'_, str> {
     let stays = path.starts_with('/')
         && path.len() <= ROUTE_BYTES_MAX
         && !path.contains("//")
-        && (path.len() == 1 || !path.ends_with('/'))
         && !path.split('/').any(identifies);
     if stays { Cow::Borrowed(path) } else { Cow::Owned(rebuild(path)) }
 }
@@ -52,7 +51,9 @@ fn path_of(address: &str) -> &str {
         .strip_prefix("/#/")
         .or_else(|| path.strip_prefix("#/"))
         .map_or(path, |_| &path[path.find("#/").map_or(0, |at| at + 1)..]);
-    path[..path.find(['?', '#']).unwrap_or(path.len())].trim()
+    let path = path[..path.find(['?', '#']).unwrap_or(path.len())].trim_start();
+    // Together: a space before the last slash would go only the next time.
+    path.trim_end_matches(|end: char| end == '/' || end.is_whitespace())
 }
 
 fn rebuild(path: &str) -> String {
@@ -125,6 +126,16 @@ mod tests {
         check("//leads//new/", "/leads/new");
         check("/#/leads/42?x", "/leads/:id");
         check("/go?to=https://example.org/x", "/go");
+    }
+
+    /// Found by fuzzing: `/a /` became `/a `, which became `/a`.
+    #[test]
+    fn spaces_and_slashes_at_the_end_go_at_once() {
+        check("/a /", "/a");
+        check("/a/ / ?x", "/a");
+        check("https:/leads/new \0\0 /", "/https:/leads/new \0\0");
+        check("/leads/42 /", "/leads/:id");
+        check(" / ", "/");
     }
 
     #[test]
