@@ -73,9 +73,7 @@ fn keeps_events(wanted: &[&Table]) -> bool {
 
 fn table_plan(table: &'static Table, sessions: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     match (roll_up_of(table), list_of(table)) {
-        (Some(roll_up), _) => {
-            Arc::new(RollUpExec::new(Arc::new(CoalescePartitionsExec::new(sessions)), roll_up))
-        }
+        (Some(roll_up), _) => Arc::new(RollUpExec::new(Arc::new(CoalescePartitionsExec::new(sessions)), roll_up)),
         (None, list) => Arc::new(FlattenExec::new(sessions, table, list)),
     }
 }

@@ -53,10 +53,11 @@ pub fn flatten(table: &Table, schema: &SchemaRef, list: Option<&str>, batch: &Re
         None => table.columns().map(|column| session::column(batch, column.name).cloned()).collect::<Result<_>>()?,
         Some(list) => of_list(table, session::list(batch, list)?, batch)?,
     };
-    let stored = columns.iter().zip(schema.fields()).map(|(column, field)| match column.data_type() == field.data_type() {
-        true => Ok(Arc::clone(column)),
-        false => Ok(compute::cast(column, field.data_type())?),
-    });
+    let stored =
+        columns.iter().zip(schema.fields()).map(|(column, field)| match column.data_type() == field.data_type() {
+            true => Ok(Arc::clone(column)),
+            false => Ok(compute::cast(column, field.data_type())?),
+        });
     Ok(RecordBatch::try_new(Arc::clone(schema), stored.collect::<Result<_>>()?)?)
 }
 

@@ -190,7 +190,8 @@ impl Totals {
         for ((codes, interner), name) in codes.iter_mut().zip(&mut self.interners[2..]).zip(self.roll_up.symbols) {
             *codes = interner.codes(symbols(rows, name)?);
         }
-        let dates = session::column(batch, "date")?.as_primitive_opt::<Date32Type>().ok_or_else(|| wrong_type("date"))?;
+        let dates =
+            session::column(batch, "date")?.as_primitive_opt::<Date32Type>().ok_or_else(|| wrong_type("date"))?;
         let date = |session: usize| if self.roll_up.table.by_date { dates.value(session).cast_unsigned() } else { 0 };
         let mut places = Vec::with_capacity(rows.len());
         for (session, pair) in list.value_offsets().windows(2).enumerate() {
@@ -202,7 +203,11 @@ impl Totals {
                 let keys = &mut self.keys;
                 let place = *self
                     .places
-                    .entry(hash, |&place| keys[place as usize] == key, |&place| self.hasher.hash_one(keys[place as usize]))
+                    .entry(
+                        hash,
+                        |&place| keys[place as usize] == key,
+                        |&place| self.hasher.hash_one(keys[place as usize]),
+                    )
                     .or_insert(keys.len() as u32)
                     .get();
                 if place as usize == keys.len() {
@@ -293,7 +298,8 @@ impl Measure {
             Ok(column.ok_or_else(|| wrong_type(name))?.values())
         };
         let instant = |name: &str| -> Result<&TimestampMillisecondArray> {
-            let column = rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>());
+            let column =
+                rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>());
             column.ok_or_else(|| wrong_type(name))
         };
         let first_present = |names: &[&str]| -> Result<Vec<Option<i128>>> {
@@ -377,7 +383,8 @@ impl ExecutionPlan for RollUpExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
-        let memory = MemoryConsumer::new(format!("RollUpExec[{}]", self.roll_up.table.name)).register(context.memory_pool());
+        let memory =
+            MemoryConsumer::new(format!("RollUpExec[{}]", self.roll_up.table.name)).register(context.memory_pool());
         let mut input = self.input.execute(partition, context)?;
         let mut totals = Totals::new(self.roll_up);
         let rolled_up = async move {

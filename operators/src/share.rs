@@ -103,7 +103,8 @@ impl ExecutionPlan for SharedExec {
         let of_partition = &mut partitions[partition];
         if of_partition.task.is_none() {
             let input = self.input.execute(partition, context)?;
-            let (readers, waiting) = (0..self.shared.readers).map(|_| channel(WAITING_MAX)).unzip::<_, _, Vec<_>, Vec<_>>();
+            let (readers, waiting) =
+                (0..self.shared.readers).map(|_| channel(WAITING_MAX)).unzip::<_, _, Vec<_>, Vec<_>>();
             of_partition.waiting = waiting.into_iter().map(Some).collect();
             of_partition.task = Some(Arc::new(SpawnedTask::spawn(distribute(input, readers))));
         }

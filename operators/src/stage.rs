@@ -9,7 +9,9 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder, RecordOutput};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder, RecordOutput,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{Partitioning, PlanProperties};
 use futures::{StreamExt, stream};
@@ -108,9 +110,9 @@ macro_rules! single_input_plan {
             mut children: Vec<Arc<dyn ExecutionPlan>>,
             _options: datafusion::physical_plan::ReplaceChildrenOptions,
         ) -> Result<Arc<dyn ExecutionPlan>> {
-            let input = children.pop().ok_or_else(|| {
-                datafusion::common::internal_datafusion_err!("{} needs an input", $name)
-            })?;
+            let input = children
+                .pop()
+                .ok_or_else(|| datafusion::common::internal_datafusion_err!("{} needs an input", $name))?;
             Ok(Arc::new(self.with_input(input)?))
         }
 
@@ -118,9 +120,9 @@ macro_rules! single_input_plan {
             self: Arc<Self>,
             mut children: Vec<Arc<dyn ExecutionPlan>>,
         ) -> Result<Arc<dyn ExecutionPlan>> {
-            let input = children.pop().ok_or_else(|| {
-                datafusion::common::internal_datafusion_err!("{} needs an input", $name)
-            })?;
+            let input = children
+                .pop()
+                .ok_or_else(|| datafusion::common::internal_datafusion_err!("{} needs an input", $name))?;
             Ok(Arc::new(self.with_input(input)?))
         }
     };

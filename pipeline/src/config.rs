@@ -69,8 +69,9 @@ impl Config {
         let default = Path::new("netcrab.toml");
         let file = file.or_else(|| default.exists().then_some(default));
         let text = match file {
-            Some(file) => std::fs::read_to_string(file)
-                .with_context(|| format!("could not read the settings in {}; check the path given to --config", file.display()))?,
+            Some(file) => std::fs::read_to_string(file).with_context(|| {
+                format!("could not read the settings in {}; check the path given to --config", file.display())
+            })?,
             None => String::new(),
         };
         let overrides = std::env::vars().filter(|(name, _)| name.starts_with(ENVIRONMENT));
@@ -130,7 +131,8 @@ fn check_names(values: &toml::Table, example: &toml::Table, path: &str) -> Resul
         let full = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         let Some(known) = example.get(name) else {
             let nearest = nearest(name, example.keys().map(String::as_str));
-            let nearest = nearest.map(|nearest| if path.is_empty() { nearest.to_owned() } else { format!("{path}.{nearest}") });
+            let nearest =
+                nearest.map(|nearest| if path.is_empty() { nearest.to_owned() } else { format!("{path}.{nearest}") });
             let hint = nearest.map(|nearest| format!("; nearest is `{nearest}`")).unwrap_or_default();
             bail!("there is no setting `{full}`{hint}; `netcrab config` prints all of them");
         };

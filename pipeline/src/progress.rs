@@ -36,7 +36,8 @@ pub struct Bar {
 impl Bar {
     /// Starts to draw.
     pub fn start(progress: Arc<Progress>, bytes: u64, quiet: bool) -> Self {
-        let bar = if quiet || !std::io::stderr().is_terminal() { ProgressBar::hidden() } else { ProgressBar::new(bytes) };
+        let bar =
+            if quiet || !std::io::stderr().is_terminal() { ProgressBar::hidden() } else { ProgressBar::new(bytes) };
         let template = "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {elapsed}";
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
         let drawn = bar.clone();

@@ -153,7 +153,8 @@ fn recomputed(session: &SessionContext, table: &'static Table, batches: Vec<Reco
 fn to_store(table: &'static Table, stored: DataFrame) -> Result<DataFrame> {
     let schema = table.to_store();
     let columns = schema.fields().iter();
-    let columns = columns.map(|field| datafusion::logical_expr::cast(col(field.name()), field.data_type().clone()).alias(field.name()));
+    let columns = columns
+        .map(|field| datafusion::logical_expr::cast(col(field.name()), field.data_type().clone()).alias(field.name()));
     Ok(stored.select(columns.collect::<Vec<_>>())?)
 }
 

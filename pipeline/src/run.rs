@@ -364,7 +364,11 @@ fn dated(batch: &RecordBatch) -> Result<RecordBatch, datafusion::error::DataFusi
 }
 
 impl datafusion::physical_plan::DisplayAs for DatedExec {
-    fn fmt_as(&self, _: datafusion::physical_plan::DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt_as(
+        &self,
+        _: datafusion::physical_plan::DisplayFormatType,
+        f: &mut std::fmt::Formatter<'_>,
+    ) -> std::fmt::Result {
         write!(f, "DatedExec: date of ts")
     }
 }
@@ -386,7 +390,10 @@ impl ExecutionPlan for DatedExec {
         &self,
         _visit: &mut dyn FnMut(
             &Arc<dyn datafusion::physical_plan::PhysicalExpr>,
-        ) -> Result<datafusion::common::tree_node::TreeNodeRecursion, datafusion::error::DataFusionError>,
+        ) -> Result<
+            datafusion::common::tree_node::TreeNodeRecursion,
+            datafusion::error::DataFusionError,
+        >,
     ) -> Result<datafusion::common::tree_node::TreeNodeRecursion, datafusion::error::DataFusionError> {
         Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
     }

@@ -16,7 +16,8 @@ use crate::config::Run;
 /// The address of a folder of tables: a path or a URL.
 pub fn address(tables: &str) -> Result<Url> {
     if tables.contains("://") {
-        return Url::parse(tables).with_context(|| format!("`{tables}` is not an address of tables; give a folder or a URL"));
+        return Url::parse(tables)
+            .with_context(|| format!("`{tables}` is not an address of tables; give a folder or a URL"));
     }
     let path = std::path::absolute(Path::new(tables)).with_context(|| format!("`{tables}` is not a folder"))?;
     Url::from_directory_path(&path).map_err(|()| anyhow!("`{tables}` is not a folder"))

@@ -22,7 +22,8 @@ pub fn page() -> String {
 
 /// Every `CREATE TABLE`, in order.
 pub fn clickhouse_script() -> String {
-    let statements: Vec<String> = ALL.iter().map(|table| clickhouse::create_table(table).trim_end().to_owned()).collect();
+    let statements: Vec<String> =
+        ALL.iter().map(|table| clickhouse::create_table(table).trim_end().to_owned()).collect();
     format!("-- Made from schema/ by `cargo test -p netcrab-schema`.\n\n{};\n", statements.join(";\n\n"))
 }
 
@@ -33,7 +34,13 @@ fn section(page: &mut String, table: &Table) {
     line("| column | type | null | unit or values | meaning |\n|---|---|---|---|---|".to_owned());
     for column in table.columns() {
         let null = if column.nullable { "yes" } else { "" };
-        line(format!("| {} | {} | {null} | {} | {} |", column.name, type_name(column.kind), column.unit, column.meaning));
+        line(format!(
+            "| {} | {} | {null} | {} | {} |",
+            column.name,
+            type_name(column.kind),
+            column.unit,
+            column.meaning
+        ));
     }
 }
 

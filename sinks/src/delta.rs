@@ -111,7 +111,11 @@ impl DeltaSink {
 }
 
 /// The error for a file of `table` that could not be written.
-pub(crate) fn file_fault(table: &'static Table, place: &str, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+pub(crate) fn file_fault(
+    table: &'static Table,
+    place: &str,
+    source: Box<dyn std::error::Error + Send + Sync>,
+) -> Error {
     match cause(source.as_ref()) {
         Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
             Error::Full { table: table.name, place: place.to_owned() }
@@ -166,7 +170,12 @@ fn parse_day(text: &str) -> Option<i32> {
 
 #[async_trait]
 impl Sink for DeltaSink {
-    async fn stage(&self, table: &'static Table, run: &RunId, rows: SendableRecordBatchStream) -> Result<Staged, Error> {
+    async fn stage(
+        &self,
+        table: &'static Table,
+        run: &RunId,
+        rows: SendableRecordBatchStream,
+    ) -> Result<Staged, Error> {
         let (_, store) = self.store(table).await?;
         match TableWriter::new(table, run, store, self.location(table).into()).write(rows).await {
             Ok(staged) => Ok(staged),
@@ -178,7 +187,13 @@ impl Sink for DeltaSink {
         }
     }
 
-    async fn commit(&self, table: &'static Table, run: &RunId, staged: &Staged, replace: Replace) -> Result<bool, Error> {
+    async fn commit(
+        &self,
+        table: &'static Table,
+        run: &RunId,
+        staged: &Staged,
+        replace: Replace,
+    ) -> Result<bool, Error> {
         let (opened, _) = self.store(table).await?;
         if self.holds(table, run).await? {
             return Ok(false);
@@ -207,8 +222,7 @@ impl Sink for DeltaSink {
             partition_by: Some(table.partition().iter().map(|&name| name.to_owned()).collect()),
             predicate: None,
         };
-        let properties =
-            CommitProperties::default().with_application_transaction(Transaction::new(run.as_str(), 1));
+        let properties = CommitProperties::default().with_application_transaction(Transaction::new(run.as_str(), 1));
         CommitBuilder::from(properties)
             .with_actions(actions)
             .build(Some(snapshot), log_store, operation)

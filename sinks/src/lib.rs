@@ -93,11 +93,18 @@ impl Staged {
 #[async_trait]
 pub trait Sink: Send + Sync {
     /// Writes `rows`, sorted by date, where readers do not see them yet.
-    async fn stage(&self, table: &'static Table, run: &RunId, rows: SendableRecordBatchStream) -> Result<Staged, Error>;
+    async fn stage(&self, table: &'static Table, run: &RunId, rows: SendableRecordBatchStream)
+    -> Result<Staged, Error>;
 
     /// Makes staged rows the table's, in place of those that `replace` names, in one transaction.
     /// Returns false, and changes nothing, where the table already holds this run.
-    async fn commit(&self, table: &'static Table, run: &RunId, staged: &Staged, replace: Replace) -> Result<bool, Error>;
+    async fn commit(
+        &self,
+        table: &'static Table,
+        run: &RunId,
+        staged: &Staged,
+        replace: Replace,
+    ) -> Result<bool, Error>;
 
     /// Removes what an interrupted or superfluous stage left behind.
     async fn discard(&self, table: &'static Table, staged: &Staged) -> Result<(), Error>;
@@ -113,7 +120,9 @@ pub trait Sink: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operator must act.
-    #[error("no space left for `{table}` in {place}; free some space and run the same command again, nothing was changed")]
+    #[error(
+        "no space left for `{table}` in {place}; free some space and run the same command again, nothing was changed"
+    )]
     Full {
         /// The table.
         table: &'static str,
@@ -121,7 +130,9 @@ pub enum Error {
         place: String,
     },
     /// The operator must act.
-    #[error("`{table}` cannot be written in {place}: permission denied; choose another --tables folder or make this one writable")]
+    #[error(
+        "`{table}` cannot be written in {place}: permission denied; choose another --tables folder or make this one writable"
+    )]
     ReadOnly {
         /// The table.
         table: &'static str,

@@ -34,7 +34,10 @@ impl MemorySink {
     /// The rows of a table, as they were staged.
     pub fn rows(&self, table: &Table) -> Vec<RecordBatch> {
         let state = self.state();
-        state.tables.get(table.name).map_or_else(Vec::new, |kept| kept.parts.iter().map(|(_, rows)| rows.clone()).collect())
+        state
+            .tables
+            .get(table.name)
+            .map_or_else(Vec::new, |kept| kept.parts.iter().map(|(_, rows)| rows.clone()).collect())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -61,11 +64,18 @@ fn by_date(table: &Table, batch: &RecordBatch) -> Vec<(Option<i32>, RecordBatch)
 
 #[async_trait]
 impl Sink for MemorySink {
-    async fn stage(&self, table: &'static Table, run: &RunId, rows: SendableRecordBatchStream) -> Result<Staged, Error> {
+    async fn stage(
+        &self,
+        table: &'static Table,
+        run: &RunId,
+        rows: SendableRecordBatchStream,
+    ) -> Result<Staged, Error> {
         let batches: Vec<RecordBatch> = rows.try_collect().await?;
         let mut staged = Staged::default();
         let mut state = self.state();
-        for (date, rows) in batches.iter().flat_map(|batch| by_date(table, batch)).filter(|(_, rows)| rows.num_rows() > 0) {
+        for (date, rows) in
+            batches.iter().flat_map(|batch| by_date(table, batch)).filter(|(_, rows)| rows.num_rows() > 0)
+        {
             let path = format!("{}/{}-{}", table.name, run.as_str(), staged.parts.len());
             staged.parts.push(Part {
                 path: path.clone(),
@@ -79,7 +89,13 @@ impl Sink for MemorySink {
         Ok(staged)
     }
 
-    async fn commit(&self, table: &'static Table, run: &RunId, staged: &Staged, replace: Replace) -> Result<bool, Error> {
+    async fn commit(
+        &self,
+        table: &'static Table,
+        run: &RunId,
+        staged: &Staged,
+        replace: Replace,
+    ) -> Result<bool, Error> {
         let mut state = self.state();
         if state.tables.get(table.name).is_some_and(|kept| kept.runs.contains(run)) {
             return Ok(false);

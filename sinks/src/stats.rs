@@ -14,7 +14,8 @@ const TEXT_BYTES_MAX: usize = 64;
 /// The `stats` of an add action.
 pub(crate) fn stats(table: &Table, metadata: &ParquetMetaData) -> String {
     let (mut smallest, mut largest) = (Map::new(), Map::new());
-    let in_file = |name: &str| metadata.file_metadata().schema_descr().columns().iter().position(|c| c.path().string() == name);
+    let in_file =
+        |name: &str| metadata.file_metadata().schema_descr().columns().iter().position(|c| c.path().string() == name);
     for column in table.columns() {
         let Some(place) = in_file(column.name) else { continue };
         let groups: Option<Vec<_>> =
@@ -22,13 +23,15 @@ pub(crate) fn stats(table: &Table, metadata: &ParquetMetaData) -> String {
         let Some(groups) = groups else { continue };
         let mut groups = groups.into_iter();
         let Some(first) = groups.next() else { continue };
-        let (low, high) = groups.fold(first, |(low, high), (other_low, other_high)| (low.min(other_low), high.max(other_high)));
+        let (low, high) =
+            groups.fold(first, |(low, high), (other_low, other_high)| (low.min(other_low), high.max(other_high)));
         if let (Some(low), Some(high)) = (low.json(column.kind), high.json(column.kind)) {
             smallest.insert(column.name.to_owned(), low);
             largest.insert(column.name.to_owned(), high);
         }
     }
-    json!({ "numRecords": metadata.file_metadata().num_rows(), "minValues": smallest, "maxValues": largest }).to_string()
+    json!({ "numRecords": metadata.file_metadata().num_rows(), "minValues": smallest, "maxValues": largest })
+        .to_string()
 }
 
 /// A value that bounds a column.
@@ -68,7 +71,9 @@ fn bounds(kind: Type, statistics: &Statistics) -> Option<(Bound, Bound)> {
         (Type::Int32, Statistics::Int32(values)) => {
             Some((Bound::Whole(i64::from(*values.min_opt()?)), Bound::Whole(i64::from(*values.max_opt()?))))
         }
-        (Type::Text | Type::Repeated | Type::Symbol, Statistics::ByteArray(values)) if values.min_is_exact() && values.max_is_exact() => {
+        (Type::Text | Type::Repeated | Type::Symbol, Statistics::ByteArray(values))
+            if values.min_is_exact() && values.max_is_exact() =>
+        {
             let text = |bytes: &[u8]| Some(Bound::Text(std::str::from_utf8(bytes).ok()?.to_owned()));
             Some((text(values.min_opt()?.data())?, text(values.max_opt()?.data())?))
         }

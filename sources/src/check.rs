@@ -290,7 +290,9 @@ impl State {
             Some(array) if array.len() >= length => array.slice(0, length),
             _ => {
                 let array: ArrayRef = match self.column.name {
-                    "session_id" => Arc::new(std::iter::repeat_n(Some(""), length).collect::<DictionaryArray<Int32Type>>()),
+                    "session_id" => {
+                        Arc::new(std::iter::repeat_n(Some(""), length).collect::<DictionaryArray<Int32Type>>())
+                    }
                     "reaction_observed" => Arc::new(BooleanArray::from(vec![false; length])),
                     _ => new_null_array(&in_flight_type(self.column.kind), length),
                 };

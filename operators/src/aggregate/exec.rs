@@ -52,9 +52,8 @@ impl AggregateExec {
 fn output_schema(input: &SchemaRef, keep_events: bool) -> SchemaRef {
     let facts = FACT_SESSIONS.columns();
     let facts = facts.map(|column| Arc::new(Field::new(column.name, in_flight_type(column.kind), column.nullable)));
-    let kept = input.fields().iter().filter(|field| {
-        field.name() == "incidents" || (keep_events && field.name() == "events")
-    });
+    let kept =
+        input.fields().iter().filter(|field| field.name() == "incidents" || (keep_events && field.name() == "events"));
     let lists = [
         list_field("tasks", task_fields()),
         list_field("screens", screen_fields()),
@@ -65,7 +64,12 @@ fn output_schema(input: &SchemaRef, keep_events: bool) -> SchemaRef {
 }
 
 /// The facts of each session of `batch`; `scan` is scratch space.
-pub(crate) fn facts(settings: &Settings, schema: &SchemaRef, batch: &RecordBatch, scan: &mut Scan) -> Result<RecordBatch> {
+pub(crate) fn facts(
+    settings: &Settings,
+    schema: &SchemaRef,
+    batch: &RecordBatch,
+    scan: &mut Scan,
+) -> Result<RecordBatch> {
     let sessions = SessionBatch::new(batch)?;
     let events = Events::new(sessions.events())?;
     let incidents = list(batch, "incidents")?;
@@ -83,7 +87,8 @@ pub(crate) fn facts(settings: &Settings, schema: &SchemaRef, batch: &RecordBatch
     }
     let mut columns = sessions::columns(batch, &sessions, &facts)?;
     let kept = ["events", "incidents"].into_iter().filter(|name| schema.column_with_name(name).is_some());
-    let mut kept: Vec<_> = kept.filter_map(|name| schema.column_with_name(name).zip(batch.column_by_name(name))).collect();
+    let mut kept: Vec<_> =
+        kept.filter_map(|name| schema.column_with_name(name).zip(batch.column_by_name(name))).collect();
     kept.sort_by_key(|((place, _), _)| *place);
     columns.extend(kept.into_iter().map(|(_, column)| Arc::clone(column)));
     columns.push(tasks.into_column(&sessions)?);

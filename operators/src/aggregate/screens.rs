@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, ListArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::Result;
-use netcrab_schema::arrow::in_flight_type;
 use netcrab_schema::Type;
+use netcrab_schema::arrow::in_flight_type;
 
 use super::score;
 use super::sessions::Facts;
@@ -115,7 +115,9 @@ impl Screens {
             |of: &dyn Fn(&Part) -> i64| -> ArrayRef { Arc::new(self.parts.iter().map(of).collect::<Int64Array>()) };
         let once = |units: &dyn Fn(&(i64, i64)) -> i64| -> ArrayRef {
             let parts = self.parts.iter().zip(&scores);
-            Arc::new(parts.map(|(part, scores)| if part.visits > 0 { units(scores) } else { 0 }).collect::<Int64Array>())
+            Arc::new(
+                parts.map(|(part, scores)| if part.visits > 0 { units(scores) } else { 0 }).collect::<Int64Array>(),
+            )
         };
         let filed = |kind: Kind| number(&|part| part.incidents[kind as usize]);
         let columns = vec![
@@ -140,7 +142,8 @@ impl Screens {
 /// The fields of a part.
 pub fn screen_fields() -> Fields {
     let field = |name: &str, kind| Field::new(name, in_flight_type(kind), false);
-    let symbols = [field("screen_id", Type::Symbol), field("route", Type::Symbol), Field::new("shown", DataType::Boolean, false)];
+    let symbols =
+        [field("screen_id", Type::Symbol), field("route", Type::Symbol), Field::new("shown", DataType::Boolean, false)];
     symbols.into_iter().chain(ADDITIVE.map(|name| field(name, Type::Int64))).collect()
 }
 

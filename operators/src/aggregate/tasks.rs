@@ -125,7 +125,8 @@ impl Tasks {
         let instant = |of: fn(&Task) -> Option<i64>| -> ArrayRef {
             Arc::new(tasks.iter().map(of).collect::<TimestampMillisecondArray>().with_timezone("UTC"))
         };
-        let number = |of: fn(&Task) -> Option<i64>| -> ArrayRef { Arc::new(tasks.iter().map(of).collect::<Int64Array>()) };
+        let number =
+            |of: fn(&Task) -> Option<i64>| -> ArrayRef { Arc::new(tasks.iter().map(of).collect::<Int64Array>()) };
         let columns: Vec<ArrayRef> = vec![
             number(|task| Some(task.task_no)),
             Arc::new(symbols::column(tasks.iter().map(|task| task.task_type).collect(), types)),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Int64Array, ListArray, StringArray, StringViewArray, StringViewBuilder, StructArray, TimestampMillisecondArray,
-    UInt32Array,
+    ArrayRef, Int64Array, ListArray, StringArray, StringViewArray, StringViewBuilder, StructArray,
+    TimestampMillisecondArray, UInt32Array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute;
@@ -139,7 +139,13 @@ impl Incidents {
     }
 
     /// The columns of [`incident_fields`], for incidents in sessions of these keys and events.
-    pub fn into_columns(self, rules: &Detect, names: &Names, keys: &StringViewArray, rows: &StructArray) -> Result<Vec<ArrayRef>> {
+    pub fn into_columns(
+        self,
+        rules: &Detect,
+        names: &Names,
+        keys: &StringViewArray,
+        rows: &StructArray,
+    ) -> Result<Vec<ArrayRef>> {
         let events = Events::new(rows)?;
         let count = self.len();
         let named = |codes: &[i32]| self.first.iter().map(|&row| codes[row as usize]).collect::<Vec<_>>();
@@ -199,7 +205,12 @@ impl Incidents {
         // One id would otherwise hold on to the ids of every event of its partition.
         let ids = arrow::array::AsArray::as_string_view(&ids).gc();
         let item = Arc::new(Field::new(LIST_ITEM, DataType::Utf8View, false));
-        Ok(Arc::new(ListArray::try_new(item, OffsetBuffer::from_lengths(lengths(&self.evidence_ends)), Arc::new(ids), None)?))
+        Ok(Arc::new(ListArray::try_new(
+            item,
+            OffsetBuffer::from_lengths(lengths(&self.evidence_ends)),
+            Arc::new(ids),
+            None,
+        )?))
     }
 }
 

@@ -14,8 +14,6 @@ mod incidents;
 mod rage_click;
 pub mod scan;
 
-
-
 pub use exec::DetectExec;
 pub use incidents::{Incidents, Names, incident_fields};
 pub use scan::{Events, Scan, TaskEvent, Visit};

@@ -164,7 +164,9 @@ impl<'a> Sorter<'a> {
         let in_order = self.sorted.windows(2).all(|pair| pair[0].0 < pair[1].0);
         if !in_order {
             let mut sorted = std::mem::take(&mut self.sorted);
-            sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| text::compare(self.event_id(a.1), self.event_id(b.1))));
+            sorted.sort_unstable_by(|a, b| {
+                a.0.cmp(&b.0).then_with(|| text::compare(self.event_id(a.1), self.event_id(b.1)))
+            });
             self.sorted = sorted;
         }
         into.extend(self.sorted.iter().map(|&(_, row)| row));

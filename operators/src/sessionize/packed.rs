@@ -17,7 +17,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, RecordBatch, StringViewArray, TimestampMillisecondArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float32Array, RecordBatch, StringViewArray, TimestampMillisecondArray,
+};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{Float32Type, TimestampMillisecondType};
 use datafusion::common::Result;
@@ -183,7 +185,11 @@ impl Packer {
     }
 
     /// Lays the symbols out as tuples, and takes hold of the other columns.
-    fn read(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<(Columns, [Vec<u32>; 2], [ScalarBuffer<i32>; 2])> {
+    fn read(
+        &mut self,
+        layout: &Layout,
+        batch: &RecordBatch,
+    ) -> Result<(Columns, [Vec<u32>; 2], [ScalarBuffer<i32>; 2])> {
         for group in [VISITOR, ACTION] {
             self.tuples[group].clear();
             self.tuples[group].resize(batch.num_rows() * layout.width(group), 0);

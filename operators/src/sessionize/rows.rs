@@ -4,9 +4,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Int64Array, StringViewArray, StringViewBuilder,
-};
+use arrow::array::{ArrayRef, BooleanArray, Float32Array, Int64Array, StringViewArray, StringViewBuilder};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::TimestampMillisecondType;
 use datafusion::common::{Result, exec_datafusion_err, resources_datafusion_err};
@@ -200,10 +198,20 @@ impl Rows {
             damaged = self.read_row(layout, task, first_who, &mut reader).is_none();
         }
         self.bytes = bytes;
-        if damaged { Err(exec_datafusion_err!("spilled events are damaged; check the disk of `run.spill_dir`")) } else { Ok(()) }
+        if damaged {
+            Err(exec_datafusion_err!("spilled events are damaged; check the disk of `run.spill_dir`"))
+        } else {
+            Ok(())
+        }
     }
 
-    fn read_row(&mut self, layout: &Layout, task: &Translation, first_who: usize, reader: &mut Reader<'_>) -> Option<()> {
+    fn read_row(
+        &mut self,
+        layout: &Layout,
+        task: &Translation,
+        first_who: usize,
+        reader: &mut Reader<'_>,
+    ) -> Option<()> {
         let who = first_who.checked_add(usize::try_from(reader.varint()?).ok()?)?;
         if who == self.whos.len() {
             self.define_who(layout, task, reader)?;
@@ -222,7 +230,13 @@ impl Rows {
     }
 
     /// Reads a row that is from who number `who`.
-    pub fn read_body(&mut self, layout: &Layout, task: &Translation, who: usize, reader: &mut Reader<'_>) -> Option<()> {
+    pub fn read_body(
+        &mut self,
+        layout: &Layout,
+        task: &Translation,
+        who: usize,
+        reader: &mut Reader<'_>,
+    ) -> Option<()> {
         let visitor = self.read_shape(layout, task, VISITOR, reader)?;
         let action = self.read_shape(layout, task, ACTION, reader)?;
         self.read_event(layout, [who as u32, visitor, action], reader)
@@ -332,7 +346,13 @@ impl Rows {
         Some(())
     }
 
-    fn read_shape(&mut self, layout: &Layout, task: &Translation, group: usize, reader: &mut Reader<'_>) -> Option<u32> {
+    fn read_shape(
+        &mut self,
+        layout: &Layout,
+        task: &Translation,
+        group: usize,
+        reader: &mut Reader<'_>,
+    ) -> Option<u32> {
         let lead = reader.varint()?;
         self.read_shape_after(lead, layout, task, group, reader)
     }
@@ -423,7 +443,9 @@ impl Rows {
         let mut columns = layout.kept.iter().enumerate();
         let differs = columns.find_map(|(place, kept)| {
             let order = match *kept {
-                Kept::Owner(_) | Kept::Symbol { .. } => self.symbol(layout, place, a).cmp(&self.symbol(layout, place, b)),
+                Kept::Owner(_) | Kept::Symbol { .. } => {
+                    self.symbol(layout, place, a).cmp(&self.symbol(layout, place, b))
+                }
                 Kept::Flag { shift } => self.flag(shift, a).cmp(&self.flag(shift, b)),
                 Kept::Ts => self.ts[a].cmp(&self.ts[b]),
                 Kept::Id(id) => text::compare(self.packed(id, a), self.packed(id, b)),

@@ -190,7 +190,8 @@ impl Filled {
         for block in self.full.drain(..).chain([std::mem::take(&mut self.open)]) {
             spill.write(&block)?;
         }
-        let length = usize::try_from(spill.length - start).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let length =
+            usize::try_from(spill.length - start).map_err(|error| DataFusionError::External(Box::new(error)))?;
         if length > 0 {
             self.spilled.push(Stretch { start, length });
         }

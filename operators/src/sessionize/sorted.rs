@@ -249,7 +249,8 @@ impl Output {
                 return Ok(Some(batch));
             }
             let folding = self.folding.take();
-            let mut rows = folding.map_or_else(|| Rows::new(&self.layout, Arc::clone(&scattered.tables)), |last| last.rows);
+            let mut rows =
+                folding.map_or_else(|| Rows::new(&self.layout, Arc::clone(&scattered.tables)), |last| last.rows);
             if !scattered.next_rows(&self.layout, &mut rows)? {
                 self.memory.free();
                 return Ok(None);
@@ -277,7 +278,11 @@ impl Output {
 impl DisplayAs for SessionizeExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Sessionize { gap_ms, length_ms } = self.settings;
-        write!(f, "SessionizeExec: shell=sorted, gap_ms={gap_ms}, length_ms={length_ms}, partitions={}", self.sizes.partitions)
+        write!(
+            f,
+            "SessionizeExec: shell=sorted, gap_ms={gap_ms}, length_ms={length_ms}, partitions={}",
+            self.sizes.partitions
+        )
     }
 }
 
@@ -304,9 +309,11 @@ impl ExecutionPlan for SessionizeExec {
             folding: None,
             memory,
         };
-        let batches = stream::try_unfold(output, |mut output| async move {
-            Ok(output.next().await?.map(|batch| (batch, output)))
-        });
+        let batches =
+            stream::try_unfold(
+                output,
+                |mut output| async move { Ok(output.next().await?.map(|batch| (batch, output))) },
+            );
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }
 }

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, RecordBatch, StringViewArray, TimestampMillisecondArray};
-use arrow::datatypes::{DataType, Date32Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float32Array, RecordBatch, StringViewArray, TimestampMillisecondArray,
+};
+use arrow::datatypes::{
+    DataType, Date32Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType,
+};
 use netcrab_operators::symbols::SymbolArray;
 use netcrab_schema::arrow::event_in_flight;
 
@@ -21,8 +25,10 @@ pub(crate) fn batch(events: &[Event]) -> RecordBatch {
     let instant = |of: &dyn Fn(&Event) -> Option<i64>| -> ArrayRef {
         Arc::new(events.iter().map(of).collect::<TimestampMillisecondArray>().with_timezone("UTC"))
     };
-    let real = |of: &dyn Fn(&Event) -> Option<f32>| -> ArrayRef { Arc::new(events.iter().map(of).collect::<Float32Array>()) };
-    let flag = |of: &dyn Fn(&Event) -> Option<bool>| -> ArrayRef { Arc::new(events.iter().map(of).collect::<BooleanArray>()) };
+    let real =
+        |of: &dyn Fn(&Event) -> Option<f32>| -> ArrayRef { Arc::new(events.iter().map(of).collect::<Float32Array>()) };
+    let flag =
+        |of: &dyn Fn(&Event) -> Option<bool>| -> ArrayRef { Arc::new(events.iter().map(of).collect::<BooleanArray>()) };
     let columns = vec![
         symbol(&|event| Some(event.org_id.clone())),
         symbol(&|event| Some(event.product_id.clone())),

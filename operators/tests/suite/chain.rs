@@ -136,7 +136,8 @@ fn the_chain_equals_the_reference_when_it_spills() {
     let many = prop::collection::vec(strategy::events(80), 150).prop_map(|parts| {
         let mut events: Vec<Event> = Vec::new();
         for (part, of_part) in parts.into_iter().enumerate() {
-            events.extend(of_part.into_iter().map(|event| Event { org_id: format!("{}-{part}", event.org_id), ..event }));
+            events
+                .extend(of_part.into_iter().map(|event| Event { org_id: format!("{}-{part}", event.org_id), ..event }));
         }
         events
     });
@@ -151,6 +152,7 @@ fn the_chain_equals_the_reference_when_it_spills() {
 
 #[test]
 fn no_events_give_no_rows() {
-    let (tables, _) = derive(&[], &Split { batch_rows: 1, inputs: 1, partitions: 16, events_bytes: 1 << 20, shapes_max: 100 });
+    let (tables, _) =
+        derive(&[], &Split { batch_rows: 1, inputs: 1, partitions: 16, events_bytes: 1 << 20, shapes_max: 100 });
     assert!(tables.iter().flatten().all(|batch| batch.num_rows() == 0));
 }

@@ -60,7 +60,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     println!("\nThe three worst screens of {} / {}:", product.org_id, product.product_id);
     for screen in &worst {
         let Screen { screen_id, friction, sessions, rage_clicks, backtracks, .. } = screen;
-        println!("  {screen_id:<28} friction {friction:.2} over {sessions} sessions, {rage_clicks} rage clicks, {backtracks} backtracks");
+        println!(
+            "  {screen_id:<28} friction {friction:.2} over {sessions} sessions, {rage_clicks} rage clicks, {backtracks} backtracks"
+        );
     }
     if arguments.no_serve {
         return Ok(ExitCode::SUCCESS);
@@ -70,7 +72,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     api.keys.push(ApiKey { key: KEY.to_owned(), org_id: product.org_id.clone() });
     let Screen { org_id, product_id, .. } = &product;
     println!("\nLook:  http://{}/#key={KEY}&orgId={org_id}&productId={product_id}", api.listen);
-    println!("Ask:   curl -H 'Authorization: Bearer {KEY}' 'http://{}/v1/insights/hotspots?orgId={org_id}&productId={product_id}&limit=3'", api.listen);
+    println!(
+        "Ask:   curl -H 'Authorization: Bearer {KEY}' 'http://{}/v1/insights/hotspots?orgId={org_id}&productId={product_id}&limit=3'",
+        api.listen
+    );
     println!("Query: netcrab sql --tables {tables}        (Ctrl-C ends the API)");
     super::serve::serve(api, &tables).await?;
     Ok(ExitCode::SUCCESS)
@@ -100,7 +105,8 @@ fn screens(batch: &RecordBatch) -> Vec<Screen> {
         let texts = cast(batch.column(column), &DataType::Utf8);
         texts.map(|texts| texts.as_string::<i32>().value(row).to_owned()).unwrap_or_default()
     };
-    let number = |column: usize, row: usize| batch.column(column).as_primitive::<arrow::datatypes::Int64Type>().value(row);
+    let number =
+        |column: usize, row: usize| batch.column(column).as_primitive::<arrow::datatypes::Int64Type>().value(row);
     let screen = |row: usize| Screen {
         org_id: text(0, row),
         product_id: text(1, row),

@@ -85,7 +85,10 @@ fn as_json(changes: &[Change], dry_run: bool) -> serde_json::Value {
 
 fn as_text(changes: &[Change], dry_run: bool) -> String {
     use std::fmt::Write;
-    let mut text = format!("{:<22} {:>12} {:>12} {:>10} {:>10} {:>10}\n", "table", "before", "after", "added", "removed", "changed");
+    let mut text = format!(
+        "{:<22} {:>12} {:>12} {:>10} {:>10} {:>10}\n",
+        "table", "before", "after", "added", "removed", "changed"
+    );
     for change in changes {
         let number = |number: i64| grouped(number.unsigned_abs());
         let (before, after) = (number(change.rows.0), number(change.rows.1));

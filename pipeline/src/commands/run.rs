@@ -105,8 +105,12 @@ pub(super) fn as_text(summary: &Summary, tables: &str) -> String {
         let _ = writeln!(text, "{} rejected: {reasons}; see the table rejects", grouped(summary.rejected()));
     }
     for (name, rows, bytes) in &summary.tables {
-        let _ = writeln!(text, "  {name:<22} {:>12} rows {:>9.1} MiB", grouped(*rows), *bytes as f64 / f64::from(1 << 20));
+        let _ =
+            writeln!(text, "  {name:<22} {:>12} rows {:>9.1} MiB", grouped(*rows), *bytes as f64 / f64::from(1 << 20));
     }
-    let _ = writeln!(text, "in {tables}; look with: netcrab sql --tables {tables} \"SELECT * FROM fact_screen_hotspots LIMIT 5\"");
+    let _ = writeln!(
+        text,
+        "in {tables}; look with: netcrab sql --tables {tables} \"SELECT * FROM fact_screen_hotspots LIMIT 5\""
+    );
     text
 }

@@ -37,7 +37,8 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
 }
 
 async fn query_rows(session: &SessionContext, query: &str) -> Result<Vec<RecordBatch>> {
-    let frame = session.sql(query).await.context("the query was not understood; docs/tables.md lists tables and columns")?;
+    let frame =
+        session.sql(query).await.context("the query was not understood; docs/tables.md lists tables and columns")?;
     Ok(frame.collect().await?)
 }
 

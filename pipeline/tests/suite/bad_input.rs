@@ -23,7 +23,8 @@ fn rejects(lines: &[u8]) -> String {
 
 #[test]
 fn absurd_times_are_rejected_and_the_borders_hold() {
-    let times = ["-62135596800000", "253402214400000", "946684799999", "946684800000", "4102444799999", "4102444800000"];
+    let times =
+        ["-62135596800000", "253402214400000", "946684799999", "946684800000", "4102444799999", "4102444800000"];
     let lines: Vec<String> = times.iter().enumerate().map(|(i, ts)| event(i as u32, ts)).collect();
     let rejected = rejects(lines.join("\n").as_bytes());
     for line in [1, 2, 3, 6] {
@@ -128,7 +129,8 @@ fn a_full_disk_says_so_and_leaves_the_tables_as_they_were() {
     let events = traffic(folder.path(), "events.parquet", "20000", "1");
     let disk = folder.path().join("disk");
     fs::create_dir(&disk).unwrap();
-    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs", text(&disk)]).status();
+    let mounted =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs", text(&disk)]).status();
     if !mounted.is_ok_and(|status| status.success()) {
         println!("not run: a_full_disk_says_so_and_leaves_the_tables_as_they_were needs the right to mount a tmpfs");
         return;
@@ -210,7 +212,10 @@ fn an_interrupted_run_leaves_the_tables_at_the_last_complete_one() {
     succeed(&["run", text(&small), "--tables", text(&tables)]);
     let counts = "SELECT (SELECT count(*) FROM events_raw) AS events, (SELECT count(*) FROM fact_sessions) AS sessions";
     let before = answer(&tables, counts);
-    let mut run = netcrab(&["run", text(&large), "--tables", text(&tables)]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut run = netcrab(&["run", text(&large), "--tables", text(&tables)])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     std::thread::sleep(std::time::Duration::from_millis(300));
     let pid = run.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());

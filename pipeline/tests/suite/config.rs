@@ -19,13 +19,17 @@ fn the_example_file_holds_every_setting() {
     let debug = format!("{:#?}", Config::default());
     let fields = debug.lines().filter_map(|line| line.trim().split_once(": ")).map(|(name, _)| name);
     for field in fields.filter(|name| !name.contains('"')) {
-        assert!(EXAMPLE.contains(&format!("{field} =")) || EXAMPLE.contains(&format!("{field}]")), "netcrab.toml lacks {field}");
+        assert!(
+            EXAMPLE.contains(&format!("{field} =")) || EXAMPLE.contains(&format!("{field}]")),
+            "netcrab.toml lacks {field}"
+        );
     }
 }
 
 #[test]
 fn the_environment_overrides_the_file() {
-    let config = parse("[sessionize]\ngap_ms = 5", &[("NETCRAB_SESSIONIZE__GAP_MS", "7"), ("NETCRAB_CACHE", "/tmp")]).unwrap();
+    let config =
+        parse("[sessionize]\ngap_ms = 5", &[("NETCRAB_SESSIONIZE__GAP_MS", "7"), ("NETCRAB_CACHE", "/tmp")]).unwrap();
     assert_eq!(config.sessionize.gap_ms, 7);
     let config = parse("", &[("NETCRAB_DETECT__RULE_ID", "posthog")]).unwrap();
     assert_eq!(config.detect.rule_id, "posthog");
@@ -38,7 +42,10 @@ fn an_unknown_name_is_refused_with_the_nearest() {
     let fault = parse("[detect.rage_click]\nwindow = 5", &[]).unwrap_err();
     assert!(fault.contains("`detect.rage_click.window_ms`"), "{fault}");
     let fault = parse("", &[("NETCRAB_RUN__MEMORY_MB", "5")]).unwrap_err();
-    assert!(fault.contains("`run.memory_mib`") && fault.contains("NETCRAB_RUN__MEMORY_MB") | fault.contains("memory_mb"), "{fault}");
+    assert!(
+        fault.contains("`run.memory_mib`") && fault.contains("NETCRAB_RUN__MEMORY_MB") | fault.contains("memory_mb"),
+        "{fault}"
+    );
 }
 
 #[test]

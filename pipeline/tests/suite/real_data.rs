@@ -41,7 +41,10 @@ fn the_log_has_its_404s_and_its_one_bad_line() {
     let tables = folder.path().join("tables");
     let said = succeed(&["run", text(&log), "--mapping", &mapping("mapping-weblog.toml"), "--tables", text(&tables)]);
     assert!(said.contains("1 rejected"), "{said}");
-    let errors = answer(&tables, "SELECT error_code, count(*) AS n FROM events_raw WHERE error_code IS NOT NULL GROUP BY 1 ORDER BY 2 DESC");
+    let errors = answer(
+        &tables,
+        "SELECT error_code, count(*) AS n FROM events_raw WHERE error_code IS NOT NULL GROUP BY 1 ORDER BY 2 DESC",
+    );
     println!("{errors}");
     assert!(errors.contains("404"), "{errors}");
 }

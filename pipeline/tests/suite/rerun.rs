@@ -34,13 +34,26 @@ fn a_rerun_of_one_product_and_day_leaves_the_others_alone() {
     succeed(&["run", text(&events), "--tables", text(&tables)]);
     let first = answer(&tables, "SELECT min(org_id) AS org_id FROM fact_sessions");
     let org = first.lines().nth(3).unwrap().trim_matches(['|', ' ']).to_owned();
-    let others = format!("SELECT * FROM fact_incidents WHERE NOT (org_id = '{org}' AND date = '2026-10-02') ORDER BY incident_id");
+    let others = format!(
+        "SELECT * FROM fact_incidents WHERE NOT (org_id = '{org}' AND date = '2026-10-02') ORDER BY incident_id"
+    );
     let before = answer(&tables, &others);
     succeed(&[
-        "rerun", "--tables", text(&tables), "--from", "2026-10-02", "--to", "2026-10-02", "--org", &org, "--rules", text(&rules),
+        "rerun",
+        "--tables",
+        text(&tables),
+        "--from",
+        "2026-10-02",
+        "--to",
+        "2026-10-02",
+        "--org",
+        &org,
+        "--rules",
+        text(&rules),
     ]);
     assert!(before == answer(&tables, &others), "rows outside the scope changed");
-    let versions = format!("SELECT DISTINCT rule_version FROM fact_incidents WHERE org_id = '{org}' AND date = '2026-10-02'");
+    let versions =
+        format!("SELECT DISTINCT rule_version FROM fact_incidents WHERE org_id = '{org}' AND date = '2026-10-02'");
     let versions = answer(&tables, &versions);
     assert!(versions.contains("| 2 ") && !versions.contains("| 1 "), "{versions}");
 }

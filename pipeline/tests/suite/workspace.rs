@@ -18,9 +18,23 @@ fn dependencies(folder: &str) -> BTreeSet<String> {
 #[test]
 fn dependencies_point_one_way() {
     let forbidden: [(&str, &[&str]); 5] = [
-        ("schema", &["netcrab-sources", "netcrab-operators", "netcrab-sinks", "netcrab-api", "netcrab-pipeline", "datafusion", "tokio"]),
+        (
+            "schema",
+            &[
+                "netcrab-sources",
+                "netcrab-operators",
+                "netcrab-sinks",
+                "netcrab-api",
+                "netcrab-pipeline",
+                "datafusion",
+                "tokio",
+            ],
+        ),
         ("sources", &["netcrab-operators", "netcrab-sinks", "netcrab-api", "netcrab-pipeline", "datafusion"]),
-        ("operators", &["netcrab-sources", "netcrab-sinks", "netcrab-api", "netcrab-pipeline", "tokio", "object_store", "jiff"]),
+        (
+            "operators",
+            &["netcrab-sources", "netcrab-sinks", "netcrab-api", "netcrab-pipeline", "tokio", "object_store", "jiff"],
+        ),
         ("sinks", &["netcrab-sources", "netcrab-operators", "netcrab-api", "netcrab-pipeline"]),
         ("api", &["netcrab-operators", "netcrab-pipeline", "netcrab-sinks"]),
     ];
@@ -42,7 +56,9 @@ fn arrow_parquet_datafusion_and_object_store_have_one_version() {
         versions.entry(name).or_default().insert(version);
     }
     let families = ["arrow", "parquet", "datafusion", "object_store"];
-    let matched = versions.iter().filter(|(name, _)| families.iter().any(|family| *name == family || name.starts_with(&format!("{family}-"))));
+    let matched = versions
+        .iter()
+        .filter(|(name, _)| families.iter().any(|family| *name == family || name.starts_with(&format!("{family}-"))));
     for (name, versions) in matched {
         assert_eq!(versions.len(), 1, "{name} is in the tree as {versions:?}; align the versions in Cargo.toml");
     }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, DictionaryArray, Float32Array, Int32Array, RecordBatch, StringDictionaryBuilder, StringViewBuilder,
-    TimestampMillisecondArray,
+    ArrayRef, BooleanArray, DictionaryArray, Float32Array, Int32Array, RecordBatch, StringDictionaryBuilder,
+    StringViewBuilder, TimestampMillisecondArray,
 };
 use arrow::datatypes::{Int32Type, SchemaRef};
 use arrow::error::ArrowError;

@@ -217,7 +217,10 @@ pub(crate) fn require(file: &File, column: &Column, there: bool) -> Result<(), E
 
 /// The places of text and symbol columns.
 fn texts(places: &[Option<usize>]) -> Vec<usize> {
-    let columns = EVENT.iter().zip(places).filter(|(column, _)| matches!(column.kind, Type::Text | Type::Repeated | Type::Symbol));
+    let columns = EVENT
+        .iter()
+        .zip(places)
+        .filter(|(column, _)| matches!(column.kind, Type::Text | Type::Repeated | Type::Symbol));
     columns.filter_map(|(_, place)| *place).collect()
 }
 
