@@ -137,14 +137,15 @@ pub const OTHER_USER: u8 = 4;
 /// A batch about to be packed.
 pub struct Packing {
     events: Columns,
-    owner: [Vec<u32>; 2],
-    /// Keys of session_id and user_hash in [`Packer::visitors`].
-    visitors: [ScalarBuffer<i32>; 2],
     shapes: [Vec<Option<u32>>; 2],
 }
 
 /// The columns of a batch that are not symbols.
 struct Columns {
+    /// Codes of org_id and product_id.
+    owner: [Vec<u32>; 2],
+    /// Keys of session_id and user_hash in [`Packer::visitors`].
+    visitors: [ScalarBuffer<i32>; 2],
     event_id: StringViewArray,
     ts: ScalarBuffer<i64>,
     instants: Vec<TimestampMillisecondArray>,
@@ -172,7 +173,7 @@ impl Packer {
 
     /// Gives the rows of `batch` their shapes.
     pub fn start(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<Packing> {
-        let (events, owner, visitors) = self.read(layout, batch)?;
+        let events = self.read(layout, batch)?;
         for (hashes, place) in self.hashes.iter_mut().zip(layout.owner) {
             let interner = &self.interners[place];
             hashes.extend((hashes.len()..interner.len()).map(|code| xxh3_64(interner.text(code as u32).as_bytes())));
@@ -181,15 +182,11 @@ impl Packer {
             let tuples = self.tuples[group].chunks_exact(layout.width(group));
             tuples.map(|tuple| self.shapes[group].code(tuple)).collect()
         });
-        Ok(Packing { events, owner, visitors, shapes })
+        Ok(Packing { events, shapes })
     }
 
     /// Lays the symbols out as tuples, and takes hold of the other columns.
-    fn read(
-        &mut self,
-        layout: &Layout,
-        batch: &RecordBatch,
-    ) -> Result<(Columns, [Vec<u32>; 2], [ScalarBuffer<i32>; 2])> {
+    fn read(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<Columns> {
         for group in [VISITOR, ACTION] {
             self.tuples[group].clear();
             self.tuples[group].resize(batch.num_rows() * layout.width(group), 0);
@@ -234,7 +231,7 @@ impl Packer {
         }
         let event_id = event_id.ok_or_else(|| wrong_type("event_id"))?;
         let ts = ts.ok_or_else(|| wrong_type("ts"))?;
-        Ok((Columns { event_id, ts, instants, reals, texts }, owner, visitors))
+        Ok(Columns { owner, visitors, event_id, ts, instants, reals, texts })
     }
 
     /// Reads who row `row` is from.
@@ -387,9 +384,10 @@ impl Packing {
 
     /// Who row `row` is from.
     pub fn visitor(&self, row: usize) -> Visitor {
+        let events = &self.events;
         Visitor {
-            keys: [self.visitors[0][row], self.visitors[1][row]],
-            owner: [self.owner[0][row], self.owner[1][row]],
+            keys: [events.visitors[0][row], events.visitors[1][row]],
+            owner: [events.owner[0][row], events.owner[1][row]],
         }
     }
 
