@@ -11,6 +11,7 @@
 # The engine is chdb's library, pinned below; a launcher of a few lines gives it a command line.
 # Both are cached outside the tree.
 set -euo pipefail
+. "$(dirname "$0")/server.sh"
 
 version=26.7.3-stable.1
 cache="${NETCRAB_CACHE:-$HOME/.cache/netcrab}/clickhouse/$version"
@@ -59,18 +60,11 @@ C
     touch "$cache/.complete"
 }
 
-free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
 start() {
-    local directory http tcp pid
+    local directory http tcp
     mkdir -p "$1"
     directory="$(cd "$1" && pwd)"
-    if [ -e "$directory/pid" ] && kill -0 "$(cat "$directory/pid")" 2>/dev/null; then
-        echo "clickhouse already runs in $directory" >&2
-        return
-    fi
+    runs_already "$directory" clickhouse && return
     http="${NETCRAB_CLICKHOUSE_HTTP_PORT:-$(free_port)}"
     tcp="${NETCRAB_CLICKHOUSE_TCP_PORT:-$(free_port)}"
     cat >"$directory/config.xml" <<XML
@@ -104,44 +98,16 @@ XML
         SYSTEM START LISTEN TCP;
         SELECT sleepEachRow(3) FROM system.numbers SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0 FORMAT Null
     " </dev/null >"$directory/stdout" 2>"$directory/stderr" 9>&- &
-    pid=$!
-    echo "$pid" >"$directory/pid"
+    echo "$!" >"$directory/pid"
     echo "$http" >"$directory/http_port"
     echo "$tcp" >"$directory/tcp_port"
-    for _ in $(seq 200); do
-        if curl -sf -o /dev/null "http://127.0.0.1:$http/ping"; then
-            return
-        fi
-        if ! kill -0 "$pid" 2>/dev/null; then
-            break
-        fi
-        sleep 0.1
-    done
-    echo "clickhouse did not start; see $directory/stderr" >&2
-    cat "$directory/stderr" >&2
+    await_server "$directory" clickhouse "http://127.0.0.1:$http/ping" 200 && return
     stop "$directory"
     return 1
 }
 
 stop() {
-    local pid
-    [ -e "$1/pid" ] || return 0
-    pid="$(cat "$1/pid")"
-    # A pid may have been given to another program since.
-    if [ "$(readlink "/proc/$pid/exe")" = "$(readlink -f "$launcher")" ]; then
-        kill "$pid" 2>/dev/null || true
-        for _ in $(seq 50); do
-            kill -0 "$pid" 2>/dev/null || break
-            sleep 0.1
-        done
-        kill -9 "$pid" 2>/dev/null || true
-    fi
-    rm -f "$1/pid" "$1/http_port" "$1/tcp_port"
-}
-
-usage() {
-    sed -n '2,/^$/s/^# \{0,1\}//p' "$0" | sed '/^set /d' >&2
-    exit 2
+    stop_server "$1" "$launcher" http_port tcp_port
 }
 
 command="${1:-}"

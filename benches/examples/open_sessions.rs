@@ -19,7 +19,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::{StreamExt, stream};
-use netcrab_operators::session::{OF_EVENTS, SessionBatch};
+use netcrab_operators::session::{SessionBatch, fields_of_events};
 use netcrab_operators::sessionize::hash::{OpenSessions, SessionizeExec};
 use netcrab_operators::settings::Sessionize;
 use netcrab_schema::arrow::event_in_flight;
@@ -75,7 +75,7 @@ fn main() -> Result<ExitCode> {
 /// Runs one epoch; gives the sessions that closed and their events.
 async fn epoch(step: Step, state: &State, watermark: i64) -> Result<(u64, u64)> {
     let input = StreamingTableExec::try_new(event_in_flight(), vec![Arc::new(step)], None, [], false, None)?;
-    let plan = SessionizeExec::new(Arc::new(input), Arc::clone(state), watermark, OF_EVENTS)?;
+    let plan = SessionizeExec::new(Arc::new(input), Arc::clone(state), watermark, fields_of_events())?;
     let mut batches = plan.execute(0, Arc::default())?;
     let (mut sessions, mut events) = (0, 0);
     while let Some(batch) = batches.next().await {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::Fields;
 use datafusion::common::Result;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -14,7 +15,7 @@ use crate::aggregate::AggregateExec;
 use crate::detect::DetectExec;
 use crate::flatten::FlattenExec;
 use crate::roll_up::{self, RollUp, RollUpExec};
-use crate::session::{OF_EVENTS, OF_FACTS};
+use crate::session::{fields_of_events, fields_of_facts};
 use crate::sessionize::sorted::{SessionizeExec, Sizes};
 use crate::settings::Settings;
 use crate::share::share;
@@ -43,11 +44,11 @@ pub fn plans(
     sizes: Sizes,
     wanted: &[&'static Table],
 ) -> Result<Vec<TablePlan>> {
-    let sessions = SessionizeExec::new(source, settings.sessionize.clone(), sizes, event_columns(wanted))?;
+    let sessions = SessionizeExec::new(source, settings.sessionize.clone(), sizes, event_fields(wanted))?;
     Ok(plans_over(Arc::new(sessions), settings, wanted))
 }
 
-/// Plans for `wanted` tables over `sessions`: the plan of either shell of `sessionize`, with [`event_columns`].
+/// Plans for `wanted` tables over `sessions`: the plan of either shell of `sessionize`, with [`event_fields`].
 ///
 /// The plans share one pass: execute all of them, all partitions concurrently, once.
 pub fn plans_over(
@@ -62,9 +63,9 @@ pub fn plans_over(
     wanted.iter().zip(readers).map(|(&table, reader)| (table, table_plan(table, reader))).collect()
 }
 
-/// The columns of its events that a session must keep for `wanted` tables.
-pub fn event_columns(wanted: &[&Table]) -> &'static [&'static str] {
-    if keeps_events(wanted) { OF_EVENTS } else { OF_FACTS }
+/// What a session must keep of its events for `wanted` tables.
+pub fn event_fields(wanted: &[&Table]) -> Fields {
+    if keeps_events(wanted) { fields_of_events() } else { fields_of_facts() }
 }
 
 fn keeps_events(wanted: &[&Table]) -> bool {

@@ -25,7 +25,7 @@ use crate::symbols::SymbolArray;
 pub const DAY_MS: i64 = 86_400_000;
 
 /// Columns of an event that the facts are made from, in table order.
-pub const OF_FACTS: &[&str] = &[
+const OF_FACTS: &[&str] = &[
     "event_id",
     "ts",
     "event_type",
@@ -44,38 +44,6 @@ pub const OF_FACTS: &[&str] = &[
     "task_success",
     "version_tag",
     "segment",
-];
-
-/// Columns of an event that may differ within a session. session_id may: where it is empty, another
-/// event's user_hash can be the same visit.
-pub const OF_EVENTS: &[&str] = &[
-    "session_id",
-    "user_hash",
-    "event_id",
-    "ts",
-    "received_at",
-    "event_type",
-    "screen_id",
-    "route",
-    "app_name",
-    "element_type",
-    "element_label_h",
-    "error_code",
-    "os",
-    "browser",
-    "device_type",
-    "latency_ms",
-    "page_x",
-    "page_y",
-    "reaction_ms",
-    "reaction_observed",
-    "event_name",
-    "task_type",
-    "task_phase",
-    "task_success",
-    "version_tag",
-    "segment",
-    "extra",
 ];
 
 /// Names of the event columns to read where events themselves are not written, in table order.
@@ -86,10 +54,31 @@ pub fn columns_of_facts() -> Vec<&'static str> {
     EVENT.iter().map(|column| column.name).filter(|name| *name != "extra").collect()
 }
 
-/// The fields of `names` in an event's struct.
-pub fn event_fields(names: &[&str]) -> Fields {
-    let wanted = EVENT.iter().filter(|column| names.contains(&column.name));
+/// The fields of an event's struct that the facts are made from.
+pub fn fields_of_facts() -> Fields {
+    fields(|name| OF_FACTS.contains(&name))
+}
+
+/// The fields of an event's struct that may differ within a session: all but those of its owner.
+/// session_id may: where it is empty, another event's user_hash can be the same visit.
+pub fn fields_of_events() -> Fields {
+    fields(|name| !matches!(name, "org_id" | "product_id"))
+}
+
+fn fields(wanted: impl Fn(&str) -> bool) -> Fields {
+    let wanted = EVENT.iter().filter(|column| wanted(column.name));
     wanted.map(|column| Field::new(column.name, column_type(column.kind), column.nullable)).collect()
+}
+
+/// The fields of the events in session batches of this schema.
+pub fn event_fields(schema: &Schema) -> Result<&Fields> {
+    match schema.field_with_name("events")?.data_type() {
+        DataType::List(item) => match item.data_type() {
+            DataType::Struct(fields) => Ok(fields),
+            _ => Err(wrong_type("events")),
+        },
+        _ => Err(wrong_type("events")),
+    }
 }
 
 /// The type of an event's column within a session: ids that repeat are texts, for they hardly do here.

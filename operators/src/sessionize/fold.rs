@@ -61,11 +61,10 @@ pub fn one_batch(cuts: &[Cut]) -> &[Cut] {
     &cuts[..cuts.iter().take_while(fits).count().max(1)]
 }
 
-/// The session batch of `cuts`, which are neighbours in `order`, with the columns `wanted` of their events.
+/// The session batch of `cuts`, which are neighbours in `order`, in a batch of this schema.
 pub fn session_batch(
     layout: &Layout,
     schema: &SchemaRef,
-    wanted: &[&str],
     rows: &Rows,
     order: &Order,
     cuts: &[Cut],
@@ -78,7 +77,7 @@ pub fn session_batch(
     let of_events = rows.select(layout, &order.rows[first.start as usize..last.end as usize]);
     let dates = first_rows.iter().map(|&row| rows.ts[row as usize].div_euclid(DAY_MS) as i32);
     let lengths = cuts.iter().map(|cut| (cut.end - cut.start) as usize);
-    let fields = event_fields(wanted);
+    let fields = event_fields(schema)?;
     let events = fields.iter().map(|field| of_events.take(field.name()));
     let columns: Vec<ArrayRef> = vec![
         of_first.take("org_id")?,

@@ -86,18 +86,14 @@ pub struct Layout {
 impl Layout {
     /// The layout of events with these fields, or an error that names what is missing.
     pub fn new(fields: &Fields) -> Result<Self> {
-        let place = |name: &str| {
-            let found = fields.iter().position(|field| field.name() == name);
-            found.ok_or_else(|| exec_datafusion_err!("sessionize needs the event column `{name}`"))
-        };
         for name in ["session_id", "user_hash", "event_id", "ts", "received_at"] {
-            place(name)?;
+            place(fields, name)?;
         }
         let mut layout = Self {
             fields: fields.clone(),
             kept: Vec::with_capacity(fields.len()),
             symbols: [Vec::new(), Vec::new()],
-            owner: [place("org_id")?, place("product_id")?],
+            owner: [place(fields, "org_id")?, place(fields, "product_id")?],
             instants: Vec::new(),
             received_at: 0,
             reals: 0,
@@ -156,12 +152,16 @@ impl Layout {
 
     /// The place of the column `name`.
     pub fn place(&self, name: &str) -> Result<usize> {
-        let place = self.fields.iter().position(|field| field.name() == name);
-        place.ok_or_else(|| exec_datafusion_err!("sessionize needs the event column `{name}`"))
+        place(&self.fields, name)
     }
 
     /// How many codes the shape of a group has; the last one of an action's are its bits.
     pub fn width(&self, group: usize) -> usize {
         self.symbols[group].len() + usize::from(group == ACTION)
     }
+}
+
+fn place(fields: &Fields, name: &str) -> Result<usize> {
+    let place = fields.iter().position(|field| field.name() == name);
+    place.ok_or_else(|| exec_datafusion_err!("sessionize needs the event column `{name}`"))
 }

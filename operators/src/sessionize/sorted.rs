@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Fields, SchemaRef};
 use datafusion::common::runtime::JoinSet;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -55,7 +55,6 @@ pub struct SessionizeExec {
     input: Arc<dyn ExecutionPlan>,
     settings: Sessionize,
     sizes: Sizes,
-    wanted: &'static [&'static str],
     layout: Arc<Layout>,
     properties: Arc<datafusion::physical_plan::PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -88,20 +87,14 @@ impl fmt::Debug for Scattered {
 }
 
 impl SessionizeExec {
-    /// Sessionizes the events of `input`; each session keeps the columns `wanted` of its events.
-    pub fn new(
-        input: Arc<dyn ExecutionPlan>,
-        settings: Sessionize,
-        sizes: Sizes,
-        wanted: &'static [&'static str],
-    ) -> Result<Self> {
+    /// Sessionizes the events of `input`; each session keeps these fields of its events.
+    pub fn new(input: Arc<dyn ExecutionPlan>, settings: Sessionize, sizes: Sizes, events: Fields) -> Result<Self> {
         let layout = Layout::new(input.schema().fields())?;
-        let schema = session::schema(session::event_fields(wanted));
+        let schema = session::schema(events);
         let outputs = input.output_partitioning().partition_count();
         Ok(Self {
             settings,
             sizes: Sizes { partitions: sizes.partitions.next_power_of_two().max(16), ..sizes },
-            wanted,
             layout: Arc::new(layout),
             properties: stage::properties(schema, outputs, EmissionType::Final),
             metrics: ExecutionPlanMetricsSet::new(),
@@ -111,7 +104,8 @@ impl SessionizeExec {
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
-        Self::new(input, self.settings.clone(), self.sizes, self.wanted)
+        let events = session::event_fields(&self.schema())?.clone();
+        Self::new(input, self.settings.clone(), self.sizes, events)
     }
 
     /// Starts to read all inputs, each in a task of its own.
@@ -221,7 +215,6 @@ impl Scattered {
 /// Turns partitions into session batches, one after another.
 struct Output {
     layout: Arc<Layout>,
-    wanted: &'static [&'static str],
     schema: SchemaRef,
     settings: Sessionize,
     baseline: BaselineMetrics,
@@ -270,7 +263,7 @@ impl Output {
             return Ok(None);
         }
         folding.done += cuts.len();
-        let batch = fold::session_batch(&self.layout, &self.schema, self.wanted, &folding.rows, &folding.order, cuts)?;
+        let batch = fold::session_batch(&self.layout, &self.schema, &folding.rows, &folding.order, cuts)?;
         Ok(Some(batch.record_output(&self.baseline)))
     }
 }
@@ -300,7 +293,6 @@ impl ExecutionPlan for SessionizeExec {
         let memory = MemoryConsumer::new(format!("SessionizeExec.fold[{partition}]")).register(context.memory_pool());
         let output = Output {
             layout: Arc::clone(&self.layout),
-            wanted: self.wanted,
             schema: self.schema(),
             settings: self.settings.clone(),
             baseline: BaselineMetrics::new(&self.metrics, partition),

@@ -8,7 +8,7 @@ use arrow::datatypes::Schema;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
-use netcrab_operators::session::{self, OF_EVENTS, SessionBatch, event_fields};
+use netcrab_operators::session::{self, SessionBatch, fields_of_events};
 use netcrab_operators::sessionize::hash::{Counts, LateDay, OpenSessions, SessionizeExec};
 use netcrab_operators::settings::{Sessionize, Settings};
 use netcrab_schema::arrow::event_in_flight;
@@ -30,7 +30,7 @@ fn no_sessions(shapes_max: usize) -> OpenSessions {
 
 /// What the hash shell derives from one epoch.
 fn derive(events: &[Event], split: &Split, state: &Arc<Mutex<OpenSessions>>, watermark: i64) -> Vec<TablePlan> {
-    let columns = chain::event_columns(&DERIVED);
+    let columns = chain::event_fields(&DERIVED);
     let sessions = SessionizeExec::new(source(events, split), Arc::clone(state), watermark, columns).unwrap();
     chain::plans_over(Arc::new(sessions), &Arc::new(Settings::default()), &DERIVED)
 }
@@ -174,10 +174,10 @@ fn a_visitor_whose_ids_change_and_are_long_stays_one_key() {
 
 /// The session_no and the number of events of each session that closes.
 fn close(state: &mut OpenSessions, watermark: i64) -> Vec<(i64, usize)> {
-    let schema = session::schema(event_fields(OF_EVENTS));
+    let schema = session::schema(fields_of_events());
     let mut closing = state.close(watermark).unwrap();
     let mut closed = Vec::new();
-    while let Some(batch) = state.next_closed(&mut closing, &schema, OF_EVENTS).unwrap() {
+    while let Some(batch) = state.next_closed(&mut closing, &schema).unwrap() {
         let sessions = SessionBatch::new(&batch).unwrap();
         let numbers = sessions.session_no().unwrap().to_vec();
         closed.extend(numbers.into_iter().zip(sessions.borders().map(|border| border.len())));
@@ -290,7 +290,7 @@ fn open_sessions_of_other_columns_are_refused() {
     let fields = event_in_flight().fields().iter().filter(|field| field.name() != "extra").cloned().collect::<Vec<_>>();
     let state = OpenSessions::new(Schema::new(fields).fields(), Sessionize::default(), 100).unwrap();
     let split = Split { batch_rows: 1, inputs: 1, partitions: 16, events_bytes: 1 << 20, shapes_max: 100 };
-    let refused = SessionizeExec::new(source(&[], &split), Arc::new(Mutex::new(state)), 0, OF_EVENTS);
+    let refused = SessionizeExec::new(source(&[], &split), Arc::new(Mutex::new(state)), 0, fields_of_events());
     assert!(refused.unwrap_err().to_string().contains("other columns"));
 }
 
@@ -300,7 +300,8 @@ fn the_plan_says_which_shell_and_what_it_did() {
     let events = history("session at_ms\ns1 0\ns1 5\ns2 7\ns3 8000000");
     let state = Arc::new(Mutex::new(no_sessions(100)));
     let sessions =
-        SessionizeExec::new(source(&events, &split), Arc::clone(&state), MIDNIGHT + 7_000_000, OF_EVENTS).unwrap();
+        SessionizeExec::new(source(&events, &split), Arc::clone(&state), MIDNIGHT + 7_000_000, fields_of_events())
+            .unwrap();
     let sessions: Arc<dyn ExecutionPlan> = Arc::new(sessions);
     let closed = collect(Arc::clone(&sessions), Arc::default());
     let closed = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(closed).unwrap();

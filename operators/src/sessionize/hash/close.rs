@@ -94,13 +94,8 @@ impl OpenSessions {
         due
     }
 
-    /// The next batch of closed sessions with the columns `wanted` of their events.
-    pub fn next_closed(
-        &mut self,
-        closing: &mut Closing,
-        schema: &SchemaRef,
-        wanted: &[&str],
-    ) -> Result<Option<RecordBatch>> {
+    /// The next batch of closed sessions, in session batches of this schema.
+    pub fn next_closed(&mut self, closing: &mut Closing, schema: &SchemaRef) -> Result<Option<RecordBatch>> {
         while closing.done == closing.cuts.len() {
             if !self.close_group(closing)? {
                 return Ok(None);
@@ -108,7 +103,7 @@ impl OpenSessions {
         }
         let cuts = fold::one_batch(&closing.cuts[closing.done..]);
         closing.done += cuts.len();
-        fold::session_batch(&self.layout, schema, wanted, &closing.rows, &closing.closed, cuts).map(Some)
+        fold::session_batch(&self.layout, schema, &closing.rows, &closing.closed, cuts).map(Some)
     }
 
     /// Orders the events of the next due keys, and parts them into closed and open ones; `false` where no key is left.

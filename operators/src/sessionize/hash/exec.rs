@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Fields, SchemaRef};
 use datafusion::common::{Result, exec_datafusion_err, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -30,19 +30,18 @@ pub struct SessionizeExec {
     state: Arc<Mutex<OpenSessions>>,
     settings: Sessionize,
     watermark: i64,
-    wanted: &'static [&'static str],
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl SessionizeExec {
     /// Adds the events of `input` to `state` and closes what `watermark` (milliseconds since 1970)
-    /// closes; each session keeps the columns `wanted` of its events.
+    /// closes; each session keeps these fields of its events.
     pub fn new(
         input: Arc<dyn ExecutionPlan>,
         state: Arc<Mutex<OpenSessions>>,
         watermark: i64,
-        wanted: &'static [&'static str],
+        events: Fields,
     ) -> Result<Self> {
         let (fits, settings) = {
             let state = lock(&state);
@@ -53,7 +52,7 @@ impl SessionizeExec {
                 "the events have other columns than the open sessions; start with no state"
             ));
         }
-        let schema = session::schema(session::event_fields(wanted));
+        let schema = session::schema(events);
         Ok(Self {
             properties: stage::properties(schema, 1, EmissionType::Final),
             metrics: ExecutionPlanMetricsSet::new(),
@@ -61,12 +60,12 @@ impl SessionizeExec {
             state,
             settings,
             watermark,
-            wanted,
         })
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
-        Self::new(input, Arc::clone(&self.state), self.watermark, self.wanted)
+        let events = session::event_fields(&self.schema())?.clone();
+        Self::new(input, Arc::clone(&self.state), self.watermark, events)
     }
 }
 
@@ -107,7 +106,6 @@ struct Epoch {
     state: Arc<Mutex<OpenSessions>>,
     watermark: i64,
     schema: SchemaRef,
-    wanted: &'static [&'static str],
     memory: MemoryReservation,
     metrics: Metrics,
     closing: Option<Closing>,
@@ -140,7 +138,7 @@ impl Epoch {
             Some(closing) => closing,
             None => state.close(self.watermark)?,
         };
-        let batch = state.next_closed(&mut closing, &self.schema, self.wanted)?;
+        let batch = state.next_closed(&mut closing, &self.schema)?;
         self.memory.resize(state.memory() + closing.memory());
         let Some(batch) = batch else {
             self.metrics.repeated_events.add(closing.repeats);
@@ -182,7 +180,6 @@ impl ExecutionPlan for SessionizeExec {
             state: Arc::clone(&self.state),
             watermark: self.watermark,
             schema: self.schema(),
-            wanted: self.wanted,
             memory: MemoryConsumer::new("SessionizeExec.open").register(context.memory_pool()),
             metrics: Metrics::new(&self.metrics),
             closing: None,
