@@ -26,6 +26,7 @@ use datafusion::common::Result;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::bytes::{Reader, VARINT_MAX, put_real, put_signed, put_varint};
+use super::hash::{CheckpointError, In, Out};
 use super::layout::{ACTION, Id, Kept, Layout, VISITOR};
 use super::shapes::Shapes;
 use super::text;
@@ -40,6 +41,8 @@ pub struct Packer {
     pub shapes: [Shapes; 2],
     /// For each code of org_id and of product_id, the hash of its text.
     hashes: [Vec<u64>; 2],
+    /// Places of org_id and product_id.
+    owner: [usize; 2],
     tuples: [Vec<u32>; 2],
     /// The dictionaries of session_id and user_hash seen last, packed.
     visitors: [PackedDictionary; 2],
@@ -160,9 +163,48 @@ impl Packer {
             interners: layout.kept.iter().map(|_| Interner::default()).collect(),
             shapes: [VISITOR, ACTION].map(|group| Shapes::new(layout.width(group), shapes_max)),
             hashes: [Vec::new(), Vec::new()],
+            owner: layout.owner,
             tuples: [Vec::new(), Vec::new()],
             visitors: <[PackedDictionary; 2]>::default(),
         }
+    }
+
+    /// Writes all symbols and shapes.
+    pub(super) fn write(&self, to: &mut Out<'_>) -> std::io::Result<()> {
+        for interner in &self.interners {
+            to.number(interner.len() as u64)?;
+            interner.texts().try_for_each(|text| to.text(text.as_bytes()))?;
+        }
+        for shapes in &self.shapes {
+            to.number(shapes.len() as u64)?;
+            shapes.tuples().try_for_each(|tuple| to.codes(tuple))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the symbols and shapes that [`Self::write`] wrote, in place of none.
+    pub(super) fn read_symbols(
+        &mut self,
+        layout: &Layout,
+        from: &mut In<'_>,
+    ) -> std::result::Result<(), CheckpointError> {
+        for interner in &mut self.interners {
+            for code in 0..from.length()? {
+                let text = String::from_utf8(from.text()?).map_err(|_| CheckpointError::Damaged)?;
+                if interner.intern(&text) as usize != code {
+                    return Err(CheckpointError::Damaged);
+                }
+            }
+        }
+        for (group, shapes) in self.shapes.iter_mut().enumerate() {
+            for code in 0..from.length()? {
+                let tuple = from.codes()?;
+                if tuple.len() != layout.width(group) || shapes.code(&tuple) != Some(code as u32) {
+                    return Err(CheckpointError::Damaged);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Bytes held, nearly.
@@ -246,6 +288,12 @@ impl Packer {
         who.key.extend_from_slice(users.packed(user));
         let hash = |at: usize| self.hashes[at][who.owner[at] as usize];
         who.hash = mix(visit, hash(0), hash(1));
+    }
+
+    /// The hash of the key of a packed visit to a product whose codes are known.
+    pub fn hash_of(&self, visit: &[u8], owner: [u32; 2]) -> u64 {
+        let text = |at: usize, place: usize| xxh3_64(self.interners[place].text(owner[at]).as_bytes());
+        mix(xxh3_64(visit), text(0, self.owner[0]), text(1, self.owner[1]))
     }
 
     /// Counts the dictionaries that keys of a [`Visitor`] belong to: keys of one edition mean the same.
