@@ -33,6 +33,18 @@ pub struct Config {
     pub score: settings::Score,
     /// The HTTP API.
     pub api: netcrab_api::Config,
+    /// Where accepted events wait.
+    pub bus: Bus,
+    /// How a stream runs.
+    pub stream: crate::stream::settings::Settings,
+}
+
+/// Where accepted events wait; table `[bus]` of `netcrab.toml`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bus {
+    /// The log that is built in. Where its folder is empty it lies in `_bus` beside the tables.
+    pub log: netcrab_bus::log::Settings,
 }
 
 /// How much a run may use; table `[run]` of `netcrab.toml`.
@@ -95,6 +107,7 @@ impl Config {
         check_names(&values, &example, "")?;
         let config = Self::deserialize(toml::Value::Table(values))?;
         config.sources.check()?;
+        config.stream.check()?;
         if config.run.memory_mib < 64 {
             bail!("setting `run.memory_mib` is {}; expected 64 or more", config.run.memory_mib);
         }

@@ -41,6 +41,10 @@ enum Command {
     Explain(commands::explain::Arguments),
     /// Write seeded, realistic traffic.
     Generate(commands::generate::Arguments),
+    /// Bring events from the bus to the tables.
+    Process(commands::process::Arguments),
+    /// Show how far each shard of a stream has come.
+    Status(commands::status::Arguments),
     /// Serve the API over the tables.
     Serve(commands::serve::Arguments),
     /// Generate a month, run the chain, show the worst screens, serve the API.
@@ -85,6 +89,8 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Sql(arguments) => commands::sql::run(&context, arguments).await,
             Command::Explain(arguments) => commands::explain::run(&context, arguments).await,
             Command::Generate(arguments) => commands::generate::run(&context, arguments),
+            Command::Process(arguments) => commands::process::run(&context, arguments).await,
+            Command::Status(arguments) => commands::status::run(&context, arguments),
             Command::Serve(arguments) => commands::serve::run(&context, arguments).await,
             Command::Demo(arguments) => commands::demo::run(&context, arguments).await,
             Command::Config => Ok(ExitCode::SUCCESS),

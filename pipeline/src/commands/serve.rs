@@ -58,7 +58,7 @@ pub(super) async fn serve(api: Config, tables: &str) -> Result<()> {
     Ok(netcrab_api::serve(api, Arc::new(store), stop_signal()).await?)
 }
 
-async fn stop_signal() {
+pub(super) async fn stop_signal() {
     let interrupt = tokio::signal::ctrl_c();
     let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
         let _ = interrupt.await;

@@ -8,4 +8,5 @@ mod config;
 mod incremental;
 mod real_data;
 mod rerun;
+mod stream;
 mod workspace;
