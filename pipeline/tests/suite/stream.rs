@@ -15,7 +15,7 @@ use netcrab_sources::generate::{self, Traffic};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::command_line::{derived, succeed, text};
+use crate::command_line::{assert_same, derived, succeed, text};
 
 /// Tables fed by shards of a bus in memory.
 struct World {
@@ -104,5 +104,42 @@ fn epochs_in_any_cut_and_taken_up_again_leave_the_tables_of_a_batch() {
             assert_eq!(shard.open_sessions().0, 0);
         }
     });
-    crate::command_line::assert_same(&derived(&tables), &expected);
+    assert_same(&derived(&tables), &expected);
+}
+
+#[test]
+fn late_events_are_brought_to_their_sessions_and_the_tables_are_those_of_a_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = batch_tables(folder.path(), 2400, 11);
+    let tables = folder.path().join("stream");
+    // Nothing may be late, so whatever comes out of order after a gap is.
+    let settings = Settings { lateness_ms: 0, state_events_min: 500, repair_ms: 20, ..Settings::default() };
+    let world = World::new(&tables, 2, settings);
+    let mut chance = ChaCha8Rng::seed_from_u64(5);
+    let (mut late, mut repaired) = (0, 0);
+    block_on(async {
+        let mut shards = [world.open(0).await, world.open(1).await];
+        let mut now_ms = 0;
+        for events in traffic(2400, 11) {
+            world.append(&events).await;
+            for number in 0..2 {
+                let waited = !shards[number].late().is_empty();
+                now_ms += 7;
+                let report = world.step(&mut shards[number], i64::MAX / 2 + now_ms, false).await;
+                late += report.map_or(0, |report| report.late);
+                repaired += usize::from(waited && shards[number].late().is_empty());
+                if chance.random_bool(0.2) {
+                    let uninterrupted = shards[number].state_bytes().unwrap();
+                    shards[number] = world.open(number as u32).await;
+                    assert!(uninterrupted == shards[number].state_bytes().unwrap(), "the state taken up differs");
+                }
+            }
+        }
+        for shard in &mut shards {
+            world.finish(shard).await;
+            assert_eq!((shard.open_sessions().0, shard.late().len()), (0, 0));
+        }
+    });
+    assert!(late > 20 && repaired > 2, "{late} events were late and {repaired} repairs ran");
+    assert_same(&derived(&tables), &expected);
 }
