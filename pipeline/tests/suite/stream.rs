@@ -110,7 +110,7 @@ fn epochs_in_any_cut_and_taken_up_again_leave_the_tables_of_a_batch() {
 #[test]
 fn late_events_are_brought_to_their_sessions_and_the_tables_are_those_of_a_batch() {
     let folder = tempfile::tempdir().unwrap();
-    let expected = batch_tables(folder.path(), 2400, 11);
+    let expected = batch_tables(folder.path(), 3600, 11);
     let tables = folder.path().join("stream");
     // Nothing may be late, so whatever comes out of order after a gap is.
     let settings = Settings { lateness_ms: 0, state_events_min: 500, repair_ms: 20, ..Settings::default() };
@@ -120,7 +120,7 @@ fn late_events_are_brought_to_their_sessions_and_the_tables_are_those_of_a_batch
     block_on(async {
         let mut shards = [world.open(0).await, world.open(1).await];
         let mut now_ms = 0;
-        for events in traffic(2400, 11) {
+        for events in traffic(3600, 11) {
             world.append(&events).await;
             for number in 0..2 {
                 let waited = !shards[number].late().is_empty();
