@@ -6,6 +6,7 @@ mod bad_input;
 mod command_line;
 mod config;
 mod incremental;
+mod kills;
 mod real_data;
 mod rerun;
 mod stream;

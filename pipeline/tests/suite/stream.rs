@@ -56,17 +56,17 @@ impl World {
     }
 }
 
-fn traffic(events: u64, seed: u64) -> Vec<RecordBatch> {
+pub(crate) fn traffic(events: u64, seed: u64) -> Vec<RecordBatch> {
     let settings = generate::Settings { seed, events, days: 2, batch_rows: 97, ..generate::Settings::default() };
     Traffic::new(settings).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(future)
 }
 
 /// Tables of the same traffic, from one batch.
-fn batch_tables(folder: &Path, events: u64, seed: u64) -> Vec<String> {
+pub(crate) fn batch_tables(folder: &Path, events: u64, seed: u64) -> Vec<String> {
     let file = folder.join("events.parquet");
     let (events, seed) = (events.to_string(), seed.to_string());
     succeed(&["generate", text(&file), "--events", &events, "--seed", &seed, "--days", "2"]);
