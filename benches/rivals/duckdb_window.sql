@@ -5,7 +5,7 @@
 --     SET VARIABLE input = 'events.parquet';   SET VARIABLE output = 'an existing directory';
 --
 -- duckdb.sql is the same chain tuned by hand: it sorts a few narrow columns, names events and sessions
--- by integers, reads the file again wherever it needs the rest, and so takes about half the time. Here
+-- by integers, reads the file again wherever it needs the rest, and so takes about half the CPU. Here
 -- whole events pass through the windows, and (session_key, place) names an event. What tuning costs
 -- nothing in clarity is done here too: what is used twice is a table, threads need not keep the order
 -- of rows, only sessions over 24 h meet the recursion.
