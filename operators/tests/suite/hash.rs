@@ -392,3 +392,60 @@ fn a_state_goes_on_only_under_the_settings_it_was_opened_with() {
     assert!(refused.contains("gap_ms = 1800000"), "{refused}");
     assert!(read(&bytes, Sessionize::default()).is_ok());
 }
+
+#[test]
+fn a_look_at_open_sessions_gives_what_closing_them_all_would_and_changes_nothing() {
+    let mut runner = TestRunner::new(cases(128));
+    let check = |stream: Stream| {
+        let mut state = no_sessions(1000);
+        state.note_changes(usize::MAX);
+        let schema = session::schema(fields_of_events());
+        for (events, watermark) in stream.epochs {
+            state.push(&batch(&events)).unwrap();
+            close(&mut state, watermark);
+            let before = written(&state);
+            let open: Vec<u32> = (0..state.slots()).collect();
+            let mut peeking = state.peek(open.clone()).unwrap();
+            let mut peeked = Vec::new();
+            while let Some((batch, keys)) = state.next_peeked(&mut peeking, &schema).unwrap() {
+                prop_assert_eq!(batch.num_rows(), keys.len());
+                peeked.push(batch);
+            }
+            prop_assert!(before == written(&state), "the look changed the state");
+            // In the order of keys on one side, and of deadlines on the other.
+            let mut copy = read(&before, Sessionize::default()).unwrap();
+            let mut closing = copy.close(i64::MAX).unwrap();
+            let mut closed = Vec::new();
+            while let Some(batch) = copy.next_closed(&mut closing, &schema).unwrap() {
+                closed.push(batch);
+            }
+            let lines = |batches: &[RecordBatch]| {
+                let printed = arrow::util::pretty::pretty_format_batches(batches).unwrap().to_string();
+                let mut lines: Vec<String> = printed
+                    .lines()
+                    .filter(|line| !line.starts_with('+'))
+                    .map(|line| line.split_whitespace().collect())
+                    .collect();
+                lines.sort();
+                lines.dedup();
+                lines
+            };
+            prop_assert_eq!(lines(&peeked), lines(&closed));
+        }
+        Ok(())
+    };
+    runner.run(&streams(), check).unwrap();
+}
+
+#[test]
+fn keys_that_changed_are_told_once_and_no_more_than_wanted() {
+    let mut state = no_sessions(100);
+    state.note_changes(1);
+    push(&mut state, &[0, 1, 2]);
+    assert_eq!(state.take_changed(), (vec![0], vec![]));
+    assert_eq!(state.take_changed(), (vec![], vec![]));
+    close(&mut state, i64::MAX);
+    assert_eq!(state.take_changed(), (vec![], vec![0]));
+    state.push(&batch(&history("session at_ms\ns2 0\ns3 0"))).unwrap();
+    assert_eq!(state.take_changed().0.len(), 1);
+}

@@ -165,6 +165,11 @@ impl Keys {
         &mut self.slots[key as usize]
     }
 
+    /// How many slots there are, used or free.
+    pub fn slots(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
     /// How many keys.
     pub fn len(&self) -> usize {
         self.table.len()

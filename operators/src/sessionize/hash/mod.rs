@@ -38,7 +38,7 @@ mod open;
 
 pub use checkpoint::CheckpointError;
 pub(super) use checkpoint::{In, Out};
-pub use close::Closing;
+pub use close::{Closing, Peeking};
 pub use exec::SessionizeExec;
 pub use keys::closes_at;
 pub use open::{Counts, Late, LateDay, OpenSessions};

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Fields;
 use datafusion::common::{Result, internal_datafusion_err};
+use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{Blocks, Chain, ROOM};
@@ -35,6 +36,9 @@ pub struct OpenSessions {
     packer: Packer,
     named: Option<Named>,
     late: Late,
+    /// Keys whose sessions changed since somebody asked, at most `changed_max`.
+    changed: HashSet<u32>,
+    changed_max: usize,
     forgotten_before: i64,
     scratch: Scratch,
 }
@@ -101,6 +105,8 @@ impl OpenSessions {
             counts: Counts::default(),
             named: None,
             late: Late::default(),
+            changed: HashSet::new(),
+            changed_max: 0,
             forgotten_before: i64::MIN,
             scratch: Scratch::default(),
         })
@@ -119,6 +125,11 @@ impl OpenSessions {
     /// How much is open.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// How many keys have a number: each is below this.
+    pub fn slots(&self) -> u32 {
+        self.keys.slots()
     }
 
     /// Bytes held, nearly: events, slots, deadlines, symbols and shapes.
@@ -218,6 +229,8 @@ impl OpenSessions {
     pub(super) fn admit(&mut self, key: u32, ts: i64) {
         let slot = self.keys.slot_mut(key);
         slot.admit(&self.settings, ts);
+        self.note_change(key);
+        let slot = self.keys.slot_mut(key);
         self.counts.events += 1;
         let due_at = closes_at(&self.settings, ts, ts);
         if due_at < slot.due_at {
@@ -244,6 +257,25 @@ impl OpenSessions {
         self.late.events += 1;
         self.late.days.insert(LateDay { org_id, product_id, visit, day: ts.div_euclid(DAY_MS) as i32 });
         Ok(())
+    }
+
+    /// Keeps note of at most `max` keys whose sessions change, for [`Self::take_changed`]; of none at first.
+    pub fn note_changes(&mut self, max: usize) {
+        self.changed_max = max;
+    }
+
+    pub(super) fn note_change(&mut self, key: u32) {
+        if self.changed.len() < self.changed_max {
+            self.changed.insert(key);
+        }
+    }
+
+    /// Keys whose sessions changed since this was last asked, in order: those that still have something
+    /// open, and those that have nothing any more.
+    pub fn take_changed(&mut self) -> (Vec<u32>, Vec<u32>) {
+        let mut changed: Vec<u32> = self.changed.drain().collect();
+        changed.sort_unstable();
+        changed.into_iter().partition(|&key| self.keys.slot(key).events > 0)
     }
 
     /// The late events since this was last asked.
