@@ -3,8 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod suite {
+    #[cfg(feature = "kafka")]
+    mod broker;
     mod contract;
     mod disk;
+    #[cfg(feature = "kafka")]
+    mod kafka;
     mod kills;
     mod log;
     mod random;
@@ -122,13 +126,22 @@ mod suite {
     }
 
     /// A fresh bus of every kind that can run here.
-    pub(crate) fn subjects(shards: u32) -> Vec<Subject> {
+    pub(crate) async fn subjects(shards: u32) -> Vec<Subject> {
         let folder = tempfile::tempdir().unwrap();
         let log = log_with(Settings { shards, segment_bytes: 64 << 10, ..Settings::of(folder.path()) });
         let memory = Memory::new(shards, 1 << 30);
-        vec![
+        let subjects = vec![
             Subject { name: "memory", bus: Arc::new(memory), _folder: None },
             Subject { name: "log", bus: Arc::new(log), _folder: Some(folder) },
-        ]
+        ];
+        #[cfg(feature = "kafka")]
+        let subjects = match broker::shared() {
+            Some(broker) => {
+                let bus = Arc::new(broker::open(broker.settings(shards)).await);
+                subjects.into_iter().chain([Subject { name: "kafka", bus, _folder: None }]).collect()
+            }
+            None => subjects,
+        };
+        subjects
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::payload::Frame;
-use crate::Error;
+use crate::{Error, locked};
 
 /// One append: its frames, and who waits for it.
 #[derive(Debug)]
@@ -102,6 +102,6 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 }
