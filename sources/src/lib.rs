@@ -22,6 +22,7 @@ mod listing;
 mod mapping;
 pub mod privacy;
 mod read;
+pub mod record;
 pub mod reject;
 pub mod route;
 mod row;

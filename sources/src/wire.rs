@@ -132,6 +132,7 @@ impl Decoder {
         let received = Received {
             at_ms: Some(terms.received_at_ms),
             skew_ms: envelope.sent_at_ms.map(|sent| terms.received_at_ms.saturating_sub(sent)),
+            stated: false,
         };
         let (mut indexes, mut faults) = (Vec::new(), Vec::new());
         for (index, event) in envelope.events.iter().enumerate() {
@@ -178,7 +179,19 @@ impl From<Fault> for Refused {
 pub(crate) struct Received {
     pub(crate) at_ms: Option<i64>,
     pub(crate) skew_ms: Option<i64>,
+    /// The event itself may say when, as `receivedAt`.
+    stated: bool,
 }
+
+impl Received {
+    /// When the event says, if it does.
+    pub(crate) fn stated() -> Self {
+        Self { stated: true, ..Self::default() }
+    }
+}
+
+/// `received_at` on the wire, where an event may say it.
+const RECEIVED_AT_KEY: &str = "receivedAt";
 
 /// Reads one line: an event, or a batch of them. `refuse` is told what did not become an event.
 pub(crate) fn line(columns: &mut Columns, text: &str, event_ids: &EventIds, line: u64, refuse: &mut dyn FnMut(Fault)) {
@@ -208,7 +221,7 @@ fn is_envelope(text: &str) -> bool {
 }
 
 /// Reads one event and keeps it, or says what is wrong with it.
-fn push(
+pub(crate) fn push(
     columns: &mut Columns,
     text: &str,
     received: Received,
@@ -219,7 +232,8 @@ fn push(
     let privacy = columns.privacy().clone();
     let mut fault = None;
     let mut json = serde_json::Deserializer::from_str(text);
-    let read = EventSeed { privacy: &privacy, fault: &mut fault }.deserialize(&mut json);
+    let seed = EventSeed { privacy: &privacy, stated: received.stated, fault: &mut fault };
+    let read = seed.deserialize(&mut json);
     let read = read.and_then(|event| json.end().map(|()| event));
     let Ok(mut event) = read else {
         let syntax = || if text.trim_start().starts_with('{') { Reason::NotJson } else { not_an_event(text) };
@@ -262,6 +276,7 @@ struct Event<'a> {
 
 struct EventSeed<'p, 'f> {
     privacy: &'p Privacy,
+    stated: bool,
     fault: &'f mut Option<Fault>,
 }
 
@@ -303,7 +318,8 @@ impl<'de> Visitor<'de> for EventSeed<'_, '_> {
         let mut event = Event { row: Row::new(), extra: Vec::new() };
         let mut seen = [false; COLUMNS];
         while let Some(key) = map.next_key_seed(TextSeed)? {
-            let Some(at) = PLACES.get(key.as_ref()).copied() else { return self.unknown(&key) };
+            let stated = (self.stated && key == RECEIVED_AT_KEY).then_some(RECEIVED_AT);
+            let Some(at) = stated.or_else(|| PLACES.get(key.as_ref()).copied()) else { return self.unknown(&key) };
             let column = EVENT[at].name;
             if std::mem::replace(&mut seen[at], true) {
                 return self.refuse(Reason::DuplicateKey, Cow::Borrowed(column));

@@ -142,6 +142,9 @@ impl Part {
         if self.young.len() >= bounds.ids_max || now_ms.saturating_sub(since_ms) >= bounds.window_ms {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
+            if now_ms.saturating_sub(since_ms) >= bounds.window_ms.saturating_mul(2) {
+                self.old.clear();
+            }
             self.young_since_ms = Some(now_ms);
         }
         let known = find(&self.young, id).or_else(|| find(&self.old, id));
@@ -269,6 +272,8 @@ mod tests {
         assert_eq!(seen.claim(&[id(1)], 1000).0, [Known], "in the old generation");
         assert_eq!(seen.claim(&[id(1)], 1999).0, [Known]);
         assert_eq!(seen.claim(&[id(1)], 2000).0, [New]);
+        seen.claim(&[id(1)], 2000).1.settle();
+        assert_eq!(seen.claim(&[id(1)], 4000).0, [New], "two windows in which nothing came");
     }
 
     #[test]
@@ -286,8 +291,12 @@ mod tests {
         let seen = seen(1000, 1000);
         let claims = seen.claim(&[id(1)], 0).1;
         assert_eq!(seen.claim(&[id(1)], 1500).0, [Awaited]);
-        seen.claim(&[id(2)], 5000).1.settle();
         claims.settle();
-        assert_eq!(seen.claim(&[id(1)], 5000).0, [Known]);
+        assert_eq!(seen.claim(&[id(1)], 1500).0, [Known]);
+        let claims = seen.claim(&[id(2)], 0).1;
+        let other = seen.claim(&[id(2)], 5000);
+        claims.settle();
+        assert_eq!(other.0, [New], "both generations went by");
+        assert_eq!(seen.claim(&[id(2)], 5000).0, [Known]);
     }
 }

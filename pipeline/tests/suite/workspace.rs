@@ -17,11 +17,12 @@ fn dependencies(folder: &str) -> BTreeSet<String> {
 
 #[test]
 fn dependencies_point_one_way() {
-    let forbidden: [(&str, &[&str]); 5] = [
+    let forbidden: [(&str, &[&str]); 6] = [
         (
             "schema",
             &[
                 "netcrab-sources",
+                "netcrab-bus",
                 "netcrab-operators",
                 "netcrab-sinks",
                 "netcrab-api",
@@ -30,10 +31,23 @@ fn dependencies_point_one_way() {
                 "tokio",
             ],
         ),
-        ("sources", &["netcrab-operators", "netcrab-sinks", "netcrab-api", "netcrab-pipeline", "datafusion"]),
+        ("bus", &["netcrab-operators", "netcrab-sinks", "netcrab-api", "netcrab-pipeline", "datafusion", "deltalake"]),
+        (
+            "sources",
+            &["netcrab-bus", "netcrab-operators", "netcrab-sinks", "netcrab-api", "netcrab-pipeline", "datafusion"],
+        ),
         (
             "operators",
-            &["netcrab-sources", "netcrab-sinks", "netcrab-api", "netcrab-pipeline", "tokio", "object_store", "jiff"],
+            &[
+                "netcrab-sources",
+                "netcrab-bus",
+                "netcrab-sinks",
+                "netcrab-api",
+                "netcrab-pipeline",
+                "tokio",
+                "object_store",
+                "jiff",
+            ],
         ),
         ("sinks", &["netcrab-sources", "netcrab-operators", "netcrab-api", "netcrab-pipeline"]),
         ("api", &["netcrab-operators", "netcrab-pipeline", "netcrab-sinks"]),
@@ -67,7 +81,7 @@ fn arrow_parquet_datafusion_and_object_store_have_one_version() {
 #[test]
 fn nothing_is_named_common_util_helpers_or_core() {
     let banned = ["common", "util", "utils", "helpers", "core", "types", "manager"];
-    for folder in ["schema", "sources", "operators", "sinks", "api", "pipeline", "benches"] {
+    for folder in ["schema", "sources", "bus", "operators", "sinks", "api", "pipeline", "benches"] {
         walk(&root().join(folder), &mut |path| {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             assert!(!banned.contains(&stem.as_str()), "{} says nothing; name what it is for", path.display());

@@ -162,7 +162,7 @@ impl Quick {
         read: &mut Read<'_>,
     ) -> Option<()> {
         let skew_ms = sent_at.map(|sent| terms.received_at_ms.saturating_sub(sent));
-        let received = Received { at_ms: Some(terms.received_at_ms), skew_ms };
+        let received = Received { at_ms: Some(terms.received_at_ms), skew_ms, stated: false };
         cursor.take(b'[')?;
         cursor.skip_space();
         if cursor.take(b']').is_some() {

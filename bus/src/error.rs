@@ -1,0 +1,196 @@
+//! What can go wrong on the bus, said so that its reader knows what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::DataType;
+
+/// An operation of the bus that was not done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// There is no room now. The sender tries again after `retry_after`.
+    #[error("{what} is full at {bytes_max} bytes; send again in {} s, {mend}", .retry_after.as_secs_f32())]
+    Full {
+        /// What is full.
+        what: &'static str,
+        /// Its bound, in bytes.
+        bytes_max: u64,
+        /// When to try again.
+        retry_after: Duration,
+        /// What to do when it stays so.
+        mend: &'static str,
+    },
+    /// The disk is full; nothing of the append was kept. The sender tries again after `retry_after`.
+    #[error(
+        "no space is left on the disk of `{}`; make room, or lower `bytes_max`; appending goes on by itself", .path.display()
+    )]
+    DiskFull {
+        /// A file on that disk.
+        path: PathBuf,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The append could never succeed; the sender must act.
+    #[error("{what} of {bytes} bytes is larger than {bytes_max}; send less at once, or raise `{setting}`")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its size.
+        bytes: u64,
+        /// The bound.
+        bytes_max: u64,
+        /// The setting.
+        setting: &'static str,
+    },
+    /// The batch is no batch of events in flight.
+    #[error("column `{column}` is {found}, expected {expected}; give batches of `schema::arrow::event_in_flight`")]
+    Schema {
+        /// The event column.
+        column: String,
+        /// What stands there.
+        found: String,
+        /// What should.
+        expected: String,
+    },
+    /// No such shard.
+    #[error("there is no shard {shard}; the shards are 0 to {}", .shards - 1)]
+    NoShard {
+        /// The shard asked for.
+        shard: u32,
+        /// How many there are.
+        shards: u32,
+    },
+    /// The range is no longer kept.
+    #[error(
+        "shard {shard} is kept from offset {oldest} on, and {from} was asked for; \
+         go on from {oldest} and re-run the days between from their source, or keep more (`age_max_ms`, `bytes_max`)"
+    )]
+    Gone {
+        /// The shard.
+        shard: u32,
+        /// The offset asked for.
+        from: u64,
+        /// The oldest that is kept.
+        oldest: u64,
+    },
+    /// The range begins beyond the end.
+    #[error(
+        "shard {shard} ends at offset {end}, and {from} was asked for; \
+         is this the bus the checkpoint was made with? restore it, or start from a fresh checkpoint"
+    )]
+    Beyond {
+        /// The shard.
+        shard: u32,
+        /// The offset asked for.
+        from: u64,
+        /// The durable end.
+        end: u64,
+    },
+    /// Another process writes this log.
+    #[error("`{}` is open in another process; stop it, or give this one its own folder", .path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The log was opened for reading.
+    #[error("the log in `{}` was opened for reading; append through the process that writes it", .path.display())]
+    ReadOnly {
+        /// The log's folder.
+        path: PathBuf,
+    },
+    /// Stored bytes are not what was written.
+    #[error("`{}` is damaged at byte {byte} ({cause}); {mend}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the damage begins.
+        byte: u64,
+        /// What is wrong.
+        cause: &'static str,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// The log was made otherwise than the settings say.
+    #[error("the log in `{}` has {found}, and the settings say {expected}; {mend}", .path.display())]
+    Layout {
+        /// The log's folder.
+        path: PathBuf,
+        /// What it has.
+        found: String,
+        /// What was asked for.
+        expected: String,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// A write or a flush failed, and what is on the disk is unknown until the log is opened anew.
+    #[error("the log stopped writing ({cause}); check the disk of `{}`, then restart", .path.display())]
+    Stopped {
+        /// The file that could not be written.
+        path: PathBuf,
+        /// Why.
+        cause: Arc<io::Error>,
+    },
+    /// A setting out of its bounds.
+    #[error("setting `{setting}` is {found}; expected {expected}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// What was given.
+        found: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// The disk failed.
+    #[error("could not {what} `{}`", .path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// Arrow refused a batch.
+    #[error("could not {what} a batch of events")]
+    Arrow {
+        /// What was tried.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Arc<arrow::error::ArrowError>,
+    },
+    /// A task of the bus is gone, which only a panic can do.
+    #[error("a task of the bus ended; restart, and report what it said")]
+    Ended,
+}
+
+impl Error {
+    /// When to try again, where that helps: the answer is then 503 with Retry-After.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::Full { retry_after, .. } | Error::DiskFull { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+        let path = path.to_owned();
+        move |source| Error::Io { what, path, source: Arc::new(source) }
+    }
+
+    pub(crate) fn arrow(what: &'static str) -> impl FnOnce(arrow::error::ArrowError) -> Error {
+        move |source| Error::Arrow { what, source: Arc::new(source) }
+    }
+
+    pub(crate) fn column(name: &str, found: Option<&DataType>, expected: &DataType) -> Error {
+        let found = found.map_or("missing".to_owned(), DataType::to_string);
+        Error::Schema { column: name.to_owned(), found, expected: expected.to_string() }
+    }
+
+    pub(crate) fn setting(setting: &'static str, found: impl ToString, expected: &'static str) -> Error {
+        Error::Setting { setting, found: found.to_string(), expected }
+    }
+}

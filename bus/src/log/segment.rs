@@ -1,0 +1,185 @@
+//! A segment: one file of frames, named by the offset of its first.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use arrow::buffer::{Buffer, MutableBuffer};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::frame::{FrameHead, HEAD, SegmentHead, VERSION};
+use crate::Error;
+
+const ENDING: &str = ".log";
+const UNFINISHED: &str = ".new";
+
+/// What to do about a damaged segment.
+pub(crate) const MEND: &str = "restore the file from a copy, or move it out of the folder while nothing runs: \
+     its events are then reported as lost, and the rest is read on";
+
+/// Longest schema that a segment's head may carry.
+const SCHEMA_BYTES_MAX: u32 = 1 << 20;
+
+/// The file of the segment that begins at `first`.
+pub(crate) fn path(folder: &Path, first: u64) -> PathBuf {
+    folder.join(format!("{first:020}{ENDING}"))
+}
+
+/// The first offsets of the segments in a folder, in order.
+pub(crate) fn list(folder: &Path) -> Result<Vec<u64>, Error> {
+    let mut firsts = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let name = entry.map_err(Error::io("list", folder))?.file_name();
+        let digits = name.to_str().and_then(|name| name.strip_suffix(ENDING)).filter(|digits| digits.len() == 20);
+        firsts.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
+    }
+    firsts.sort_unstable();
+    Ok(firsts)
+}
+
+/// Removes what a crash left of segments that were being made.
+pub(crate) fn sweep(folder: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let path = entry.map_err(Error::io("list", folder))?.path();
+        if path.to_str().is_some_and(|path| path.ends_with(UNFINISHED)) {
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Flushes what was created or removed in a folder.
+pub(crate) fn flush_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Makes a segment, durable with its name; gives it open for writing at its end, and its length.
+pub(crate) fn create(folder: &Path, head: SegmentHead, schema: &[u8]) -> io::Result<(File, u64)> {
+    let path = path(folder, head.first);
+    let unfinished = path.with_extension(format!("log{UNFINISHED}"));
+    let mut bytes = vec![0; HEAD];
+    head.write(&mut bytes);
+    bytes.extend_from_slice(schema);
+    let written = || -> io::Result<File> {
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&unfinished)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        flush_folder(folder)?;
+        Ok(file)
+    };
+    let file = written().inspect_err(|_| {
+        let _ = fs::remove_file(&unfinished);
+        let _ = fs::remove_file(&path);
+    })?;
+    Ok((file, bytes.len() as u64))
+}
+
+/// The head for a new segment.
+pub(crate) fn head(shard: u32, first: u64, made_at_ms: i64, schema: &[u8]) -> SegmentHead {
+    let schema_hash = xxh3_64(schema);
+    SegmentHead { version: VERSION, shard, first, made_at_ms, schema_bytes: schema.len() as u32, schema_hash }
+}
+
+/// A segment, open for reading.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) path: PathBuf,
+    pub(crate) head: SegmentHead,
+    pub(crate) schema: Buffer,
+    file: File,
+}
+
+/// What stands at a place of a segment.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A frame, whole.
+    Frame(FrameHead),
+    /// The end of the file.
+    End,
+    /// Something else.
+    Bad,
+}
+
+impl Segment {
+    /// Opens the segment of `shard` that begins at `first`; `None` where it does not exist.
+    pub(crate) fn open(folder: &Path, shard: u32, first: u64) -> Result<Option<Self>, Error> {
+        let path = path(folder, first);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(fault) => return Err(Error::io("open", &path)(fault)),
+        };
+        let damaged = |cause| Error::Damaged { path: path.clone(), byte: 0, cause, mend: MEND };
+        let head = read_up_to(&file, 0, HEAD).map_err(Error::io("read", &path))?;
+        let head = SegmentHead::read(&head).ok_or_else(|| damaged("its head is not what was written"))?;
+        if head.version != VERSION {
+            let (found, expected) = (format!("segments of version {}", head.version), format!("version {VERSION}"));
+            let mend = "read it with the release that wrote it";
+            return Err(Error::Layout { path: folder.to_owned(), found, expected, mend });
+        }
+        if head.first != first || head.shard != shard {
+            return Err(damaged("its head belongs to another segment; was it renamed?"));
+        }
+        if head.schema_bytes > SCHEMA_BYTES_MAX {
+            return Err(damaged("its schema is too long"));
+        }
+        let schema = read_up_to(&file, HEAD as u64, head.schema_bytes as usize).map_err(Error::io("read", &path))?;
+        if schema.len() != head.schema_bytes as usize || xxh3_64(&schema) != head.schema_hash {
+            return Err(damaged("its schema is not what was written"));
+        }
+        Ok(Some(Self { path, head, schema, file }))
+    }
+
+    /// The length of the file now.
+    pub(crate) fn len(&self) -> Result<u64, Error> {
+        Ok(self.file.metadata().map_err(Error::io("read", &self.path))?.len())
+    }
+
+    /// Up to `length` bytes from `at` on.
+    pub(crate) fn bytes(&self, at: u64, length: usize) -> Result<Buffer, Error> {
+        read_up_to(&self.file, at, length).map_err(Error::io("read", &self.path))
+    }
+
+    /// The frame head at `at`.
+    pub(crate) fn frame_head(&self, at: u64) -> Result<Found, Error> {
+        let head = self.bytes(at, HEAD)?;
+        Ok(match (head.len(), FrameHead::read(&head)) {
+            (0, _) => Found::End,
+            (_, Some(head)) => Found::Frame(head),
+            (_, None) => Found::Bad,
+        })
+    }
+
+    /// What stands at `at`, with its payload checked. Nothing larger than what is left of the file is read.
+    pub(crate) fn check(&self, at: u64) -> Result<Found, Error> {
+        let found = self.frame_head(at)?;
+        let Found::Frame(head) = found else { return Ok(found) };
+        if self.len()?.saturating_sub(at) < head.frame_bytes() {
+            return Ok(Found::Bad);
+        }
+        let payload = self.bytes(at + HEAD as u64, head.payload_bytes as usize)?;
+        Ok(if head.fits(&payload) { found } else { Found::Bad })
+    }
+
+    pub(crate) fn damaged(&self, byte: u64, cause: &'static str) -> Error {
+        Error::Damaged { path: self.path.clone(), byte, cause, mend: MEND }
+    }
+}
+
+/// Reads until `length` bytes are there or the file ends. The buffer is aligned for any array.
+fn read_up_to(file: &File, at: u64, length: usize) -> io::Result<Buffer> {
+    let mut buffer = MutableBuffer::from_len_zeroed(length);
+    let mut read = 0;
+    while read < length {
+        match file.read_at(&mut buffer.as_slice_mut()[read..], at + read as u64) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    buffer.truncate(read);
+    Ok(buffer.into())
+}
