@@ -20,7 +20,7 @@ use super::settings::Settings;
 use crate::problem::{Code, Problem};
 
 /// Bytes of one place of a room.
-const PIECE_BYTES: usize = 4096;
+pub(super) const PIECE_BYTES: usize = 4096;
 
 /// How many places so many bytes take.
 pub(super) fn pieces(bytes: usize) -> usize {

@@ -47,19 +47,20 @@ impl Desks {
         Self { sources, free: Mutex::default() }
     }
 
-    /// Decodes a body, or says why it is none.
+    /// Decodes a body, or says why it is none. `seed` makes the ids of events that have none.
     pub(super) fn decode(
         &self,
         settings: &Settings,
         encoding: Encoding,
         sent: &[u8],
         received_at_ms: i64,
+        seed: u128,
     ) -> Result<Decoded, Problem> {
         let started = Instant::now();
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut desk =
             free.unwrap_or_else(|| Desk { decoder: Decoder::new(self.sources.clone()), plain: Vec::new() });
-        let decoded = desk.decode(settings, encoding, sent, received_at_ms);
+        let decoded = desk.decode(settings, encoding, sent, received_at_ms, seed);
         if desk.plain.capacity() > KEPT_BYTES_MAX {
             desk.plain = Vec::new();
         }
@@ -78,6 +79,7 @@ impl Desk {
         encoding: Encoding,
         sent: &[u8],
         received_at_ms: i64,
+        seed: u128,
     ) -> Result<(Batch, usize), Problem> {
         let json = match encoding {
             Encoding::Plain => sent,
@@ -86,7 +88,7 @@ impl Desk {
                 &self.plain
             }
         };
-        let decoded = self.decoder.batch(json, received_at_ms, settings.events_max, rand::random());
+        let decoded = self.decoder.batch(json, received_at_ms, settings.events_max, seed);
         let batch = decoded.map_err(malformed)?;
         if batch.faults.last().is_some_and(|(_, fault)| fault.reason == Reason::TooManyEvents) {
             let detail = format!("the batch has more than {} events", settings.events_max);

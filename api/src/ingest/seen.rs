@@ -22,7 +22,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 use hashbrown::HashTable;
 use tokio::sync::Notify;
@@ -117,6 +117,10 @@ impl Seen {
 impl Claims {
     /// The events are durable: they are known from now on.
     pub(super) fn settle(mut self) {
+        // Nothing ended, and whoever waits for something else must not be woken by this.
+        if self.ids.is_empty() {
+            return;
+        }
         for id in std::mem::take(&mut self.ids) {
             self.seen.part(id).settle(id);
         }
