@@ -1,8 +1,11 @@
 //! Settings of the API, and what can be wrong with them.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::Deserialize;
+
+use crate::ingest;
 
 /// Settings of the API; table `[api]` of `netcrab.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -12,8 +15,14 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Who may read what. Default: none, and then every question about an organisation is 401.
     pub keys: Vec<ApiKey>,
+    /// Who may send events. Default: none, and then every batch is 401.
+    pub agent_keys: Vec<AgentKey>,
     /// How much one process takes on; table `[api.limits]`.
     pub limits: Limits,
+    /// How events are taken in; table `[api.ingest]`.
+    pub ingest: ingest::Settings,
+    /// Certificates; table `[api.tls]`.
+    pub tls: Tls,
 }
 
 /// A bearer key and the organisation whose data it reads.
@@ -24,6 +33,31 @@ pub struct ApiKey {
     pub key: String,
     /// The organisation.
     pub org_id: String,
+}
+
+/// A key that sends events, and what it may write.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentKey {
+    /// The key as it is sent, `nc_agent_…`, or `sha256:` and the 64 hex digits of its SHA-256.
+    pub key: String,
+    /// The organisation it writes for. A batch with an event of another one is 403.
+    pub org_id: String,
+    /// The products it writes for; an event of another one is rejected. Default: empty, which is all of the organisation.
+    #[serde(default)]
+    pub products: Vec<String>,
+}
+
+/// TLS of the listener. The files are PEM, and read once, at start.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The server's certificate, and those between it and the authority. Default: empty, and then the listener speaks plain HTTP.
+    pub cert: PathBuf,
+    /// The key of that certificate; given with `cert` or not at all.
+    pub key: PathBuf,
+    /// Authorities of client certificates. Default: empty. Where given, a client without a certificate from one of them is turned away.
+    pub client_ca: PathBuf,
 }
 
 /// Bounds on requests. Reaching one is an answer with a `code`, never a growing queue.
@@ -40,17 +74,41 @@ pub struct Limits {
     pub requests_max: usize,
     /// Longest that open requests may take to finish after a shutdown signal, in milliseconds. Default: 10_000.
     pub drain_ms: u64,
+    /// Most connections at once; one more waits until another ends. Default: 4096.
+    pub connections_max: usize,
+    /// Longest that a connection may take for its TLS handshake or for the head of its next request, idle
+    /// time included, in milliseconds; then it is closed. Default: 15_000.
+    pub head_timeout_ms: u64,
+    /// Longest that a client may read nothing of an answer that waits for it, in milliseconds; then its
+    /// connection is closed. Default: 15_000.
+    pub answer_timeout_ms: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7878)), keys: Vec::new(), limits: Limits::default() }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7878)),
+            keys: Vec::new(),
+            agent_keys: Vec::new(),
+            limits: Limits::default(),
+            ingest: ingest::Settings::default(),
+            tls: Tls::default(),
+        }
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { rows_max: 1000, period_days_max: 366, request_timeout_ms: 30_000, requests_max: 256, drain_ms: 10_000 }
+        Self {
+            rows_max: 1000,
+            period_days_max: 366,
+            request_timeout_ms: 30_000,
+            requests_max: 256,
+            drain_ms: 10_000,
+            connections_max: 4096,
+            head_timeout_ms: 15_000,
+            answer_timeout_ms: 15_000,
+        }
     }
 }
 
@@ -61,22 +119,57 @@ impl std::fmt::Debug for ApiKey {
     }
 }
 
+impl std::fmt::Debug for AgentKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("AgentKey");
+        shown.field("org_id", &self.org_id).field("products", &self.products).finish_non_exhaustive()
+    }
+}
+
 /// What keeps the API from starting or going on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operator must act.
     #[error(
-        "key {number} of `api.keys` is neither `nc_…` nor `sha256:` with 64 hex digits; correct it in netcrab.toml"
+        "key {number} of `{setting}` is neither `{prefix}…` nor `sha256:` with 64 hex digits; correct it in netcrab.toml"
     )]
     Key {
         /// Its place in the list, from 1.
         number: usize,
+        /// The list.
+        setting: &'static str,
+        /// How its keys begin.
+        prefix: &'static str,
     },
     /// The operator must act.
-    #[error("key {number} of `api.keys` stands there twice; a key belongs to one organisation")]
+    #[error("key {number} of `{setting}` stands there twice; a key belongs to one organisation")]
     RepeatedKey {
         /// Its place in the list, from 1.
         number: usize,
+        /// The list.
+        setting: &'static str,
+    },
+    /// The operator must act.
+    #[error("setting `api.ingest.{setting}` is {found}; expected {expected}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// What was given.
+        found: String,
+        /// What would be taken.
+        expected: &'static str,
+    },
+    /// The operator must act.
+    #[error("`api.tls.{setting}` ({}) {wrong}; {mend}", .path.display())]
+    Tls {
+        /// The setting.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        wrong: String,
+        /// What to do.
+        mend: &'static str,
     },
     /// The operator must act.
     #[error("could not listen on {listen}; is another process there? set `api.listen` to a free address")]

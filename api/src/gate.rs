@@ -3,22 +3,31 @@
 //!     measure ─▶ (route found) ─▶ key ─▶ parameters ─▶ a place ─▶ handler, in time
 //!                                 401     400            503       504
 //!
+//! Whoever sends events has bounds of its own; see `ingest`.
+//!
 //! What goes wrong here, in axum or in a panic leaves as problem+json.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use futures::FutureExt;
 
 use crate::asked::Asked;
+use crate::ingest::Sender;
 use crate::params::{Query, nearest, quoted};
 use crate::problem::{Code, Problem};
 use crate::routes::{ROUTES, Route, Rule};
 use crate::state::AppState;
+
+/// Where an agent key may stand that cannot stand in Authorization.
+const KEY_HEADER: &str = "x-netcrab-key";
 
 /// Counts and times every answer, and turns a panic into one.
 pub(crate) async fn measure(State(state): State<AppState>, request: Request, next: Next) -> Response {
@@ -45,6 +54,11 @@ pub(crate) async fn admit(
     let org_id = match route.rule {
         Rule::Public => None,
         Rule::Member => Some(organisation(&state, request.headers())?),
+        Rule::Agent => {
+            let sender = sender(&state, request.headers())?;
+            request.extensions_mut().insert(sender);
+            None
+        }
     };
     let query = Query::read(request.uri().query().unwrap_or_default(), route.params, state.limits().rows_max)?;
     let Some(org_id) = org_id else { return Ok(next.run(request).await) };
@@ -62,14 +76,30 @@ pub(crate) async fn admit(
 /// The organisation of the key that was sent.
 fn organisation(state: &AppState, headers: &HeaderMap) -> Result<String, Problem> {
     let mend = "send `Authorization: Bearer nc_…` with a key of `api.keys`";
-    let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = sent.and_then(|value| {
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-    });
+    let key = credentials(headers, "bearer");
     let key = key.ok_or_else(|| Problem::new(Code::KeyRequired, "this route needs a bearer key", mend))?;
-    let org_id = state.keys().org_of(key);
-    org_id.map(str::to_owned).ok_or_else(|| Problem::new(Code::KeyUnknown, "the key is not known", mend))
+    let org_id = state.keys().find(key);
+    org_id.cloned().ok_or_else(|| Problem::new(Code::KeyUnknown, "the key is not known", mend))
+}
+
+/// Whose agent key was sent: as a bearer, in a header of its own, or, as SDKs with a write key do, as a
+/// user's name without a password.
+fn sender(state: &AppState, headers: &HeaderMap) -> Result<Arc<Sender>, Problem> {
+    let mend = "send `Authorization: Bearer nc_agent_…` with a key of `api.agent_keys`";
+    let plain = credentials(headers, "bearer").or_else(|| headers.get(KEY_HEADER)?.to_str().ok().map(str::trim));
+    let key = plain.map(str::to_owned).or_else(|| {
+        let pair = String::from_utf8(BASE64_STANDARD.decode(credentials(headers, "basic")?).ok()?).ok()?;
+        Some(pair.split(':').next().unwrap_or_default().to_owned())
+    });
+    let key = key.ok_or_else(|| Problem::new(Code::KeyRequired, "this route needs an agent key", mend))?;
+    let sender = state.ingest()?.sender(&key);
+    sender.cloned().ok_or_else(|| Problem::new(Code::KeyUnknown, "the key is not known", mend))
+}
+
+/// What stands after `scheme` in the Authorization header.
+fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
+    let (found, credentials) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    found.eq_ignore_ascii_case(scheme).then(|| credentials.trim())
 }
 
 fn full(state: &AppState) -> Problem {
@@ -93,11 +123,14 @@ pub(crate) async fn no_such_route(uri: Uri) -> Problem {
 }
 
 /// The answer to a method that a route does not have.
-pub(crate) async fn no_such_method(method: Method) -> Response {
-    let problem =
-        Problem::new(Code::MethodNotAllowed, format!("{} is not for this route", quoted(method.as_str())), "use GET");
-    let mut response = problem.into_response();
-    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET,HEAD"));
+pub(crate) async fn no_such_method(route: &'static Route, method: Method) -> Response {
+    let (mend, allow) = match route.rule {
+        Rule::Agent => ("use POST", "POST,OPTIONS"),
+        Rule::Public | Rule::Member => ("use GET", "GET,HEAD"),
+    };
+    let detail = format!("{} is not for this route", quoted(method.as_str()));
+    let mut response = Problem::new(Code::MethodNotAllowed, detail, mend).into_response();
+    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allow));
     debug_assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     response
 }

@@ -1,55 +1,71 @@
-//! Bearer keys: who is asking.
+//! Keys: who is asking, or sending.
 //!
-//!     Authorization: Bearer nc_…  ─▶ SHA-256 ─▶ organisation
+//!     Authorization: Bearer nc_…  ─▶ SHA-256 ─▶ organisation, or sender
 //!
 //! Only digests are kept. A key is compared with every digest in full, so the time taken tells
 //! nothing about which one, or how much of one, was right.
 
 use sha2::{Digest, Sha256};
 
-use crate::config::{ApiKey, Error};
+use crate::config::Error;
 
 type Sha256Digest = [u8; 32];
 
-/// The keys that are let in.
-#[derive(Debug, Default)]
-pub(crate) struct KeyRing {
-    keys: Vec<(Sha256Digest, String)>,
+/// A list of keys in the settings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct List {
+    /// Its setting.
+    pub setting: &'static str,
+    /// How its keys begin.
+    pub prefix: &'static str,
 }
 
-impl KeyRing {
-    /// Takes plain keys and digests alike; see [`ApiKey::key`].
-    pub(crate) fn new(keys: &[ApiKey]) -> Result<Self, Error> {
-        let mut ring = Self::default();
-        for (place, key) in keys.iter().enumerate() {
+/// `[[api.keys]]`: who may read.
+pub(crate) const READERS: List = List { setting: "api.keys", prefix: "nc_" };
+
+/// `[[api.agent_keys]]`: who may send.
+pub(crate) const AGENTS: List = List { setting: "api.agent_keys", prefix: "nc_agent_" };
+
+/// The keys of a list, and what each opens.
+#[derive(Debug)]
+pub(crate) struct KeyRing<T> {
+    keys: Vec<(Sha256Digest, T)>,
+}
+
+impl<T> KeyRing<T> {
+    /// Takes plain keys and digests alike; see [`crate::ApiKey::key`].
+    pub(crate) fn new<'a>(list: List, keys: impl Iterator<Item = (&'a str, T)>) -> Result<Self, Error> {
+        let List { setting, prefix } = list;
+        let mut ring = Self { keys: Vec::new() };
+        for (place, (key, opens)) in keys.enumerate() {
             let number = place + 1;
-            let digest = digest_of_setting(&key.key).ok_or(Error::Key { number })?;
+            let digest = digest_of_setting(key, prefix).ok_or(Error::Key { number, setting, prefix })?;
             if ring.keys.iter().any(|(known, _)| *known == digest) {
-                return Err(Error::RepeatedKey { number });
+                return Err(Error::RepeatedKey { number, setting });
             }
-            ring.keys.push((digest, key.org_id.clone()));
+            ring.keys.push((digest, opens));
         }
         Ok(ring)
     }
 
-    /// The organisation of `key`.
-    pub(crate) fn org_of(&self, key: &str) -> Option<&str> {
+    /// What `key` opens.
+    pub(crate) fn find(&self, key: &str) -> Option<&T> {
         let asked = digest(key);
-        let mut org = None;
-        for (known, org_id) in &self.keys {
+        let mut found = None;
+        for (known, opens) in &self.keys {
             if equal_in_constant_time(known, &asked) {
-                org = Some(org_id.as_str());
+                found = Some(opens);
             }
         }
-        org
+        found
     }
 }
 
-fn digest_of_setting(setting: &str) -> Option<Sha256Digest> {
+fn digest_of_setting(setting: &str, prefix: &str) -> Option<Sha256Digest> {
     if let Some(hex) = setting.strip_prefix("sha256:") {
         return crate::cursor::from_hex(hex)?.try_into().ok();
     }
-    (setting.starts_with("nc_") && setting.len() > 3).then(|| digest(setting))
+    (setting.starts_with(prefix) && setting.len() > prefix.len()).then(|| digest(setting))
 }
 
 fn digest(key: &str) -> Sha256Digest {
@@ -65,29 +81,33 @@ fn equal_in_constant_time(a: &Sha256Digest, b: &Sha256Digest) -> bool {
 mod tests {
     use super::*;
 
-    fn key(key: &str, org_id: &str) -> ApiKey {
-        ApiKey { key: key.into(), org_id: org_id.into() }
+    fn ring<'a>(list: List, keys: &[(&'a str, &'a str)]) -> Result<KeyRing<&'a str>, Error> {
+        KeyRing::new(list, keys.iter().copied())
     }
 
     #[test]
     fn a_plain_key_and_its_digest_open_the_same_door() {
         // printf nc_one | sha256sum
         let digest = "sha256:64287c2538081bdf8b94423c46a8ddf5088518506f8ce1eabac61bc07128ce0b";
-        let plain = KeyRing::new(&[key("nc_one", "a")]).expect("well formed");
-        assert_eq!(plain.org_of("nc_one"), Some("a"));
-        assert_eq!(plain.org_of("nc_two"), None);
-        assert_eq!(plain.org_of(""), None);
-        let hashed = KeyRing::new(&[key(digest, "a")]).expect("well formed");
-        assert_eq!(hashed.org_of("nc_one"), Some("a"));
-        assert_eq!(hashed.org_of(digest), None, "the digest itself is no key");
+        let plain = ring(READERS, &[("nc_one", "a")]).expect("well formed");
+        assert_eq!(plain.find("nc_one"), Some(&"a"));
+        assert_eq!(plain.find("nc_two"), None);
+        assert_eq!(plain.find(""), None);
+        let hashed = ring(READERS, &[(digest, "a")]).expect("well formed");
+        assert_eq!(hashed.find("nc_one"), Some(&"a"));
+        assert_eq!(hashed.find(digest), None, "the digest itself is no key");
     }
 
     #[test]
     fn keys_that_cannot_be_meant_are_refused() {
         for wrong in ["", "nc_", "secret", "sha256:12", "sha256:zz"] {
-            assert!(matches!(KeyRing::new(&[key(wrong, "a")]), Err(Error::Key { number: 1 })), "{wrong}");
+            assert!(matches!(ring(READERS, &[(wrong, "a")]), Err(Error::Key { number: 1, .. })), "{wrong}");
         }
-        let twice = [key("nc_one", "a"), key("nc_one", "b")];
-        assert!(matches!(KeyRing::new(&twice), Err(Error::RepeatedKey { number: 2 })));
+        assert!(ring(AGENTS, &[("nc_agent_one", "a")]).is_ok());
+        for wrong in ["nc_one", "nc_agent_"] {
+            assert!(matches!(ring(AGENTS, &[(wrong, "a")]), Err(Error::Key { number: 1, .. })), "{wrong}");
+        }
+        let twice = [("nc_one", "a"), ("nc_one", "b")];
+        assert!(matches!(ring(READERS, &twice), Err(Error::RepeatedKey { number: 2, .. })));
     }
 }

@@ -1,8 +1,9 @@
-//! The HTTP API: what the tables say, answered with a key, a limit and a contract.
+//! The HTTP API: what the tables say, answered with a key, a limit and a contract; and the way in for events.
 //!
 //!     request ─▶ gate ─▶ asked ─▶ handler ─▶ InsightStore ─▶ answer
 //!                key      period   ask,        Delta tables    JSON, or
 //!                limits   filters  compute     (or others)     problem+json
+//!     events  ─▶ gate ─▶ ingest ───────────▶ event bus ─────▶ answer
 //!
 //! `routes.rs` is the one page of routes: path, rule, parameters and answer of each. The OpenAPI
 //! document, the gate and the router are made from it, so they cannot disagree.
@@ -16,6 +17,7 @@ mod cursor;
 pub mod delta;
 mod first_look;
 mod gate;
+mod ingest;
 mod insights;
 mod keys;
 mod metrics;
@@ -28,13 +30,15 @@ mod routes;
 mod server;
 mod state;
 pub mod store;
+mod tls;
 
-pub use config::{ApiKey, Config, Error, Limits};
+pub use config::{AgentKey, ApiKey, Config, Error, Limits, Tls};
 pub use delta::{DeltaLimits, DeltaStore};
+pub use ingest::{Rejected, Rejects, Settings as IngestSettings};
 pub use openapi::document as openapi_document;
 pub use period::{Day, Period};
 pub use problem::Problem;
 pub use routes::router;
-pub use server::serve;
+pub use server::{Server, serve};
 pub use state::AppState;
 pub use store::{InsightStore, StoreError};

@@ -20,12 +20,56 @@ pub(crate) struct Metrics {
     routes: Mutex<BTreeMap<&'static str, Route>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Route {
     by_status: BTreeMap<u16, u64>,
-    /// Answers in each bucket alone; the last is for those slower than every bound.
-    buckets: [u64; BUCKETS_S.len() + 1],
-    seconds: f64,
+    seconds: Histogram,
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        Self { by_status: BTreeMap::new(), seconds: Histogram::new(&BUCKETS_S) }
+    }
+}
+
+/// How often a value fell into each bucket.
+#[derive(Debug)]
+pub(crate) struct Histogram {
+    bounds: &'static [f64],
+    /// Each bucket alone; the last is for values above every bound.
+    buckets: Vec<u64>,
+    sum: f64,
+}
+
+impl Histogram {
+    /// Buckets of these upper bounds, and one for what lies above.
+    pub(crate) fn new(bounds: &'static [f64]) -> Self {
+        Self { bounds, buckets: vec![0; bounds.len() + 1], sum: 0.0 }
+    }
+
+    /// Counts one value.
+    pub(crate) fn observe(&mut self, value: f64) {
+        self.buckets[self.bounds.partition_point(|bound| *bound < value)] += 1;
+        self.sum += value;
+    }
+
+    /// Writes it under a name of its own.
+    pub(crate) fn write(&self, page: &mut Page, name: &str, help: &str) {
+        page.head(name, "histogram", help);
+        self.lines(page, name, "");
+    }
+
+    fn lines(&self, page: &mut Page, name: &str, labels: &str) {
+        let comma = if labels.is_empty() { "" } else { "," };
+        let mut count = 0;
+        let bounds = self.bounds.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+        for (bound, bucket) in bounds.zip(&self.buckets) {
+            count += bucket;
+            page.line(&format!("{name}_bucket"), &format!("{labels}{comma}le=\"{bound}\""), count as f64);
+        }
+        page.line(&format!("{name}_sum"), labels, self.sum);
+        page.line(&format!("{name}_count"), labels, count as f64);
+    }
 }
 
 impl Metrics {
@@ -33,14 +77,12 @@ impl Metrics {
     pub(crate) fn observe(&self, route: &'static str, status: u16, took: Duration) {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let route = routes.entry(route).or_default();
-        let seconds = took.as_secs_f64();
         *route.by_status.entry(status).or_default() += 1;
-        route.buckets[BUCKETS_S.partition_point(|bound| *bound < seconds)] += 1;
-        route.seconds += seconds;
+        route.seconds.observe(took.as_secs_f64());
     }
 
-    /// Everything as Prometheus text, with the tables as they stand.
-    pub(crate) fn page(&self, tables: &[TableStatus], now: Timestamp) -> String {
+    /// Everything as Prometheus text, with the tables as they stand; `more` adds what others count.
+    pub(crate) fn page(&self, tables: &[TableStatus], now: Timestamp, more: impl FnOnce(&mut Page)) -> String {
         let mut page = Page::default();
         self.requests(&mut page);
         for (name, help, value) in TABLE_GAUGES {
@@ -51,6 +93,7 @@ impl Metrics {
                 }
             }
         }
+        more(&mut page);
         page.0
     }
 
@@ -65,15 +108,8 @@ impl Metrics {
         }
         page.head("netcrab_api_request_duration_seconds", "histogram", "Time from request to answer.");
         for (path, route) in routes.iter() {
-            let mut count = 0;
-            for (bound, bucket) in BUCKETS_S.iter().map(f64::to_string).chain(["+Inf".to_owned()]).zip(route.buckets) {
-                count += bucket;
-                let labels = format!("route=\"{path}\",le=\"{bound}\"");
-                page.line("netcrab_api_request_duration_seconds_bucket", &labels, count as f64);
-            }
             let labels = format!("route=\"{path}\"");
-            page.line("netcrab_api_request_duration_seconds_sum", &labels, route.seconds);
-            page.line("netcrab_api_request_duration_seconds_count", &labels, count as f64);
+            route.seconds.lines(page, "netcrab_api_request_duration_seconds", &labels);
         }
     }
 }
@@ -93,16 +129,23 @@ static TABLE_GAUGES: &[Gauge] = &[
     ("netcrab_table_held_bytes", "Bytes held in memory.", |table, _| Some(table.held_bytes as f64)),
 ];
 
+/// Prometheus text being written.
 #[derive(Default)]
-struct Page(String);
+pub(crate) struct Page(String);
 
 impl Page {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
+    /// Begins a family of lines.
+    pub(crate) fn head(&mut self, name: &str, kind: &str, help: &str) {
         writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("a String takes every write");
     }
 
-    fn line(&mut self, name: &str, labels: &str, value: f64) {
-        writeln!(self.0, "{name}{{{labels}}} {value}").expect("a String takes every write");
+    /// Adds a line; `labels` as they stand between the braces.
+    pub(crate) fn line(&mut self, name: &str, labels: &str, value: f64) {
+        match labels.is_empty() {
+            true => writeln!(self.0, "{name} {value}"),
+            false => writeln!(self.0, "{name}{{{labels}}} {value}"),
+        }
+        .expect("a String takes every write");
     }
 }
 
@@ -116,7 +159,7 @@ mod tests {
         for millis in [1, 2, 50, 40_000] {
             metrics.observe("/health", 200, Duration::from_millis(millis));
         }
-        let page = metrics.page(&[], Timestamp::UNIX_EPOCH);
+        let page = metrics.page(&[], Timestamp::UNIX_EPOCH, |_| {});
         let line =
             |bound: &str| format!("netcrab_api_request_duration_seconds_bucket{{route=\"/health\",le=\"{bound}\"}}");
         for (bound, count) in [("0.001", 1), ("0.0025", 2), ("0.05", 3), ("30", 3), ("+Inf", 4)] {

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use netcrab_schema::Type;
+use netcrab_schema::events::{DEVICE_TYPES, EVENT, EVENT_TYPES, TASK_PHASES, wire_name};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -50,8 +52,11 @@ pub(crate) async fn openapi() -> impl IntoResponse {
 pub fn document() -> String {
     let mut schemas = Schemas::new();
     add::<Details<'_>>(&mut schemas);
-    let paths: Map<String, Value> =
-        ROUTES.iter().map(|route| (route.path.to_owned(), json!({ "get": operation(route, &mut schemas) }))).collect();
+    let item = |route: &Route, schemas: &mut Schemas| {
+        let method = if route.rule == Rule::Agent { "post" } else { "get" };
+        (route.path.to_owned(), json!({ method: operation(route, schemas) }))
+    };
+    let paths: Map<String, Value> = ROUTES.iter().map(|route| item(route, &mut schemas)).collect();
     let document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -69,6 +74,9 @@ pub fn document() -> String {
             "responses": problem_responses(),
             "securitySchemes": {
                 "key": { "type": "http", "scheme": "bearer", "description": "A key of `api.keys`, `nc_…`; it reads one organisation." },
+                "agentKey": { "type": "http", "scheme": "bearer", "description": "A key of `api.agent_keys`, `nc_agent_…`; it writes one organisation, or some of its products." },
+                "agentKeyHeader": { "type": "apiKey", "in": "header", "name": "X-NetCrab-Key", "description": "The same key, where Authorization cannot be set." },
+                "agentKeyBasic": { "type": "http", "scheme": "basic", "description": "The same key as a user's name, without a password." },
             },
         },
     });
@@ -84,12 +92,80 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
     }
     let parameters: Vec<Value> =
         path_parameters(route).chain(route.params.iter().map(|param| parameter(param))).collect();
-    json!({
+    let security = match route.rule {
+        Rule::Public => json!([]),
+        Rule::Member => json!([{ "key": [] }]),
+        Rule::Agent => json!([{ "agentKey": [] }, { "agentKeyHeader": [] }, { "agentKeyBasic": [] }]),
+    };
+    let mut operation = json!({
         "operationId": operation_id(route.path),
         "summary": route.summary,
-        "security": if route.rule == Rule::Member { json!([{ "key": [] }]) } else { json!([]) },
+        "security": security,
         "parameters": parameters,
         "responses": responses,
+    });
+    if route.rule == Rule::Agent {
+        schemas.insert("Event".to_owned(), event());
+        schemas.insert("EventBatch".to_owned(), event_batch());
+        operation["requestBody"] = json!({
+            "required": true,
+            "description": "A batch, or one event; plain, or compressed with gzip or zstd as Content-Encoding says.",
+            "content": { "application/json": {
+                "schema": { "anyOf": [
+                    { "$ref": "#/components/schemas/EventBatch" },
+                    { "$ref": "#/components/schemas/Event" },
+                ] },
+            } },
+        });
+    }
+    operation
+}
+
+/// An event on the wire, from the columns of an event.
+fn event() -> Value {
+    let sent = || EVENT.iter().filter(|column| column.name != "received_at");
+    let property = |kind: Type, name: &str| match (kind, name) {
+        (Type::Timestamp, _) => json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "integer" }] }),
+        (Type::Float32, _) => json!({ "type": "number" }),
+        (Type::Bool, _) => json!({ "type": "boolean" }),
+        (_, "event_type") => json!({ "type": "string", "enum": EVENT_TYPES }),
+        (_, "device_type") => json!({ "type": "string", "enum": DEVICE_TYPES }),
+        (_, "task_phase") => json!({ "type": "string", "enum": TASK_PHASES }),
+        (_, "extra") => json!({ "type": "object", "maxProperties": 32 }),
+        _ => json!({ "type": "string" }),
+    };
+    let properties = sent().map(|column| {
+        let mut property = property(column.kind, column.name);
+        let unit = if column.unit.is_empty() { String::new() } else { format!(" ({})", column.unit) };
+        property["description"] = json!(format!("{}{unit}", column.meaning));
+        (wire_name(column.name), property)
+    });
+    let made = |name: &str| matches!(name, "session_id" | "event_id" | "reaction_observed");
+    let required: Vec<String> =
+        sent().filter(|column| !column.nullable && !made(column.name)).map(|column| wire_name(column.name)).collect();
+    json!({
+        "type": "object",
+        "description": "One interaction. A key that is not listed here refuses the event.",
+        "properties": properties.collect::<Map<_, _>>(),
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+fn event_batch() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "agentId": { "type": "string", "description": "Who forwards the events." },
+            "sdkVersion": { "type": "string", "description": "The sender's version." },
+            "sentAt": {
+                "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "integer" }],
+                "description": "The sender's clock when the batch was sent; times of events are corrected by it.",
+            },
+            "events": { "type": "array", "items": { "$ref": "#/components/schemas/Event" } },
+        },
+        "required": ["events"],
+        "additionalProperties": false,
     })
 }
 
@@ -101,6 +177,17 @@ fn operation_id(path: &str) -> String {
 
 fn problems(route: &Route) -> Vec<StatusCode> {
     let mut problems = vec![StatusCode::BAD_REQUEST, StatusCode::INTERNAL_SERVER_ERROR];
+    if route.rule == Rule::Agent {
+        problems.extend([
+            StatusCode::UNAUTHORIZED,
+            StatusCode::FORBIDDEN,
+            StatusCode::REQUEST_TIMEOUT,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ]);
+    }
     if route.rule == Rule::Member {
         problems.extend([StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND, StatusCode::GATEWAY_TIMEOUT]);
     }

@@ -77,7 +77,11 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Result<Json<Ready>, 
 
 /// Answers with counters in Prometheus' text format.
 pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
-    let page = state.metrics().page(&state.store().tables(), state.now());
+    let page = state.metrics().page(&state.store().tables(), state.now(), |page| {
+        if let Ok(ingest) = state.ingest() {
+            ingest.write(page);
+        }
+    });
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }
 

@@ -1,13 +1,14 @@
 //! The one page of routes.
 //!
 //! Router, gate and OpenAPI document are made from [`ROUTES`]. A route without a rule does not
-//! compile; the suite asks every `Member` route without a key and for another organisation.
-//! Ingestion, packs and marketplace get their places here.
+//! compile; the suite asks every route without a key, and every `Member` route for another organisation.
+//! Packs and marketplace get their places here.
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, options, post};
 
+use crate::ingest::{self, cors};
 use crate::insights::{flows, hotspots, incidents, notes, overview, products, releases, sessions};
 use crate::openapi::{Answer, list_of, one, plain};
 use crate::params::{
@@ -24,9 +25,11 @@ pub(crate) enum Rule {
     Public,
     /// Whoever holds a key, about the key's organisation.
     Member,
+    /// Whoever holds an agent key: sends events of the key's organisation.
+    Agent,
 }
 
-/// One route; all are GET.
+/// One route. Those of `Agent` are POST, all others GET.
 pub(crate) struct Route {
     /// Its path, as axum and OpenAPI write it.
     pub path: &'static str,
@@ -162,6 +165,14 @@ pub(crate) static ROUTES: &[Route] = &[
         answer: one::<flows::FlowGraph>("flows_graph", include_str!("../answers/flows_graph.json")),
     },
     Route {
+        path: "/v1/events/batch",
+        rule: Rule::Agent,
+        params: &[],
+        handler: || post(ingest::handler::batch),
+        summary: "Takes a batch of events; answered once they are durable.",
+        answer: one::<ingest::Verdict>("events_batch", include_str!("../answers/events_batch.json")),
+    },
+    Route {
         path: "/v1/agent/status",
         rule: Rule::Member,
         params: &[&ORG_ID],
@@ -231,8 +242,11 @@ pub(crate) static ROUTES: &[Route] = &[
 pub fn router(state: AppState) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
-        let admitted = (route.handler)().layer(from_fn_with_state((state.clone(), route), gate::admit));
-        router = router.route(route.path, admitted.fallback(gate::no_such_method));
+        let mut admitted = (route.handler)().layer(from_fn_with_state((state.clone(), route), gate::admit));
+        if route.rule == Rule::Agent {
+            admitted = admitted.merge(options(cors::preflight)).layer(from_fn_with_state(state.clone(), cors::allow));
+        }
+        router = router.route(route.path, admitted.fallback(move |method| gate::no_such_method(route, method)));
     }
     let measure = from_fn_with_state(state.clone(), gate::measure);
     router.fallback(gate::no_such_route).layer(from_fn(first_look::harden)).layer(measure).with_state(state)

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use netcrab_bus::Bus;
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Error, Limits};
-use crate::keys::KeyRing;
+use crate::ingest::{Ingest, Rejects};
+use crate::keys::{KeyRing, READERS};
 use crate::metrics::Metrics;
+use crate::problem::{Code, Problem};
 use crate::store::InsightStore;
 
 /// The store, the keys, the limits and the counters; cheap to clone.
@@ -19,7 +22,8 @@ pub struct AppState {
 
 struct Shared {
     store: Arc<dyn InsightStore>,
-    keys: KeyRing,
+    ingest: Option<Arc<Ingest>>,
+    keys: KeyRing<String>,
     limits: Limits,
     metrics: Metrics,
     places: Arc<Semaphore>,
@@ -34,9 +38,32 @@ impl AppState {
 
     /// The same, at a time of the caller's choice.
     pub fn with_clock(config: &Config, store: Arc<dyn InsightStore>, now: fn() -> Timestamp) -> Result<Self, Error> {
+        Self::build(config, store, now, None)
+    }
+
+    /// A state that also takes events in: `sources` says how they are read, `bus` is where they go.
+    pub fn taking_events(
+        config: &Config,
+        store: Arc<dyn InsightStore>,
+        now: fn() -> Timestamp,
+        sources: netcrab_sources::Settings,
+        bus: Arc<dyn Bus>,
+    ) -> Result<Self, Error> {
+        let ingest = Ingest::new(config, sources, bus)?;
+        Self::build(config, store, now, Some(Arc::new(ingest)))
+    }
+
+    fn build(
+        config: &Config,
+        store: Arc<dyn InsightStore>,
+        now: fn() -> Timestamp,
+        ingest: Option<Arc<Ingest>>,
+    ) -> Result<Self, Error> {
+        let keys = config.keys.iter().map(|key| (key.key.as_str(), key.org_id.clone()));
         let shared = Shared {
             store,
-            keys: KeyRing::new(&config.keys)?,
+            ingest,
+            keys: KeyRing::new(READERS, keys)?,
             limits: config.limits.clone(),
             metrics: Metrics::default(),
             places: Arc::new(Semaphore::new(config.limits.requests_max)),
@@ -45,11 +72,24 @@ impl AppState {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// Rejected events, for whoever stores them; `None` where no events are taken in.
+    pub fn rejects(&self) -> Option<Arc<Rejects>> {
+        self.shared.ingest.as_ref().map(|ingest| ingest.rejects().clone())
+    }
+
+    /// What takes events in.
+    pub(crate) fn ingest(&self) -> Result<&Arc<Ingest>, Problem> {
+        self.shared.ingest.as_ref().ok_or_else(|| {
+            let mend = "send to a server that was started with an event bus";
+            Problem::new(Code::NotTaking, "this server takes no events", mend).retry_after(60)
+        })
+    }
+
     pub(crate) fn store(&self) -> &dyn InsightStore {
         self.shared.store.as_ref()
     }
 
-    pub(crate) fn keys(&self) -> &KeyRing {
+    pub(crate) fn keys(&self) -> &KeyRing<String> {
         &self.shared.keys
     }
 

@@ -59,18 +59,23 @@ pub(crate) fn write(scalars: &[(Cow<'_, str>, Scalar<'_>)], out: &mut String) {
         }
         quote(key, out);
         out.push(':');
-        match value {
-            Scalar::Null => out.push_str("null"),
-            Scalar::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-            Scalar::Int(value) => out.push_str(&value.to_string()),
-            Scalar::Uint(value) => out.push_str(&value.to_string()),
-            Scalar::Float(value) => {
-                out.push_str(&serde_json::Number::from_f64(*value).map_or("null".to_owned(), |n| n.to_string()))
-            }
-            Scalar::Text(value) => quote(value, out),
-        }
+        write_scalar(value, out);
     }
     out.push('}');
+}
+
+/// Appends one value in its canonical form.
+pub(crate) fn write_scalar(value: &Scalar<'_>, out: &mut String) {
+    match value {
+        Scalar::Null => out.push_str("null"),
+        Scalar::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Scalar::Int(value) => out.push_str(&value.to_string()),
+        Scalar::Uint(value) => out.push_str(&value.to_string()),
+        Scalar::Float(value) => {
+            out.push_str(&serde_json::Number::from_f64(*value).map_or("null".to_owned(), |n| n.to_string()))
+        }
+        Scalar::Text(value) => quote(value, out),
+    }
 }
 
 /// Appends `text` as a JSON string.

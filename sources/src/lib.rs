@@ -28,6 +28,7 @@ pub mod route;
 mod row;
 mod settings;
 mod source;
+mod symbols;
 mod time;
 pub mod wire;
 

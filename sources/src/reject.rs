@@ -64,6 +64,8 @@ pub enum Reason {
     UnmappedEvent,
     /// A batch with more events than allowed; those beyond are refused.
     TooManyEvents,
+    /// A product that the sender's key may not write; the ingestion API says so.
+    ForbiddenProduct,
 }
 
 impl Reason {
@@ -96,6 +98,7 @@ impl Reason {
         Reason::NotALogLine,
         Reason::UnmappedEvent,
         Reason::TooManyEvents,
+        Reason::ForbiddenProduct,
     ];
 
     /// The stable name.
@@ -128,6 +131,7 @@ impl Reason {
             Reason::NotALogLine => "not_a_log_line",
             Reason::UnmappedEvent => "unmapped_event",
             Reason::TooManyEvents => "too_many_events",
+            Reason::ForbiddenProduct => "forbidden_product",
         }
     }
 
@@ -161,6 +165,7 @@ impl Reason {
             Reason::NotALogLine => "write the log in the combined format",
             Reason::UnmappedEvent => "add the value to `[events]` of the mapping, or a default",
             Reason::TooManyEvents => "send smaller batches",
+            Reason::ForbiddenProduct => "send it with a key that may write this product",
         }
     }
 }

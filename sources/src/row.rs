@@ -8,25 +8,30 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, DictionaryArray, Float32Builder, Int32Builder, RecordBatch, StringArray,
-    StringViewBuilder, TimestampMillisecondBuilder,
+    ArrayRef, BooleanArray, Float32Array, RecordBatch, StringViewBuilder, TimestampMillisecondArray,
 };
-use arrow::datatypes::{Int32Type, SchemaRef};
-use hashbrown::HashMap;
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::datatypes::SchemaRef;
 use netcrab_schema::events::EVENT;
 use netcrab_schema::{Column, Type};
 
-use crate::check::{Rule, judge, project, rule_of, schema_of};
+use crate::check::{judge, project, rule_of, schema_of};
 use crate::event_id::EventIds;
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
-use crate::{Error, Settings, route};
+use crate::symbols::Symbols;
+use crate::{Error, Settings};
 
 /// How many columns an event has.
 pub(crate) const COLUMNS: usize = EVENT.len();
 
-/// Values of a symbol column kept in a dictionary from batch to batch.
-const DICTIONARY_VALUES_MAX: usize = 32_768;
+/// Marks an instant, a number and a truth that are absent; no value that is judged good is one of them.
+const NO_INSTANT: i64 = i64::MIN;
+const NO_NUMBER: f32 = f32::NAN;
+const NO_TRUTH: i64 = 2;
+
+/// Marks a symbol that is absent.
+const NO_KEY: i32 = -1;
 
 /// The place of a column in [`EVENT`]; fails to compile where there is none.
 pub(crate) const fn place(name: &str) -> usize {
@@ -132,6 +137,27 @@ fn truth(text: &str) -> Option<bool> {
     }
 }
 
+/// A good event in the form in which columns take it, by place: the key of a symbol, the bits of a
+/// number, an instant, a truth.
+pub(crate) type Cells = [i64; COLUMNS];
+
+/// The cells of an event that says nothing.
+pub(crate) const ABSENT: Cells = {
+    let mut cells = [0; COLUMNS];
+    let mut at = 0;
+    while at < COLUMNS {
+        cells[at] = match EVENT[at].kind {
+            Type::Symbol | Type::Repeated => NO_KEY as i64,
+            Type::Timestamp => NO_INSTANT,
+            Type::Float32 => NO_NUMBER.to_bits() as i64,
+            Type::Bool if EVENT[at].nullable => NO_TRUTH,
+            _ => 0,
+        };
+        at += 1;
+    }
+    cells
+};
+
 /// Builders of event batches.
 #[derive(Debug)]
 pub(crate) struct Columns {
@@ -142,27 +168,17 @@ pub(crate) struct Columns {
     rows: usize,
     wanted: Vec<usize>,
     schema: SchemaRef,
+    /// Event ids that were taken without a look at their content; see [`Self::suspicious`].
+    unjudged: String,
 }
 
 #[derive(Debug)]
 enum Builder {
     Symbol(Symbols),
     Text(StringViewBuilder),
-    Instant(TimestampMillisecondBuilder),
-    Number(Float32Builder),
-    Truth(BooleanBuilder),
-}
-
-/// A symbol column: values are judged when first met, and keep their key while the dictionary lives.
-#[derive(Debug)]
-struct Symbols {
-    rule: Rule,
-    /// Values kept from batch to batch; beyond it the next batch starts a new dictionary.
-    kept_max: usize,
-    keys: Int32Builder,
-    interned: HashMap<Box<str>, i32>,
-    values: Vec<Box<str>>,
-    array: Option<ArrayRef>,
+    Instant(Vec<i64>),
+    Number(Vec<f32>),
+    Truth(Vec<u8>),
 }
 
 impl Columns {
@@ -170,8 +186,23 @@ impl Columns {
     pub(crate) fn new(columns: Option<&[&'static str]>, settings: Arc<Settings>, privacy: Arc<Privacy>) -> Self {
         let wanted = project(columns);
         let places = wanted.iter().map(|column| place(column.name)).collect();
-        let builders = EVENT.iter().map(Builder::new).collect();
-        Self { settings, privacy, builders, keys: [0; COLUMNS], rows: 0, wanted: places, schema: schema_of(&wanted) }
+        let builders = EVENT.iter().map(|column| Builder::new(column, false)).collect();
+        Self {
+            settings,
+            privacy,
+            builders,
+            keys: [0; COLUMNS],
+            rows: 0,
+            wanted: places,
+            schema: schema_of(&wanted),
+            unjudged: String::new(),
+        }
+    }
+
+    /// Builders of small batches of many senders: a batch's dictionaries hold its own values and no others.
+    pub(crate) fn of_senders(settings: Arc<Settings>, privacy: Arc<Privacy>) -> Self {
+        let builders = EVENT.iter().map(|column| Builder::new(column, true)).collect();
+        Self { builders, ..Self::new(None, settings, privacy) }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -249,42 +280,93 @@ impl Columns {
             arrays.push(Some(builder.finish()?));
         }
         self.rows = 0;
+        self.unjudged.clear();
         let columns = self.wanted.iter().filter_map(|at| arrays[*at].take()).collect();
         Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
     }
 }
 
+/// What a reader that goes straight to the columns needs. It judges nothing twice: where it is not
+/// sure that an event is good, it leaves the event to [`Columns::push`].
+impl Columns {
+    /// The key of a symbol that is not empty; `None` where the careful reader must say what is wrong with it.
+    /// Random ids are not judged here but together, by [`Self::suspicious`].
+    #[inline]
+    pub(crate) fn symbol(&mut self, at: usize, text: &str) -> Option<i64> {
+        let Builder::Symbol(symbols) = &mut self.builders[at] else { return None };
+        symbols.quick_key(text, &self.settings, &self.privacy).map(i64::from)
+    }
+
+    /// Keeps an event whose cells are good. `event_id` was not judged; one is made where it is absent.
+    pub(crate) fn keep(&mut self, cells: &Cells, event_id: Option<&str>, extra: Option<&str>, made: impl FnOnce() -> String) {
+        for (builder, cell) in self.builders.iter_mut().zip(cells) {
+            match builder {
+                Builder::Symbol(symbols) => symbols.append(*cell as i32),
+                Builder::Instant(instants) => instants.push(*cell),
+                Builder::Number(numbers) => numbers.push(f32::from_bits(*cell as u32)),
+                Builder::Truth(truths) => truths.push(*cell as u8),
+                Builder::Text(_) => {}
+            }
+        }
+        if let Builder::Text(ids) = &mut self.builders[EVENT_ID] {
+            match event_id {
+                Some(event_id) => {
+                    self.unjudged.push_str(event_id);
+                    ids.append_value(event_id);
+                }
+                None => ids.append_value(made()),
+            }
+        }
+        if let Builder::Text(extras) = &mut self.builders[EXTRA] {
+            extras.append_option(extra);
+        }
+        self.rows += 1;
+    }
+
+    /// Whether any of the ids that were not judged may be personal data: all of them are looked through at once.
+    pub(crate) fn suspicious(&self) -> bool {
+        let unjudged = |builder: &Builder| match builder {
+            Builder::Symbol(symbols) => symbols.suspicious(&self.privacy),
+            _ => false,
+        };
+        self.privacy.may_hold_identity(self.unjudged.as_bytes()) || self.builders.iter().any(unjudged)
+    }
+}
+
 impl Builder {
-    fn new(column: &Column) -> Self {
+    /// `own` where each batch has dictionaries of its own.
+    fn new(column: &Column, own: bool) -> Self {
+        let rule = rule_of(column.name);
         match column.kind {
-            Type::Symbol => Builder::Symbol(Symbols::new(rule_of(column.name), DICTIONARY_VALUES_MAX)),
-            Type::Repeated => Builder::Symbol(Symbols::new(rule_of(column.name), 0)),
-            Type::Timestamp => Builder::Instant(TimestampMillisecondBuilder::new().with_timezone("UTC")),
-            Type::Float32 => Builder::Number(Float32Builder::new()),
-            Type::Bool => Builder::Truth(BooleanBuilder::new()),
+            Type::Symbol if own => Builder::Symbol(Symbols::of_batch(rule)),
+            Type::Symbol => Builder::Symbol(Symbols::shared(rule)),
+            Type::Repeated => Builder::Symbol(Symbols::repeated(rule)),
+            Type::Timestamp => Builder::Instant(Vec::new()),
+            Type::Float32 => Builder::Number(Vec::new()),
+            Type::Bool => Builder::Truth(Vec::new()),
             _ => Builder::Text(StringViewBuilder::new()),
         }
     }
 
     fn push(&mut self, at: usize, value: &Value<'_>, key: i32) {
         match (self, value) {
-            (Builder::Symbol(symbols), Value::Text(_)) => symbols.keys.append_value(key),
+            (Builder::Symbol(symbols), Value::Text(_)) => symbols.append(key),
             (Builder::Symbol(symbols), _) if at == SESSION_ID => {
                 let none = symbols.intern("");
-                symbols.keys.append_value(none);
+                symbols.append(none);
             }
-            (Builder::Symbol(symbols), _) => symbols.keys.append_null(),
+            (Builder::Symbol(symbols), _) => symbols.append(NO_KEY),
             (Builder::Text(texts), Value::Text(text)) => texts.append_value(text),
             // The id that is missing is made when the row is known to be good.
             (Builder::Text(_), _) if at == EVENT_ID => {}
             (Builder::Text(texts), _) => texts.append_null(),
-            (Builder::Instant(instants), Value::Instant(ms)) => instants.append_value(*ms),
-            (Builder::Instant(instants), _) => instants.append_null(),
-            (Builder::Number(numbers), Value::Number(number)) => numbers.append_value(*number as f32),
-            (Builder::Number(numbers), _) => numbers.append_null(),
-            (Builder::Truth(truths), Value::Truth(truth)) => truths.append_value(*truth),
-            (Builder::Truth(truths), _) if EVENT[at].nullable => truths.append_null(),
-            (Builder::Truth(truths), _) => truths.append_value(false),
+            (Builder::Instant(instants), Value::Instant(ms)) => instants.push(*ms),
+            (Builder::Instant(instants), _) => instants.push(NO_INSTANT),
+            (Builder::Number(numbers), Value::Number(number)) => numbers.push(*number as f32),
+            (Builder::Number(numbers), _) => numbers.push(NO_NUMBER),
+            (Builder::Truth(truths), Value::Truth(truth)) => truths.push((*truth).into()),
+            (Builder::Truth(truths), _) if EVENT[at].nullable => truths.push(NO_TRUTH as u8),
+            (Builder::Truth(truths), _) => truths.push(0),
         }
     }
 
@@ -292,50 +374,28 @@ impl Builder {
         Ok(match self {
             Builder::Symbol(symbols) => symbols.finish()?,
             Builder::Text(texts) => Arc::new(texts.finish()),
-            Builder::Instant(instants) => Arc::new(instants.finish()),
-            Builder::Number(numbers) => Arc::new(numbers.finish()),
-            Builder::Truth(truths) => Arc::new(truths.finish()),
+            Builder::Instant(instants) => {
+                let instants = std::mem::take(instants);
+                let nulls = present(&instants, |instant| *instant != NO_INSTANT);
+                Arc::new(TimestampMillisecondArray::try_new(instants.into(), nulls)?.with_timezone("UTC"))
+            }
+            Builder::Number(numbers) => {
+                let numbers = std::mem::take(numbers);
+                let nulls = present(&numbers, |number| !number.is_nan());
+                Arc::new(Float32Array::try_new(numbers.into(), nulls)?)
+            }
+            Builder::Truth(truths) => {
+                let truths = std::mem::take(truths);
+                let nulls = present(&truths, |truth| i64::from(*truth) != NO_TRUTH);
+                let values = BooleanBuffer::collect_bool(truths.len(), |at| truths[at] == 1);
+                Arc::new(BooleanArray::new(values, nulls))
+            }
         })
     }
 }
 
-impl Symbols {
-    fn new(rule: Rule, kept_max: usize) -> Self {
-        Self { rule, kept_max, keys: Int32Builder::new(), interned: HashMap::new(), values: Vec::new(), array: None }
-    }
-
-    fn key(&mut self, text: &str, settings: &Settings, privacy: &Privacy) -> Result<i32, Reason> {
-        let text = if self.rule == Rule::Route { route::template(text) } else { Cow::Borrowed(text) };
-        if let Some(key) = self.interned.get(text.as_ref()) {
-            return Ok(*key);
-        }
-        if let Some(reason) = judge(self.rule, &text, settings, privacy) {
-            return Err(reason);
-        }
-        Ok(self.intern(&text))
-    }
-
-    /// The key of a text that was judged, a new one where it was not met before.
-    fn intern(&mut self, text: &str) -> i32 {
-        if let Some(key) = self.interned.get(text) {
-            return *key;
-        }
-        let key = self.values.len() as i32;
-        self.values.push(text.into());
-        self.interned.insert(text.into(), key);
-        key
-    }
-
-    fn finish(&mut self) -> Result<ArrayRef, Error> {
-        let known = self.array.take().filter(|array| array.len() == self.values.len());
-        let values = known.unwrap_or_else(|| Arc::new(StringArray::from_iter_values(&self.values)));
-        let array = DictionaryArray::<Int32Type>::try_new(self.keys.finish(), values.clone())?;
-        if self.values.len() > self.kept_max {
-            self.values.clear();
-            self.interned.clear();
-        } else {
-            self.array = Some(values);
-        }
-        Ok(Arc::new(array))
-    }
+/// Which values are there; `None` where all are.
+pub(crate) fn present<T>(values: &[T], there: impl Fn(&T) -> bool) -> Option<NullBuffer> {
+    let nulls = NullBuffer::new(BooleanBuffer::collect_bool(values.len(), |at| there(&values[at])));
+    Some(nulls).filter(|nulls| nulls.null_count() > 0)
 }

@@ -25,6 +25,11 @@ use crate::reject::{Fault, Reason};
 use crate::row::{COLUMNS, Columns, Row, Value, place};
 use crate::{Error, Settings, time};
 
+mod cursor;
+mod quick;
+
+use quick::{Quick, Terms};
+
 /// Clock skew below which an event's time stays as sent, in ms.
 pub const SKEW_MIN_MS: i64 = 1000;
 
@@ -69,23 +74,54 @@ pub struct Batch {
     pub faults: Vec<(usize, Fault)>,
 }
 
-/// Decodes batches as the ingestion API receives them.
+/// Decodes batches as the ingestion API receives them; one for each thread that does.
 #[derive(Debug)]
 pub struct Decoder {
     columns: Columns,
+    quick: Quick,
 }
 
 impl Decoder {
     /// A decoder with these bounds.
     pub fn new(settings: Settings) -> Self {
         let privacy = Arc::new(Privacy::new(&settings.privacy));
-        Self { columns: Columns::new(None, Arc::new(settings), privacy) }
+        Self { columns: Columns::of_senders(Arc::new(settings), privacy), quick: Quick::new() }
     }
 
     /// Decodes one batch (or one bare event) received at `received_at_ms`. Events beyond `events_max` are
     /// refused. `seed` makes the ids of events without one; it must differ from batch to batch.
     pub fn batch(&mut self, body: &[u8], received_at_ms: i64, events_max: usize, seed: u128) -> Result<Batch, Refused> {
         let text = std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?;
+        let event_ids = EventIds::known(seed);
+        let terms = Terms { received_at_ms, events_max, event_ids: &event_ids };
+        let Some(read) = self.quick.batch(&mut self.columns, text, terms) else {
+            self.columns.finish()?;
+            return self.carefully(text, terms);
+        };
+        Ok(Batch {
+            agent_id: read.agent_id.map(str::to_owned),
+            sdk_version: read.sdk_version.map(str::to_owned),
+            events: self.columns.finish()?,
+            indexes: read.indexes,
+            faults: read.faults,
+        })
+    }
+
+    /// The same as [`Self::batch`] by the careful reader alone, for tests to compare.
+    #[doc(hidden)]
+    pub fn batch_carefully(
+        &mut self,
+        body: &[u8],
+        received_at_ms: i64,
+        events_max: usize,
+        seed: u128,
+    ) -> Result<Batch, Refused> {
+        let text = std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?;
+        self.carefully(text, Terms { received_at_ms, events_max, event_ids: &EventIds::known(seed) })
+    }
+
+    /// Decodes a batch event by event, and says of each what is wrong with it.
+    fn carefully(&mut self, text: &str, terms: Terms<'_>) -> Result<Batch, Refused> {
         let envelope = match is_envelope(text) {
             true => Envelope::parse(text)?,
             false => Envelope {
@@ -94,15 +130,14 @@ impl Decoder {
             },
         };
         let received = Received {
-            at_ms: Some(received_at_ms),
-            skew_ms: envelope.sent_at_ms.map(|sent| received_at_ms.saturating_sub(sent)),
+            at_ms: Some(terms.received_at_ms),
+            skew_ms: envelope.sent_at_ms.map(|sent| terms.received_at_ms.saturating_sub(sent)),
             stated: false,
         };
-        let event_ids = EventIds::known(seed);
         let (mut indexes, mut faults) = (Vec::new(), Vec::new());
         for (index, event) in envelope.events.iter().enumerate() {
-            let pushed = match index < events_max {
-                true => push(&mut self.columns, event.get(), received, &event_ids, 0, index as u32),
+            let pushed = match index < terms.events_max {
+                true => push(&mut self.columns, event.get(), received, terms.event_ids, 0, index as u32),
                 false => Err(Fault::line(Reason::TooManyEvents)),
             };
             match pushed {

@@ -1,0 +1,129 @@
+//! Reads a body as far as it may come: not larger, not slower and not more of them at once than allowed.
+//!
+//!     frame ─▶ in time? ─▶ within the size? ─▶ room for it? ─▶ kept
+//!              408         413                 429 · 503
+//!
+//! Room is taken as bytes arrive, never for what a sender only announces, so whoever sends slowly holds
+//! little of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use super::sender::Sender;
+use super::settings::Settings;
+use crate::problem::{Code, Problem};
+
+/// Bytes of one place of a room.
+pub(super) const PIECE_BYTES: usize = 4096;
+
+/// How many places so many bytes take.
+pub(super) fn pieces(bytes: usize) -> usize {
+    bytes.div_ceil(PIECE_BYTES)
+}
+
+/// A body in memory, and the room that it takes until this is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The bytes as sent.
+    pub(super) bytes: Vec<u8>,
+    /// Given back when dropped.
+    pub(super) room: Room,
+}
+
+/// Room of a sender and of all senders.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    taken: usize,
+    of_sender: Option<OwnedSemaphorePermit>,
+    of_all: Option<OwnedSemaphorePermit>,
+}
+
+/// Reads the body of a request, or says why not. `room` is that of all senders.
+pub(super) async fn read(
+    settings: &Settings,
+    sender: &Sender,
+    room: &Arc<Semaphore>,
+    headers: &HeaderMap,
+    mut body: Body,
+) -> Result<Held, Problem> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let bytes_max = settings.body_bytes_max;
+    if announced.is_some_and(|length| length > bytes_max as u64) {
+        return Err(too_large(bytes_max));
+    }
+    let started = Instant::now();
+    let grace = Duration::from_millis(settings.body_grace_ms);
+    let mut held = Held { bytes: Vec::new(), room: Room::default() };
+    loop {
+        // Each byte that came buys time for the next one.
+        let bought = Duration::from_millis(1000 * held.bytes.len() as u64 / settings.body_bytes_per_s_min);
+        let Ok(frame) = timeout_at(started + grace + bought, body.frame()).await else {
+            return Err(too_slow(settings));
+        };
+        let Some(frame) = frame else { return Ok(held) };
+        let frame = frame.map_err(|_| {
+            let mend = "send the batch again";
+            Problem::new(Code::BodyIncomplete, "the body ended before it was complete", mend)
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        let length = held.bytes.len() + data.len();
+        if length > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        held.room.grow(pieces(length), &sender.room, room)?;
+        if held.bytes.capacity() < length {
+            let announced = announced.map_or(0, |length| length as usize);
+            let ahead = announced.min(4 * length).saturating_sub(held.bytes.len()).max(data.len());
+            held.bytes.reserve(ahead);
+        }
+        held.bytes.extend_from_slice(&data);
+    }
+}
+
+impl Room {
+    fn grow(&mut self, wanted: usize, of_sender: &Arc<Semaphore>, of_all: &Arc<Semaphore>) -> Result<(), Problem> {
+        let more = wanted.saturating_sub(self.taken);
+        if more == 0 {
+            return Ok(());
+        }
+        let full = |code, whose| {
+            let detail = format!("{whose} fill all the memory that they may");
+            Problem::new(code, detail, "send again after the time in Retry-After").retry_after(1)
+        };
+        let places = more as u32;
+        let Ok(all) = of_all.clone().try_acquire_many_owned(places) else {
+            return Err(full(Code::Busy, "batches at work"));
+        };
+        let Ok(one) = of_sender.clone().try_acquire_many_owned(places) else {
+            return Err(full(Code::RateLimited, "batches of this key"));
+        };
+        join(&mut self.of_all, all);
+        join(&mut self.of_sender, one);
+        self.taken = wanted;
+        Ok(())
+    }
+}
+
+fn join(held: &mut Option<OwnedSemaphorePermit>, more: OwnedSemaphorePermit) {
+    match held {
+        Some(held) => held.merge(more),
+        None => *held = Some(more),
+    }
+}
+
+/// The body is too large, as sent or after decompression.
+pub(super) fn too_large(bytes_max: usize) -> Problem {
+    let detail = format!("the body is larger than {bytes_max} bytes, as sent or after decompression");
+    Problem::new(Code::BodyTooLarge, detail, "send fewer events in a batch")
+}
+
+fn too_slow(settings: &Settings) -> Problem {
+    let detail = format!("the body came more slowly than {} bytes a second", settings.body_bytes_per_s_min);
+    Problem::new(Code::BodyTooSlow, detail, "send the batch again, compressed or in smaller parts")
+}

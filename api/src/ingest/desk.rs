@@ -1,0 +1,129 @@
+//! Decodes bodies: a few desks, each with a decoder that remembers and a buffer that is used again.
+//!
+//! A desk is taken for as long as one body takes to decode, which waits for nothing, so there are never
+//! more desks than threads.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use netcrab_sources::Settings as Sources;
+use netcrab_sources::reject::{Fault, Reason};
+use netcrab_sources::wire::{Batch, Decoder, Refused};
+
+use super::content::{Encoding, decompress};
+use super::settings::Settings;
+use crate::problem::{Code, Problem};
+
+/// Bytes of a buffer that a desk keeps.
+const KEPT_BYTES_MAX: usize = 4 << 20;
+
+/// Desks that are kept.
+const DESKS_MAX: usize = 64;
+
+/// The desks that are free.
+#[derive(Debug)]
+pub(super) struct Desks {
+    sources: Sources,
+    free: Mutex<Vec<Desk>>,
+}
+
+#[derive(Debug)]
+struct Desk {
+    decoder: Decoder,
+    plain: Vec<u8>,
+}
+
+/// A decoded body, and what it took.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) batch: Batch,
+    /// Bytes of JSON.
+    pub(super) bytes: usize,
+    pub(super) took: Duration,
+}
+
+impl Desks {
+    pub(super) fn new(sources: Sources) -> Self {
+        Self { sources, free: Mutex::default() }
+    }
+
+    /// Decodes a body, or says why it is none. `seed` makes the ids of events that have none.
+    pub(super) fn decode(
+        &self,
+        settings: &Settings,
+        encoding: Encoding,
+        sent: &[u8],
+        received_at_ms: i64,
+        seed: u128,
+    ) -> Result<Decoded, Problem> {
+        let started = Instant::now();
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut desk =
+            free.unwrap_or_else(|| Desk { decoder: Decoder::new(self.sources.clone()), plain: Vec::new() });
+        let decoded = desk.decode(settings, encoding, sent, received_at_ms, seed);
+        if desk.plain.capacity() > KEPT_BYTES_MAX {
+            desk.plain = Vec::new();
+        }
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < DESKS_MAX {
+            free.push(desk);
+        }
+        decoded.map(|(batch, bytes)| Decoded { batch, bytes, took: started.elapsed() })
+    }
+}
+
+impl Desk {
+    fn decode(
+        &mut self,
+        settings: &Settings,
+        encoding: Encoding,
+        sent: &[u8],
+        received_at_ms: i64,
+        seed: u128,
+    ) -> Result<(Batch, usize), Problem> {
+        let json = match encoding {
+            Encoding::Plain => sent,
+            encoding => {
+                decompress(encoding, sent, settings.body_bytes_max, &mut self.plain)?;
+                &self.plain
+            }
+        };
+        let decoded = self.decoder.batch(json, received_at_ms, settings.events_max, seed);
+        let batch = decoded.map_err(malformed)?;
+        if batch.faults.last().is_some_and(|(_, fault)| fault.reason == Reason::TooManyEvents) {
+            let detail = format!("the batch has more than {} events", settings.events_max);
+            return Err(Problem::new(Code::TooManyEvents, detail, "send fewer events in a batch"));
+        }
+        Ok((batch, json.len()))
+    }
+}
+
+fn malformed(refused: Refused) -> Problem {
+    match refused {
+        Refused::Body(fault) => {
+            Problem::new(Code::MalformedBatch, format!("the body is no batch of events: {}", named(&fault)), mend(fault.reason))
+        }
+        Refused::Batch(error) => {
+            tracing::error!(%error, "a batch could not be built");
+            Problem::new(Code::Internal, "the batch could not be built", "ask the operator to look into the log")
+        }
+    }
+}
+
+fn named(fault: &Fault) -> String {
+    match &fault.field {
+        Some(field) => format!("{} at {field}", fault.reason.name()),
+        None => fault.reason.name().to_owned(),
+    }
+}
+
+fn mend(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotUtf8 => "send the body in UTF-8",
+        Reason::UnknownKey => "a batch has the keys agentId, sdkVersion, sentAt and events, and no others",
+        Reason::NotJson | Reason::NotAnObject => {
+            "send one JSON object, {\"agentId\":…,\"sdkVersion\":…,\"sentAt\":…,\"events\":[…]}, or one event"
+        }
+        reason => reason.mend(),
+    }
+}

@@ -1,0 +1,109 @@
+//! Takes events in: a body with a key becomes events on the bus, and an answer once they are durable.
+//!
+//!     gate ─▶ sender ─▶ body ─▶ desk ─▶ owner ─▶ seen ─▶ bus ─▶ answer
+//!     key     events/s   bytes   decode   org,     known    durable
+//!     401     429        408 413 400 413  product  already  503
+//!                        429 503 415      403
+//!
+//! Nothing waits in a queue of its own: what cannot go on is answered with a time to try again, and the
+//! sender, who has the events, keeps them. A batch is written as a whole or not at all, but for the events
+//! that are at fault themselves.
+
+mod answer;
+mod body;
+mod content;
+mod counters;
+pub(crate) mod cors;
+mod desk;
+pub(crate) mod handler;
+mod rejects;
+mod seen;
+mod sender;
+mod settings;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use netcrab_bus::Bus;
+use tokio::sync::Semaphore;
+
+use crate::config::{Config, Error};
+use crate::keys::{AGENTS, KeyRing};
+use crate::metrics::Page;
+
+pub(crate) use answer::Verdict;
+pub use rejects::{Rejected, Rejects};
+pub(crate) use sender::Sender;
+pub use settings::Settings;
+
+/// What taking events in needs and remembers.
+#[derive(Debug)]
+pub(crate) struct Ingest {
+    settings: Settings,
+    senders: KeyRing<Arc<Sender>>,
+    bus: Arc<dyn Bus>,
+    desks: desk::Desks,
+    seen: Arc<seen::Seen>,
+    rejects: Arc<Rejects>,
+    counters: counters::Counters,
+    /// Room for the bodies of all senders.
+    room: Arc<Semaphore>,
+    places: usize,
+}
+
+impl Ingest {
+    /// Checks the settings; `sources` says how events are read.
+    pub(crate) fn new(config: &Config, sources: netcrab_sources::Settings, bus: Arc<dyn Bus>) -> Result<Self, Error> {
+        let settings = config.ingest.clone();
+        settings.check()?;
+        let sender = |key: &crate::AgentKey| Arc::new(Sender::new(key, &settings));
+        let senders = config.agent_keys.iter().map(|key| (key.key.as_str(), sender(key)));
+        let places = body::pieces(settings.bytes_max);
+        Ok(Self {
+            senders: KeyRing::new(AGENTS, senders)?,
+            bus,
+            desks: desk::Desks::new(sources),
+            seen: Arc::new(seen::Seen::new(&settings)),
+            rejects: Arc::new(Rejects::new(settings.rejects_max)),
+            counters: counters::Counters::new(),
+            room: Arc::new(Semaphore::new(places)),
+            places,
+            settings,
+        })
+    }
+
+    /// Whose key it is.
+    pub(crate) fn sender(&self, key: &str) -> Option<&Arc<Sender>> {
+        self.senders.find(key)
+    }
+
+    /// Rejected events that wait to be stored.
+    pub(crate) fn rejects(&self) -> &Arc<Rejects> {
+        &self.rejects
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn append_timeout(&self) -> Duration {
+        Duration::from_millis(self.settings.append_timeout_ms)
+    }
+
+    /// Writes the counters.
+    pub(crate) fn write(&self, page: &mut Page) {
+        self.counters.write(page);
+        let gauge = |page: &mut Page, name: &str, help: &str, value: f64| {
+            page.head(name, "gauge", help);
+            page.line(name, "", value);
+        };
+        let held = (self.places - self.room.available_permits()) * body::PIECE_BYTES;
+        gauge(page, "netcrab_ingest_body_bytes", "Bytes of bodies in memory.", held as f64);
+        gauge(page, "netcrab_ingest_remembered_ids", "Event ids known, to find repeats.", self.seen.len() as f64);
+        gauge(page, "netcrab_ingest_rejects_waiting", "Rejected events not yet stored.", self.rejects.len() as f64);
+        let lost = "netcrab_ingest_rejects_lost_total";
+        page.head(lost, "counter", "Rejected events that are counted only, because more came than were stored.");
+        page.line(lost, "", self.rejects.lost() as f64);
+    }
+}

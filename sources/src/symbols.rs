@@ -1,0 +1,259 @@
+//! A symbol column being built: each value is judged when first met, and is a key from then on.
+//!
+//!     "crm" "crm" "erp"  ─▶  keys 0 0 1 · values crm erp
+//!
+//! What has been judged is remembered from batch to batch, within bounds. The dictionary of a batch
+//! holds either all that is remembered, so that batches of one file share it, or only what stands in
+//! the batch, so that a small batch of one sender stays small and tells nothing of another's.
+
+use std::borrow::Cow;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
+use arrow::buffer::{Buffer, OffsetBuffer};
+use arrow::datatypes::Int32Type;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::check::{Rule, judge};
+use crate::privacy::Privacy;
+use crate::reject::Reason;
+use crate::row::present;
+use crate::{Error, Settings, route};
+
+/// Values remembered from batch to batch; beyond it the next batch begins anew.
+const VALUES_MAX: usize = 32_768;
+
+/// Bytes of the values remembered from batch to batch; beyond it the next batch begins anew.
+const BYTES_MAX: usize = 4 << 20;
+
+/// One symbol column.
+#[derive(Debug)]
+pub(crate) struct Symbols {
+    rule: Rule,
+    extent: Extent,
+    /// The keys of the rows, negative where a row has none.
+    keys: Vec<i32>,
+    known: Texts,
+    /// Of [`Extent::Batch`]: the key of each known value in this batch, negative where it does not stand there.
+    key_of: Vec<i32>,
+    /// Of [`Extent::Batch`]: the known values that stand in this batch, by key.
+    standing: Vec<u32>,
+    /// The value met last, which often comes again, and its key.
+    last: (u32, i32),
+    /// Of [`Extent::Shared`]: the values as an array, while no new one has come.
+    array: Option<ArrayRef>,
+}
+
+/// How long a dictionary lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// All that is remembered is the dictionary of every batch.
+    Shared,
+    /// Values are remembered, but a batch has a dictionary of its own.
+    Batch,
+    /// Values do not come again in another batch: nothing is remembered.
+    Forgotten,
+}
+
+impl Symbols {
+    /// A column whose batches share a dictionary.
+    pub(crate) fn shared(rule: Rule) -> Self {
+        Self::new(rule, Extent::Shared)
+    }
+
+    /// A column whose batches each have a dictionary of their own.
+    pub(crate) fn of_batch(rule: Rule) -> Self {
+        Self::new(rule, Extent::Batch)
+    }
+
+    /// A column of ids, which repeat within a batch but hardly beyond.
+    pub(crate) fn repeated(rule: Rule) -> Self {
+        Self::new(rule, Extent::Forgotten)
+    }
+
+    fn new(rule: Rule, extent: Extent) -> Self {
+        Self {
+            rule,
+            extent,
+            keys: Vec::new(),
+            known: Texts::default(),
+            key_of: Vec::new(),
+            standing: Vec::new(),
+            last: (u32::MAX, -1),
+            array: None,
+        }
+    }
+
+    /// The key of a text, or what is wrong with it.
+    pub(crate) fn key(&mut self, text: &str, settings: &Settings, privacy: &Privacy) -> Result<i32, Reason> {
+        let text = if self.rule == Rule::Route { route::template(text) } else { Cow::Borrowed(text) };
+        if let Some(value) = self.known.find(&text) {
+            return Ok(self.key_here(value));
+        }
+        if let Some(reason) = judge(self.rule, &text, settings, privacy) {
+            return Err(reason);
+        }
+        Ok(self.intern(&text))
+    }
+
+    /// The key of a text that is good as far as one look tells, `None` where it is not: ids are taken
+    /// unjudged, and [`Self::suspicious`] must be asked before the batch is finished.
+    #[inline]
+    pub(crate) fn quick_key(&mut self, text: &str, settings: &Settings, privacy: &Privacy) -> Option<i32> {
+        if self.known.is(self.last.0, text) {
+            return Some(self.last.1);
+        }
+        // A route that is known is a template, and templating it again changes nothing.
+        if let Some(value) = self.known.find(text) {
+            self.last = (value, self.key_here(value));
+            return Some(self.last.1);
+        }
+        if self.extent == Extent::Forgotten {
+            return (text.len() <= settings.text_bytes_max).then(|| self.intern(text));
+        }
+        self.key(text, settings, privacy).ok()
+    }
+
+    /// The key of a text that was judged, a new one where it was not met before.
+    pub(crate) fn intern(&mut self, text: &str) -> i32 {
+        let value = self.known.find(text).unwrap_or_else(|| self.known.insert(text));
+        self.last = (value, self.key_here(value));
+        self.last.1
+    }
+
+    fn key_here(&mut self, value: u32) -> i32 {
+        if self.extent != Extent::Batch {
+            return value as i32;
+        }
+        if self.key_of.len() <= value as usize {
+            self.key_of.resize(value as usize + 1, -1);
+        }
+        let key = &mut self.key_of[value as usize];
+        if *key < 0 {
+            *key = self.standing.len() as i32;
+            self.standing.push(value);
+        }
+        *key
+    }
+
+    /// Adds a row; a negative key is none.
+    #[inline]
+    pub(crate) fn append(&mut self, key: i32) {
+        self.keys.push(key);
+    }
+
+    /// Whether one of the ids taken since the last batch may be personal data.
+    pub(crate) fn suspicious(&self, privacy: &Privacy) -> bool {
+        self.extent == Extent::Forgotten && privacy.may_hold_identity(self.known.bytes.as_bytes())
+    }
+
+    /// The rows so far; the column is empty then.
+    pub(crate) fn finish(&mut self) -> Result<ArrayRef, Error> {
+        let mut keys = std::mem::take(&mut self.keys);
+        let nulls = present(&keys, |key| *key >= 0);
+        if nulls.is_some() {
+            keys.iter_mut().for_each(|key| *key = (*key).max(0));
+        }
+        let values = self.values()?;
+        let keys = Int32Array::try_new(keys.into(), nulls)?;
+        Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, values)?))
+    }
+
+    fn values(&mut self) -> Result<ArrayRef, Error> {
+        self.last = (u32::MAX, -1);
+        match self.extent {
+            Extent::Forgotten => {
+                let (ends, bytes) = self.known.take();
+                let offsets = OffsetBuffer::new(ends.into());
+                return Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(bytes.into_bytes()), None)?));
+            }
+            Extent::Shared => {
+                let known = self.array.take().filter(|array| array.len() == self.known.len());
+                let values = known.unwrap_or_else(|| Arc::new(self.known.iter().map(Some).collect::<StringArray>()));
+                self.array = Some(values.clone());
+                self.forget_too_many();
+                Ok(values)
+            }
+            Extent::Batch => {
+                let values = self.standing.iter().map(|value| Some(self.known.text(*value))).collect::<StringArray>();
+                for value in self.standing.drain(..) {
+                    self.key_of[value as usize] = -1;
+                }
+                self.forget_too_many();
+                Ok(Arc::new(values))
+            }
+        }
+    }
+
+    fn forget_too_many(&mut self) {
+        if self.known.len() > VALUES_MAX || self.known.bytes.len() > BYTES_MAX {
+            self.known.take();
+            self.key_of.clear();
+            self.array = None;
+        }
+    }
+}
+
+/// Texts, each once, numbered in the order of their coming and kept in one run of bytes.
+#[derive(Debug)]
+struct Texts {
+    bytes: String,
+    /// Where each text begins, and where the last one ends.
+    ends: Vec<i32>,
+    table: HashTable<u32>,
+    state: RandomState,
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self { bytes: String::new(), ends: vec![0], table: HashTable::new(), state: RandomState::default() }
+    }
+}
+
+impl Texts {
+    fn len(&self) -> usize {
+        self.ends.len() - 1
+    }
+
+    fn text(&self, value: u32) -> &str {
+        let at = value as usize;
+        &self.bytes[self.ends[at] as usize..self.ends[at + 1] as usize]
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).map(|at| self.text(at as u32))
+    }
+
+    #[inline]
+    fn is(&self, value: u32, text: &str) -> bool {
+        (value as usize) < self.len() && self.text(value) == text
+    }
+
+    #[inline]
+    fn find(&self, text: &str) -> Option<u32> {
+        let hash = self.state.hash_one(text);
+        self.table.find(hash, |value| self.text(*value) == text).copied()
+    }
+
+    /// Adds a text that is not there yet.
+    fn insert(&mut self, text: &str) -> u32 {
+        let value = self.len() as u32;
+        self.bytes.push_str(text);
+        self.ends.push(self.bytes.len() as i32);
+        let Self { bytes, ends, table, state } = self;
+        let hash_of = |value: &u32| {
+            let at = *value as usize;
+            state.hash_one(&bytes[ends[at] as usize..ends[at + 1] as usize])
+        };
+        table.insert_unique(hash_of(&value), value, hash_of);
+        value
+    }
+
+    /// Where the texts end, and their bytes; none are left.
+    fn take(&mut self) -> (Vec<i32>, String) {
+        self.table.clear();
+        (std::mem::replace(&mut self.ends, vec![0]), std::mem::take(&mut self.bytes))
+    }
+}

@@ -1,0 +1,294 @@
+//! A place in JSON text, and the steps from there that the quick reader takes.
+//!
+//! Every step gives `None` where it meets anything out of the ordinary, malformed or merely rare (an
+//! escape, an exponent): the careful reader then looks at the event again. So a step may be narrower
+//! than JSON, and must never be wider.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Longest key that [`Cursor::key`] tells from others, in bytes.
+pub(super) const KEY_BYTES_MAX: usize = 16;
+
+/// A key of up to 16 bytes as a number, with its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    bytes: u128,
+    length: u32,
+}
+
+impl Key {
+    /// What no key in any text is.
+    pub(super) const NONE: Self = Self { bytes: 0, length: u32::MAX };
+
+    /// The key of that name; longer ones are [`Self::NONE`].
+    pub(super) fn of(name: &str) -> Self {
+        if name.len() > KEY_BYTES_MAX {
+            return Self::NONE;
+        }
+        let mut bytes = [0; KEY_BYTES_MAX];
+        bytes[..name.len()].copy_from_slice(name.as_bytes());
+        Self { bytes: u128::from_le_bytes(bytes), length: name.len() as u32 }
+    }
+}
+
+/// A number of few digits: `-12.50` is 1250 of scale 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Number {
+    pub(super) negative: bool,
+    pub(super) digits: u64,
+    /// How many of the digits follow the point; `None` where there is no point.
+    pub(super) scale: Option<u32>,
+}
+
+impl Number {
+    /// The value. It is exact to the last bit: up to 15 digits and a power of ten up to 10^15 are whole in an
+    /// f64, and one division rounds once (Clinger, "How to Read Floating Point Numbers Accurately").
+    pub(super) fn value(self) -> f64 {
+        const POWERS: [f64; 16] =
+            [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+        let magnitude = self.digits as f64 / POWERS[self.scale.unwrap_or(0) as usize];
+        if self.negative { -magnitude } else { magnitude }
+    }
+
+    /// The value, towards the past.
+    pub(super) fn floor(self) -> i64 {
+        match self.scale {
+            Some(_) => self.value().floor() as i64,
+            None if self.negative => -(self.digits as i64),
+            None => self.digits as i64,
+        }
+    }
+}
+
+/// A place in a text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor<'a> {
+    text: &'a str,
+    pub(super) at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// The text from `start` to here.
+    pub(super) fn since(&self, start: usize) -> &'a str {
+        &self.text[start..self.at]
+    }
+
+    /// What lies ahead.
+    pub(super) fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    #[inline]
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Steps over `byte`, which must be next.
+    #[inline]
+    pub(super) fn take(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    /// Steps over `word`, where it is next.
+    #[inline]
+    pub(super) fn take_word(&mut self, word: &[u8]) -> Option<()> {
+        self.text.as_bytes()[self.at..].starts_with(word).then(|| self.at += word.len())
+    }
+
+    #[inline]
+    pub(super) fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// A key, its colon, and the space after it.
+    #[inline]
+    pub(super) fn key(&mut self) -> Option<Key> {
+        self.take(b'"')?;
+        let ahead = &self.text.as_bytes()[self.at..];
+        let window = match ahead.first_chunk::<KEY_BYTES_MAX>() {
+            Some(window) => u128::from_le_bytes(*window),
+            None => {
+                let mut window = [0; KEY_BYTES_MAX];
+                window[..ahead.len()].copy_from_slice(ahead);
+                u128::from_le_bytes(window)
+            }
+        };
+        let (low, high) = (window as u64, (window >> 64) as u64);
+        let (in_low, in_high) = (zero_bytes(low ^ QUOTES), zero_bytes(high ^ QUOTES));
+        let length = match (in_low, in_high) {
+            (0, 0) => KEY_BYTES_MAX as u32,
+            (0, found) => 8 + found.trailing_zeros() / 8,
+            (found, _) => found.trailing_zeros() / 8,
+        };
+        let bytes = if length == 16 { window } else { window & ((1 << (8 * length)) - 1) };
+        self.at += length as usize;
+        self.take(b'"')?;
+        self.skip_space();
+        self.take(b':')?;
+        self.skip_space();
+        Some(Key { bytes, length })
+    }
+
+    /// A string without escapes.
+    #[inline]
+    pub(super) fn string(&mut self) -> Option<&'a str> {
+        self.take(b'"')?;
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        loop {
+            let Some(word) = bytes[self.at..].first_chunk::<8>() else { break };
+            let ends = ends_of_text(u64::from_le_bytes(*word));
+            if ends != 0 {
+                self.at += (ends.trailing_zeros() / 8) as usize;
+                break;
+            }
+            self.at += 8;
+        }
+        // Near the end of the text there are no eight bytes; else this stops at once.
+        while !matches!(self.peek()?, b'"' | b'\\' | 0..0x20) {
+            self.at += 1;
+        }
+        let text = self.text.get(start..self.at);
+        self.take(b'"')?;
+        text
+    }
+
+    /// A number of up to 15 digits, 18 where it has no point, and no exponent.
+    #[inline]
+    pub(super) fn number(&mut self) -> Option<Number> {
+        let negative = self.take(b'-').is_some();
+        let start = self.at;
+        let mut digits = 0;
+        self.digits(&mut digits);
+        let whole = self.at - start;
+        let leading_zero = whole > 1 && self.text.as_bytes()[start] == b'0';
+        if whole == 0 || whole > 18 || leading_zero {
+            return None;
+        }
+        let mut scale = None;
+        if self.take(b'.').is_some() {
+            let start = self.at;
+            self.digits(&mut digits);
+            let fraction = self.at - start;
+            if fraction == 0 || whole + fraction > 15 {
+                return None;
+            }
+            scale = Some(fraction as u32);
+        }
+        let exponent = matches!(self.peek(), Some(b'e' | b'E'));
+        (!exponent).then_some(Number { negative, digits, scale })
+    }
+
+    /// Up to 19 digits more.
+    #[inline]
+    fn digits(&mut self, digits: &mut u64) {
+        let start = self.at;
+        while let Some(digit @ b'0'..=b'9') = self.peek() {
+            if self.at - start > 18 {
+                return;
+            }
+            *digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+            self.at += 1;
+        }
+    }
+
+    /// Steps over whatever JSON value is next, checking its form as the careful reader does, and gives its text.
+    pub(super) fn skip_value(&mut self) -> Option<&'a str> {
+        let mut json = serde_json::Deserializer::from_str(self.rest());
+        let raw = <&RawValue>::deserialize(&mut json).ok()?.get();
+        // The value is a part of the text; where it begins there is told by where it stands.
+        let start = self.text.len() - self.rest().trim_start_matches([' ', '\n', '\t', '\r']).len();
+        self.at = start + raw.len();
+        Some(raw)
+    }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = ONES << 7;
+const QUOTES: u64 = ONES * b'"' as u64;
+const BACKSLASHES: u64 = ONES * b'\\' as u64;
+const SPACES: u64 = ONES * b' ' as u64;
+
+/// Sets the high bit of each byte that is zero; above the first one there may be false alarms (Mycroft).
+#[inline]
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGHS
+}
+
+/// Sets the high bit of each byte that ends a plain text: quote, backslash, control character. The lowest
+/// such bit is right, those above it need not be.
+#[inline]
+fn ends_of_text(word: u64) -> u64 {
+    zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES) | (word.wrapping_sub(SPACES) & !word & HIGHS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_ends_at_its_quote_wherever_that_stands() {
+        for length in 0..40 {
+            let text = "x".repeat(length);
+            for tail in ["", " ", ",\"y\":1}          "] {
+                let json = format!("\"{text}\"{tail}");
+                let mut cursor = Cursor::new(&json);
+                assert_eq!(cursor.string(), Some(text.as_str()), "{json}");
+                assert_eq!(cursor.rest(), tail);
+            }
+            for odd in ["\\n", "\n", "\0", "\u{1f}"] {
+                let json = format!("\"{text}{odd}\",\"y\":1}}        ");
+                assert_eq!(Cursor::new(&json).string(), None, "{json:?}");
+            }
+            let json = format!("\"{text}ä€\u{7f} 𝄞\"");
+            assert_eq!(Cursor::new(&json).string(), Some(&json[1..json.len() - 1]));
+            assert_eq!(Cursor::new(&json[..json.len() - 1]).string(), None, "no closing quote");
+        }
+    }
+
+    #[test]
+    fn keys_differ_in_bytes_and_in_length() {
+        for name in ["", "a", "ts", "12345678", "123456789", "reactionObserved"] {
+            let json = format!("\"{name}\" : 1");
+            let mut cursor = Cursor::new(&json);
+            assert_eq!(cursor.key(), Some(Key::of(name)), "{name}");
+            assert_eq!(cursor.rest(), "1");
+        }
+        assert_ne!(Cursor::new("\"ts\0\":1").key(), Some(Key::of("ts")));
+        assert_eq!(Cursor::new("\"reactionObserved2\":1").key(), None);
+        assert_eq!(Cursor::new("\"ts\"1").key(), None);
+    }
+
+    #[test]
+    fn numbers_are_the_same_as_those_of_the_careful_reader() {
+        for text in ["0", "-0", "12", "-12", "12.5", "0.1", "123456789012345", "999999999999999999", "0.00000000000001", "3.14159"] {
+            let mut cursor = Cursor::new(text);
+            let number = cursor.number().map(Number::value);
+            assert_eq!(number.map(f64::to_bits), text.parse().ok().map(f64::to_bits), "{text}");
+            assert_eq!(cursor.rest(), "");
+        }
+        for text in ["", "-", "01", "-01", "1.", ".5", "1e3", "1.5E3", "+1", "1234567890123456789", "1234567890.123456", "NaN"] {
+            assert_eq!(Cursor::new(text).number(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_stepped_over_whole_or_not_at_all() {
+        for (text, value, rest) in [
+            (" {\"a\":[1,{}]} ,x", "{\"a\":[1,{}]}", " ,x"),
+            ("\"\\\"\"]", "\"\\\"\"", "]"),
+            ("-1.5e9]", "-1.5e9", "]"),
+        ] {
+            let mut cursor = Cursor::new(text);
+            assert_eq!((cursor.skip_value(), cursor.rest()), (Some(value), rest));
+        }
+        assert_eq!(Cursor::new("{\"a\":}").skip_value(), None);
+    }
+}

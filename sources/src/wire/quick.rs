@@ -1,0 +1,426 @@
+//! Reads a whole batch in one pass, straight into columns.
+//!
+//!     {"sentAt":…,"events":[{"orgId":"acme",…},…]}
+//!                            └ key ─ column ─ cell ┘  a row when all of it is good
+//!
+//! It takes what senders write day by day, and takes it as the careful reader in the parent module
+//! does. Where it meets anything else it keeps nothing of the event and asks the careful reader, which
+//! then says what the event is or what is wrong with it; a batch that is odd as a whole is read again
+//! from its beginning. So the careful reader alone decides what is refused and why; a sender of nothing
+//! but odd events makes both of them work, never more.
+//!
+//! Why it is quick: no intermediate values; a key is one comparison with the key that followed the last
+//! time; a symbol is compared with the row before it, else hashed once; ids are judged together at the end.
+
+use hashbrown::HashSet;
+use netcrab_schema::Type;
+use netcrab_schema::events::{EVENT, wire_name};
+
+use super::cursor::{Cursor, Key};
+use super::{Received, SKEW_MIN_MS, TS_CLIENT, push};
+use crate::event_id::EventIds;
+use crate::extra::{EXTRA_BYTES_MAX, EXTRA_KEYS_MAX, Scalar, quote, write_scalar};
+use crate::privacy::Privacy;
+use crate::reject::{Fault, Reason};
+use crate::row::{ABSENT, COLUMNS, Columns, place};
+use crate::time;
+
+/// Keys of `extra` that are remembered as harmless; beyond it all are forgotten.
+const HARMLESS_KEYS_MAX: usize = 1024;
+
+const EVENT_ID: usize = place("event_id");
+const SESSION_ID: usize = place("session_id");
+const TS: usize = place("ts");
+const RECEIVED_AT: usize = place("received_at");
+const TASK_TYPE: u32 = 1 << place("task_type");
+const TASK_PHASE: u32 = 1 << place("task_phase");
+const EXTRA: usize = place("extra");
+
+/// What an event must have that neither the sender may leave out nor a default takes the place of.
+const REQUIRED: u32 = {
+    let mut required = 0;
+    let mut at = 0;
+    while at < COLUMNS {
+        let made = at == EVENT_ID || at == SESSION_ID || matches!(EVENT[at].kind, Type::Bool);
+        if !EVENT[at].nullable && !made {
+            required |= 1 << at;
+        }
+        at += 1;
+    }
+    required
+};
+
+/// The quick reader, and what it remembers from batch to batch.
+#[derive(Debug)]
+pub(super) struct Quick {
+    keys: [Key; COLUMNS],
+    /// The column whose key followed each column's the last time; the last place is the event's beginning.
+    follows: [usize; COLUMNS + 1],
+    /// Keys of `extra` known to be neither denied nor personal data themselves.
+    harmless: HashSet<Box<str>>,
+    canonical: String,
+}
+
+/// What holds for every event of a batch.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub(super) received_at_ms: i64,
+    pub(super) events_max: usize,
+    pub(super) event_ids: &'a EventIds,
+}
+
+/// A batch as read, its events in the columns.
+#[derive(Debug, Default)]
+pub(super) struct Read<'a> {
+    pub(super) agent_id: Option<&'a str>,
+    pub(super) sdk_version: Option<&'a str>,
+    pub(super) indexes: Vec<usize>,
+    pub(super) faults: Vec<(usize, Fault)>,
+}
+
+/// A value of `extra`, as it will stand in the canonical form.
+#[derive(Clone, Copy)]
+enum Item<'a> {
+    Plain(&'a str),
+    Text(&'a str),
+    Float(f64),
+    Instant(i64),
+}
+
+/// Keys and values of `extra`; one more than a sender may give.
+struct Items<'a> {
+    items: [(&'a str, Item<'a>); EXTRA_KEYS_MAX + 1],
+    length: usize,
+}
+
+impl Quick {
+    pub(super) fn new() -> Self {
+        let key = |column: &str| if column == "received_at" { Key::NONE } else { Key::of(&wire_name(column)) };
+        Self {
+            keys: std::array::from_fn(|at| key(EVENT[at].name)),
+            follows: std::array::from_fn(|at| (at + 1) % COLUMNS),
+            harmless: HashSet::new(),
+            canonical: String::new(),
+        }
+    }
+
+    /// Reads a batch; `None`, with anything in the columns, where the careful reader must read it.
+    pub(super) fn batch<'a>(&mut self, columns: &mut Columns, text: &'a str, terms: Terms<'_>) -> Option<Read<'a>> {
+        let settings = columns.settings();
+        if !(settings.ts_min_ms..settings.ts_end_ms).contains(&terms.received_at_ms) {
+            return None;
+        }
+        let mut cursor = Cursor::new(text);
+        let (mut read, mut seen, mut sent_at) = (Read::default(), [false; 4], None);
+        let mut later = None;
+        cursor.skip_space();
+        cursor.take(b'{')?;
+        loop {
+            cursor.skip_space();
+            let key = cursor.string()?;
+            cursor.skip_space();
+            cursor.take(b':')?;
+            cursor.skip_space();
+            let place = ["agentId", "sdkVersion", "sentAt", "events"].iter().position(|known| *known == key)?;
+            if std::mem::replace(&mut seen[place], true) {
+                return None;
+            }
+            match key {
+                "agentId" => read.agent_id = optional_text(&mut cursor)?,
+                "sdkVersion" => read.sdk_version = optional_text(&mut cursor)?,
+                "sentAt" => sent_at = optional_instant(&mut cursor)?,
+                // Skew is known only when all of the batch but its events has been read.
+                _ if !seen[2] && !last_in(cursor.rest()) => {
+                    later = Some(cursor);
+                    cursor.skip_value()?;
+                }
+                _ => self.events(columns, &mut cursor, terms, sent_at, &mut read)?,
+            }
+            cursor.skip_space();
+            if cursor.take(b',').is_none() {
+                break;
+            }
+        }
+        cursor.take(b'}')?;
+        cursor.skip_space();
+        if !cursor.rest().is_empty() || !seen[3] {
+            return None;
+        }
+        if let Some(mut events) = later {
+            self.events(columns, &mut events, terms, sent_at, &mut read)?;
+        }
+        (!columns.suspicious()).then_some(read)
+    }
+
+    /// Reads the array of events.
+    fn events(
+        &mut self,
+        columns: &mut Columns,
+        cursor: &mut Cursor<'_>,
+        terms: Terms<'_>,
+        sent_at: Option<i64>,
+        read: &mut Read<'_>,
+    ) -> Option<()> {
+        let skew_ms = sent_at.map(|sent| terms.received_at_ms.saturating_sub(sent));
+        let received = Received { at_ms: Some(terms.received_at_ms), skew_ms, stated: false };
+        cursor.take(b'[')?;
+        cursor.skip_space();
+        if cursor.take(b']').is_some() {
+            return Some(());
+        }
+        for index in 0.. {
+            cursor.skip_space();
+            let start = cursor.at;
+            if index >= terms.events_max {
+                cursor.skip_value()?;
+                read.faults.push((index, Fault::line(Reason::TooManyEvents)));
+            } else if self.event(columns, cursor, received, terms.event_ids, index as u32).is_some() {
+                read.indexes.push(index);
+            } else {
+                cursor.at = start;
+                let event = cursor.skip_value()?;
+                match push(columns, event, received, terms.event_ids, 0, index as u32) {
+                    Ok(()) => read.indexes.push(index),
+                    Err(fault) => read.faults.push((index, fault)),
+                }
+            }
+            cursor.skip_space();
+            if cursor.take(b',').is_none() {
+                break;
+            }
+        }
+        cursor.take(b']')
+    }
+
+    /// Reads one event into the columns, or nothing of it.
+    fn event(
+        &mut self,
+        columns: &mut Columns,
+        cursor: &mut Cursor<'_>,
+        received: Received,
+        event_ids: &EventIds,
+        index: u32,
+    ) -> Option<()> {
+        let mut cells = ABSENT;
+        let (mut seen, mut given) = (0u32, 0u32);
+        let (mut event_id, mut extra) = (None, None);
+        let mut before = COLUMNS;
+        cursor.take(b'{')?;
+        cursor.skip_space();
+        loop {
+            let at = self.column(cursor.key()?, before)?;
+            before = at;
+            let bit = 1 << at;
+            if seen & bit != 0 {
+                return None;
+            }
+            seen |= bit;
+            if cursor.take_word(b"null").is_none() {
+                let there = match EVENT[at].kind {
+                    Type::Symbol | Type::Repeated => {
+                        let text = cursor.string()?;
+                        if !text.is_empty() {
+                            cells[at] = columns.symbol(at, text)?;
+                        }
+                        !text.is_empty()
+                    }
+                    Type::Timestamp => {
+                        cells[at] = instant(cursor)?;
+                        true
+                    }
+                    Type::Float32 => {
+                        let number = cursor.number()?.value() as f32;
+                        cells[at] = number.to_bits().into();
+                        number.is_finite()
+                    }
+                    Type::Bool => {
+                        cells[at] = truth(cursor)?.into();
+                        true
+                    }
+                    _ if at == EXTRA => {
+                        extra = self.extra(cursor, columns.privacy())?;
+                        true
+                    }
+                    _ => {
+                        event_id = Some(cursor.string()?).filter(|id| !id.is_empty());
+                        if event_id.is_some_and(|id| id.len() > columns.settings().text_bytes_max) {
+                            return None;
+                        }
+                        true
+                    }
+                };
+                given |= if there { bit } else { 0 };
+            }
+            cursor.skip_space();
+            if cursor.take(b',').is_none() {
+                break;
+            }
+            cursor.skip_space();
+        }
+        cursor.take(b'}')?;
+
+        let task_is_whole = (given & TASK_TYPE != 0) == (given & TASK_PHASE != 0);
+        if given & REQUIRED != REQUIRED || !task_is_whole {
+            return None;
+        }
+        let allowed = columns.settings().ts_min_ms..columns.settings().ts_end_ms;
+        let (sent_ms, skew_ms) = (cells[TS], received.skew_ms.unwrap_or(0));
+        if skew_ms.abs() > SKEW_MIN_MS && allowed.contains(&sent_ms) {
+            cells[TS] = sent_ms.saturating_add(skew_ms);
+            extra.get_or_insert_with(Items::new).set(TS_CLIENT, Item::Instant(sent_ms));
+        }
+        if !allowed.contains(&cells[TS]) {
+            return None;
+        }
+        cells[RECEIVED_AT] = received.at_ms?;
+        if given & (1 << SESSION_ID) == 0 {
+            cells[SESSION_ID] = columns.symbol(SESSION_ID, "")?;
+        }
+        let extra = extra.filter(|extra| extra.length > 0).map(|extra| self.write(extra));
+        columns.keep(&cells, event_id, extra, || event_ids.make(cells[TS], 0, index).to_string());
+        Some(())
+    }
+
+    /// The column of a key. Senders write their keys in one order, so it is most often the one expected.
+    #[inline]
+    fn column(&mut self, key: Key, before: usize) -> Option<usize> {
+        let expected = self.follows[before];
+        if self.keys[expected] == key {
+            return Some(expected);
+        }
+        let found = self.keys.iter().position(|known| *known == key)?;
+        self.follows[before] = found;
+        Some(found)
+    }
+
+    /// Reads `extra`; no items where it is empty.
+    fn extra<'a>(&mut self, cursor: &mut Cursor<'a>, privacy: &Privacy) -> Option<Option<Items<'a>>> {
+        let start = cursor.at;
+        let mut items = Items::new();
+        cursor.take(b'{')?;
+        cursor.skip_space();
+        if cursor.take(b'}').is_some() {
+            return Some(None);
+        }
+        loop {
+            let key = cursor.string()?;
+            if items.length == EXTRA_KEYS_MAX || items.has(key) || !self.harmless(key, privacy) {
+                return None;
+            }
+            cursor.skip_space();
+            cursor.take(b':')?;
+            cursor.skip_space();
+            items.set(key, item(cursor, privacy)?);
+            cursor.skip_space();
+            if cursor.take(b',').is_none() {
+                break;
+            }
+            cursor.skip_space();
+        }
+        cursor.take(b'}')?;
+        (cursor.at - start <= EXTRA_BYTES_MAX).then_some(Some(items))
+    }
+
+    /// Whether a key of `extra` is neither denied nor personal data itself.
+    fn harmless(&mut self, key: &str, privacy: &Privacy) -> bool {
+        if self.harmless.contains(key) {
+            return true;
+        }
+        if privacy.denies_key(key) || privacy.text(key).is_some() {
+            return false;
+        }
+        if self.harmless.len() == HARMLESS_KEYS_MAX {
+            self.harmless.clear();
+        }
+        self.harmless.insert(key.into());
+        true
+    }
+
+    /// The canonical form: keys sorted by bytes, no spaces, numbers in their shortest form.
+    fn write(&mut self, mut extra: Items<'_>) -> &str {
+        let out = &mut self.canonical;
+        out.clear();
+        let items = &mut extra.items[..extra.length];
+        items.sort_unstable_by_key(|(key, _)| key.as_bytes());
+        for (place, (key, item)) in items.iter().enumerate() {
+            out.push(if place == 0 { '{' } else { ',' });
+            quote(key, out);
+            out.push(':');
+            match item {
+                Item::Plain(text) => out.push_str(text),
+                Item::Text(text) => quote(text, out),
+                Item::Float(number) => write_scalar(&Scalar::Float(*number), out),
+                Item::Instant(ms) => write_scalar(&Scalar::Int(*ms), out),
+            }
+        }
+        out.push('}');
+        out
+    }
+}
+
+impl<'a> Items<'a> {
+    fn new() -> Self {
+        Self { items: [("", Item::Plain("")); EXTRA_KEYS_MAX + 1], length: 0 }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.items[..self.length].iter().any(|(known, _)| *known == key)
+    }
+
+    /// Sets a key, in place of the one of that name.
+    fn set(&mut self, key: &'a str, item: Item<'a>) {
+        let place = self.items[..self.length].iter().position(|(known, _)| *known == key).unwrap_or(self.length);
+        self.items[place] = (key, item);
+        self.length = self.length.max(place + 1);
+    }
+}
+
+/// A value of `extra` that is no personal data.
+fn item<'a>(cursor: &mut Cursor<'a>, privacy: &Privacy) -> Option<Item<'a>> {
+    let start = cursor.at;
+    match cursor.peek()? {
+        b'"' => {
+            let text = cursor.string()?;
+            privacy.text(text).is_none().then_some(Item::Text(text))
+        }
+        b't' | b'f' => truth(cursor).map(|_| Item::Plain(cursor.since(start))),
+        b'n' => cursor.take_word(b"null").map(|()| Item::Plain("null")),
+        _ => {
+            let number = cursor.number()?;
+            let text = cursor.since(start);
+            match number.scale {
+                Some(_) => Some(Item::Float(number.value())),
+                // A card number may be written as a number; a negative zero is none of the whole numbers.
+                None if text.len() > 12 || text == "-0" => None,
+                None => Some(Item::Plain(text)),
+            }
+        }
+    }
+}
+
+fn instant(cursor: &mut Cursor<'_>) -> Option<i64> {
+    match cursor.peek()? {
+        b'"' => time::parse(cursor.string()?),
+        _ => cursor.number().map(|number| number.floor()),
+    }
+}
+
+fn truth(cursor: &mut Cursor<'_>) -> Option<bool> {
+    let found = cursor.take_word(b"true").map(|()| true);
+    found.or_else(|| cursor.take_word(b"false").map(|()| false))
+}
+
+fn optional_text<'a>(cursor: &mut Cursor<'a>) -> Option<Option<&'a str>> {
+    if cursor.take_word(b"null").is_some() { Some(None) } else { cursor.string().map(Some) }
+}
+
+fn optional_instant(cursor: &mut Cursor<'_>) -> Option<Option<i64>> {
+    if cursor.take_word(b"null").is_some() { Some(None) } else { instant(cursor).map(Some) }
+}
+
+/// Whether the value ahead, an array, is the last of its object as far as the text's end tells. Where it is
+/// not, what follows it is a key that no batch has, or an array where none may be.
+fn last_in(rest: &str) -> bool {
+    let before_end = rest.trim_end().strip_suffix('}');
+    before_end.is_some_and(|rest| rest.trim_end().ends_with(']'))
+}
