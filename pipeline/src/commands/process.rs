@@ -5,12 +5,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use async_trait::async_trait;
 use clap::Args;
+use netcrab_api::DeltaStore;
+use netcrab_api::live::Live;
 use netcrab_bus::log::Log;
 use netcrab_bus::{Bus, Clock};
+use netcrab_operators::settings::Settings as Rules;
 use netcrab_pipeline::config::Config;
 use netcrab_pipeline::run::task_context;
-use netcrab_pipeline::stream::processor::{Processor, Statuses};
+use netcrab_pipeline::stream::processor::{Processor, Seen, Statuses};
 use netcrab_pipeline::stream::shard::Shared;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +41,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
     let bus = open_bus(&context.config, &arguments.tables)?;
-    let processor = processor(&context.config, &arguments.tables, bus)?;
+    let (_rules, processor) = processor(&context.config, &arguments.tables, bus, None)?;
     if arguments.finish {
         let events = processor.finish().await?;
         if context.json {
@@ -71,19 +75,47 @@ pub(super) fn open_bus(config: &Config, tables: &Path) -> Result<Arc<dyn Bus>> {
     Ok(Arc::new(log.context("the built-in log cannot be opened")?))
 }
 
-/// What works on the shards of `bus`.
-pub(super) fn processor(config: &Config, tables: &Path, bus: Arc<dyn Bus>) -> Result<Arc<Processor>> {
+/// What works on the shards of `bus`, and where new rules are given to it.
+pub(super) fn processor(
+    config: &Config,
+    tables: &Path,
+    bus: Arc<dyn Bus>,
+    shown: Option<Shown>,
+) -> Result<(watch::Sender<Arc<Rules>>, Arc<Processor>)> {
     let folder = std::path::absolute(tables).with_context(|| format!("`{}` is no folder", tables.display()))?;
     let address = folder.to_str().context("the folder of the tables must have a name in Unicode")?;
+    let (live, closed_seen) = match shown {
+        Some(Shown { live, tables }) => (Some(live), Some(Arc::new(Refresh(tables)) as Arc<dyn Seen>)),
+        None => (None, None),
+    };
     let shared = Shared {
         bus,
         sink: super::sink(address)?,
         settings: config.stream.clone(),
         context: task_context(config)?,
         folder,
+        live,
     };
-    let (_, rules) = watch::channel(Arc::new(config.rules()));
-    Ok(Arc::new(Processor { shared: Arc::new(shared), rules, statuses: Statuses::default(), clock: now_ms }))
+    let (sender, rules) = watch::channel(Arc::new(config.rules()));
+    let statuses = Statuses::default();
+    Ok((sender, Arc::new(Processor { shared: Arc::new(shared), rules, statuses, closed_seen, clock: now_ms })))
+}
+
+/// Where open sessions are shown, and the tables beside which they are.
+pub(super) struct Shown {
+    pub(super) live: Arc<Live>,
+    pub(super) tables: Arc<DeltaStore>,
+}
+
+struct Refresh(Arc<DeltaStore>);
+
+#[async_trait]
+impl Seen for Refresh {
+    async fn see(&self) {
+        if let Err(fault) = self.0.refresh().await {
+            tracing::warn!(reason = %fault, "the tables could not be looked at");
+        }
+    }
 }
 
 fn now_ms() -> i64 {

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
+use async_trait::async_trait;
 use netcrab_bus::{Change, Membership};
 use netcrab_operators::sessionize::hash::CheckpointError;
 use netcrab_operators::settings::Settings as Rules;
@@ -44,6 +45,8 @@ pub struct Status {
     pub state_bytes: usize,
     /// Keys and days that wait for a repair.
     pub late_waiting: usize,
+    /// Offsets of the bus that are not yet read.
+    pub lag: u64,
     /// Since the process began: events, closed sessions, late events, epochs.
     pub events: u64,
     /// See [`Self::events`].
@@ -69,8 +72,17 @@ pub struct Processor {
     pub rules: watch::Receiver<Arc<Rules>>,
     /// Where each shard says what it does.
     pub statuses: Statuses,
+    /// Whoever reads the tables in this process, told when closed sessions came to them.
+    pub closed_seen: Option<Arc<dyn Seen>>,
     /// The clock, ms.
     pub clock: fn() -> i64,
+}
+
+/// Somebody who reads the tables.
+#[async_trait]
+pub trait Seen: Send + Sync {
+    /// Looks at the tables now; a failure is his own business.
+    async fn see(&self);
 }
 
 /// A task that works on a shard.
@@ -174,12 +186,22 @@ impl Processor {
         let mut shard = Shard::open(Arc::clone(&self.shared), number, &rules).await?;
         info!(shard = number, epoch = shard.epoch(), offset = shard.next_offset(), "shard opened");
         self.note_shard(&shard, None);
+        shard.show();
         let pace = Duration::from_millis(self.shared.settings.epoch_ms.max(1));
         while !stop.is_cancelled() {
             let began = Instant::now();
             let rules = self.rules.borrow().clone();
             let report = shard.step(Ask { now_ms: (self.clock)(), finish: false, rules: &rules }).await?;
             let behind = report.as_ref().is_some_and(|report| report.behind);
+            if let Some(report) = &report {
+                // What was closed is read from the tables before it is no longer shown as open.
+                if report.closed > 0
+                    && let Some(seen) = &self.closed_seen
+                {
+                    seen.see().await;
+                }
+                shard.show_changes(&rules).await?;
+            }
             let seen = [(number, shard.next_offset())];
             self.note_shard(&shard, report);
             if behind {
@@ -223,6 +245,7 @@ impl Processor {
             (status.open_sessions, status.open_events, status.state_bytes) = (open_sessions, open_events, state_bytes);
             status.late_waiting = shard.late().len();
             status.fault = None;
+            status.lag = report.as_ref().map_or(0, |report| report.lag);
             if let Some(report) = report {
                 status.events += report.events;
                 status.closed += report.closed;
@@ -249,7 +272,44 @@ fn passes(fault: &anyhow::Error) -> bool {
     !lasting
 }
 
-/// The error for a stream that cannot be joined.
-pub fn no_bus(reason: impl std::fmt::Display) -> anyhow::Error {
-    anyhow!("the event bus cannot be opened: {reason}")
+/// Metrics of the shards, for Prometheus.
+pub fn metrics(statuses: &Statuses) -> String {
+    use std::fmt::Write;
+    let statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut page = String::new();
+    let mut family = |name: &str, kind: &str, help: &str, of: &dyn Fn(&Status) -> f64| {
+        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (shard, status) in &statuses {
+            let _ = writeln!(page, "{name}{{shard=\"{shard}\"}} {}", of(status));
+        }
+    };
+    let instant = |ms: i64| if (i64::MIN + 1..i64::MAX).contains(&ms) { ms as f64 / 1000.0 } else { 0.0 };
+    family("netcrab_stream_events_total", "counter", "Events read from the bus.", &|status| status.events as f64);
+    family("netcrab_stream_sessions_closed_total", "counter", "Sessions closed.", &|status| status.closed as f64);
+    family("netcrab_stream_late_events_total", "counter", "Events too late for their session.", &|status| {
+        status.late as f64
+    });
+    family("netcrab_stream_epochs_total", "counter", "Epochs committed.", &|status| status.epochs as f64);
+    family("netcrab_stream_epoch", "gauge", "Number of the last epoch.", &|status| status.epoch as f64);
+    family("netcrab_stream_lag", "gauge", "Offsets of the bus not yet read.", &|status| status.lag as f64);
+    family("netcrab_stream_watermark_seconds", "gauge", "Watermark, seconds since 1970.", &|status| {
+        instant(status.watermark_ms)
+    });
+    family("netcrab_stream_open_sessions", "gauge", "Sessions that are open.", &|status| status.open_sessions as f64);
+    family("netcrab_stream_open_events", "gauge", "Events that are open.", &|status| status.open_events as f64);
+    family("netcrab_stream_state_bytes", "gauge", "Bytes of what is open.", &|status| status.state_bytes as f64);
+    family("netcrab_stream_late_waiting", "gauge", "Late keys and days that wait for a repair.", &|status| {
+        status.late_waiting as f64
+    });
+    family("netcrab_stream_failing", "gauge", "Whether the shard waits after a failed epoch.", &|status| {
+        f64::from(u8::from(status.fault.is_some()))
+    });
+    let name = "netcrab_stream_step_seconds";
+    let _ = writeln!(page, "# HELP {name} How long each step of the last epoch took.\n# TYPE {name} gauge");
+    for (shard, status) in &statuses {
+        for (step, took) in &status.last.steps {
+            let _ = writeln!(page, "{name}{{shard=\"{shard}\",step=\"{}\"}} {}", step.name(), took.as_secs_f64());
+        }
+    }
+    page
 }

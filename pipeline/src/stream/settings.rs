@@ -23,6 +23,8 @@ pub struct Settings {
     pub remember_ms: i64,
     /// Fewest events between two times that the open sessions are written. Default: 1_000_000.
     pub state_events_min: u64,
+    /// Most open sessions shown before they are closed; those beyond it are shown once they are. Default: 50_000.
+    pub live_sessions_max: usize,
     /// Shortest time between two repairs of late events, in milliseconds. Default: 60_000 (1 min).
     pub repair_ms: u64,
 }
@@ -36,6 +38,7 @@ impl Default for Settings {
             skew_max_ms: 300_000,
             remember_ms: 172_800_000,
             state_events_min: 1_000_000,
+            live_sessions_max: 50_000,
             repair_ms: 60_000,
         }
     }

@@ -11,12 +11,13 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
+use netcrab_api::live::{Live, Opened};
 use netcrab_bus::{Bus, Fetched};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::sessionize::hash::{LateDay, OpenSessions, SessionizeExec};
 use netcrab_operators::settings::Settings as Rules;
 use netcrab_schema::arrow::event_in_flight;
-use netcrab_schema::tables::EVENTS_RAW;
+use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS};
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{Change, Position, RunId, Sink};
 use xxhash_rust::xxh3::xxh3_128;
@@ -46,6 +47,8 @@ pub struct Shared {
     pub settings: Settings,
     /// Memory and threads of the plans.
     pub context: Arc<TaskContext>,
+    /// Where open sessions are shown, if anywhere.
+    pub live: Option<Arc<Live>>,
 }
 
 /// What is asked of an epoch.
@@ -72,6 +75,8 @@ pub struct Report {
     pub late: u64,
     /// Whether the bus had more than one epoch takes on.
     pub behind: bool,
+    /// How many offsets more it had.
+    pub lag: u64,
     /// How long each step took, in the order of the steps.
     pub steps: Vec<(Step, Duration)>,
 }
@@ -162,6 +167,48 @@ impl Shard {
         shard.done.digest = digest(&bytes);
         shard.files = Files::read(&shard.shared.sink, number).await?;
         Ok(shard)
+    }
+
+    /// Shows what is open from now on, and takes away what was shown before.
+    pub fn show(&self) {
+        if let Some(live) = &self.shared.live {
+            live.forget(self.number);
+            self.lock().note_changes(self.shared.settings.live_sessions_max);
+        }
+    }
+
+    /// Shows the sessions that changed since this was last done.
+    pub async fn show_changes(&self, rules: &Arc<Rules>) -> Result<()> {
+        let Some(live) = &self.shared.live else { return Ok(()) };
+        let (open, gone) = self.lock().take_changed();
+        if open.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        let schema = netcrab_operators::session::schema(chain::event_fields(&DERIVED));
+        let (mut sessions, mut keys) = (Vec::new(), Vec::new());
+        {
+            let mut state = self.lock();
+            let mut peeking = state.peek(open)?;
+            while let Some((batch, of_batch)) = state.next_peeked(&mut peeking, &schema)? {
+                sessions.push(batch);
+                keys.extend(of_batch);
+            }
+        }
+        let mut opened = Opened { keys, ..Opened::default() };
+        if !sessions.is_empty() {
+            let source = MemorySourceConfig::try_new_exec(&[sessions], schema, None)?;
+            let shown = [&FACT_SESSIONS, &FACT_INCIDENTS, &EVENTS_SESSIONIZED];
+            let collected = chain::plans_over(source, rules, &shown)
+                .into_iter()
+                .map(|(_, plan)| datafusion::physical_plan::collect(plan, Arc::clone(&self.shared.context)));
+            // The plans share one pass, so they run together.
+            let mut collected = futures::future::try_join_all(collected).await?.into_iter();
+            opened.sessions = collected.next().unwrap_or_default();
+            opened.incidents = collected.next().unwrap_or_default();
+            opened.events = collected.next().unwrap_or_default();
+        }
+        live.change(self.number, &gone, &opened)?;
+        Ok(())
     }
 
     /// The number of the shard.
@@ -277,7 +324,8 @@ impl Shard {
             events: manifest.events,
             closed,
             late: late.events as u64,
-            behind: plan.behind,
+            behind: plan.lag > 0,
+            lag: plan.lag,
             steps: timing.steps,
         }))
     }
@@ -319,8 +367,8 @@ impl Shard {
             env!("CARGO_PKG_VERSION")
         );
         let run = RunId::of_shard(self.number, xxh3_128(name.as_bytes()));
-        let behind = fetched.next < end;
-        Ok(Some(Plan { epoch, name, run, fetched, watermark_ms, latest_ms, rules, behind, repairs }))
+        let lag = end.saturating_sub(fetched.next);
+        Ok(Some(Plan { epoch, name, run, fetched, watermark_ms, latest_ms, rules, lag, repairs }))
     }
 
     /// Runs the plans of an epoch; gives what they staged.
@@ -581,7 +629,8 @@ struct Plan {
     watermark_ms: i64,
     latest_ms: i64,
     rules: String,
-    behind: bool,
+    /// Offsets of the bus that are left for later epochs.
+    lag: u64,
     /// Whether late events are brought to their sessions.
     repairs: bool,
 }

@@ -9,5 +9,6 @@ mod incremental;
 mod kills;
 mod real_data;
 mod rerun;
+mod serve;
 mod stream;
 mod workspace;

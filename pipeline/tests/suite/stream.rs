@@ -34,6 +34,7 @@ impl World {
             folder: tables.to_owned(),
             settings,
             context: netcrab_pipeline::run::task_context(&config).unwrap(),
+            live: None,
         };
         Self { shared: Arc::new(shared), rules: Arc::new(Rules::default()), bus }
     }
