@@ -21,8 +21,8 @@ build: ## the release binary
 test: test-rust test-clients ## everything
 
 test-rust:
-	@scripts/setup.sh
-	$(CARGO) test --workspace $(RUST_TESTS)
+	@scripts/setup.sh kafka
+	$(CARGO) test --workspace --features netcrab-bus/kafka $(RUST_TESTS)
 
 test-clients: ## DuckDB, Polars, pyarrow and deltalake read the tables; DuckDB recomputes them; MinIO holds events
 	@scripts/minio.sh path >/dev/null
@@ -35,7 +35,7 @@ fuzz: ## a minute of random input for each decoder (NETCRAB_FUZZ_SECONDS, defaul
 
 lint: ## format and clippy
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features netcrab-bus/kafka -- -D warnings
 
 bench: ## netcrab beside DuckDB, Polars and ClickHouse on ten million events
 	@scripts/setup.sh

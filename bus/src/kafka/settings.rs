@@ -221,6 +221,8 @@ impl Settings {
             (true, _) => "SASL_SSL",
         };
         config.set("bootstrap.servers", &self.servers).set("client.id", "netcrab").set("security.protocol", protocol);
+        // A broker that is back is met within a second, not within ten.
+        config.set("reconnect.backoff.max.ms", "1000");
         let mechanism = match security.sasl {
             Sasl::None => None,
             Sasl::Plain => Some("PLAIN"),

@@ -95,6 +95,14 @@ impl Queue {
         self.lock().stopped = Some(fault);
     }
 
+    /// Refuses everything from now on, and what waits too.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.stopped.get_or_insert(Error::Ended);
+        // Their answers go with them, which is an answer.
+        state.pending.clear();
+    }
+
     /// Lets the writer end when it has written what waits.
     pub(crate) fn close(&self) {
         self.lock().closed = true;

@@ -19,18 +19,18 @@ pub(crate) struct Broker {
     _keeper: Child,
 }
 
-static SHARED: OnceLock<Option<Broker>> = OnceLock::new();
+static SHARED: OnceLock<Result<Broker, String>> = OnceLock::new();
 static TOPICS: AtomicU32 = AtomicU32::new(0);
 
-/// The broker that tests share; `None`, said by name and reason, where none can run here.
+/// The broker that tests share. Where none can run here the test says so by name and reason, and fails in CI.
 pub(crate) fn shared() -> Option<&'static Broker> {
-    SHARED.get_or_init(|| own().map_err(|reason| cannot_run("the tests of Kafka", &reason)).ok()).as_ref()
-}
-
-/// Says that tests do not run; where all must, that is a failure.
-fn cannot_run(what: &str, reason: &str) {
-    println!("not run: {what}: {reason}");
-    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{what} did not run: {reason}");
+    match SHARED.get_or_init(own) {
+        Ok(broker) => Some(broker),
+        Err(reason) => {
+            super::not_run(reason);
+            None
+        }
+    }
 }
 
 /// A broker that a test may stop and start.
