@@ -95,6 +95,7 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// Runs to the end, or leaves the tables as they were.
     pub async fn run(self, progress: Arc<Progress>) -> Result<Summary> {
+        no_stream(self.sink)?;
         let source = Arc::new(self.source);
         let hashed = Arc::clone(&source);
         let source_id = tokio::task::spawn_blocking(move || RunId::new(hashed.fingerprint())).await?;
@@ -143,6 +144,17 @@ impl Job<'_> {
         summary.explained = self.explain.then(|| explained(&plans));
         Ok(summary)
     }
+}
+
+/// Refuses tables that a stream feeds: what it has open would be derived twice.
+pub(crate) fn no_stream(sink: &DeltaSink) -> Result<()> {
+    let folder = sink.root().to_file_path().ok();
+    if folder.is_some_and(|folder| crate::stream::shard::has_stream(&folder)) {
+        anyhow::bail!(
+            "these tables are fed by a stream; send it the events (netcrab serve, netcrab ingest), or choose another --tables"
+        );
+    }
+    Ok(())
 }
 
 /// Tables staged so far, to be discarded if the run fails.

@@ -42,6 +42,11 @@ impl DeltaSink {
         Self { root, opened: Arc::default() }
     }
 
+    /// The folder of all tables.
+    pub fn root(&self) -> &Url {
+        &self.root
+    }
+
     /// Where a table lies.
     pub fn location(&self, table: &Table) -> Url {
         let mut location = self.root.clone();

@@ -11,8 +11,8 @@ use netcrab_api::DeltaStore;
 use netcrab_api::live::Live;
 use netcrab_bus::log::Log;
 use netcrab_bus::{Bus, Clock};
-use netcrab_operators::settings::Settings as Rules;
-use netcrab_pipeline::config::Config;
+use netcrab_operators::settings::{Sessionize, Settings as Rules};
+use netcrab_pipeline::config::{BusKind, Config};
 use netcrab_pipeline::run::task_context;
 use netcrab_pipeline::stream::processor::{Processor, Seen, Statuses};
 use netcrab_pipeline::stream::shard::Shared;
@@ -29,7 +29,8 @@ Examples:
   netcrab process --tables ./tables                the built-in log in ./tables/_bus
   netcrab process --tables ./tables --finish       to the end of the bus, closing every session
 
-SIGTERM or Ctrl-C ends it after the epoch under way; a kill at any moment loses nothing.")]
+SIGTERM or Ctrl-C ends it after the epoch under way; a kill at any moment loses nothing. SIGHUP reads
+[detect] and [score] anew: the next epoch begins with them.")]
 pub(crate) struct Arguments {
     /// Folder of the tables.
     #[arg(long, value_name = "DIR")]
@@ -40,8 +41,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
-    let bus = open_bus(&context.config, &arguments.tables)?;
-    let (_rules, processor) = processor(&context.config, &arguments.tables, bus, None)?;
+    let bus = open_bus(&context.config, &arguments.tables).await?;
+    let (rules, processor) = processor(&context.config, &arguments.tables, bus, None)?;
     if arguments.finish {
         let events = processor.finish().await?;
         if context.json {
@@ -51,6 +52,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         }
         return Ok(ExitCode::SUCCESS);
     }
+    tokio::spawn(reload(context.config_file.clone(), rules));
     let stop = CancellationToken::new();
     let stopping = stop.clone();
     tokio::spawn(async move {
@@ -62,7 +64,14 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
 }
 
 /// The bus that the settings name.
-pub(super) fn open_bus(config: &Config, tables: &Path) -> Result<Arc<dyn Bus>> {
+pub(super) async fn open_bus(config: &Config, tables: &Path) -> Result<Arc<dyn Bus>> {
+    match config.bus.kind {
+        BusKind::Log => open_log(config, tables),
+        BusKind::Kafka => open_kafka(config).await,
+    }
+}
+
+fn open_log(config: &Config, tables: &Path) -> Result<Arc<dyn Bus>> {
     let mut settings = config.bus.log.clone();
     if settings.folder.as_os_str().is_empty() {
         settings.folder = tables.join("_bus");
@@ -73,6 +82,17 @@ pub(super) fn open_bus(config: &Config, tables: &Path) -> Result<Arc<dyn Bus>> {
         opened => opened,
     };
     Ok(Arc::new(log.context("the built-in log cannot be opened")?))
+}
+
+#[cfg(feature = "kafka")]
+async fn open_kafka(config: &Config) -> Result<Arc<dyn Bus>> {
+    let opened = netcrab_bus::kafka::Kafka::open(config.bus.kafka.clone(), clock(), config.sources.clone()).await;
+    Ok(Arc::new(opened.context("Kafka cannot be used as the event bus")?))
+}
+
+#[cfg(not(feature = "kafka"))]
+async fn open_kafka(_: &Config) -> Result<Arc<dyn Bus>> {
+    anyhow::bail!("this build has no Kafka; build it with `cargo build --release --features netcrab-pipeline/kafka`")
 }
 
 /// What works on the shards of `bus`, and where new rules are given to it.
@@ -116,6 +136,31 @@ impl Seen for Refresh {
             tracing::warn!(reason = %fault, "the tables could not be looked at");
         }
     }
+}
+
+/// Reads the rules anew at each SIGHUP; the next epoch of each shard begins with them.
+pub(super) async fn reload(file: Option<PathBuf>, rules: watch::Sender<Arc<Rules>>) {
+    let Ok(mut hangups) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        match reloaded(file.as_deref(), &rules.borrow().sessionize) {
+            Ok(new) => {
+                tracing::info!(rule_id = %new.detect.rule_id, rule_version = %new.detect.rule_version, "rules read anew");
+                rules.send_replace(Arc::new(new));
+            }
+            Err(fault) => {
+                tracing::error!(reason = %super::chain_of(&fault), "rules not read; those in force stay");
+            }
+        }
+    }
+}
+
+fn reloaded(file: Option<&Path>, in_force: &Sessionize) -> Result<Rules> {
+    let new = Config::load(file)?.rules();
+    anyhow::ensure!(
+        new.sessionize == *in_force,
+        "sessionize.gap_ms and length_ms hold for sessions that are open; to change them, drain with `netcrab process --finish` and start again"
+    );
+    Ok(new)
 }
 
 fn now_ms() -> i64 {

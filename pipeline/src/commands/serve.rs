@@ -4,7 +4,7 @@
 //!                                         └─▶ open sessions ─┘
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ fn key(text: &str) -> Result<ApiKey, String> {
 }
 
 /// Reads `nc_agent_secret=acme`.
-fn agent_key(text: &str) -> Result<AgentKey, String> {
+pub(super) fn agent_key(text: &str) -> Result<AgentKey, String> {
     let (key, org_id) = text.split_once('=').ok_or("expected KEY=ORG, as in nc_agent_secret=acme")?;
     Ok(AgentKey { key: key.to_owned(), org_id: org_id.to_owned(), products: Vec::new() })
 }
@@ -71,26 +71,28 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         serve(api, &arguments.tables).await?;
     } else {
         let config = PipelineConfig { api, ..context.config.clone() };
-        serve_stream(&config, Path::new(&arguments.tables)).await?;
+        serve_stream(&config, context.config_file.clone(), Path::new(&arguments.tables)).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Takes events in, brings them to the tables, and serves both, until Ctrl-C or SIGTERM.
-async fn serve_stream(config: &PipelineConfig, tables: &Path) -> Result<()> {
-    let bus = super::process::open_bus(config, tables)?;
+async fn serve_stream(config: &PipelineConfig, file: Option<PathBuf>, tables: &Path) -> Result<()> {
+    let bus = super::process::open_bus(config, tables).await?;
     let limits = DeltaLimits { refresh_ms: config.stream.epoch_ms.clamp(100, 2000), ..DeltaLimits::default() };
     let store = Arc::new(DeltaStore::open(tables, limits).await?);
     let live = Arc::new(Live::new(config.stream.live_sessions_max));
     let shown = Shown { live: Arc::clone(&live), tables: Arc::clone(&store) };
-    let (_rules, processor) = super::process::processor(config, tables, Arc::clone(&bus), Some(shown))?;
+    let (rules, processor) = super::process::processor(config, tables, Arc::clone(&bus), Some(shown))?;
     let store = Arc::new(LiveStore::new(store, live));
     let state =
         AppState::taking_events(&config.api, store, jiff::Timestamp::now, config.sources.clone(), Arc::clone(&bus))?;
+    tokio::spawn(super::process::reload(file, rules));
+    let stop = CancellationToken::new();
+    let rejects = super::ingest::store_rejects(&state, processor.shared.sink.clone(), &processor.shared.context, &stop);
     state.accompany(Arc::new(Told(Arc::clone(&processor.statuses))));
     let server = Server::bind(&config.api, state).await?;
     // The way in closes first, so that what was acknowledged is on the bus; the epoch under way is then finished.
-    let stop = CancellationToken::new();
     let mut working = tokio::spawn(Arc::clone(&processor).run(stop.clone()));
     let mut ended = None;
     let served = server.run(async {
@@ -105,7 +107,7 @@ async fn serve_stream(config: &PipelineConfig, tables: &Path) -> Result<()> {
         Some(worked) => worked??,
         None => working.await??,
     }
-    Ok(())
+    Ok(rejects.await?)
 }
 
 /// What the processor says of itself.

@@ -334,6 +334,9 @@ impl Shard {
     async fn plan(&mut self, ask: Ask<'_>) -> Result<Option<Plan>> {
         let Settings { epoch_bytes_max, .. } = self.shared.settings;
         let fetched = self.shared.bus.read(self.number, self.done.next, None, epoch_bytes_max).await?;
+        for fault in &fetched.faults {
+            tracing::warn!(shard = fault.shard, offsets = ?fault.offsets, reason = %fault.reason, "no event on the bus");
+        }
         let end = self.shared.bus.bounds(self.number).await?.end;
         let latest_ms = fetched.batches.iter().filter_map(latest).fold(self.done.latest_ms, i64::max);
         let idle = fetched.next == self.done.next;
