@@ -64,10 +64,11 @@ impl Kafka {
         let appender = Appender::new(settings.clone(), clock)?;
         let seed = xxh3_128(settings.topic.as_bytes());
         let readers = Arc::new(Readers::new(settings.clone(), sources, seed));
-        if blocking(&asking, Asking::partitions).await? == 0 {
+        let mut found = blocking(&asking, Asking::partitions).await?;
+        if found == 0 {
             asking.make_topic().await?;
+            found = asking.await_topic().await?;
         }
-        let found = blocking(&asking, Asking::partitions).await?;
         if found != settings.shards as usize {
             let mend = "set `shards` to what it has, or name another topic";
             return Err(Error::Partitions { topic: settings.topic, found, expected: settings.shards, mend });
@@ -123,6 +124,18 @@ impl Asking {
             }
         }
         Ok(())
+    }
+
+    /// Waits until the topic that was made is known to the broker that is asked; gives its partitions.
+    async fn await_topic(self: &Arc<Self>) -> Result<usize, Error> {
+        let asked = tokio::time::Instant::now();
+        loop {
+            let found = blocking(self, Asking::partitions).await?;
+            if found > 0 || asked.elapsed() > self.settings.timeout() {
+                return Ok(found);
+            }
+            tokio::time::sleep(self.settings.poll()).await;
+        }
     }
 
     fn bounds(&self, shard: u32) -> Result<Range<u64>, Error> {

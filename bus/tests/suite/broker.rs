@@ -36,7 +36,7 @@ pub(crate) fn shared() -> Option<&'static Broker> {
 /// A broker that a test may stop and start.
 pub(crate) fn own() -> Result<Broker, String> {
     let folder = tempfile::tempdir().unwrap().keep();
-    let keep = r#"trap '' INT TERM; "$0" start "$1" && echo up; read -r _; "$0" stop "$1"; rm -rf "$1""#;
+    let keep = r#"trap '' INT TERM; if "$0" start "$1"; then echo up; read -r _; "$0" stop "$1"; fi; rm -rf "$1""#;
     let keeper = Command::new("setsid")
         .args(["bash", "-c", keep, SCRIPT, folder.to_str().unwrap()])
         .stdin(Stdio::piped())
