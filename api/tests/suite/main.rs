@@ -3,6 +3,7 @@
 mod access;
 mod contract;
 mod filters;
+mod ingest;
 mod insights;
 mod operations;
 mod paging;

@@ -440,7 +440,9 @@ impl World {
     pub(crate) async fn open(folder: TempDir, delta: DeltaLimits, limits: Limits) -> Self {
         let store = Arc::new(DeltaStore::open(folder.path(), delta).await.expect("readable tables"));
         let config = Config { limits, ..config() };
-        let state = AppState::with_clock(&config, store.clone(), now).expect("a sound configuration");
+        let bus = Arc::new(netcrab_bus::memory::Memory::new(1, 1 << 20));
+        let sources = netcrab_sources::Settings::default();
+        let state = AppState::taking_events(&config, store.clone(), now, sources, bus).expect("a sound configuration");
         Self { folder, app: router(state), store }
     }
 
