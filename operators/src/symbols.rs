@@ -114,6 +114,44 @@ impl Interner {
     }
 }
 
+/// Our codes of one dictionary's values, each looked for when it is first asked for.
+#[derive(Default)]
+pub struct Lookup {
+    given: Option<ArrayRef>,
+    codes: Vec<u32>,
+}
+
+/// Stands in a [`Lookup`] for a code nobody asked for yet.
+const UNASKED: u32 = u32::MAX - 1;
+
+impl Lookup {
+    /// Takes up `dictionary`; whether it is another one than before.
+    pub fn begin(&mut self, dictionary: &ArrayRef) -> bool {
+        if self.given.as_ref().is_some_and(|given| same_buffers(given, dictionary)) {
+            return false;
+        }
+        self.codes.clear();
+        self.codes.resize(dictionary.len(), UNASKED);
+        self.given = Some(Arc::clone(dictionary));
+        true
+    }
+
+    /// The code that `interner` has for value `key` of the dictionary, [`NULL_CODE`] for null.
+    pub fn code(&mut self, interner: &mut Interner, key: usize) -> u32 {
+        let (Some(given), Some(code)) = (&self.given, self.codes.get_mut(key)) else { return NULL_CODE };
+        if *code == UNASKED {
+            let values = given.as_string::<i32>();
+            *code = if values.is_null(key) { NULL_CODE } else { interner.intern(values.value(key)) };
+        }
+        *code
+    }
+
+    /// Bytes held, nearly.
+    pub fn memory(&self) -> usize {
+        self.codes.capacity() * 4
+    }
+}
+
 fn text<'a>(bytes: &'a str, ends: &[usize], code: u32) -> &'a str {
     let code = code as usize;
     let start = if code == 0 { 0 } else { ends[code - 1] };
@@ -178,6 +216,19 @@ mod tests {
         interner.write_codes(&symbols(&[Some("b"), None, Some("a")]), codes[..3].iter_mut());
         interner.write_codes(&symbols(&[Some("a"), Some("b")]), codes[3..].iter_mut());
         assert_eq!(codes, [0, NULL_CODE, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_value_that_no_row_has_gets_no_code() {
+        let (mut interner, mut lookup) = (Interner::default(), Lookup::default());
+        let first = symbols(&[Some("unused"), Some("b"), Some("a")]);
+        assert!(lookup.begin(first.values()));
+        assert_eq!([2, 1, 2].map(|key| lookup.code(&mut interner, key)), [0, 1, 0]);
+        assert!(!lookup.begin(first.values()));
+        let second = symbols(&[Some("b"), Some("c")]);
+        assert!(lookup.begin(second.values()));
+        assert_eq!([0, 1, 7].map(|key| lookup.code(&mut interner, key)), [1, 2, NULL_CODE]);
+        assert_eq!(interner.len(), 3);
     }
 
     #[test]

@@ -333,7 +333,7 @@ impl OpenSessions {
         if let Some(named) = self.named.as_ref().filter(|named| !all || named.interned == interned) {
             return Ok(named.clone());
         }
-        let (tables, mut translations) = Tables::new(&self.layout, std::slice::from_ref(&self.packer));
+        let (tables, mut translations) = Tables::new(&self.layout, std::slice::from_ref(&self.packer))?;
         let translation =
             translations.pop().ok_or_else(|| internal_datafusion_err!("symbols without a translation"))?;
         let named = Named { interned, tables: Arc::new(tables), translation: Arc::new(translation) };
