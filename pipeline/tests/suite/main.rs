@@ -6,6 +6,8 @@ mod bad_input;
 mod command_line;
 mod config;
 mod incremental;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod kills;
 mod real_data;
 mod rerun;
