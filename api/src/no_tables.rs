@@ -51,13 +51,7 @@ impl InsightStore for NoTables {
         Ok(None)
     }
 
-    async fn timeline(
-        &self,
-        _: &str,
-        _: &Session,
-        _: Option<i64>,
-        _: usize,
-    ) -> Result<Vec<TimelineEvent>, StoreError> {
+    async fn timeline(&self, _: &str, _: &Session, _: Option<i64>, _: usize) -> Result<Vec<TimelineEvent>, StoreError> {
         Ok(Vec::new())
     }
 

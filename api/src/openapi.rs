@@ -125,7 +125,9 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
 fn event() -> Value {
     let sent = || EVENT.iter().filter(|column| column.name != "received_at");
     let property = |kind: Type, name: &str| match (kind, name) {
-        (Type::Timestamp, _) => json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "integer" }] }),
+        (Type::Timestamp, _) => {
+            json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "integer" }] })
+        }
         (Type::Float32, _) => json!({ "type": "number" }),
         (Type::Bool, _) => json!({ "type": "boolean" }),
         (_, "event_type") => json!({ "type": "string", "enum": EVENT_TYPES }),

@@ -97,8 +97,12 @@ impl Code {
             Self::BodyTooSlow => ("body_too_slow", StatusCode::REQUEST_TIMEOUT, "Body too slow"),
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
             Self::TooManyEvents => ("too_many_events", StatusCode::PAYLOAD_TOO_LARGE, "Too many events"),
-            Self::UnsupportedType => ("unsupported_content_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported content type"),
-            Self::UnsupportedEncoding => ("unsupported_content_encoding", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported content encoding"),
+            Self::UnsupportedType => {
+                ("unsupported_content_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported content type")
+            }
+            Self::UnsupportedEncoding => {
+                ("unsupported_content_encoding", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported content encoding")
+            }
             Self::RateLimited => ("rate_limited", StatusCode::TOO_MANY_REQUESTS, "Too many events"),
             Self::BusFull => ("bus_full", StatusCode::SERVICE_UNAVAILABLE, "No room for events"),
             Self::BusUnavailable => ("bus_unavailable", StatusCode::SERVICE_UNAVAILABLE, "Events cannot be kept"),

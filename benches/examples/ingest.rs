@@ -91,7 +91,9 @@ fn decode_alone(encoding: &str) -> Result<(f64, f64)> {
     let between = cpu_seconds()?;
     for _ in 0..ROUNDS {
         for body in &plain {
-            ensure!(decoder.batch(body, jiff::Timestamp::now().as_millisecond(), EVENTS, 1)?.events.num_rows() == EVENTS);
+            ensure!(
+                decoder.batch(body, jiff::Timestamp::now().as_millisecond(), EVENTS, 1)?.events.num_rows() == EVENTS
+            );
         }
     }
     let after = cpu_seconds()?;
@@ -111,10 +113,7 @@ fn decompressed(encoding: &str, body: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Serves while `load` runs.
-async fn serve<T: Send + 'static>(
-    folder: &std::path::Path,
-    load: impl FnOnce(SocketAddr) -> Result<T>,
-) -> Result<T> {
+async fn serve<T: Send + 'static>(folder: &std::path::Path, load: impl FnOnce(SocketAddr) -> Result<T>) -> Result<T> {
     let clock = Arc::new(|| jiff::Timestamp::now().as_millisecond());
     let log = LogSettings { shards: 2, bytes_max: 64 << 30, ..LogSettings::of(folder) };
     let bus = Arc::new(Log::open(log, clock)?);
@@ -163,7 +162,10 @@ fn load(address: SocketAddr, encoding: &str, connections: usize, events_per_s: u
                 })
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread ended"))).collect::<Result<Vec<_>>>()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread ended")))
+            .collect::<Result<Vec<_>>>()
     })?;
     let took = started.elapsed().as_secs_f64();
     let mut latencies: Vec<Duration> = sent.concat();

@@ -43,7 +43,8 @@ pub fn batch(bytes: &[u8]) {
             assert_eq!(rows(&quick.events), rows(&careful.events));
         }
         (quick, careful) => {
-            let [quick, careful] = [quick, careful].map(|decoded| decoded.map(|_| ()).map_err(|error| error.to_string()));
+            let [quick, careful] =
+                [quick, careful].map(|decoded| decoded.map(|_| ()).map_err(|error| error.to_string()));
             assert_eq!(quick, careful);
         }
     }

@@ -7,9 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, RecordBatch, StringViewBuilder, TimestampMillisecondArray,
-};
+use arrow::array::{ArrayRef, BooleanArray, Float32Array, RecordBatch, StringViewBuilder, TimestampMillisecondArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::SchemaRef;
 use netcrab_schema::events::EVENT;
@@ -298,7 +296,13 @@ impl Columns {
     }
 
     /// Keeps an event whose cells are good. `event_id` was not judged; one is made where it is absent.
-    pub(crate) fn keep(&mut self, cells: &Cells, event_id: Option<&str>, extra: Option<&str>, made: impl FnOnce() -> String) {
+    pub(crate) fn keep(
+        &mut self,
+        cells: &Cells,
+        event_id: Option<&str>,
+        extra: Option<&str>,
+        made: impl FnOnce() -> String,
+    ) {
         for (builder, cell) in self.builders.iter_mut().zip(cells) {
             match builder {
                 Builder::Symbol(symbols) => symbols.append(*cell as i32),

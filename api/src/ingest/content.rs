@@ -55,7 +55,12 @@ fn text(headers: &HeaderMap, name: HeaderName) -> &str {
 }
 
 /// Undoes the compression into `plain`; it stops right beyond `bytes_max`.
-pub(super) fn decompress(encoding: Encoding, sent: &[u8], bytes_max: usize, plain: &mut Vec<u8>) -> Result<(), Problem> {
+pub(super) fn decompress(
+    encoding: Encoding,
+    sent: &[u8],
+    bytes_max: usize,
+    plain: &mut Vec<u8>,
+) -> Result<(), Problem> {
     plain.clear();
     let within = bytes_max as u64 + 1;
     let read = match encoding {
@@ -124,9 +129,11 @@ mod tests {
     #[test]
     fn a_body_is_undone_up_to_its_bound_and_not_a_byte_more() {
         let bytes = vec![b' '; 10_000];
-        for (encoding, sent) in
-            [(Encoding::Plain, bytes.clone()), (Encoding::Gzip, gzip(&bytes)), (Encoding::Zstd, zstd::encode_all(&bytes[..], 3).expect("memory"))]
-        {
+        for (encoding, sent) in [
+            (Encoding::Plain, bytes.clone()),
+            (Encoding::Gzip, gzip(&bytes)),
+            (Encoding::Zstd, zstd::encode_all(&bytes[..], 3).expect("memory")),
+        ] {
             let mut plain = Vec::new();
             assert!(decompress(encoding, &sent, 10_000, &mut plain).is_ok(), "{encoding:?}");
             assert_eq!(plain, bytes);

@@ -58,8 +58,7 @@ impl Desks {
     ) -> Result<Decoded, Problem> {
         let started = Instant::now();
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut desk =
-            free.unwrap_or_else(|| Desk { decoder: Decoder::new(self.sources.clone()), plain: Vec::new() });
+        let mut desk = free.unwrap_or_else(|| Desk { decoder: Decoder::new(self.sources.clone()), plain: Vec::new() });
         let decoded = desk.decode(settings, encoding, sent, received_at_ms, seed);
         if desk.plain.capacity() > KEPT_BYTES_MAX {
             desk.plain = Vec::new();
@@ -100,9 +99,11 @@ impl Desk {
 
 fn malformed(refused: Refused) -> Problem {
     match refused {
-        Refused::Body(fault) => {
-            Problem::new(Code::MalformedBatch, format!("the body is no batch of events: {}", named(&fault)), mend(fault.reason))
-        }
+        Refused::Body(fault) => Problem::new(
+            Code::MalformedBatch,
+            format!("the body is no batch of events: {}", named(&fault)),
+            mend(fault.reason),
+        ),
         Refused::Batch(error) => {
             tracing::error!(%error, "a batch could not be built");
             Problem::new(Code::Internal, "the batch could not be built", "ask the operator to look into the log")

@@ -12,8 +12,8 @@
 mod answer;
 mod body;
 mod content;
-mod counters;
 pub(crate) mod cors;
+mod counters;
 mod desk;
 pub(crate) mod handler;
 mod rejects;

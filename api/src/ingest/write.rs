@@ -53,7 +53,8 @@ pub(super) fn owned(sender: &Sender, batch: Batch) -> Result<Owned, Problem> {
 /// The rows whose symbol in a column `wanted` names; a look at each distinct value where there are none.
 fn rows_where(events: &RecordBatch, column: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<usize>, Problem> {
     let symbols = events.column_by_name(column).and_then(|column| column.as_dictionary_opt::<Int32Type>());
-    let Some((keys, values)) = symbols.and_then(|symbols| Some((symbols.keys(), symbols.values().as_string_opt::<i32>()?)))
+    let Some((keys, values)) =
+        symbols.and_then(|symbols| Some((symbols.keys(), symbols.values().as_string_opt::<i32>()?)))
     else {
         return Err(internal(format!("events have no `{column}`")));
     };

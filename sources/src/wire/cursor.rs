@@ -268,13 +268,26 @@ mod tests {
 
     #[test]
     fn numbers_are_the_same_as_those_of_the_careful_reader() {
-        for text in ["0", "-0", "12", "-12", "12.5", "0.1", "123456789012345", "999999999999999999", "0.00000000000001", "3.14159"] {
+        for text in [
+            "0",
+            "-0",
+            "12",
+            "-12",
+            "12.5",
+            "0.1",
+            "123456789012345",
+            "999999999999999999",
+            "0.00000000000001",
+            "3.14159",
+        ] {
             let mut cursor = Cursor::new(text);
             let number = cursor.number().map(Number::value);
             assert_eq!(number.map(f64::to_bits), text.parse().ok().map(f64::to_bits), "{text}");
             assert_eq!(cursor.rest(), "");
         }
-        for text in ["", "-", "01", "-01", "1.", ".5", "1e3", "1.5E3", "+1", "1234567890123456789", "1234567890.123456", "NaN"] {
+        for text in
+            ["", "-", "01", "-01", "1.", ".5", "1e3", "1.5E3", "+1", "1234567890123456789", "1234567890.123456", "NaN"]
+        {
             assert_eq!(Cursor::new(text).number(), None, "{text}");
         }
     }

@@ -9,14 +9,61 @@ use super::event;
 /// Values as senders write them, and as they should not.
 fn value() -> impl Strategy<Value = String> {
     let odd = [
-        "null", "true", "false", "0", "-0", "1", "-1", "12.50", "1e3", "1E+2", "1e999", "01", "1.", "NaN", "-",
-        "123456789012345678", "1234567890123456789", "99999999999999999999", "0.1234567890123456789", "1e39",
-        "1790848800000", "946684799999", "4102444800000.5", "1790848800000.999", "4111111111111111", "-4111111111111111",
-        "\"\"", "\"a\"", "\"ä€𝄞\"", "\"a\\nb\"", "\"\\u0041\"", "\"\\ud800\"", "\"\\x\"", "\"a\tb\"", "\"a\u{7f}b\"",
-        "\"click\"", "\"start\"", "\"mobile\"", "\"2026-10-01T10:00:00Z\"", "\"2026-10-01T12:00:00.5+02:00\"",
-        "\"1790848800000\"", "\" 2026-10-01 10:00:00 \"", "\"yesterday\"", "\"ann@example.org\"", "\"100%\"",
-        "\"4111 1111 1111 1111\"", "\"keyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln\"", "\"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln\"",
-        "\"/leads/42?x=1\"", "\"/leads/:id\"", "{}", "[]", "{\"a\":[1,{\"b\":null}]}", "[1,", "{\"a\":1}",
+        "null",
+        "true",
+        "false",
+        "0",
+        "-0",
+        "1",
+        "-1",
+        "12.50",
+        "1e3",
+        "1E+2",
+        "1e999",
+        "01",
+        "1.",
+        "NaN",
+        "-",
+        "123456789012345678",
+        "1234567890123456789",
+        "99999999999999999999",
+        "0.1234567890123456789",
+        "1e39",
+        "1790848800000",
+        "946684799999",
+        "4102444800000.5",
+        "1790848800000.999",
+        "4111111111111111",
+        "-4111111111111111",
+        "\"\"",
+        "\"a\"",
+        "\"ä€𝄞\"",
+        "\"a\\nb\"",
+        "\"\\u0041\"",
+        "\"\\ud800\"",
+        "\"\\x\"",
+        "\"a\tb\"",
+        "\"a\u{7f}b\"",
+        "\"click\"",
+        "\"start\"",
+        "\"mobile\"",
+        "\"2026-10-01T10:00:00Z\"",
+        "\"2026-10-01T12:00:00.5+02:00\"",
+        "\"1790848800000\"",
+        "\" 2026-10-01 10:00:00 \"",
+        "\"yesterday\"",
+        "\"ann@example.org\"",
+        "\"100%\"",
+        "\"4111 1111 1111 1111\"",
+        "\"keyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln\"",
+        "\"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln\"",
+        "\"/leads/42?x=1\"",
+        "\"/leads/:id\"",
+        "{}",
+        "[]",
+        "{\"a\":[1,{\"b\":null}]}",
+        "[1,",
+        "{\"a\":1}",
     ];
     prop_oneof![
         8 => select(odd.to_vec()).prop_map(str::to_owned),
@@ -31,7 +78,22 @@ fn value() -> impl Strategy<Value = String> {
 fn extra() -> impl Strategy<Value = String> {
     let key = select(&["a", "b", "ts_client", "plan", "email", "userPhone", "ä", "a\\n", "ann@b.de", ""][..]);
     let scalar = select(
-        &["1", "-0", "-1.50", "1.0", "1e2", "null", "true", "\"x\"", "\"ä\\\"\"", "\"a@b.de\"", "[1]", "{}", "123456789012", "1234567890123"][..],
+        &[
+            "1",
+            "-0",
+            "-1.50",
+            "1.0",
+            "1e2",
+            "null",
+            "true",
+            "\"x\"",
+            "\"ä\\\"\"",
+            "\"a@b.de\"",
+            "[1]",
+            "{}",
+            "123456789012",
+            "1234567890123",
+        ][..],
     );
     prop::collection::vec((key, scalar), 0..5).prop_map(|members| {
         let members: Vec<String> = members.into_iter().map(|(key, value)| format!("\"{key}\" : {value}")).collect();
@@ -42,10 +104,40 @@ fn extra() -> impl Strategy<Value = String> {
 /// An event of the right keys, most of whose values are right.
 fn random_event() -> impl Strategy<Value = String> {
     let keys = [
-        "orgId", "productId", "sessionId", "userHash", "eventId", "ts", "eventType", "screenId", "route", "appName",
-        "elementType", "elementLabelHash", "errorCode", "os", "browser", "deviceType", "latencyMs", "pageX", "pageY",
-        "reactionMs", "reactionObserved", "eventName", "taskType", "taskPhase", "taskSuccess", "versionTag", "segment",
-        "extra", "receivedAt", "received_at", "org\\u0049d", "email", "sreenId", "",
+        "orgId",
+        "productId",
+        "sessionId",
+        "userHash",
+        "eventId",
+        "ts",
+        "eventType",
+        "screenId",
+        "route",
+        "appName",
+        "elementType",
+        "elementLabelHash",
+        "errorCode",
+        "os",
+        "browser",
+        "deviceType",
+        "latencyMs",
+        "pageX",
+        "pageY",
+        "reactionMs",
+        "reactionObserved",
+        "eventName",
+        "taskType",
+        "taskPhase",
+        "taskSuccess",
+        "versionTag",
+        "segment",
+        "extra",
+        "receivedAt",
+        "received_at",
+        "org\\u0049d",
+        "email",
+        "sreenId",
+        "",
     ];
     let change = (select(keys.to_vec()), value(), any::<bool>());
     let space = select(&["", " ", "\n\t"][..]);
@@ -82,7 +174,8 @@ fn random_event() -> impl Strategy<Value = String> {
 
 fn random_batch() -> impl Strategy<Value = String> {
     let element = prop_oneof![6 => random_event(), 2 => Just(event("")), 1 => value()];
-    let sent_at = select(&["", "1790848800000", "1790848790000", "\"2026-10-01T10:05:00Z\"", "null", "\"x\"", "1.5"][..]);
+    let sent_at =
+        select(&["", "1790848800000", "1790848790000", "\"2026-10-01T10:05:00Z\"", "null", "\"x\"", "1.5"][..]);
     (prop::collection::vec(element, 0..7), sent_at, 0..10u8).prop_map(|(events, sent_at, order)| {
         let sent_at = if sent_at.is_empty() { String::new() } else { format!("\"sentAt\": {sent_at},") };
         let events = format!("\"events\" :[ {} ]", events.join(" , "));

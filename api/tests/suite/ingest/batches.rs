@@ -128,10 +128,7 @@ async fn a_body_is_json_plain_gzipped_or_in_zstd() {
     let refused = inlet.send_with(ACME, &[("content-encoding", "br")], gzip.clone()).await;
     assert_eq!(refused.problem(), (415, "unsupported_content_encoding", false));
     let form = [("content-type", "application/x-www-form-urlencoded")];
-    assert_eq!(
-        inlet.send_with(ACME, &form, events(1)).await.problem(),
-        (415, "unsupported_content_type", false)
-    );
+    assert_eq!(inlet.send_with(ACME, &form, events(1)).await.problem(), (415, "unsupported_content_type", false));
     assert_eq!(inlet.send(ACME, gzip).await.problem(), (400, "malformed_batch", false), "no Content-Encoding");
 }
 
@@ -211,10 +208,9 @@ async fn bodies_beyond_the_room_of_a_key_are_429_and_beyond_that_of_all_503() {
         sender.unbounded_send(Ok(vec![b' '; 900_000])).expect("open");
         (sender, axum::body::Body::from_stream(body))
     };
-    for (key_bytes_max, bytes_max, key, expected) in [
-        (1 << 20, 1 << 30, ACME, (429, "rate_limited", true)),
-        (1 << 30, 1 << 20, RIVAL, (503, "busy", true)),
-    ] {
+    for (key_bytes_max, bytes_max, key, expected) in
+        [(1 << 20, 1 << 30, ACME, (429, "rate_limited", true)), (1 << 30, 1 << 20, RIVAL, (503, "busy", true))]
+    {
         let inlet = Arc::new(Inlet::with(IngestSettings { key_bytes_max, bytes_max, ..IngestSettings::default() }));
         let (open, body) = large();
         let (first, other) = (inlet.clone(), inlet.clone());

@@ -44,7 +44,8 @@ async fn a_page_of_an_allowed_origin_may_send_and_read_also_a_refusal() {
 #[tokio::test]
 async fn a_page_of_another_origin_may_not() {
     for inlet in [inlet(&[]), inlet(&["https://app.example.org"])] {
-        for origin in ["https://evil.example.org", "https://app.example.org.evil.net", "http://app.example.org", "null"] {
+        for origin in ["https://evil.example.org", "https://app.example.org.evil.net", "http://app.example.org", "null"]
+        {
             let asked = preflight(&inlet, origin).await;
             assert_eq!(header(&asked, "access-control-allow-origin"), "-", "{origin}");
             let answer = inlet.send_with(ACME, &[("origin", origin)], events(1)).await;

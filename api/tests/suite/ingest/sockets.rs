@@ -38,7 +38,9 @@ fn hurried() -> (IngestSettings, Limits) {
 
 fn head(length: Option<usize>) -> String {
     let framing = length.map_or("transfer-encoding: chunked".to_owned(), |length| format!("content-length: {length}"));
-    format!("POST {BATCH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ACME}\r\ncontent-type: application/json\r\n{framing}\r\n\r\n")
+    format!(
+        "POST {BATCH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ACME}\r\ncontent-type: application/json\r\n{framing}\r\n\r\n"
+    )
 }
 
 async fn connect(serving: &Serving) -> TcpStream {
