@@ -3,6 +3,8 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 CARGO ?= cargo
 RUST_TESTS ?=
+# One set of features for all that tests build: another set would compile DataFusion again.
+FEATURES := --features netcrab-pipeline/kafka
 
 .PHONY: help demo test test-rust test-clients fuzz lint bench build
 
@@ -21,12 +23,12 @@ build: ## the release binary
 test: test-rust test-clients ## everything
 
 test-rust:
-	@scripts/setup.sh
-	$(CARGO) test --workspace $(RUST_TESTS)
+	@scripts/setup.sh kafka
+	$(CARGO) test --workspace $(FEATURES) $(RUST_TESTS)
 
 test-clients: ## DuckDB, Polars, pyarrow and deltalake read the tables; DuckDB recomputes them; MinIO holds events
 	@scripts/minio.sh path >/dev/null
-	$(CARGO) build --workspace --tests --bins
+	$(CARGO) build --workspace $(FEATURES) --tests --bins
 	NETCRAB="$(CARGO_TARGET_DIR)/debug/netcrab" "$$(scripts/python.sh)" -m pytest -q -p no:cacheprovider pipeline/tests/clients
 
 fuzz: ## a minute of random input for each decoder (NETCRAB_FUZZ_SECONDS, default 60)
@@ -35,7 +37,7 @@ fuzz: ## a minute of random input for each decoder (NETCRAB_FUZZ_SECONDS, defaul
 
 lint: ## format and clippy
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets $(FEATURES) -- -D warnings
 
 bench: ## netcrab beside DuckDB, Polars and ClickHouse on ten million events
 	@scripts/setup.sh

@@ -1,12 +1,12 @@
 """netcrab beside DuckDB, Polars and ClickHouse: one Parquet file of events to the four derived tables.
 
-    NETCRAB=target/release/netcrab python benches/chain.py [--events N] [--runs R] [--threads T] [--without ENGINE,…]
+    NETCRAB=target/release/netcrab python benches/chain.py [--events N] [--runs R] [--threads T] [--without NAME …]
     NETCRAB=target/release/netcrab python benches/chain.py --scaling 1,10,100 [--memory-mib M]
 
 Every engine reads the same file with the same number of threads. Results are compared first, on the
 same input: an engine that differs from netcrab stops the benchmark. Then each is timed in turn, R
 times, as a whole process from start to written files; the medians and their ratios are printed, and
-stand in benches/results.md after `--write`.
+stand at the head of benches/results.md after `--write`.
 """
 
 import argparse
@@ -24,7 +24,17 @@ import time
 HERE = pathlib.Path(__file__).parent
 NETCRAB = os.environ.get("NETCRAB", "target/release/netcrab")
 TABLES = "fact_sessions,fact_incidents,fact_screen_hotspots,fact_flows"
-RIVALS = {"duckdb": "duckdb_chain.py", "polars": "polars_chain.py", "clickhouse": "clickhouse_chain.py"}
+RIVALS = {
+    "duckdb, window SQL": ["duckdb_chain.py", "--sql", "duckdb_window.sql"],
+    "duckdb, tuned SQL": ["duckdb_chain.py", "--sql", "duckdb.sql"],
+    "polars": ["polars_chain.py"],
+    "clickhouse": ["clickhouse_chain.py"],
+}
+NOTES = """\
+"netcrab, and events" also writes events_raw, events_sessionized and the other tables, events sorted and compressed, \
+which is most of its time. "duckdb, window SQL" (`rivals/duckdb_window.sql`) is what an analyst writes from the rules; \
+"duckdb, tuned SQL" (`rivals/duckdb.sql`) is the same chain staged by hand on integer row numbers. Every engine's four \
+tables were compared with netcrab's row by row before anything was timed."""
 SCAN = "SELECT {} FROM read_parquet('{}')"
 
 
@@ -46,8 +56,8 @@ def commands(events, folder, threads):
     run = [NETCRAB, "--quiet", "run", str(events), "--tables", str(folder / "netcrab")]
     yield "netcrab", [*run, "--only", TABLES], environment
     yield "netcrab, and events", run, environment
-    for name, script in RIVALS.items():
-        command = [sys.executable, str(HERE / "rivals" / script), str(events), str(folder / name), "--threads", str(threads)]
+    for name, (script, *options) in RIVALS.items():
+        command = [sys.executable, str(HERE / "rivals" / script), str(events), str(folder / name), "--threads", str(threads), *options]
         # Polars takes its threads from the environment.
         yield name, command, {"POLARS_MAX_THREADS": str(threads)}
 
@@ -110,13 +120,20 @@ def scaling(cache, millions, threads, memory_mib):
     return lines
 
 
+def write_results(file, text):
+    """Puts the text above the first `## `: the sections from there on are written by hand."""
+    _, section, by_hand = ("\n" + file.read_text()).partition("\n## ")
+    file.write_text("# Results of benches/chain.py\n\n" + text + "\n" + section + by_hand)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--without", default="", help="engines to leave out")
-    parser.add_argument("--write", action="store_true", help="put the result into benches/results.md")
+    parser.add_argument("--without", nargs="+", default=[], choices=["netcrab, and events", *RIVALS], metavar="NAME",
+                        help="what to leave out, by its name in the results")
+    parser.add_argument("--write", action="store_true", help="put the result into benches/results.md, above its first section")
     parser.add_argument("--scaling", default="", help="time and memory of netcrab alone for these millions of events")
     parser.add_argument("--memory-mib", type=int, default=1024, help="run.memory_mib of --scaling")
     args = parser.parse_args()
@@ -126,12 +143,11 @@ def main():
         print("\n".join(scaling(cache, [int(million) for million in args.scaling.split(",")], args.threads, args.memory_mib)))
         return
     events = events_file(cache, args.events)
-    without = set(args.without.split(",")) - {""}
     lines = [f"{args.events:,} events, {events.stat().st_size / 2**20:.0f} MiB of Parquet, {args.threads} threads, "
              f"median of {args.runs} whole processes.", ""]
     with tempfile.TemporaryDirectory(dir=cache) as folder:
         folder = pathlib.Path(folder)
-        chosen = [each for each in commands(events, folder, args.threads) if each[0] not in without]
+        chosen = [each for each in commands(events, folder, args.threads) if each[0] not in args.without]
         for name, command, environment in chosen:
             if name == "netcrab, and events":
                 continue
@@ -156,11 +172,11 @@ def main():
         wall, cpu, peak = (statistics.median(values) for values in zip(*runs))
         lines.append(f"| {name} | {wall:.2f} | {cpu:.2f} | {peak:.0f} | {wall / own:.1f}× |")
     environment = {"NETCRAB_RUN__THREADS": str(args.threads), "NETCRAB_RUN__MEMORY_MIB": "4096"}
-    lines += ["", "netcrab, stage by stage (`netcrab explain`, nothing written):", "", *stages(events, environment)]
+    lines += ["", "netcrab, stage by stage (`netcrab explain`, nothing written):", "", *stages(events, environment), "", NOTES]
     text = "\n".join(lines)
     print(text)
     if args.write:
-        (HERE / "results.md").write_text("# Results of benches/chain.py\n\n" + text + "\n")
+        write_results(HERE / "results.md", text)
 
 
 if __name__ == "__main__":

@@ -177,19 +177,19 @@ CREATE TABLE IF NOT EXISTS fact_screen_hotspots
     `product_id` LowCardinality(String) COMMENT 'Product that was used.',
     `date` Date32 COMMENT 'Day of the session\'s first event.',
     `screen_id` LowCardinality(String) COMMENT 'The screen.',
-    `route` LowCardinality(String) COMMENT 'Alphabetically first route seen on it that day.',
-    `sessions` Int64 COMMENT 'Sessions that visited it.',
-    `visits` Int64 COMMENT 'Visits to it.',
-    `frustration_sum` Float64 COMMENT 'Over the sessions that visited it; divide by sessions.',
-    `efficiency_sum` Float64 COMMENT 'Over the sessions that visited it; divide by sessions.',
-    `rage_clicks` Int64 COMMENT 'Filed under it.',
-    `dead_clicks` Int64 COMMENT 'Filed under it.',
-    `error_clicks` Int64 COMMENT 'Filed under it.',
-    `backtracks` Int64 COMMENT 'Filed under it.',
-    `dropoffs` Int64 COMMENT 'Sessions whose last visit is here.',
-    `time_spent_ms_sum` Int64 COMMENT 'Length of its visits; divide by visits.'
+    `route` SimpleAggregateFunction(min, LowCardinality(String)) COMMENT 'Alphabetically first route seen on it that day.',
+    `sessions` SimpleAggregateFunction(sum, Int64) COMMENT 'Sessions that visited it.',
+    `visits` SimpleAggregateFunction(sum, Int64) COMMENT 'Visits to it.',
+    `frustration_sum` SimpleAggregateFunction(sum, Float64) COMMENT 'Over the sessions that visited it; divide by sessions.',
+    `efficiency_sum` SimpleAggregateFunction(sum, Float64) COMMENT 'Over the sessions that visited it; divide by sessions.',
+    `rage_clicks` SimpleAggregateFunction(sum, Int64) COMMENT 'Filed under it.',
+    `dead_clicks` SimpleAggregateFunction(sum, Int64) COMMENT 'Filed under it.',
+    `error_clicks` SimpleAggregateFunction(sum, Int64) COMMENT 'Filed under it.',
+    `backtracks` SimpleAggregateFunction(sum, Int64) COMMENT 'Filed under it.',
+    `dropoffs` SimpleAggregateFunction(sum, Int64) COMMENT 'Sessions whose last visit is here.',
+    `time_spent_ms_sum` SimpleAggregateFunction(sum, Int64) COMMENT 'Length of its visits; divide by visits.'
 )
-ENGINE = SummingMergeTree((sessions, visits, frustration_sum, efficiency_sum, rage_clicks, dead_clicks, error_clicks, backtracks, dropoffs, time_spent_ms_sum))
+ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(date)
 ORDER BY (org_id, product_id, date, screen_id)
 SETTINGS non_replicated_deduplication_window = 1000;
@@ -201,11 +201,11 @@ CREATE TABLE IF NOT EXISTS fact_flows
     `date` Date32 COMMENT 'Day of the session\'s first event.',
     `from_screen` LowCardinality(String) COMMENT 'Screen left; empty = entry.',
     `to_screen` LowCardinality(String) COMMENT 'Screen reached; empty = exit.',
-    `moves` Int64 COMMENT 'How often.',
-    `sessions` Int64 COMMENT 'Sessions that made the move.',
-    `frustration_sum` Float64 COMMENT 'Over those sessions, once each; divide by sessions.'
+    `moves` SimpleAggregateFunction(sum, Int64) COMMENT 'How often.',
+    `sessions` SimpleAggregateFunction(sum, Int64) COMMENT 'Sessions that made the move.',
+    `frustration_sum` SimpleAggregateFunction(sum, Float64) COMMENT 'Over those sessions, once each; divide by sessions.'
 )
-ENGINE = SummingMergeTree((moves, sessions, frustration_sum))
+ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(date)
 ORDER BY (org_id, product_id, date, from_screen, to_screen)
 SETTINGS non_replicated_deduplication_window = 1000;
@@ -215,12 +215,12 @@ CREATE TABLE IF NOT EXISTS dim_task_types
     `org_id` LowCardinality(String) COMMENT 'Organisation the product belongs to.',
     `product_id` LowCardinality(String) COMMENT 'Product that was used.',
     `task_type` LowCardinality(String) COMMENT 'The task type.',
-    `first_seen_at` DateTime64(3, 'UTC') CODEC(Delta, ZSTD) COMMENT 'Time of its first event.',
-    `last_seen_at` DateTime64(3, 'UTC') CODEC(Delta, ZSTD) COMMENT 'Time of its last event.',
-    `starts` Int64 COMMENT 'Starts in all history.',
-    `completions` Int64 COMMENT 'Completions in all history, failed ones included.'
+    `first_seen_at` SimpleAggregateFunction(min, DateTime64(3, 'UTC')) CODEC(Delta, ZSTD) COMMENT 'Time of its first event.',
+    `last_seen_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')) CODEC(Delta, ZSTD) COMMENT 'Time of its last event.',
+    `starts` SimpleAggregateFunction(sum, Int64) COMMENT 'Starts in all history.',
+    `completions` SimpleAggregateFunction(sum, Int64) COMMENT 'Completions in all history, failed ones included.'
 )
-ENGINE = ReplacingMergeTree(last_seen_at)
+ENGINE = AggregatingMergeTree
 ORDER BY (org_id, product_id, task_type)
 SETTINGS non_replicated_deduplication_window = 1000;
 
@@ -229,10 +229,10 @@ CREATE TABLE IF NOT EXISTS dim_releases
     `org_id` LowCardinality(String) COMMENT 'Organisation the product belongs to.',
     `product_id` LowCardinality(String) COMMENT 'Product that was used.',
     `version_tag` LowCardinality(String) COMMENT 'The release.',
-    `first_seen_at` DateTime64(3, 'UTC') CODEC(Delta, ZSTD) COMMENT 'Time of the first event that carries it.',
-    `released_at` Nullable(DateTime64(3, 'UTC')) CODEC(Delta, ZSTD) COMMENT 'When it was released, where somebody recorded it.'
+    `first_seen_at` SimpleAggregateFunction(min, DateTime64(3, 'UTC')) CODEC(Delta, ZSTD) COMMENT 'Time of the first event that carries it.',
+    `released_at` SimpleAggregateFunction(max, Nullable(DateTime64(3, 'UTC'))) CODEC(Delta, ZSTD) COMMENT 'When it was released, where somebody recorded it.'
 )
-ENGINE = ReplacingMergeTree(first_seen_at)
+ENGINE = AggregatingMergeTree
 ORDER BY (org_id, product_id, version_tag)
 SETTINGS non_replicated_deduplication_window = 1000;
 

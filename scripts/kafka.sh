@@ -102,6 +102,7 @@ transaction.state.log.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+log.retention.ms=-1
 PROPERTIES
         cat >"$directory/log4j2.xml" <<'XML'
 <Configuration status="warn">

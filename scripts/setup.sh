@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the build needs and is missing: a C compiler, cmake and python3 with venv.
+#
+#     setup.sh           for the programs
+#     setup.sh kafka     also for the Kafka bus (make, OpenSSL's headers) and its tests (Java, Maven)
 set -euo pipefail
 
 if ! command -v cargo >/dev/null; then
@@ -11,6 +14,13 @@ missing=()
 command -v cc >/dev/null || missing+=(build-essential)
 command -v cmake >/dev/null || missing+=(cmake)
 command -v python3 >/dev/null || missing+=(python3 python3-venv)
+if [ "${1:-}" = kafka ]; then
+    command -v make >/dev/null || missing+=(make)
+    command -v pkg-config >/dev/null || missing+=(pkg-config)
+    pkg-config --exists libssl 2>/dev/null || missing+=(libssl-dev)
+    command -v java >/dev/null && command -v keytool >/dev/null || missing+=(default-jre-headless)
+    command -v mvn >/dev/null || missing+=(maven)
+fi
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0
 fi

@@ -63,6 +63,11 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Result<Json<Ready>, 
         let tables = tables.iter().filter(|table| table.state == state).map(|table| table.table);
         tables.collect::<Vec<_>>().join(", ")
     };
+    if let Some(fault) = state.companion().and_then(|companion| companion.fault()) {
+        let detail = format!("the pipeline does not work now: {fault}");
+        let mend = "it tries again by itself; mend what the message names";
+        return Err(Problem { tables, ..Problem::new(Code::NotReady, detail, mend).retry_after(5) });
+    }
     let (missing, unreadable) = (named(TableState::Missing), named(TableState::Unreadable));
     if missing.is_empty() && unreadable.is_empty() {
         return Ok(Json(Ready { status: "ready", tables }));
@@ -82,6 +87,10 @@ pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
             ingest.write(page);
         }
     });
+    let page = match state.companion() {
+        Some(companion) => page + &companion.metrics(),
+        None => page,
+    };
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }
 

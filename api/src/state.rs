@@ -1,6 +1,6 @@
 //! What every request shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +14,15 @@ use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
 use crate::store::InsightStore;
 
+/// Another part of the process, of which `/metrics` and `/ready` tell too.
+pub trait Companion: Send + Sync {
+    /// Its metrics in Prometheus' text format; each line ends with a line feed.
+    fn metrics(&self) -> String;
+
+    /// Why it does not work now; `None` while it does.
+    fn fault(&self) -> Option<String>;
+}
+
 /// The store, the keys, the limits and the counters; cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
@@ -23,6 +32,7 @@ pub struct AppState {
 struct Shared {
     store: Arc<dyn InsightStore>,
     ingest: Option<Arc<Ingest>>,
+    companion: OnceLock<Arc<dyn Companion>>,
     keys: KeyRing<String>,
     limits: Limits,
     metrics: Metrics,
@@ -53,6 +63,15 @@ impl AppState {
         Self::build(config, store, now, Some(Arc::new(ingest)))
     }
 
+    /// Lets `/metrics` and `/ready` tell of another part of the process; the first one stays.
+    pub fn accompany(&self, companion: Arc<dyn Companion>) {
+        let _ = self.shared.companion.set(companion);
+    }
+
+    pub(crate) fn companion(&self) -> Option<&dyn Companion> {
+        self.shared.companion.get().map(AsRef::as_ref)
+    }
+
     fn build(
         config: &Config,
         store: Arc<dyn InsightStore>,
@@ -63,6 +82,7 @@ impl AppState {
         let shared = Shared {
             store,
             ingest,
+            companion: OnceLock::new(),
             keys: KeyRing::new(READERS, keys)?,
             limits: config.limits.clone(),
             metrics: Metrics::default(),

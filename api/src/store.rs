@@ -196,6 +196,8 @@ pub struct Session {
     pub version_tag: Option<String>,
     /// Visitor segment.
     pub segment: Option<String>,
+    /// Whether it may still go on: then its numbers are those so far.
+    pub open: bool,
     /// For the cursor.
     #[serde(skip)]
     pub start_us: i64,

@@ -1,4 +1,4 @@
--- NetCrab's batch chain as plain window SQL for DuckDB, written from docs/rules.md (its section
+-- NetCrab's batch chain for DuckDB, tuned by hand and written from docs/rules.md (its section
 -- numbers are in the comments) and PRODUCT's score formulas. The oracle for correctness, and a rival for speed.
 --
 --     SET VARIABLE input = 'events.parquet';   SET VARIABLE output = 'an existing directory';

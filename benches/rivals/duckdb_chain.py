@@ -1,6 +1,6 @@
-"""Runs duckdb.sql over one Parquet file of events; prints JSON: seconds in all, of CPU, and per stage.
+"""Runs duckdb.sql, or the SQL file named, over one Parquet file of events; prints JSON: seconds in all, of CPU, and per stage.
 
-    duckdb_chain.py EVENTS.parquet OUTPUT_DIR [--threads N] [--tasks]
+    duckdb_chain.py EVENTS.parquet OUTPUT_DIR [--sql duckdb_window.sql] [--threads N] [--tasks]
 """
 
 import argparse
@@ -13,7 +13,7 @@ import time
 
 import duckdb
 
-SQL = pathlib.Path(__file__).with_name("duckdb.sql")
+HERE = pathlib.Path(__file__).parent
 
 
 def stages(text):
@@ -22,13 +22,13 @@ def stages(text):
     return dict(zip(names_and_bodies[::2], names_and_bodies[1::2]))
 
 
-def run(events, output, threads=2, tasks=False):
+def run(events, output, threads=2, tasks=False, sql="duckdb.sql"):
     os.makedirs(output, exist_ok=True)
     connection = duckdb.connect(config={"threads": threads})
     connection.execute("SET VARIABLE input = ?", [str(events)])
     connection.execute("SET VARIABLE output = ?", [str(output)])
     seconds = {}
-    for name, body in stages(SQL.read_text()).items():
+    for name, body in stages((HERE / sql).read_text()).items():
         if name == "fact_tasks" and not tasks:
             continue
         began = time.perf_counter()
@@ -42,13 +42,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("events")
     parser.add_argument("output")
+    parser.add_argument("--sql", default="duckdb.sql", help="file beside this one: duckdb.sql or duckdb_window.sql")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tasks", action="store_true", help="also fact_tasks, which the timed chain leaves out")
     args = parser.parse_args()
     began = time.perf_counter()
-    parts = run(args.events, args.output, args.threads, args.tasks)
+    parts = run(args.events, args.output, args.threads, args.tasks, args.sql)
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"engine": f"duckdb {duckdb.__version__}", "threads": args.threads,
+    print(json.dumps({"engine": f"duckdb {duckdb.__version__}", "sql": args.sql, "threads": args.threads,
                       "seconds": round(time.perf_counter() - began, 3),
                       "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3), "stages": parts}))
 

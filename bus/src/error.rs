@@ -132,6 +132,52 @@ pub enum Error {
         /// Why.
         cause: Arc<io::Error>,
     },
+    /// Kafka did not answer, or not in time. The sender tries again after `retry_after`.
+    #[error(
+        "could not {what} with Kafka at `{servers}` ({cause}); see that it runs and can be reached, then try again"
+    )]
+    Unavailable {
+        /// What was tried.
+        what: &'static str,
+        /// Its bootstrap servers.
+        servers: String,
+        /// What the client said.
+        cause: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Kafka answered no, and would again; the operator must act.
+    #[error("Kafka at `{servers}` refuses to {what} ({cause}); {mend}")]
+    Refused {
+        /// What was tried.
+        what: &'static str,
+        /// Its bootstrap servers.
+        servers: String,
+        /// What the client said.
+        cause: String,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// The topic is made otherwise than the settings say.
+    #[error("topic `{topic}` has {found} partitions, and the settings say {expected}; {mend}")]
+    Partitions {
+        /// The topic.
+        topic: String,
+        /// How many it has.
+        found: usize,
+        /// How many were asked for.
+        expected: u32,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// Events could not be written as JSON or read back, for a reason that is not theirs.
+    #[error("could not {what} records of events ({cause})")]
+    Records {
+        /// What was tried.
+        what: &'static str,
+        /// Why.
+        cause: String,
+    },
     /// A setting out of its bounds.
     #[error("setting `{setting}` is {found}; expected {expected}")]
     Setting {
@@ -171,7 +217,9 @@ impl Error {
     /// When to try again, where that helps: the answer is then 503 with Retry-After.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Error::Full { retry_after, .. } | Error::DiskFull { retry_after, .. } => Some(*retry_after),
+            Error::Full { retry_after, .. }
+            | Error::DiskFull { retry_after, .. }
+            | Error::Unavailable { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
     }

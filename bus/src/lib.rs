@@ -14,17 +14,18 @@
 
 mod error;
 mod events;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod log;
 pub mod memory;
 mod shard;
 
 use std::fmt::Debug;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
-use tokio::sync::oneshot;
 
 pub use error::Error;
 pub use shard::{shard_of, split};
@@ -49,8 +50,8 @@ pub trait Bus: Debug + Send + Sync {
     /// The durable events of `shard` from offset `from` on, up to but without offset `to`, or to the
     /// durable end where that comes first or `to` is `None`. Does not wait for more.
     ///
-    /// Stops before `bytes_max` bytes as stored, but gives something where there is something; `next` is
-    /// where to go on. A range gives the same events in the same order for ever, in whatever steps it is
+    /// Stops where `bytes_max` bytes as stored are reached, which one batch or record may exceed, but
+    /// gives something where there is something; `next` is where to go on. A range gives the same events in the same order for ever, in whatever steps it is
     /// read, until it is no longer retained: then the error is [`Error::Gone`].
     async fn read(&self, shard: u32, from: u64, to: Option<u64>, bytes_max: usize) -> Result<Fetched, Error>;
 
@@ -123,5 +124,10 @@ pub struct Handover {
     pub shards: Vec<u32>,
     /// Another member may hold them already (this one was silent for too long): abandon, do not finish.
     pub lost: bool,
-    _done: Option<oneshot::Sender<()>>,
+    _done: Option<mpsc::Sender<()>>,
+}
+
+/// Locks, also after a panic elsewhere: what the bus guards is whole between its statements.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

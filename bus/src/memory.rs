@@ -1,14 +1,14 @@
 //! The reference: events in memory, gone with the process.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::{Bus, Change, Error, Fetched, Membership, events};
+use crate::{Bus, Change, Error, Fetched, Membership, events, locked};
 
 /// A bus in memory. An offset is a batch.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Memory {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Shard>> {
-        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.shards)
     }
 
     fn check(&self, shard: u32) -> Result<usize, Error> {

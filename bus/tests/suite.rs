@@ -3,12 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod suite {
+    #[cfg(feature = "kafka")]
+    mod broker;
     mod contract;
     mod disk;
+    #[cfg(feature = "kafka")]
+    mod kafka;
     mod kills;
     mod log;
     mod random;
 
+    use std::io::Write;
     use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicI64, Ordering};
@@ -52,6 +57,14 @@ mod suite {
         let batch = decoder.batch(body.as_bytes(), 1_790_000_100_000, usize::MAX, 7).unwrap();
         assert!(batch.faults.is_empty(), "{:?}", batch.faults);
         batch.events
+    }
+
+    /// Says that the test which calls this does not run, whatever is captured; where all must run it fails.
+    pub(crate) fn not_run(reason: &str) {
+        let name = std::thread::current().name().unwrap_or("a test").to_owned();
+        let said = format!("not run: {name}: {reason}\n");
+        std::io::stderr().lock().write_all(said.as_bytes()).unwrap();
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{name} did not run: {reason}");
     }
 
     /// A folder in memory where there is one, for tests that open a log thousands of times.
@@ -122,13 +135,22 @@ mod suite {
     }
 
     /// A fresh bus of every kind that can run here.
-    pub(crate) fn subjects(shards: u32) -> Vec<Subject> {
+    pub(crate) async fn subjects(shards: u32) -> Vec<Subject> {
         let folder = tempfile::tempdir().unwrap();
         let log = log_with(Settings { shards, segment_bytes: 64 << 10, ..Settings::of(folder.path()) });
         let memory = Memory::new(shards, 1 << 30);
-        vec![
+        let subjects = vec![
             Subject { name: "memory", bus: Arc::new(memory), _folder: None },
             Subject { name: "log", bus: Arc::new(log), _folder: Some(folder) },
-        ]
+        ];
+        #[cfg(feature = "kafka")]
+        let subjects = match broker::shared() {
+            Some(broker) => {
+                let bus = Arc::new(broker::open(broker.settings(shards)).await);
+                subjects.into_iter().chain([Subject { name: "kafka", bus, _folder: None }]).collect()
+            }
+            None => subjects,
+        };
+        subjects
     }
 }

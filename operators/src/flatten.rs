@@ -69,8 +69,8 @@ fn of_list(table: &Table, list: &ListArray, batch: &RecordBatch) -> Result<Vec<A
     }
     let session_of_row = UInt32Array::from(session_of_row);
     let column = |name: &str| -> Result<ArrayRef> {
-        if let Some(column) = rows.column_by_name(name) {
-            return Ok(Arc::clone(column));
+        if let Some(column) = session::column_of_rows(rows, name)? {
+            return Ok(column);
         }
         if name == "position" {
             return Ok(positions(list));

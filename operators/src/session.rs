@@ -8,43 +8,34 @@
 //! a batch lie column by column, contiguous and in order, and the list's offsets are the session
 //! borders. `detect` adds `incidents`; `aggregate` adds the facts.
 //!
+//! The twenty symbols of an event are two codes of shapes, `visitor` and `action`: dictionaries of
+//! structs, one for the whole run, so what rules ask of an event is looked up in a small table.
+//!
 //! Invariant: within a batch out of `sessionize` a dictionary holds each text once, in byte order,
 //! so kernels compare codes instead of texts.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, ListArray, RecordBatch, StringViewArray, StructArray};
-use arrow::datatypes::{DataType, Date32Type, Field, FieldRef, Fields, Int64Type, Schema, SchemaRef};
+use arrow::compute;
+use arrow::datatypes::{DataType, Date32Type, Field, FieldRef, Fields, Int32Type, Int64Type, Schema, SchemaRef};
 use datafusion::common::{Result, exec_datafusion_err};
 use netcrab_schema::arrow::{LIST_ITEM, in_flight_type};
-use netcrab_schema::{Type, events::EVENT};
+use netcrab_schema::{Column, Type, events::EVENT};
 
+use crate::sessionize::layout::{ACTION, VISITOR, group_of};
+use crate::sessionize::text;
 use crate::symbols::SymbolArray;
 
 /// Milliseconds of a day.
 pub const DAY_MS: i64 = 86_400_000;
 
-/// Columns of an event that the facts are made from, in table order.
-const OF_FACTS: &[&str] = &[
-    "event_id",
-    "ts",
-    "event_type",
-    "screen_id",
-    "route",
-    "element_type",
-    "element_label_h",
-    "error_code",
-    "os",
-    "browser",
-    "device_type",
-    "reaction_ms",
-    "reaction_observed",
-    "task_type",
-    "task_phase",
-    "task_success",
-    "version_tag",
-    "segment",
-];
+/// The columns of an event's struct that stand for several event columns at once, by group: codes of
+/// shapes (`sessionize::shapes`), over a dictionary of structs that all batches share.
+pub const SHAPES: [&str; 2] = ["visitor", "action"];
+
+/// Columns of an event, besides its shapes, that the facts are made from.
+const OF_FACTS: [&str; 3] = ["event_id", "ts", "reaction_ms"];
 
 /// Names of the event columns to read where events themselves are not written, in table order.
 ///
@@ -66,8 +57,20 @@ pub fn fields_of_events() -> Fields {
 }
 
 fn fields(wanted: impl Fn(&str) -> bool) -> Fields {
-    let wanted = EVENT.iter().filter(|column| wanted(column.name));
-    wanted.map(|column| Field::new(column.name, column_type(column.kind), column.nullable)).collect()
+    let own = EVENT.iter().filter(|column| group_of(column).is_none() && wanted(column.name));
+    let own = own.map(|column| Field::new(column.name, column_type(column), column.nullable));
+    let shapes = [VISITOR, ACTION].map(|group| Field::new(SHAPES[group], shape_type(group), false));
+    own.chain(shapes).collect()
+}
+
+/// The fields of a shape's struct. A column that was not read is null in all of them.
+pub fn shape_fields(group: usize) -> Fields {
+    let columns = EVENT.iter().filter(|column| group_of(column) == Some(group));
+    columns.map(|column| Field::new(column.name, in_flight_type(column.kind), true)).collect()
+}
+
+fn shape_type(group: usize) -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Struct(shape_fields(group))))
 }
 
 /// The fields of the events in session batches of this schema.
@@ -81,9 +84,14 @@ pub fn event_fields(schema: &Schema) -> Result<&Fields> {
     }
 }
 
-/// The type of an event's column within a session: ids that repeat are texts, for they hardly do here.
-fn column_type(kind: Type) -> DataType {
-    in_flight_type(if kind == Type::Repeated { Type::Text } else { kind })
+/// The type of an event's column within a session: ids that repeat are texts, for they hardly do
+/// here, and event_ids stay packed, for few are ever read.
+fn column_type(column: &Column) -> DataType {
+    match column.kind {
+        _ if column.name == "event_id" => DataType::BinaryView,
+        Type::Repeated => in_flight_type(Type::Text),
+        kind => in_flight_type(kind),
+    }
 }
 
 /// The schema of batches out of `sessionize`, with these event columns.
@@ -170,6 +178,32 @@ impl<'a> SessionBatch<'a> {
 /// The column `name` of `batch`.
 pub fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| exec_datafusion_err!("a session batch without column `{name}`"))
+}
+
+/// The column `name` of the rows of a list, in flight: one of their own, or one that a shape stands for.
+pub fn column_of_rows(rows: &StructArray, name: &str) -> Result<Option<ArrayRef>> {
+    if let Some(column) = rows.column_by_name(name) {
+        return Ok(Some(match column.as_binary_view_opt() {
+            Some(packed) => Arc::new(text::unpack_all(packed.iter())),
+            None => Arc::clone(column),
+        }));
+    }
+    for group in SHAPES {
+        let Some(shapes) = rows.column_by_name(group).and_then(|shapes| shapes.as_dictionary_opt::<Int32Type>()) else {
+            continue;
+        };
+        if let Some(column) = shapes.values().as_struct().column_by_name(name) {
+            return Ok(Some(compute::take(column, shapes.keys(), None)?));
+        }
+    }
+    Ok(None)
+}
+
+/// The codes of the shapes of one group, and the shapes.
+pub fn shapes(rows: &StructArray, group: usize) -> Result<(&[i32], &ArrayRef)> {
+    let shapes = rows.column_by_name(SHAPES[group]).and_then(|shapes| shapes.as_dictionary_opt::<Int32Type>());
+    let shapes = shapes.ok_or_else(|| wrong_type(SHAPES[group]))?;
+    Ok((shapes.keys().values(), shapes.values()))
 }
 
 /// The list column `name` of `batch`.

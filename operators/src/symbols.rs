@@ -17,6 +17,9 @@ pub type SymbolArray = DictionaryArray<Int32Type>;
 /// The code that stands for null in a plain slice of codes.
 pub const NULL_CODE: u32 = u32::MAX;
 
+/// Marks a value of a dictionary that no row had so far.
+const UNSEEN: u32 = NULL_CODE - 1;
+
 /// Gives each distinct text a code, in order of first sight.
 #[derive(Default)]
 pub struct Interner {
@@ -42,6 +45,12 @@ impl Interner {
         text(&self.bytes, &self.ends, code)
     }
 
+    /// The code of a text that was seen before.
+    pub fn find(&self, value: &str) -> Option<u32> {
+        let hash = xxhash_rust::xxh3::xxh3_64(value.as_bytes());
+        self.codes.find(hash, |&code| self.text(code) == value).copied()
+    }
+
     /// The code of a text, a new one where it was not seen before.
     pub fn intern(&mut self, value: &str) -> u32 {
         let hash = xxhash_rust::xxh3::xxh3_64(value.as_bytes());
@@ -50,36 +59,40 @@ impl Interner {
             return code;
         }
         let code = u32::try_from(ends.len()).expect("fewer than 2³² distinct symbols fit in memory");
+        debug_assert!(code < UNSEEN);
         bytes.push_str(value);
         ends.push(bytes.len());
         codes.insert_unique(hash, code, |&code| xxhash_rust::xxh3::xxh3_64(text(bytes, ends, code).as_bytes()));
         code
     }
 
-    /// Our code for each value of `dictionary`.
-    pub fn translate(&mut self, dictionary: &ArrayRef) -> &[u32] {
-        let known = self.last.as_ref().is_some_and(|(last, _)| same_buffers(last, dictionary));
-        if !known {
-            let values = dictionary.as_string::<i32>();
-            let table =
-                (0..values.len()).map(|i| if values.is_null(i) { NULL_CODE } else { self.intern(values.value(i)) });
-            let table = table.collect();
-            self.last = Some((Arc::clone(dictionary), table));
-        }
-        self.last.as_ref().map_or(&[], |(_, table)| table)
-    }
-
     /// Writes our code for each row of `column`, [`NULL_CODE`] for null.
+    ///
+    /// Codes are given in the order of the rows, so the same rows get the same codes in any batches
+    /// and whatever else their dictionaries hold.
     pub fn write_codes<'a>(&mut self, column: &SymbolArray, codes: impl Iterator<Item = &'a mut u32>) {
-        let table = self.translate(column.values());
+        let dictionary = column.values();
+        let values = dictionary.as_string::<i32>();
+        let mut table = match self.last.take() {
+            Some((last, table)) if same_buffers(&last, dictionary) => table,
+            _ => vec![UNSEEN; values.len()],
+        };
+        let mut code_of = |key: i32| {
+            let known = &mut table[key as usize];
+            if *known == UNSEEN {
+                *known = if values.is_null(key as usize) { NULL_CODE } else { self.intern(values.value(key as usize)) };
+            }
+            *known
+        };
         let keys = column.keys();
         match keys.nulls() {
-            None => keys.values().iter().zip(codes).for_each(|(&key, code)| *code = table[key as usize]),
+            None => keys.values().iter().zip(codes).for_each(|(&key, code)| *code = code_of(key)),
             Some(nulls) => {
                 let rows = keys.values().iter().zip(nulls).zip(codes);
-                rows.for_each(|((&key, valid), code)| *code = if valid { table[key as usize] } else { NULL_CODE });
+                rows.for_each(|((&key, valid), code)| *code = if valid { code_of(key) } else { NULL_CODE });
             }
         }
+        self.last = Some((Arc::clone(dictionary), table));
     }
 
     /// Our code for each row of `column`, [`NULL_CODE`] for null.
@@ -89,10 +102,53 @@ impl Interner {
         codes
     }
 
+    /// Every text, in the order of codes.
+    pub fn texts(&self) -> impl ExactSizeIterator<Item = &str> {
+        (0..self.len()).map(|code| self.text(code as u32))
+    }
+
     /// Bytes held, nearly.
     pub fn memory(&self) -> usize {
         let translation = self.last.as_ref().map_or(0, |(_, table)| table.capacity() * 4);
         self.bytes.capacity() + self.ends.capacity() * 8 + self.codes.capacity() * 5 + translation
+    }
+}
+
+/// Our codes of one dictionary's values, each looked for when it is first asked for.
+#[derive(Default)]
+pub struct Lookup {
+    given: Option<ArrayRef>,
+    codes: Vec<u32>,
+}
+
+/// Stands in a [`Lookup`] for a code nobody asked for yet.
+const UNASKED: u32 = u32::MAX - 1;
+
+impl Lookup {
+    /// Takes up `dictionary`; whether it is another one than before.
+    pub fn begin(&mut self, dictionary: &ArrayRef) -> bool {
+        if self.given.as_ref().is_some_and(|given| same_buffers(given, dictionary)) {
+            return false;
+        }
+        self.codes.clear();
+        self.codes.resize(dictionary.len(), UNASKED);
+        self.given = Some(Arc::clone(dictionary));
+        true
+    }
+
+    /// The code that `interner` has for value `key` of the dictionary, [`NULL_CODE`] for null.
+    pub fn code(&mut self, interner: &mut Interner, key: usize) -> u32 {
+        let (Some(given), Some(code)) = (&self.given, self.codes.get_mut(key)) else { return NULL_CODE };
+        if *code == UNASKED {
+            let values = given.as_string::<i32>();
+            *code = if values.is_null(key) { NULL_CODE } else { interner.intern(values.value(key)) };
+        }
+        *code
+    }
+
+    /// Bytes held, nearly.
+    pub fn memory(&self) -> usize {
+        self.codes.capacity() * 4
     }
 }
 
@@ -160,6 +216,19 @@ mod tests {
         interner.write_codes(&symbols(&[Some("b"), None, Some("a")]), codes[..3].iter_mut());
         interner.write_codes(&symbols(&[Some("a"), Some("b")]), codes[3..].iter_mut());
         assert_eq!(codes, [0, NULL_CODE, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_value_that_no_row_has_gets_no_code() {
+        let (mut interner, mut lookup) = (Interner::default(), Lookup::default());
+        let first = symbols(&[Some("unused"), Some("b"), Some("a")]);
+        assert!(lookup.begin(first.values()));
+        assert_eq!([2, 1, 2].map(|key| lookup.code(&mut interner, key)), [0, 1, 0]);
+        assert!(!lookup.begin(first.values()));
+        let second = symbols(&[Some("b"), Some("c")]);
+        assert!(lookup.begin(second.values()));
+        assert_eq!([0, 1, 7].map(|key| lookup.code(&mut interner, key)), [1, 2, NULL_CODE]);
+        assert_eq!(interner.len(), 3);
     }
 
     #[test]

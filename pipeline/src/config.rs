@@ -33,6 +33,49 @@ pub struct Config {
     pub score: settings::Score,
     /// The HTTP API.
     pub api: netcrab_api::Config,
+    /// Where accepted events wait.
+    pub bus: Bus,
+    /// How a stream runs.
+    pub stream: crate::stream::settings::Settings,
+}
+
+/// Where accepted events wait; table `[bus]` of `netcrab.toml`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bus {
+    /// Which of them. Default: `log`.
+    pub kind: BusKind,
+    /// The log that is built in. Where its folder is empty it lies in `_bus` beside the tables.
+    pub log: netcrab_bus::log::Settings,
+    /// Kafka.
+    #[cfg(feature = "kafka")]
+    pub kafka: netcrab_bus::kafka::Settings,
+    /// Kafka's settings, which this build does not read.
+    #[cfg(not(feature = "kafka"))]
+    pub kafka: NotRead,
+}
+
+/// A place where accepted events wait.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BusKind {
+    /// The log that is built in.
+    #[default]
+    Log,
+    /// Kafka; only in builds with the feature `kafka`.
+    Kafka,
+}
+
+/// Settings of something that this build does not have.
+#[cfg(not(feature = "kafka"))]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NotRead;
+
+#[cfg(not(feature = "kafka"))]
+impl<'de> Deserialize<'de> for NotRead {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
 }
 
 /// How much a run may use; table `[run]` of `netcrab.toml`.
@@ -95,6 +138,7 @@ impl Config {
         check_names(&values, &example, "")?;
         let config = Self::deserialize(toml::Value::Table(values))?;
         config.sources.check()?;
+        config.stream.check()?;
         if config.run.memory_mib < 64 {
             bail!("setting `run.memory_mib` is {}; expected 64 or more", config.run.memory_mib);
         }

@@ -10,4 +10,5 @@ pub mod events_exec;
 pub mod progress;
 pub mod rerun;
 pub mod run;
+pub mod stream;
 pub mod tables;

@@ -41,6 +41,12 @@ enum Command {
     Explain(commands::explain::Arguments),
     /// Write seeded, realistic traffic.
     Generate(commands::generate::Arguments),
+    /// Take events in over HTTP, and nothing else.
+    Ingest(commands::ingest::Arguments),
+    /// Bring events from the bus to the tables.
+    Process(commands::process::Arguments),
+    /// Show how far each shard of a stream has come.
+    Status(commands::status::Arguments),
     /// Serve the API over the tables.
     Serve(commands::serve::Arguments),
     /// Generate a month, run the chain, show the worst screens, serve the API.
@@ -52,6 +58,7 @@ enum Command {
 /// What every command is given.
 struct Context {
     config: Config,
+    config_file: Option<PathBuf>,
     json: bool,
     quiet: bool,
 }
@@ -77,7 +84,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
     let config = Config::load(cli.config.as_deref())?;
     let threads = config.run.threads();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    let context = Context { config, json: cli.json, quiet: cli.quiet };
+    let context = Context { config, config_file: cli.config, json: cli.json, quiet: cli.quiet };
     runtime.block_on(async {
         match cli.command {
             Command::Run(arguments) => commands::run::run(&context, arguments).await,
@@ -85,6 +92,9 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Sql(arguments) => commands::sql::run(&context, arguments).await,
             Command::Explain(arguments) => commands::explain::run(&context, arguments).await,
             Command::Generate(arguments) => commands::generate::run(&context, arguments),
+            Command::Ingest(arguments) => commands::ingest::run(&context, arguments).await,
+            Command::Process(arguments) => commands::process::run(&context, arguments).await,
+            Command::Status(arguments) => commands::status::run(&context, arguments),
             Command::Serve(arguments) => commands::serve::run(&context, arguments).await,
             Command::Demo(arguments) => commands::demo::run(&context, arguments).await,
             Command::Config => Ok(ExitCode::SUCCESS),

@@ -28,7 +28,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::config::Config;
 use crate::events_exec::{EventsExec, Rejects};
 use crate::progress::Progress;
-use crate::run::{earlier_events, sizes, sorted, task_context};
+use crate::run::{earlier_events, no_stream, sizes, sorted, task_context};
 use crate::tables;
 
 /// The tables that rules decide; events and dimensions do not depend on them.
@@ -79,6 +79,9 @@ pub async fn rerun(
 ) -> Result<Vec<Change>> {
     if scope.to < scope.from {
         bail!("--to {} lies before --from {}; swap them", scope.to, scope.from);
+    }
+    if !dry_run {
+        no_stream(sink)?;
     }
     let Some(source) = earlier_events(sink, config).await? else {
         bail!("there are no events in events_raw to recompute from; load some with `netcrab run SOURCE --tables DIR`");

@@ -50,7 +50,7 @@ const PARTITION_EVENTS: u64 = 16_384;
 const PARTITIONS: usize = 256;
 
 /// Most shapes in a table: about 12 MiB for each thread.
-const SHAPES_MAX: usize = 1 << 18;
+pub(crate) const SHAPES_MAX: usize = 1 << 18;
 
 /// What a run did.
 #[derive(Debug, Default, Clone)]
@@ -95,6 +95,7 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// Runs to the end, or leaves the tables as they were.
     pub async fn run(self, progress: Arc<Progress>) -> Result<Summary> {
+        no_stream(self.sink)?;
         let source = Arc::new(self.source);
         let hashed = Arc::clone(&source);
         let source_id = tokio::task::spawn_blocking(move || RunId::new(hashed.fingerprint())).await?;
@@ -145,14 +146,25 @@ impl Job<'_> {
     }
 }
 
+/// Refuses tables that a stream feeds: what it has open would be derived twice.
+pub(crate) fn no_stream(sink: &DeltaSink) -> Result<()> {
+    let folder = sink.root().to_file_path().ok();
+    if folder.is_some_and(|folder| crate::stream::shard::has_stream(&folder)) {
+        anyhow::bail!(
+            "these tables are fed by a stream; send it the events (netcrab serve, netcrab ingest), or choose another --tables"
+        );
+    }
+    Ok(())
+}
+
 /// Tables staged so far, to be discarded if the run fails.
-struct Staging<'a> {
-    sink: &'a DeltaSink,
-    staged: Vec<(&'static Table, Staged)>,
+pub(crate) struct Staging<'a> {
+    pub(crate) sink: &'a DeltaSink,
+    pub(crate) staged: Vec<(&'static Table, Staged)>,
 }
 
 impl Staging<'_> {
-    async fn discard(&self) {
+    pub(crate) async fn discard(&self) {
         for (table, staged) in &self.staged {
             // The run failed already; what cannot be removed is only litter, and no table names it.
             let _ = self.sink.discard(table, staged).await;
@@ -275,7 +287,7 @@ pub fn task_context(config: &Config) -> Result<Arc<TaskContext>> {
     Ok(Arc::new(context))
 }
 
-async fn stage_all<'a>(
+pub(crate) async fn stage_all<'a>(
     sink: &DeltaSink,
     plans: &[TablePlan],
     context: &Arc<TaskContext>,
@@ -337,13 +349,13 @@ fn explained(plans: &[TablePlan]) -> String {
 
 /// Adds the column `date`, the day of `ts`.
 #[derive(Debug)]
-struct DatedExec {
+pub(crate) struct DatedExec {
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<datafusion::physical_plan::PlanProperties>,
 }
 
 impl DatedExec {
-    fn new(input: Arc<dyn ExecutionPlan>) -> Self {
+    pub(crate) fn new(input: Arc<dyn ExecutionPlan>) -> Self {
         let properties = datafusion::physical_plan::PlanProperties::new(
             datafusion::physical_expr::EquivalenceProperties::new(schema::EVENTS_RAW.in_flight()),
             datafusion::physical_plan::Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),

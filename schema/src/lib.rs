@@ -15,5 +15,5 @@ pub mod reference;
 pub mod table;
 pub mod tables;
 
-pub use table::{Column, Engine, Table, Type};
+pub use table::{Column, Engine, Fold, Table, Type};
 pub use tables::{ALL, by_name};

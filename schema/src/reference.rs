@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::table::{Table, Type};
+use crate::table::{Engine, Table, Type};
 use crate::tables::ALL;
 use crate::{arrow, clickhouse};
 
@@ -31,6 +31,13 @@ fn section(page: &mut String, table: &Table) {
     let mut line = |text: String| writeln!(page, "{text}").expect("a String takes every write");
     line(format!("\n## {}\n\nA row is {}.\n", table.name, table.row));
     line(format!("Key: {}. Sorted by {} within a file.\n", table.key.join(", "), table.sort.join(", ")));
+    if let Engine::Fold(folds) = table.engine {
+        let folds: Vec<String> = folds.iter().map(|(name, fold)| format!("{}({name})", fold.function())).collect();
+        line(format!(
+            "A stream adds rows to a key before they are folded into one: group by the key and take {}.\n",
+            folds.join(", ")
+        ));
+    }
     line("| column | type | null | unit or values | meaning |\n|---|---|---|---|---|".to_owned());
     for column in table.columns() {
         let null = if column.nullable { "yes" } else { "" };

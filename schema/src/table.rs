@@ -55,15 +55,38 @@ impl Column {
     }
 }
 
-/// How ClickHouse merges the rows of a table that share its key.
+/// How rows of a table that share its key come together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// Rows are only ever added.
     Append,
     /// The row with the highest value of this column stands for its key.
     Latest(&'static str),
-    /// These columns add up; the others are the key or taken from any row.
-    Sum(&'static [&'static str]),
+    /// Rows of a key add up: these columns come together so, the others are the key. Until a writer or
+    /// reader has folded them, a key has several rows.
+    Fold(&'static [(&'static str, Fold)]),
+}
+
+/// How the values of a column come together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fold {
+    /// Their sum.
+    Sum,
+    /// The smallest.
+    Min,
+    /// The greatest.
+    Max,
+}
+
+impl Fold {
+    /// The SQL function, in DataFusion, DuckDB and ClickHouse.
+    pub fn function(self) -> &'static str {
+        match self {
+            Fold::Sum => "sum",
+            Fold::Min => "min",
+            Fold::Max => "max",
+        }
+    }
 }
 
 /// One table: a Delta table of Parquet files, and a ClickHouse table.
@@ -81,7 +104,7 @@ pub struct Table {
     pub sort: &'static [&'static str],
     /// Whether the table is split into a folder for each `date`.
     pub by_date: bool,
-    /// How ClickHouse keeps it.
+    /// How rows of one key come together.
     pub engine: Engine,
 }
 
@@ -94,6 +117,20 @@ impl Table {
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&'static Column> {
         self.columns().find(|column| column.name == name)
+    }
+
+    /// A query for the rows of `from` (a table of this shape), one for each key where rows of a key add up.
+    pub fn folded(&self, from: &str) -> String {
+        let Engine::Fold(folds) = self.engine else { return format!("SELECT * FROM {from}") };
+        let column = |column: &'static Column| {
+            let name = column.name;
+            match folds.iter().find(|(folded, _)| *folded == name) {
+                Some((_, fold)) => format!("{}({name}) AS {name}", fold.function()),
+                None => name.to_owned(),
+            }
+        };
+        let columns: Vec<String> = self.columns().map(column).collect();
+        format!("SELECT {} FROM {from} GROUP BY {}", columns.join(", "), self.key.join(", "))
     }
 
     /// The partition columns of the Delta table.

@@ -1,6 +1,7 @@
 //! The definitions themselves; PRODUCT words, in the order of the flow.
 
 use crate::events::EVENT;
+use crate::table::Fold::{Max, Min, Sum};
 use crate::table::{Column, Engine, Table, Type::*};
 
 const fn required(name: &'static str, kind: crate::Type, unit: &'static str, meaning: &'static str) -> Column {
@@ -208,17 +209,18 @@ pub static FACT_SCREEN_HOTSPOTS: Table = Table {
     key: &["org_id", "product_id", "date", "screen_id"],
     sort: &["org_id", "product_id", "screen_id"],
     by_date: true,
-    engine: Engine::Sum(&[
-        "sessions",
-        "visits",
-        "frustration_sum",
-        "efficiency_sum",
-        "rage_clicks",
-        "dead_clicks",
-        "error_clicks",
-        "backtracks",
-        "dropoffs",
-        "time_spent_ms_sum",
+    engine: Engine::Fold(&[
+        ("route", Min),
+        ("sessions", Sum),
+        ("visits", Sum),
+        ("frustration_sum", Sum),
+        ("efficiency_sum", Sum),
+        ("rage_clicks", Sum),
+        ("dead_clicks", Sum),
+        ("error_clicks", Sum),
+        ("backtracks", Sum),
+        ("dropoffs", Sum),
+        ("time_spent_ms_sum", Sum),
     ]),
 };
 
@@ -244,7 +246,7 @@ pub static FACT_FLOWS: Table = Table {
     key: &["org_id", "product_id", "date", "from_screen", "to_screen"],
     sort: &["org_id", "product_id", "from_screen", "to_screen"],
     by_date: true,
-    engine: Engine::Sum(&["moves", "sessions", "frustration_sum"]),
+    engine: Engine::Fold(&[("moves", Sum), ("sessions", Sum), ("frustration_sum", Sum)]),
 };
 
 /// The task types a product knows.
@@ -264,7 +266,7 @@ pub static DIM_TASK_TYPES: Table = Table {
     key: &["org_id", "product_id", "task_type"],
     sort: &["org_id", "product_id", "task_type"],
     by_date: false,
-    engine: Engine::Latest("last_seen_at"),
+    engine: Engine::Fold(&[("first_seen_at", Min), ("last_seen_at", Max), ("starts", Sum), ("completions", Sum)]),
 };
 
 /// The releases of a product.
@@ -282,7 +284,7 @@ pub static DIM_RELEASES: Table = Table {
     key: &["org_id", "product_id", "version_tag"],
     sort: &["org_id", "product_id", "version_tag"],
     by_date: false,
-    engine: Engine::Latest("first_seen_at"),
+    engine: Engine::Fold(&[("first_seen_at", Min), ("released_at", Max)]),
 };
 
 /// What could not be read, and why.

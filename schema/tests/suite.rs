@@ -27,15 +27,20 @@ fn the_clickhouse_script_is_what_the_definitions_say() {
 }
 
 #[test]
-fn names_are_unique_and_keys_sorts_and_sums_name_columns() {
+fn names_are_unique_and_keys_sorts_and_folds_name_columns() {
     let mut tables = HashSet::new();
     for table in ALL {
         assert!(tables.insert(table.name), "two tables are called {}", table.name);
         let columns: Vec<_> = table.columns().map(|column| column.name).collect();
         assert_eq!(columns.iter().collect::<HashSet<_>>().len(), columns.len(), "{} repeats a column", table.name);
-        let summed = if let Engine::Sum(columns) = table.engine { columns } else { &[] };
-        for name in table.key.iter().chain(table.sort).chain(summed).chain(table.partition()) {
+        for name in table.key.iter().chain(table.sort).chain(table.partition()) {
             assert!(columns.contains(name), "{} has no column {name}", table.name);
+        }
+        // Every column is the key's, or something says how its values come together.
+        if let Engine::Fold(folds) = table.engine {
+            let folded = folds.iter().map(|(name, _)| name);
+            let all: HashSet<_> = table.key.iter().chain(folded).collect();
+            assert_eq!(all, columns.iter().collect(), "{}", table.name);
         }
     }
 }

@@ -6,8 +6,10 @@
 //! One transaction for each table and run, with the run as its application transaction: that is
 //! how a table knows which runs it holds.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::compute::kernels::cast_utils::Parser;
 use arrow::datatypes::Date32Type;
@@ -24,18 +26,25 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
 use crate::parquet::TableWriter;
-use crate::{Error, Replace, RunId, Sink, Staged};
+use crate::{Change, Error, Part, Position, Replace, RunId, Sink, Staged};
 
 /// Delta tables in one folder.
 #[derive(Debug, Clone)]
 pub struct DeltaSink {
     root: Url,
+    /// Tables as they were when last looked at; a look again reads only what was added to their logs.
+    opened: Arc<Mutex<HashMap<&'static str, DeltaTable>>>,
 }
 
 impl DeltaSink {
     /// Tables in the folder `root`.
     pub fn new(root: Url) -> Self {
-        Self { root }
+        Self { root, opened: Arc::default() }
+    }
+
+    /// The folder of all tables.
+    pub fn root(&self) -> &Url {
+        &self.root
     }
 
     /// Where a table lies.
@@ -45,6 +54,31 @@ impl DeltaSink {
             segments.pop_if_empty().push(table.name).push("");
         }
         location
+    }
+
+    /// The table's parts whose path holds `name`; without their statistics.
+    pub async fn parts(&self, table: &'static Table, name: &str) -> Result<Vec<Part>, Error> {
+        let Some(opened) = self.open(table).await? else { return Ok(Vec::new()) };
+        let fault = |fault| self.fault(table, fault);
+        let snapshot = opened.snapshot().map_err(fault)?.snapshot();
+        let log_store = opened.log_store();
+        let mut files = snapshot.file_views(log_store.as_ref(), None);
+        let mut parts = Vec::new();
+        while let Some(file) = files.try_next().await.map_err(fault)? {
+            let path = file.path().into_owned();
+            if !path.contains(name) {
+                continue;
+            }
+            let date = file.partition_values_map().get("date").cloned().flatten();
+            parts.push(Part {
+                date: date.as_deref().and_then(parse_day),
+                rows: file.num_records().and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0),
+                bytes: u64::try_from(file.size()).unwrap_or(0),
+                stats: String::new(),
+                path,
+            });
+        }
+        Ok(parts)
     }
 
     /// The table as it stands, or `None` where there is none yet.
@@ -104,9 +138,51 @@ impl DeltaSink {
     }
 
     async fn store(&self, table: &'static Table) -> Result<(DeltaTable, Arc<dyn ObjectStore>), Error> {
-        let opened = self.open_or_create(table).await?;
+        let opened = self.latest(table).await?;
         let store = opened.log_store().object_store(None);
         Ok((opened, store))
+    }
+
+    /// The table as it stands, created where it is missing.
+    async fn latest(&self, table: &'static Table) -> Result<DeltaTable, Error> {
+        if let Some(mut opened) = self.seen(table) {
+            // A log that went away under us is opened anew below.
+            if opened.update_incremental(None).await.is_ok() {
+                self.see(table, &opened);
+                return Ok(opened);
+            }
+        }
+        let opened = self.open_or_create(table).await?;
+        self.see(table, &opened);
+        Ok(opened)
+    }
+
+    fn seen(&self, table: &Table) -> Option<DeltaTable> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(table.name).cloned()
+    }
+
+    fn see(&self, table: &'static Table, opened: &DeltaTable) {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(table.name, opened.clone());
+    }
+
+    /// The folder of a table on this machine; `None` where it lies elsewhere, where what was written is safe.
+    fn folder(&self, table: &Table) -> Option<PathBuf> {
+        self.location(table).to_file_path().ok()
+    }
+}
+
+/// Waits until files and folders are safe from a power cut.
+async fn sync(table: &'static Table, paths: BTreeSet<PathBuf>) -> Result<(), Error> {
+    let synced = tokio::task::spawn_blocking(move || {
+        for path in paths {
+            let synced = File::open(&path).and_then(|file| file.sync_all());
+            synced.map_err(|error| (path.display().to_string(), error))?;
+        }
+        Ok::<_, (String, std::io::Error)>(())
+    });
+    match synced.await {
+        Ok(synced) => synced.map_err(|(place, error)| file_fault(table, &place, Box::new(error))),
+        Err(panic) => Err(file_fault(table, table.name, Box::new(panic))),
     }
 }
 
@@ -231,6 +307,69 @@ impl Sink for DeltaSink {
         Ok(true)
     }
 
+    async fn keep(&self, table: &'static Table, staged: &Staged) -> Result<(), Error> {
+        let Some(folder) = self.folder(table) else { return Ok(()) };
+        let files: Vec<PathBuf> = staged.parts.iter().map(|part| folder.join(&part.path)).collect();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let mut paths: BTreeSet<PathBuf> =
+            files.iter().filter_map(|file| file.parent()).map(std::path::Path::to_path_buf).collect();
+        paths.extend(files);
+        // The folder of a date may be new, and that of the table too.
+        paths.extend(folder.parent().map(std::path::Path::to_path_buf));
+        paths.insert(folder);
+        sync(table, paths).await
+    }
+
+    async fn apply(&self, table: &'static Table, position: &Position, change: &Change) -> Result<bool, Error> {
+        let mut opened = self.latest(table).await?;
+        let fault = |fault| self.fault(table, fault);
+        let log_store = opened.log_store();
+        let snapshot = opened.snapshot().map_err(fault)?.snapshot();
+        let come_to = snapshot.transaction_version(log_store.as_ref(), &position.writer).await.map_err(fault)?;
+        if come_to.is_some_and(|number| number >= position.number) {
+            return Ok(false);
+        }
+        let mut actions: Vec<Action> = Vec::new();
+        if !change.removed.is_empty() {
+            let removed: BTreeSet<&str> = change.removed.iter().map(String::as_str).collect();
+            let mut files = snapshot.file_views(log_store.as_ref(), None);
+            while let Some(file) = files.try_next().await.map_err(fault)? {
+                if removed.contains(file.path().as_ref()) {
+                    actions.push(Action::Remove(file.remove_action(true)));
+                }
+            }
+        }
+        actions.extend(change.added.iter().map(|part| Action::Add(add(part))));
+        let operation = DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: Some(table.partition().iter().map(|&name| name.to_owned()).collect()),
+            predicate: None,
+        };
+        let transaction = Transaction::new(position.writer.as_str(), position.number);
+        let committed = CommitBuilder::from(CommitProperties::default().with_application_transaction(transaction))
+            .with_actions(actions)
+            .build(Some(snapshot), log_store, operation)
+            .await
+            .map_err(fault)?;
+        opened.state = Some(committed.snapshot());
+        self.see(table, &opened);
+        if let Some(folder) = self.folder(table) {
+            let log = folder.join("_delta_log");
+            let entry = log.join(format!("{:020}.json", committed.version()));
+            sync(table, BTreeSet::from([entry, log])).await?;
+        }
+        Ok(true)
+    }
+
+    async fn position(&self, table: &'static Table, writer: &str) -> Result<Option<i64>, Error> {
+        let Some(opened) = self.open(table).await? else { return Ok(None) };
+        let fault = |fault| self.fault(table, fault);
+        let snapshot = opened.snapshot().map_err(fault)?.snapshot();
+        snapshot.transaction_version(opened.log_store().as_ref(), writer).await.map_err(fault)
+    }
+
     async fn discard(&self, table: &'static Table, staged: &Staged) -> Result<(), Error> {
         let (_, store) = self.store(table).await?;
         for part in &staged.parts {
@@ -258,7 +397,7 @@ impl Sink for DeltaSink {
     }
 }
 
-fn add(part: &crate::Part) -> Add {
+fn add(part: &Part) -> Add {
     let date = part.date.map(|date| ("date".to_owned(), arrow::temporal_conversions::date32_to_datetime(date)));
     let date = date.map(|(name, day)| (name, day.map(|day| day.format("%Y-%m-%d").to_string())));
     Add {

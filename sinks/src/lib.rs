@@ -6,6 +6,9 @@
 //! the tables as they were. Committing is idempotent by run: a table that already holds a run's
 //! rows is left alone.
 //!
+//! A stream stages in the same way and then applies: each of its transactions has a number, and a
+//! table that has come as far already is left alone, so that a transaction may be applied again.
+//!
 //! [`memory`] is the reference; one contract suite (`tests/suite`) holds for every sink.
 
 pub mod delta;
@@ -16,6 +19,7 @@ mod stats;
 use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
 use netcrab_schema::Table;
+use serde::{Deserialize, Serialize};
 
 /// Names a run: the same input under the same rules is the same run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,7 +31,12 @@ impl RunId {
         Self(format!("{fingerprint:032x}"))
     }
 
-    /// 32 hex digits.
+    /// The epoch of a shard with this fingerprint. The files of each shard are told by their names.
+    pub fn of_shard(shard: u32, fingerprint: u128) -> Self {
+        Self(format!("s{shard:04}-{fingerprint:032x}"))
+    }
+
+    /// What its files are named after.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -63,7 +72,7 @@ pub struct Staged {
 }
 
 /// A staged part: rows of one date.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// Path within the table, as the log will name it.
     pub path: String,
@@ -89,6 +98,32 @@ impl Staged {
     }
 }
 
+/// Which transaction of which writer changes a table; a writer numbers its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Who writes: the shard of a pipeline.
+    pub writer: String,
+    /// The number of the transaction, higher than that of any before.
+    pub number: i64,
+}
+
+/// What one transaction of a stream changes in a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Staged parts that become the table's.
+    pub added: Vec<Part>,
+    /// Paths of parts that the table no longer has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<String>,
+}
+
+impl Change {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+}
+
 /// Something that keeps tables.
 #[async_trait]
 pub trait Sink: Send + Sync {
@@ -105,6 +140,16 @@ pub trait Sink: Send + Sync {
         staged: &Staged,
         replace: Replace,
     ) -> Result<bool, Error>;
+
+    /// Makes staged parts safe from a power cut, so that a later [`Self::apply`] finds them.
+    async fn keep(&self, table: &'static Table, staged: &Staged) -> Result<(), Error>;
+
+    /// Makes a change in one transaction, safe from a power cut when this returns. Returns false, and
+    /// changes nothing, where the table has come to `position` already.
+    async fn apply(&self, table: &'static Table, position: &Position, change: &Change) -> Result<bool, Error>;
+
+    /// The number of the last transaction of `writer` that the table holds.
+    async fn position(&self, table: &'static Table, writer: &str) -> Result<Option<i64>, Error>;
 
     /// Removes what an interrupted or superfluous stage left behind.
     async fn discard(&self, table: &'static Table, staged: &Staged) -> Result<(), Error>;

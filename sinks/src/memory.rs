@@ -10,7 +10,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use netcrab_schema::Table;
 
-use crate::{Error, Part, Replace, RunId, Sink, Staged};
+use crate::{Change, Error, Part, Position, Replace, RunId, Sink, Staged};
 
 /// Tables that go with the process.
 #[derive(Debug, Default)]
@@ -26,8 +26,29 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Kept {
-    parts: Vec<(Option<i32>, RecordBatch)>,
+    parts: Vec<KeptPart>,
     runs: Vec<RunId>,
+    /// The last transaction of each writer.
+    positions: HashMap<String, i64>,
+}
+
+#[derive(Debug)]
+struct KeptPart {
+    path: String,
+    date: Option<i32>,
+    rows: RecordBatch,
+}
+
+impl State {
+    /// Takes what was staged as these parts.
+    fn take(&mut self, parts: &[Part]) -> Vec<KeptPart> {
+        let staged = &mut self.staged;
+        let part = |part: &Part| {
+            let rows = staged.remove(&part.path)?;
+            Some(KeptPart { path: part.path.clone(), date: part.date, rows })
+        };
+        parts.iter().filter_map(part).collect()
+    }
 }
 
 impl MemorySink {
@@ -37,7 +58,7 @@ impl MemorySink {
         state
             .tables
             .get(table.name)
-            .map_or_else(Vec::new, |kept| kept.parts.iter().map(|(_, rows)| rows.clone()).collect())
+            .map_or_else(Vec::new, |kept| kept.parts.iter().map(|part| part.rows.clone()).collect())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,16 +121,37 @@ impl Sink for MemorySink {
         if state.tables.get(table.name).is_some_and(|kept| kept.runs.contains(run)) {
             return Ok(false);
         }
-        let parts: Vec<_> =
-            staged.parts.iter().filter_map(|part| Some((part.date, state.staged.remove(&part.path)?))).collect();
+        let parts = state.take(&staged.parts);
         let kept = state.tables.entry(table.name).or_default();
-        kept.parts.retain(|(date, _)| match date {
-            Some(date) => !replace.covers(*date),
+        kept.parts.retain(|part| match part.date {
+            Some(date) => !replace.covers(date),
             None => replace == Replace::Nothing,
         });
         kept.parts.extend(parts);
         kept.runs.push(run.clone());
         Ok(true)
+    }
+
+    async fn keep(&self, _: &'static Table, _: &Staged) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn apply(&self, table: &'static Table, position: &Position, change: &Change) -> Result<bool, Error> {
+        let mut state = self.state();
+        let come_to = state.tables.get(table.name).and_then(|kept| kept.positions.get(&position.writer));
+        if come_to.is_some_and(|&number| number >= position.number) {
+            return Ok(false);
+        }
+        let added = state.take(&change.added);
+        let kept = state.tables.entry(table.name).or_default();
+        kept.parts.retain(|part| !change.removed.contains(&part.path));
+        kept.parts.extend(added);
+        kept.positions.insert(position.writer.clone(), position.number);
+        Ok(true)
+    }
+
+    async fn position(&self, table: &'static Table, writer: &str) -> Result<Option<i64>, Error> {
+        Ok(self.state().tables.get(table.name).and_then(|kept| kept.positions.get(writer).copied()))
     }
 
     async fn discard(&self, _: &'static Table, staged: &Staged) -> Result<(), Error> {

@@ -66,6 +66,9 @@ impl<'a> TableWriter<'a> {
     async fn write_all(&mut self, rows: &mut SendableRecordBatchStream) -> Result<(), Error> {
         while let Some(batch) = rows.next().await {
             let batch = batch?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
             let mut start = 0;
             for (date, length) in runs(self.table, &batch) {
                 self.write_run(date, &batch.slice(start, length)).await?;

@@ -12,7 +12,7 @@ mod files;
 mod held;
 mod log;
 mod queries;
-mod rows;
+pub(crate) mod rows;
 mod snapshot;
 
 use std::path::Path;

@@ -32,7 +32,7 @@ pub(super) fn dates(batch: &RecordBatch, name: &str) -> Result<Date32Array, Stor
 }
 
 /// Columns of a batch by name and type.
-pub(super) trait Rows {
+pub(crate) trait Rows {
     fn cast(&self, name: &str, to: &DataType) -> Result<ArrayRef, StoreError>;
     fn texts(&self, name: &str) -> Result<StringArray, StoreError>;
     fn numbers(&self, name: &str) -> Result<Int64Array, StoreError>;
@@ -180,7 +180,7 @@ pub(super) fn releases(batch: &RecordBatch) -> Result<Vec<(String, String, Relea
 }
 
 /// Sessions as `sessions.sql` has them.
-pub(super) fn sessions(batch: &RecordBatch) -> Result<Vec<Session>, StoreError> {
+pub(crate) fn sessions(batch: &RecordBatch) -> Result<Vec<Session>, StoreError> {
     let number = |name| batch.numbers(name);
     let (session_no, duration_ms) = (number("session_no")?, number("duration_ms")?);
     let (event_count, click_count) = (number("event_count")?, number("click_count")?);
@@ -231,6 +231,7 @@ pub(super) fn sessions(batch: &RecordBatch) -> Result<Vec<Session>, StoreError> 
         browser: text_or_null(&browser, row),
         version_tag: text_or_null(&version_tag, row),
         segment: text_or_null(&segment, row),
+        open: false,
         start_us: start_ts.value(row),
         product_id: text(&product_id, row),
     });
@@ -238,7 +239,7 @@ pub(super) fn sessions(batch: &RecordBatch) -> Result<Vec<Session>, StoreError> 
 }
 
 /// Incidents as `incidents.sql` has them.
-pub(super) fn incidents(batch: &RecordBatch) -> Result<Vec<Incident>, StoreError> {
+pub(crate) fn incidents(batch: &RecordBatch) -> Result<Vec<Incident>, StoreError> {
     let (incident_id, session_key) = (batch.texts("incident_id")?, batch.texts("session_key")?);
     let (session_id, kind) = (batch.texts("session_id")?, batch.texts("kind")?);
     let (rule_id, rule_version) = (batch.texts("rule_id")?, batch.texts("rule_version")?);
@@ -270,7 +271,7 @@ pub(super) fn incidents(batch: &RecordBatch) -> Result<Vec<Incident>, StoreError
 }
 
 /// Events as `timeline.sql` has them.
-pub(super) fn timeline(batch: &RecordBatch) -> Result<Vec<TimelineEvent>, StoreError> {
+pub(crate) fn timeline(batch: &RecordBatch) -> Result<Vec<TimelineEvent>, StoreError> {
     let (position, ts) = (batch.numbers("position")?, batch.instants("ts")?);
     let (event_id, event_type) = (batch.texts("event_id")?, batch.texts("event_type")?);
     let (screen_id, route) = (batch.texts("screen_id")?, batch.texts("route")?);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::payload::Frame;
-use crate::Error;
+use crate::{Error, locked};
 
 /// One append: its frames, and who waits for it.
 #[derive(Debug)]
@@ -95,6 +95,14 @@ impl Queue {
         self.lock().stopped = Some(fault);
     }
 
+    /// Refuses everything from now on, and what waits too.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.stopped.get_or_insert(Error::Ended);
+        // Their answers go with them, which is an answer.
+        state.pending.clear();
+    }
+
     /// Lets the writer end when it has written what waits.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
@@ -102,6 +110,6 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 }

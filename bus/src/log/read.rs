@@ -9,8 +9,8 @@ use arrow::datatypes::SchemaRef;
 use super::frame::{FrameHead, HEAD};
 use super::payload::Decoder;
 use super::segment::{Found, Segment};
-use super::shards::{Shard, locked};
-use crate::{Error, Fault, Fetched};
+use super::shards::Shard;
+use crate::{Error, Fault, Fetched, locked};
 
 /// Most that is read from the file at once, unless a frame is larger.
 const CHUNK_BYTES: usize = 4 << 20;

@@ -11,7 +11,7 @@ use crate::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The folder of the log; made where it does not exist. Default: `netcrab-data/bus`.
+    /// The folder of the log; made where it does not exist. Default: empty, which is `_bus` beside the tables.
     pub folder: PathBuf,
     /// How many shards. Default: 1. An existing log keeps its number: another one here is refused.
     pub shards: u32,
@@ -40,7 +40,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            folder: PathBuf::from("netcrab-data/bus"),
+            folder: PathBuf::new(),
             shards: 1,
             segment_bytes: 64 << 20,
             bytes_max: 8 << 30,

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use super::mark::Mark;
 use super::read::Cursors;
 use super::segment;
-use crate::Error;
+use crate::{Error, locked};
 
 /// The name of the file that says how far a shard is durable.
 const DURABLE: &str = "durable";
@@ -126,8 +126,4 @@ impl Shard {
         let written = self.released.read().unwrap_or(0);
         self.released_to.fetch_max(written, Ordering::AcqRel).max(written)
     }
-}
-
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use super::frame::HEAD;
 use super::payload::Frame;
 use super::queue::{Pending, Queue};
 use super::segment;
@@ -50,6 +51,15 @@ pub(crate) struct Writer {
     pub(crate) appended: watch::Sender<()>,
 }
 
+/// Refuses everything when the thread ends, also by a panic: nobody may wait for a writer that is gone.
+struct Ending(Arc<Queue>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// Why a group was not written.
 enum Failure {
     /// The disk is full; nothing of the group is left.
@@ -61,6 +71,7 @@ enum Failure {
 impl Writer {
     /// Writes until the queue is closed.
     pub(crate) fn run(mut self) {
+        let _ending = Ending(self.queue.clone());
         self.retire_aged((self.clock)());
         while let Some(pending) = self.queue.take() {
             let now_ms = (self.clock)();
@@ -107,6 +118,11 @@ impl Writer {
         for pending in pending {
             let mut after = sizes.clone();
             let cost = self.cost(&pending, &mut after, now_ms);
+            if cost > self.settings.bytes_max {
+                let (bytes, bytes_max, setting) = (cost, self.settings.bytes_max, "bytes_max");
+                self.answer(pending, Err(Error::TooLarge { what: "an append", bytes, bytes_max, setting }));
+                continue;
+            }
             while self.bytes + planned + cost > self.settings.bytes_max && self.retire_oldest() {}
             if self.bytes + planned + cost > self.settings.bytes_max {
                 let (bytes_max, retry_after) = (self.settings.bytes_max, self.settings.retry_after());
@@ -123,13 +139,12 @@ impl Writer {
 
     /// What `pending` adds to the log, heads of new segments included; `sizes` are those of the last segments.
     fn cost(&self, pending: &Pending, sizes: &mut [u64], now_ms: i64) -> u64 {
-        let head = segment::head(0, 0, 0, &self.schema_message).bytes();
         let mut cost = 0;
         for (shard, frame) in &pending.frames {
             let size = &mut sizes[*shard as usize];
             if self.must_roll(*shard as usize, *size, frame.len(), now_ms) {
-                *size = head;
-                cost += head;
+                *size = self.head_bytes();
+                cost += self.head_bytes();
             }
             *size += frame.len();
             cost += frame.len();
@@ -137,11 +152,14 @@ impl Writer {
         cost
     }
 
+    fn head_bytes(&self) -> u64 {
+        (HEAD + self.schema_message.len()) as u64
+    }
+
     fn must_roll(&self, shard: usize, size: u64, frame_bytes: u64, now_ms: i64) -> bool {
-        let head = segment::head(0, 0, 0, &self.schema_message).bytes();
         let end = &self.ends[shard];
         let old = size == end.bytes && now_ms - end.made_at_ms >= self.settings.age_max_ms;
-        size > head && (old || size + frame_bytes > self.settings.segment_bytes)
+        size > self.head_bytes() && (old || size + frame_bytes > self.settings.segment_bytes)
     }
 
     /// Writes the frames and makes them durable, or takes them back.
@@ -289,26 +307,27 @@ impl Writer {
 
     /// Deletes released segments that are older than they need be.
     fn retire_aged(&mut self, now_ms: i64) {
+        let age_max_ms = self.settings.age_max_ms;
+        let aged = |newest_at_ms: i64| now_ms - newest_at_ms > age_max_ms;
         for shard in 0..self.ends.len() {
             let end = &self.ends[shard];
-            let released = self.shards[shard].released();
-            let aged = |newest_at_ms: i64| now_ms - newest_at_ms > self.settings.age_max_ms;
             // The segment that is written goes too where nothing in it is needed.
             if end.next > end.first
-                && released >= end.next
                 && aged(end.newest_at_ms)
+                && self.shards[shard].released() >= end.next
                 && let Err(fault) = self.roll(shard, now_ms)
             {
                 warn!(reason = %fault, shard, "a segment that is old could not be closed");
             }
-            while let Some(oldest) =
-                self.retirable(shard).filter(|info| now_ms - info.newest_at_ms > self.settings.age_max_ms)
-            {
-                if !self.retire(shard, oldest) {
-                    break;
-                }
-            }
+            while self.oldest(shard).is_some_and(|oldest| aged(oldest.newest_at_ms))
+                && let Some(oldest) = self.retirable(shard)
+                && self.retire(shard, oldest)
+            {}
         }
+    }
+
+    fn oldest(&self, shard: usize) -> Option<Info> {
+        self.shards[shard].segments()?.first().copied()
     }
 
     /// Deletes the oldest released segment of all shards, if there is one.

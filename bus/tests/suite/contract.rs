@@ -9,7 +9,7 @@ use super::{events, held, ids, read_all, rows, subjects};
 
 #[tokio::test]
 async fn events_come_back_as_they_were_given_and_in_order() {
-    for subject in subjects(1) {
+    for subject in subjects(1).await {
         let bus = &subject.bus;
         let (first, second) = (events("s1", 0..100), events("s2", 100..130));
         bus.append(vec![(0, first.clone()), (0, second.clone())]).await.unwrap();
@@ -26,7 +26,7 @@ async fn events_come_back_as_they_were_given_and_in_order() {
 
 #[tokio::test]
 async fn a_range_gives_the_same_events_in_whatever_steps_it_is_read() {
-    for subject in subjects(1) {
+    for subject in subjects(1).await {
         let bus = &*subject.bus;
         for n in 0..40 {
             bus.append(vec![(0, events("s", n * 10..n * 10 + 10))]).await.unwrap();
@@ -56,7 +56,7 @@ async fn a_range_gives_the_same_events_in_whatever_steps_it_is_read() {
 
 #[tokio::test]
 async fn an_empty_range_is_empty_and_one_beyond_the_end_is_an_error() {
-    for subject in subjects(1) {
+    for subject in subjects(1).await {
         let bus = &*subject.bus;
         let end = bus.bounds(0).await.unwrap().end;
         let nothing = bus.read(0, end, None, 1000).await.unwrap();
@@ -74,7 +74,7 @@ async fn an_empty_range_is_empty_and_one_beyond_the_end_is_an_error() {
 
 #[tokio::test]
 async fn a_shard_that_is_not_there_is_named() {
-    for subject in subjects(2) {
+    for subject in subjects(2).await {
         let bus = &*subject.bus;
         let said = "there is no shard 2; the shards are 0 to 1";
         assert_eq!(bus.append(vec![(2, events("s", [1]))]).await.unwrap_err().to_string(), said);
@@ -87,7 +87,7 @@ async fn a_shard_that_is_not_there_is_named() {
 
 #[tokio::test]
 async fn a_batch_with_other_columns_is_refused_by_name_and_nothing_of_the_append_is_kept() {
-    for subject in subjects(1) {
+    for subject in subjects(1).await {
         let good = events("s", 0..3);
         let without = good.project(&(1..good.num_columns()).collect::<Vec<_>>()).unwrap();
         let fault = subject.bus.append(vec![(0, good), (0, without)]).await.unwrap_err();
@@ -98,7 +98,7 @@ async fn a_batch_with_other_columns_is_refused_by_name_and_nothing_of_the_append
 
 #[tokio::test]
 async fn appenders_at_once_keep_each_its_order_and_lose_nothing() {
-    for subject in subjects(3) {
+    for subject in subjects(3).await {
         let bus = &*subject.bus;
         let appender = |name: u32| async move {
             for n in 0..20 {
@@ -124,7 +124,7 @@ async fn appenders_at_once_keep_each_its_order_and_lose_nothing() {
 
 #[tokio::test]
 async fn a_split_batch_reaches_its_shards_in_order() {
-    for subject in subjects(4) {
+    for subject in subjects(4).await {
         let visits: Vec<String> = (0..16).map(|n| format!("visit-{n}")).collect();
         let parts: Vec<_> = visits.iter().map(|visit| events(visit, 0..4)).collect();
         let all = arrow::compute::concat_batches(&parts[0].schema(), &parts).unwrap();
@@ -138,9 +138,18 @@ async fn a_split_batch_reaches_its_shards_in_order() {
     }
 }
 
+#[test]
+fn an_event_without_a_session_is_placed_by_its_user() {
+    let event = r#"{"orgId":"acme","productId":"crm","userHash":"u1","eventId":"e","ts":1790000000000,"eventType":"click","screenId":"a","route":"/","deviceType":"desktop"}"#;
+    let mut decoder = netcrab_sources::wire::Decoder::new(netcrab_sources::Settings::default());
+    let batch = decoder.batch(event.as_bytes(), 1_790_000_100_000, 1, 1).unwrap().events;
+    let parts = split(&batch, 1024).unwrap();
+    assert_eq!((parts.len(), parts[0].0), (1, shard_of("acme", "crm", "u1", 1024)));
+}
+
 #[tokio::test]
 async fn changed_waits_for_an_append_and_misses_none() {
-    for subject in subjects(2) {
+    for subject in subjects(2).await {
         let bus = subject.bus.clone();
         let ends = [(0, bus.bounds(0).await.unwrap().end), (1, bus.bounds(1).await.unwrap().end)];
         let none = tokio::time::timeout(Duration::from_millis(50), bus.changed(&ends)).await;
@@ -158,7 +167,7 @@ async fn changed_waits_for_an_append_and_misses_none() {
 
 #[tokio::test]
 async fn a_shard_belongs_to_one_member_at_a_time() {
-    for subject in subjects(2) {
+    for subject in subjects(2).await {
         let mut first = subject.bus.join().await.unwrap();
         let Change::Gained(shards) = first.changed().await.unwrap() else { panic!("{}", subject.name) };
         assert_eq!(shards, [0, 1], "{}", subject.name);
@@ -176,7 +185,7 @@ async fn a_shard_belongs_to_one_member_at_a_time() {
 
 #[tokio::test]
 async fn releasing_more_than_once_or_too_much_harms_nothing() {
-    for subject in subjects(1) {
+    for subject in subjects(1).await {
         let bus = &*subject.bus;
         bus.append(vec![(0, events("s", 0..10))]).await.unwrap();
         let before = held(bus, 0).await;

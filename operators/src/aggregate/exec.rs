@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -18,10 +18,10 @@ use netcrab_schema::tables::FACT_SESSIONS;
 use super::moves::{Moves, move_fields};
 use super::releases::{release_fields, releases};
 use super::screens::{Screens, filed, screen_fields};
-use super::sessions::{self, count_incidents};
+use super::sessions::{self, TaskTypes, count_incidents};
 use super::tasks::{Tasks, task_fields};
-use crate::detect::{Events, Scan};
-use crate::session::{SessionBatch, list, list_field, symbols};
+use crate::detect::{Actions, Events, Scan};
+use crate::session::{SessionBatch, list, list_field};
 use crate::settings::Settings;
 use crate::stage::{self, single_input_plan};
 
@@ -63,37 +63,40 @@ fn output_schema(input: &SchemaRef, keep_events: bool) -> SchemaRef {
     Arc::new(Schema::new(facts.chain(kept.cloned()).chain(lists).collect::<Vec<FieldRef>>()))
 }
 
-/// The facts of each session of `batch`; `scan` is scratch space.
+/// The facts of each session of `batch`; `actions` are kept from batch to batch, `scan` is scratch space.
 pub(crate) fn facts(
     settings: &Settings,
     schema: &SchemaRef,
     batch: &RecordBatch,
+    actions: &mut Actions,
     scan: &mut Scan,
 ) -> Result<RecordBatch> {
     let sessions = SessionBatch::new(batch)?;
-    let events = Events::new(sessions.events())?;
+    actions.read(sessions.events())?;
+    let events = Events::new(sessions.events(), actions)?;
     let incidents = list(batch, "incidents")?;
     let counted = count_incidents(incidents)?;
     let filed = filed(incidents)?;
-    let mut screens = Screens::new(symbols(sessions.events(), "screen_id")?.values().as_string::<i32>().len());
-    let (mut moves, mut tasks) = (Moves::default(), Tasks::default());
+    let mut screens = Screens::new(events.symbols("screen_id")?.values().len());
+    let (mut moves, mut tasks, mut task_types) = (Moves::default(), Tasks::default(), TaskTypes::default());
     let mut facts = Vec::with_capacity(sessions.len());
     for (session, rows) in sessions.borders().enumerate() {
         scan.read(&events, rows);
-        let unique_screens = screens.push(&events, scan, filed(session).into_iter());
+        let unique_screens = screens.push(&events, scan, filed.of(session));
         moves.push(scan);
+        task_types.push(&events, &mut scan.task_types)?;
         tasks.push(settings.detect.abandoned_task.within_ms, &events, scan);
         facts.push(sessions::facts(&settings.score, &events, scan, counted[session], unique_screens));
     }
-    let mut columns = sessions::columns(batch, &sessions, &facts)?;
+    let mut columns = sessions::columns(batch, &sessions, &events, task_types, &facts)?;
     let kept = ["events", "incidents"].into_iter().filter(|name| schema.column_with_name(name).is_some());
     let mut kept: Vec<_> =
         kept.filter_map(|name| schema.column_with_name(name).zip(batch.column_by_name(name))).collect();
     kept.sort_by_key(|((place, _), _)| *place);
     columns.extend(kept.into_iter().map(|(_, column)| Arc::clone(column)));
-    columns.push(tasks.into_column(&sessions)?);
-    columns.push(screens.into_column(&sessions, &facts)?);
-    columns.push(moves.into_column(&sessions, &facts)?);
+    columns.push(tasks.into_column(&events)?);
+    columns.push(screens.into_column(&events, &facts)?);
+    columns.push(moves.into_column(&events, &facts)?);
     columns.push(releases(&sessions, &events)?);
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
@@ -110,8 +113,10 @@ impl ExecutionPlan for AggregateExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let (settings, schema) = (Arc::clone(&self.settings), self.schema());
-        let mut scan = Scan::default();
+        let (mut actions, mut scan) = (Actions::default(), Scan::default());
         let input = self.input.execute(partition, context)?;
-        Ok(stage::map(input, self.schema(), baseline, move |batch| facts(&settings, &schema, &batch, &mut scan)))
+        Ok(stage::map(input, self.schema(), baseline, move |batch| {
+            facts(&settings, &schema, &batch, &mut actions, &mut scan)
+        }))
     }
 }

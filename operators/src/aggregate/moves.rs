@@ -10,8 +10,8 @@ use netcrab_schema::arrow::in_flight_type;
 
 use super::score;
 use super::sessions::Facts;
-use crate::detect::Scan;
-use crate::session::{SessionBatch, list_column, symbols};
+use crate::detect::{Events, Scan};
+use crate::session::list_column;
 use crate::symbols;
 
 /// The additive columns, in order, as whole numbers; scores in units of [`score::UNIT`].
@@ -52,8 +52,8 @@ impl Moves {
     }
 
     /// The list column `moves`, given the facts of each session.
-    pub fn into_column(self, sessions: &SessionBatch<'_>, facts: &[Facts]) -> Result<ArrayRef> {
-        let screens = symbols(sessions.events(), "screen_id")?.values().as_string::<i32>();
+    pub fn into_column(self, events: &Events<'_>, facts: &[Facts]) -> Result<ArrayRef> {
+        let screens = events.symbols("screen_id")?.values().as_string::<i32>();
         // The entry and the exit are the empty text, first of the dictionary.
         let texts = std::iter::once(Some("")).chain(screens.iter());
         let dictionary: ArrayRef = Arc::new(texts.collect::<StringArray>());

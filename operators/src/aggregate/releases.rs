@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, AsArray, TimestampMillisecondArray};
 use arrow::datatypes::{Field, Fields};
 use datafusion::common::Result;
 use netcrab_schema::Type;
 use netcrab_schema::arrow::in_flight_type;
 
 use crate::detect::Events;
-use crate::session::{SessionBatch, list_column, symbols};
+use crate::session::{SessionBatch, list_column, shapes, symbols};
+use crate::sessionize::layout::VISITOR;
 use crate::symbols;
 
 /// The fields of a release.
@@ -22,15 +23,19 @@ pub fn release_fields() -> Fields {
 ///
 /// A release that comes and goes within a session is listed each time; the earliest one counts.
 pub fn releases(sessions: &SessionBatch<'_>, events: &Events<'_>) -> Result<ArrayRef> {
-    let column = symbols(sessions.events(), "version_tag")?;
-    let codes = symbols::codes(column);
+    let (visitor, visitors) = shapes(sessions.events(), VISITOR)?;
+    let column = symbols(visitors.as_struct(), "version_tag")?;
     let (mut tags, mut seen, mut lengths) = (Vec::new(), Vec::new(), Vec::with_capacity(sessions.len()));
     for session in sessions.borders() {
         let before = tags.len();
-        let mut last = -1;
+        let (mut last, mut last_visitor) = (-1, -1);
         for row in session {
-            if codes[row] >= 0 && codes[row] != last {
-                last = codes[row];
+            if visitor[row] == last_visitor {
+                continue;
+            }
+            last_visitor = visitor[row];
+            if let Some(code) = column.key(last_visitor as usize).map(|code| code as i32).filter(|code| *code != last) {
+                last = code;
                 tags.push(last);
                 seen.push(events.ts[row]);
             }

@@ -1,5 +1,6 @@
 //! What a session adds to each screen it touched: its part of fact_screen_hotspots.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, ListArray};
@@ -11,7 +12,7 @@ use netcrab_schema::arrow::in_flight_type;
 use super::score;
 use super::sessions::Facts;
 use crate::detect::{Events, Kind, Scan};
-use crate::session::{SessionBatch, list_column, symbols};
+use crate::session::{list_column, symbols};
 use crate::symbols;
 
 /// The additive columns, in order, as whole numbers; scores in units of [`score::UNIT`].
@@ -62,9 +63,10 @@ impl Screens {
         let session = self.ends.len();
         let start = self.parts.len();
         for row in scan.rows.clone() {
-            let part = self.part(session, events.screen[row]);
+            let action = events.of(row);
+            let part = self.part(session, action.screen);
             // Dictionary order is byte order: the smallest code is the first route.
-            part.route = if part.route < 0 { events.route[row] } else { part.route.min(events.route[row]) };
+            part.route = if part.route < 0 { action.route } else { part.route.min(action.route) };
         }
         let unique_screens = (self.parts.len() - start) as i64;
         let end_ts = events.ts[scan.rows.end - 1];
@@ -96,8 +98,7 @@ impl Screens {
     }
 
     /// The list column `screens`, given the facts of each session.
-    pub fn into_column(self, sessions: &SessionBatch<'_>, facts: &[Facts]) -> Result<ArrayRef> {
-        let rows = sessions.events();
+    pub fn into_column(self, events: &Events<'_>, facts: &[Facts]) -> Result<ArrayRef> {
         let mut start = 0;
         let mut scores = Vec::with_capacity(self.parts.len());
         let mut lengths = Vec::with_capacity(self.ends.len());
@@ -109,7 +110,7 @@ impl Screens {
         }
         let symbol = |name: &str, of: fn(&Part) -> i32| -> Result<ArrayRef> {
             let codes = self.parts.iter().map(of).collect();
-            Ok(Arc::new(symbols::column(codes, symbols(rows, name)?.values())))
+            Ok(Arc::new(symbols::column(codes, events.symbols(name)?.values())))
         };
         let number =
             |of: &dyn Fn(&Part) -> i64| -> ArrayRef { Arc::new(self.parts.iter().map(of).collect::<Int64Array>()) };
@@ -147,17 +148,30 @@ pub fn screen_fields() -> Fields {
     symbols.into_iter().chain(ADDITIVE.map(|name| field(name, Type::Int64))).collect()
 }
 
-/// Kind and screen of each incident of each session, in the codes of the batch's dictionaries.
-pub fn filed(incidents: &ListArray) -> Result<impl Fn(usize) -> Vec<(Kind, i32)>> {
+/// Kind and screen of each incident, in the codes of the batch's dictionaries.
+pub struct Filed<'a> {
+    kinds: Vec<Option<Kind>>,
+    screens: Cow<'a, [i32]>,
+    offsets: &'a [i32],
+}
+
+/// What the incidents of a batch are, and where they are filed.
+pub fn filed(incidents: &ListArray) -> Result<Filed<'_>> {
     let rows = incidents.values().as_struct();
     let kinds = symbols(rows, "kind")?;
     let by_name = |name: Option<&str>| Kind::ALL.into_iter().find(|kind| Some(kind.name()) == name);
     let kind_of: Vec<Option<Kind>> = kinds.values().as_string::<i32>().iter().map(by_name).collect();
-    let kinds = symbols::codes(kinds);
-    let screens = symbols::codes(symbols(rows, "screen_id")?);
-    let offsets = incidents.value_offsets();
-    Ok(move |session: usize| {
-        let of_session = offsets[session] as usize..offsets[session + 1] as usize;
-        of_session.filter_map(|i| Some((kind_of[kinds[i] as usize]?, screens[i]))).collect()
+    Ok(Filed {
+        kinds: symbols::codes(kinds).iter().map(|&kind| kind_of[kind as usize]).collect(),
+        screens: symbols::codes(symbols(rows, "screen_id")?),
+        offsets: incidents.value_offsets(),
     })
+}
+
+impl Filed<'_> {
+    /// Kind and screen of each incident of a session.
+    pub fn of(&self, session: usize) -> impl Iterator<Item = (Kind, i32)> {
+        let of_session = self.offsets[session] as usize..self.offsets[session + 1] as usize;
+        of_session.filter_map(|incident| Some((self.kinds[incident]?, self.screens[incident])))
+    }
 }

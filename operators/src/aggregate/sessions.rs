@@ -1,5 +1,6 @@
 //! The facts of a session: the columns of fact_sessions.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -15,7 +16,8 @@ use netcrab_schema::arrow::LIST_ITEM;
 use super::score::{self, Counts};
 use crate::detect::scan::TaskPhase;
 use crate::detect::{Events, Kind, Scan};
-use crate::session::{SessionBatch, column, symbols};
+use crate::session::{SessionBatch, column, shapes, symbols};
+use crate::sessionize::layout::VISITOR;
 use crate::settings::Score;
 use crate::symbols;
 
@@ -45,7 +47,7 @@ pub struct Facts {
 /// The facts of a scanned session with so many incidents of each kind and distinct screens.
 pub fn facts(weights: &Score, events: &Events<'_>, scan: &Scan, incidents: [i64; 5], unique_screens: i64) -> Facts {
     let of_kind = |kind: Kind| incidents[kind as usize];
-    let of_phase = |phase| scan.tasks.iter().filter(|task| events.task_phase[task.row] == phase).count() as i64;
+    let of_phase = |phase| scan.tasks.iter().filter(|task| events.of(task.row).task_phase == phase).count() as i64;
     let (start_ts, end_ts) = (events.ts[scan.rows.start], events.ts[scan.rows.end - 1]);
     let counts = Counts {
         rage_clicks: of_kind(Kind::RageClick),
@@ -76,8 +78,14 @@ pub fn facts(weights: &Score, events: &Events<'_>, scan: &Scan, incidents: [i64;
 }
 
 /// The columns of fact_sessions, in order, of the sessions of `batch`.
-pub fn columns(batch: &RecordBatch, sessions: &SessionBatch<'_>, facts: &[Facts]) -> Result<Vec<ArrayRef>> {
-    let rows = sessions.events();
+pub fn columns(
+    batch: &RecordBatch,
+    sessions: &SessionBatch<'_>,
+    events: &Events<'_>,
+    task_types: TaskTypes,
+    facts: &[Facts],
+) -> Result<Vec<ArrayRef>> {
+    let (visitor, visitors) = shapes(sessions.events(), VISITOR)?;
     let number = |of: fn(&Facts) -> i64| -> ArrayRef { Arc::new(facts.iter().map(of).collect::<Int64Array>()) };
     let score = |of: fn(&Facts) -> f64| -> ArrayRef { Arc::new(facts.iter().map(of).collect::<Float64Array>()) };
     let instant = |of: fn(&Facts) -> i64| -> ArrayRef {
@@ -86,13 +94,12 @@ pub fn columns(batch: &RecordBatch, sessions: &SessionBatch<'_>, facts: &[Facts]
     };
     let screen = |of: fn(&Facts) -> i32| -> Result<ArrayRef> {
         let codes = facts.iter().map(of).collect();
-        Ok(Arc::new(symbols::column(codes, symbols(rows, "screen_id")?.values())))
+        Ok(Arc::new(symbols::column(codes, events.symbols("screen_id")?.values())))
     };
     let first_present = |name: &str| -> Result<ArrayRef> {
-        let column = symbols(rows, name)?;
-        let codes = symbols::codes(column);
-        let first = |session: std::ops::Range<usize>| codes[session].iter().copied().find(|&code| code >= 0);
-        let codes = sessions.borders().map(|session| first(session).unwrap_or(-1)).collect();
+        let column = symbols(visitors.as_struct(), name)?;
+        let first = |session: Range<usize>| visitor[session].iter().find_map(|&visitor| column.key(visitor as usize));
+        let codes = sessions.borders().map(|session| first(session).map_or(-1, |code| code as i32)).collect();
         Ok(Arc::new(symbols::column(codes, column.values())))
     };
     let stage = |name: &str| column(batch, name).cloned();
@@ -125,7 +132,7 @@ pub fn columns(batch: &RecordBatch, sessions: &SessionBatch<'_>, facts: &[Facts]
         score(|facts| facts.efficiency_score),
         screen(|facts| facts.entry_screen)?,
         screen(|facts| facts.exit_screen)?,
-        task_types(sessions)?,
+        task_types.into_column()?,
         first_present("device_type")?,
         first_present("os")?,
         first_present("browser")?,
@@ -136,23 +143,30 @@ pub fn columns(batch: &RecordBatch, sessions: &SessionBatch<'_>, facts: &[Facts]
 }
 
 /// The distinct task types of each session, sorted: dictionary order is byte order.
-fn task_types(sessions: &SessionBatch<'_>) -> Result<ArrayRef> {
-    let column = symbols(sessions.events(), "task_type")?;
-    let codes = symbols::codes(column);
-    let names = column.values().as_string::<i32>();
-    let mut types = StringViewBuilder::new();
-    let mut lengths = Vec::with_capacity(sessions.len());
-    let mut of_session: Vec<i32> = Vec::new();
-    for session in sessions.borders() {
-        of_session.clear();
-        of_session.extend(codes[session].iter().copied().filter(|&code| code >= 0));
+#[derive(Default)]
+pub struct TaskTypes {
+    types: StringViewBuilder,
+    lengths: Vec<usize>,
+}
+
+impl TaskTypes {
+    /// Adds a session whose events name these types.
+    pub fn push(&mut self, events: &Events<'_>, of_session: &mut Vec<i32>) -> Result<()> {
         of_session.sort_unstable();
         of_session.dedup();
-        of_session.iter().for_each(|&code| types.append_value(names.value(code as usize)));
-        lengths.push(of_session.len());
+        if !of_session.is_empty() {
+            let names = events.symbols("task_type")?.values().as_string::<i32>();
+            of_session.iter().for_each(|&code| self.types.append_value(names.value(code as usize)));
+        }
+        self.lengths.push(of_session.len());
+        Ok(())
     }
-    let item = Arc::new(Field::new(LIST_ITEM, DataType::Utf8View, false));
-    Ok(Arc::new(ListArray::try_new(item, OffsetBuffer::from_lengths(lengths), Arc::new(types.finish()), None)?))
+
+    fn into_column(mut self) -> Result<ArrayRef> {
+        let item = Arc::new(Field::new(LIST_ITEM, DataType::Utf8View, false));
+        let (types, lengths) = (self.types.finish(), OffsetBuffer::from_lengths(self.lengths));
+        Ok(Arc::new(ListArray::try_new(item, lengths, Arc::new(types), None)?))
+    }
 }
 
 /// How many incidents of each kind each session has, given the batch's incidents.

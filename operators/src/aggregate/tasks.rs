@@ -18,7 +18,7 @@ use netcrab_schema::tables::FACT_TASKS;
 use crate::detect::abandoned_task::Outcome;
 use crate::detect::scan::{EventType, TaskEvent, TaskPhase};
 use crate::detect::{Events, Scan};
-use crate::session::{SessionBatch, list_column, symbols};
+use crate::session::list_column;
 use crate::symbols;
 
 /// The columns of a task in the list `tasks` of a session batch.
@@ -63,7 +63,7 @@ impl Tasks {
         self.owned.clear();
         let first = self.tasks.len();
         for &task in &scan.tasks {
-            let started = events.task_phase[task.row] == TaskPhase::Start;
+            let started = events.of(task.row).task_phase == TaskPhase::Start;
             if !started && self.owned.contains(&task.row) {
                 continue;
             }
@@ -86,12 +86,12 @@ impl Tasks {
         let (clicks, screens) = self.span(events, start.row, last);
         Task {
             task_no: 0,
-            task_type: events.task_type[start.row],
+            task_type: events.of(start.row).task_type,
             started_at: Some(events.ts[start.row]),
             completed_at: completion.map(|row| events.ts[row]),
             clicks,
             screens,
-            success: completion.map(|row| events.task_phase[row] == TaskPhase::Completed),
+            success: completion.map(|row| events.of(row).task_phase == TaskPhase::Completed),
             abandoned: outcome.abandoned().is_some(),
         }
     }
@@ -100,12 +100,12 @@ impl Tasks {
         let (clicks, screens) = self.span(events, row, row);
         Task {
             task_no: 0,
-            task_type: events.task_type[row],
+            task_type: events.of(row).task_type,
             started_at: None,
             completed_at: Some(events.ts[row]),
             clicks,
             screens,
-            success: Some(events.task_phase[row] == TaskPhase::Completed),
+            success: Some(events.of(row).task_phase == TaskPhase::Completed),
             abandoned: false,
         }
     }
@@ -113,15 +113,15 @@ impl Tasks {
     /// Clicks and distinct screens from row `first` to row `last`.
     fn span(&mut self, events: &Events<'_>, first: usize, last: usize) -> (i64, i64) {
         self.screens.clear();
-        self.screens.extend(&events.screen[first..=last]);
-        let clicks = events.event_type[first..=last].iter().filter(|kind| **kind == EventType::Click).count();
+        self.screens.extend((first..=last).map(|row| events.of(row).screen));
+        let clicks = (first..=last).filter(|&row| events.of(row).event_type == EventType::Click).count();
         (clicks as i64, self.screens.len() as i64)
     }
 
     /// The list column `tasks`.
-    pub fn into_column(self, sessions: &SessionBatch<'_>) -> Result<ArrayRef> {
+    pub fn into_column(self, events: &Events<'_>) -> Result<ArrayRef> {
         let tasks = &self.tasks;
-        let types = symbols(sessions.events(), "task_type")?.values();
+        let types = events.symbols("task_type")?.values();
         let instant = |of: fn(&Task) -> Option<i64>| -> ArrayRef {
             Arc::new(tasks.iter().map(of).collect::<TimestampMillisecondArray>().with_timezone("UTC"))
         };

@@ -6,7 +6,6 @@ use super::incidents::Found;
 use super::scan::TaskPhase;
 use super::{Events, Incidents, Kind, Scan, TaskEvent};
 use crate::settings::AbandonedTask;
-use crate::symbols::text_of;
 
 /// How a task that was begun went on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +25,7 @@ impl Outcome {
     pub fn of(events: &Events<'_>, within_ms: i64, start: TaskEvent) -> Self {
         match start.next {
             None => Outcome::None,
-            Some(next) if events.task_phase[next] == TaskPhase::Start => Outcome::Restarted(next),
+            Some(next) if events.of(next).task_phase == TaskPhase::Start => Outcome::Restarted(next),
             Some(next) if events.ts[next] - events.ts[start.row] > within_ms => Outcome::Late(next),
             Some(next) => Outcome::Completed(next),
         }
@@ -45,10 +44,10 @@ impl Outcome {
 
 /// Finds the abandoned tasks of a scanned session.
 pub(super) fn detect(rule: &AbandonedTask, events: &Events<'_>, scan: &Scan, found: &mut Incidents) {
-    for &task in scan.tasks.iter().filter(|task| events.task_phase[task.row] == TaskPhase::Start) {
+    for &task in scan.tasks.iter().filter(|task| events.of(task.row).task_phase == TaskPhase::Start) {
         let Some(outcome) = Outcome::of(events, rule.within_ms, task).abandoned() else { continue };
         let start = task.row;
-        let task_type = text_of(events.task_types, events.task_type[start]);
+        let task_type = events.text("task_type", events.of(start).task_type);
         found.push(Found {
             kind: Kind::AbandonedTask,
             first: start,

@@ -7,7 +7,6 @@
 use super::incidents::Found;
 use super::{Events, Incidents, Kind, Scan};
 use crate::settings::Backtrack;
-use crate::symbols::text_of;
 
 /// Finds the backtracks of a scanned session.
 pub(super) fn detect(rule: &Backtrack, events: &Events<'_>, scan: &Scan, found: &mut Incidents) {
@@ -17,7 +16,7 @@ pub(super) fn detect(rule: &Backtrack, events: &Events<'_>, scan: &Scan, found: 
         if from.screen != back.screen || stay_ms > rule.stay_ms {
             continue;
         }
-        let via_screen = text_of(events.screens, via.screen);
+        let via_screen = events.text("screen_id", via.screen);
         found.push(Found {
             kind: Kind::Backtrack,
             first: from.row,

@@ -14,7 +14,7 @@ pub(super) fn detect(rule: &DeadClick, events: &Events<'_>, scan: &mut Scan, fou
     let mut chains = std::mem::take(&mut scan.chains);
     chains.clear();
     let dead = scan.clicks.iter().filter(|&&row| dead(rule, events, row));
-    chains.extend(dead.map(|&row| (events.target(row).unwrap_or(Target::screen(events.screen[row])), row)));
+    chains.extend(dead.map(|&row| (events.target(row).unwrap_or(Target::screen(events.of(row).screen)), row)));
     chains.sort_unstable();
     let close = |a: &Chain, b: &Chain| a.0 == b.0 && events.ts[b.1] - events.ts[a.1] <= rule.chain_ms;
     for clicks in chains.chunk_by(close) {

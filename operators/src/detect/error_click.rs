@@ -8,7 +8,6 @@ use hashbrown::HashMap;
 use super::incidents::Found;
 use super::{Events, Incidents, Kind, Scan};
 use crate::settings::ErrorClick;
-use crate::symbols::text_of;
 
 /// Finds the error clicks of a scanned session.
 pub(super) fn detect(rule: &ErrorClick, events: &Events<'_>, scan: &mut Scan, found: &mut Incidents) {
@@ -21,9 +20,9 @@ pub(super) fn detect(rule: &ErrorClick, events: &Events<'_>, scan: &mut Scan, fo
     let mut clicks = scan.clicks.iter().copied().peekable();
     for &error in &scan.errors {
         while let Some(click) = clicks.next_if(|&click| click < error) {
-            last_click.insert(events.screen[click], click);
+            last_click.insert(events.of(click).screen, click);
         }
-        let click = last_click.get(&events.screen[error]).copied();
+        let click = last_click.get(&events.of(error).screen).copied();
         owners.extend(
             click.filter(|&click| events.ts[error] - events.ts[click] <= rule.window_ms).map(|click| (click, error)),
         );
@@ -39,7 +38,7 @@ pub(super) fn detect(rule: &ErrorClick, events: &Events<'_>, scan: &mut Scan, fo
 fn report(events: &Events<'_>, errors: &[(usize, usize)], found: &mut Incidents) {
     let (click, first_error) = errors[0];
     let named: Vec<usize> = std::iter::once(click).chain(errors.iter().map(|&(_, error)| error)).collect();
-    let code = text_of(events.error_codes, events.error_code[first_error]);
+    let code = events.text("error_code", events.of(first_error).error_code);
     found.push(Found {
         kind: Kind::ErrorClick,
         first: click,

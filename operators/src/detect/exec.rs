@@ -11,7 +11,7 @@ use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties};
 
-use super::{Events, Incidents, Names, Scan, detect, incident_fields};
+use super::{Actions, Events, Incidents, Names, Scan, detect, incident_fields};
 use crate::session::{SessionBatch, list_column, list_field};
 use crate::settings::Detect;
 use crate::stage::{self, single_input_plan};
@@ -47,16 +47,18 @@ fn with_incidents(schema: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().cloned().chain([added]).collect::<Vec<_>>()))
 }
 
-/// Adds the incidents of each session; `scan` is scratch space.
+/// Adds the incidents of each session; `actions` are kept from batch to batch, `scan` is scratch space.
 fn add_incidents(
     rules: &Detect,
     names: &Names,
     schema: &SchemaRef,
     batch: &RecordBatch,
+    actions: &mut Actions,
     scan: &mut Scan,
 ) -> Result<RecordBatch> {
     let sessions = SessionBatch::new(batch)?;
-    let events = Events::new(sessions.events())?;
+    actions.read(sessions.events())?;
+    let events = Events::new(sessions.events(), actions)?;
     let mut found = Incidents::default();
     for rows in sessions.borders() {
         scan.read(&events, rows);
@@ -64,7 +66,7 @@ fn add_incidents(
         found.end_session();
     }
     let lengths: Vec<usize> = found.lengths().collect();
-    let columns = found.into_columns(rules, names, sessions.session_key()?, sessions.events())?;
+    let columns = found.into_columns(rules, names, sessions.session_key()?, &events)?;
     let incidents = list_column(incident_fields(), lengths.into_iter(), columns)?;
     let columns = batch.columns().iter().cloned().chain([incidents]);
     Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect())?)
@@ -83,10 +85,10 @@ impl ExecutionPlan for DetectExec {
         let incidents = stage::counter(&self.metrics, "incidents", partition);
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let (rules, names, schema) = (Arc::clone(&self.rules), Arc::clone(&self.names), self.schema());
-        let mut scan = Scan::default();
+        let (mut actions, mut scan) = (Actions::default(), Scan::default());
         let input = self.input.execute(partition, context)?;
         Ok(stage::map(input, self.schema(), baseline, move |batch| {
-            let batch = add_incidents(&rules, &names, &schema, &batch, &mut scan)?;
+            let batch = add_incidents(&rules, &names, &schema, &batch, &mut actions, &mut scan)?;
             incidents.add(crate::session::list(&batch, "incidents")?.values().len());
             Ok(batch)
         }))

@@ -3,20 +3,19 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Int64Array, ListArray, StringArray, StringViewArray, StringViewBuilder, StructArray,
-    TimestampMillisecondArray, UInt32Array,
+    ArrayRef, Int64Array, ListArray, StringArray, StringViewArray, StringViewBuilder, TimestampMillisecondArray,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::compute;
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::Result;
 use netcrab_schema::arrow::{LIST_ITEM, in_flight_type};
 use netcrab_schema::tables::FACT_INCIDENTS;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::scan::Action;
 use super::{Events, Kind};
-use crate::session::symbols;
 use crate::sessionize::fold::hex;
+use crate::sessionize::text;
 use crate::settings::Detect;
 use crate::symbols::column;
 
@@ -144,32 +143,31 @@ impl Incidents {
         rules: &Detect,
         names: &Names,
         keys: &StringViewArray,
-        rows: &StructArray,
+        events: &Events<'_>,
     ) -> Result<Vec<ArrayRef>> {
-        let events = Events::new(rows)?;
         let count = self.len();
-        let named = |codes: &[i32]| self.first.iter().map(|&row| codes[row as usize]).collect::<Vec<_>>();
-        let clicked = |codes: &[i32]| {
+        let named = |code: fn(&Action) -> i32| self.first.iter().map(|&row| code(events.of(row as usize))).collect();
+        let clicked = |code: fn(&Action) -> i32| {
             let rows = self.first.iter().zip(&self.on_element);
-            rows.map(|(&row, &clicked)| if clicked { codes[row as usize] } else { -1 }).collect::<Vec<_>>()
+            rows.map(|(&row, &clicked)| if clicked { code(events.of(row as usize)) } else { -1 }).collect()
         };
         let symbol = |codes: Vec<i32>, name: &str| -> Result<ArrayRef> {
-            Ok(Arc::new(column(codes, symbols(rows, name)?.values())))
+            Ok(Arc::new(column(codes, events.symbols(name)?.values())))
         };
         let kinds = self.kinds.iter().map(|&kind| kind as i32).collect();
         Ok(vec![
-            Arc::new(self.ids(rules, keys, &events)),
+            Arc::new(self.ids(rules, keys, events)),
             Arc::new(column(kinds, &names.kinds)),
             Arc::new(column(vec![0; count], &names.rule_id)),
             Arc::new(column(vec![0; count], &names.rule_version)),
-            symbol(named(&events.screen), "screen_id")?,
-            symbol(named(&events.route), "route")?,
-            symbol(clicked(&events.element_type), "element_type")?,
-            symbol(clicked(&events.element_label_h), "element_label_h")?,
+            symbol(named(|action| action.screen), "screen_id")?,
+            symbol(named(|action| action.route), "route")?,
+            symbol(clicked(|action| action.element_type), "element_type")?,
+            symbol(clicked(|action| action.element_label_h), "element_label_h")?,
             instants(&self.started_at),
             instants(&self.ended_at),
             Arc::new(Int64Array::from(self.event_count.clone())),
-            self.evidence_column(&events)?,
+            self.evidence_column(events)?,
             Arc::new(texts(&self.detail, &self.detail_ends)),
         ])
     }
@@ -177,12 +175,12 @@ impl Incidents {
     /// The stable hash of each incident; see `docs/rules.md`, section 5.
     fn ids(&self, rules: &Detect, keys: &StringViewArray, events: &Events<'_>) -> StringViewArray {
         let mut ids = StringViewBuilder::with_capacity(self.len());
-        let mut hashed = Vec::new();
+        let (mut hashed, mut digits) = (Vec::new(), [0; 64]);
         let mut start = 0;
         for (session, &end) in self.session_ends.iter().enumerate() {
             for incident in start..end {
                 let first = self.evidence_start(incident);
-                let event_id = events.event_id.value(self.evidence[first] as usize);
+                let event_id = events.event_id(self.evidence[first] as usize, &mut digits);
                 let kind = self.kinds[incident].name();
                 hashed.clear();
                 for part in [keys.value(session), kind, &rules.rule_id, &rules.rule_version, event_id] {
@@ -201,9 +199,7 @@ impl Incidents {
     }
 
     fn evidence_column(&self, events: &Events<'_>) -> Result<ArrayRef> {
-        let ids = compute::take(events.event_id, &UInt32Array::from(self.evidence.clone()), None)?;
-        // One id would otherwise hold on to the ids of every event of its partition.
-        let ids = arrow::array::AsArray::as_string_view(&ids).gc();
+        let ids = text::unpack_all(events.packed_ids(&self.evidence));
         let item = Arc::new(Field::new(LIST_ITEM, DataType::Utf8View, false));
         Ok(Arc::new(ListArray::try_new(
             item,

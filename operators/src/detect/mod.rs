@@ -16,7 +16,7 @@ pub mod scan;
 
 pub use exec::DetectExec;
 pub use incidents::{Incidents, Names, incident_fields};
-pub use scan::{Events, Scan, TaskEvent, Visit};
+pub use scan::{Actions, Events, Scan, TaskEvent, Visit};
 
 use crate::settings::Detect;
 

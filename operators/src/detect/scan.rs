@@ -1,18 +1,21 @@
 //! One pass over a session: its clicks, visits, errors and task events.
 //!
-//! [`Events`] gives plain slices over the events of a batch; [`Scan`] lists the rows of one session
-//! that detectors and facts ask for. Both keep their space from session to session.
+//! [`Events`] gives plain slices over the events of a batch, whose actions are looked up in [`Actions`];
+//! [`Scan`] lists the rows of one session that detectors and facts ask for, and keeps its space from
+//! session to session.
 
-use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, Float32Array, StringViewArray, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, Float32Array, StructArray};
 use arrow::datatypes::TimestampMillisecondType;
 use datafusion::common::Result;
 use hashbrown::HashMap;
 
-use crate::session::{symbols, wrong_type};
-use crate::symbols::{SymbolArray, codes};
+use crate::session::{shapes, symbols, wrong_type};
+use crate::sessionize::layout::ACTION;
+use crate::sessionize::text::{self, Digits};
+use crate::symbols::{SymbolArray, codes, text_of};
 
 /// What a row is to the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,56 +43,119 @@ pub enum TaskPhase {
     Failed,
 }
 
-/// Plain slices over the events of a session batch. Codes are −1 for null.
+/// What an event is to the rules, as far as its action says. Codes are −1 for null.
+#[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "each is the event column of that name")]
+pub struct Action {
+    pub event_type: EventType,
+    pub task_phase: TaskPhase,
+    pub screen: i32,
+    pub route: i32,
+    pub element_type: i32,
+    pub element_label_h: i32,
+    pub error_code: i32,
+    pub task_type: i32,
+    reaction_observed: bool,
+}
+
+/// Every action of a dictionary. Batches of one run share a dictionary, so it is read once.
+#[derive(Default)]
+pub struct Actions {
+    read: Option<ArrayRef>,
+    known: Vec<Action>,
+}
+
+impl Actions {
+    /// Reads the dictionary of `events` where it is another one than before.
+    pub fn read(&mut self, events: &StructArray) -> Result<()> {
+        let (_, dictionary) = shapes(events, ACTION)?;
+        if self.read.as_ref().is_some_and(|read| Arc::ptr_eq(read, dictionary)) {
+            return Ok(());
+        }
+        let shapes = dictionary.as_struct();
+        let coded = |name: &str| symbols(shapes, name).map(codes);
+        let flags = |name: &str| {
+            shapes.column_by_name(name).and_then(|column| column.as_boolean_opt()).ok_or_else(|| wrong_type(name))
+        };
+        let event_type = by_value(symbols(shapes, "event_type")?, EventType::Other, |name| match name {
+            "click" => EventType::Click,
+            "navigation" => EventType::Navigation,
+            "focus_change" => EventType::FocusChange,
+            _ => EventType::Other,
+        });
+        let (screen, route) = (coded("screen_id")?, coded("route")?);
+        let (element_type, element_label_h) = (coded("element_type")?, coded("element_label_h")?);
+        let (error_code, task_type) = (coded("error_code")?, coded("task_type")?);
+        let (task_phase, observed) = (task_phases(shapes, &task_type)?, flags("reaction_observed")?);
+        let action = |at: usize| Action {
+            event_type: event_type[at],
+            task_phase: task_phase[at],
+            screen: screen[at],
+            route: route[at],
+            element_type: element_type[at],
+            element_label_h: element_label_h[at],
+            error_code: error_code[at],
+            task_type: task_type[at],
+            reaction_observed: observed.is_valid(at) && observed.value(at),
+        };
+        self.known = (0..shapes.len()).map(action).collect();
+        self.read = Some(Arc::clone(dictionary));
+        Ok(())
+    }
+}
+
+/// Plain slices over the events of a session batch.
 pub struct Events<'a> {
+    /// When each happened.
     pub ts: &'a [i64],
-    pub event_type: Vec<EventType>,
-    pub screen: Cow<'a, [i32]>,
-    pub route: Cow<'a, [i32]>,
-    pub element_type: Cow<'a, [i32]>,
-    pub element_label_h: Cow<'a, [i32]>,
-    pub error_code: Cow<'a, [i32]>,
-    pub task_type: Cow<'a, [i32]>,
-    pub task_phase: Vec<TaskPhase>,
-    pub event_id: &'a StringViewArray,
-    pub screens: &'a SymbolArray,
-    pub task_types: &'a SymbolArray,
-    pub error_codes: &'a SymbolArray,
+    action: &'a [i32],
+    actions: &'a [Action],
+    /// What actions are made of, column by column.
+    symbols: &'a StructArray,
+    event_id: &'a BinaryViewArray,
     reaction_ms: &'a Float32Array,
-    reaction_observed: &'a BooleanArray,
 }
 
 impl<'a> Events<'a> {
-    /// Slices over the `events` of a session batch.
-    pub fn new(events: &'a StructArray) -> Result<Self> {
+    /// Slices over the `events` of a session batch, whose dictionary `actions` has read.
+    pub fn new(events: &'a StructArray, actions: &'a Actions) -> Result<Self> {
         let column = |name: &str| events.column_by_name(name).ok_or_else(|| wrong_type(name));
-        let coded = |name: &str| symbols(events, name).map(codes);
         let ts = column("ts")?.as_primitive_opt::<TimestampMillisecondType>().ok_or_else(|| wrong_type("ts"))?;
+        let (action, dictionary) = shapes(events, ACTION)?;
         Ok(Self {
             ts: ts.values(),
-            event_type: by_value(symbols(events, "event_type")?, EventType::Other, |name| match name {
-                "click" => EventType::Click,
-                "navigation" => EventType::Navigation,
-                "focus_change" => EventType::FocusChange,
-                _ => EventType::Other,
-            }),
-            screen: coded("screen_id")?,
-            route: coded("route")?,
-            element_type: coded("element_type")?,
-            element_label_h: coded("element_label_h")?,
-            error_code: coded("error_code")?,
-            task_type: coded("task_type")?,
-            task_phase: task_phases(events)?,
-            event_id: column("event_id")?.as_string_view_opt().ok_or_else(|| wrong_type("event_id"))?,
-            screens: symbols(events, "screen_id")?,
-            task_types: symbols(events, "task_type")?,
-            error_codes: symbols(events, "error_code")?,
+            action,
+            actions: &actions.known,
+            symbols: dictionary.as_struct(),
+            event_id: column("event_id")?.as_binary_view_opt().ok_or_else(|| wrong_type("event_id"))?,
             reaction_ms: column("reaction_ms")?.as_primitive_opt().ok_or_else(|| wrong_type("reaction_ms"))?,
-            reaction_observed: column("reaction_observed")?
-                .as_boolean_opt()
-                .ok_or_else(|| wrong_type("reaction_observed"))?,
         })
+    }
+
+    /// What the event in `row` is.
+    #[inline]
+    pub fn of(&self, row: usize) -> &'a Action {
+        &self.actions[self.action[row] as usize]
+    }
+
+    /// The symbol column `name` of all actions: its dictionary is that of the codes of [`Action`].
+    pub fn symbols(&self, name: &str) -> Result<&'a SymbolArray> {
+        symbols(self.symbols, name)
+    }
+
+    /// The text that a code of the column `name` stands for; empty for −1.
+    pub fn text(&self, name: &str, code: i32) -> &'a str {
+        symbols(self.symbols, name).map_or("", |column| text_of(column, code))
+    }
+
+    /// The event_id in `row`.
+    pub fn event_id<'t>(&'t self, row: usize, digits: &'t mut Digits) -> &'t str {
+        text::unpack(self.event_id.value(row), digits)
+    }
+
+    /// The event_ids in `rows`, packed.
+    pub fn packed_ids(&self, rows: &[u32]) -> impl Iterator<Item = Option<&'a [u8]>> + Clone {
+        rows.iter().map(|&row| Some(self.event_id.value(row as usize)))
     }
 
     /// Milliseconds until the page reacted to the click in `row`; `None` where it was not seen to.
@@ -99,13 +165,13 @@ impl<'a> Events<'a> {
 
     /// Whether the SDK watched for a reaction to the click in `row`.
     pub fn reaction_observed(&self, row: usize) -> bool {
-        self.reaction_observed.is_valid(row) && self.reaction_observed.value(row)
+        self.of(row).reaction_observed
     }
 
     /// The target of the click in `row`, where it has one.
     pub fn target(&self, row: usize) -> Option<Target> {
-        let screen = self.screen[row];
-        match (self.element_label_h[row], self.element_type[row]) {
+        let Action { screen, element_type, element_label_h, .. } = *self.of(row);
+        match (element_label_h, element_type) {
             (-1, -1) => None,
             (-1, kind) => Some(Target { screen, element: kind, by: By::Type }),
             (label, _) => Some(Target { screen, element: label, by: By::Label }),
@@ -141,19 +207,18 @@ fn by_value<T: Copy>(column: &SymbolArray, absent: T, of: impl Fn(&str) -> T) ->
     codes(column).iter().map(|&code| table.get(code as usize).copied().unwrap_or(absent)).collect()
 }
 
-fn task_phases(events: &StructArray) -> Result<Vec<TaskPhase>> {
-    let mut phases = by_value(symbols(events, "task_phase")?, TaskPhase::None, |name| match name {
+fn task_phases(shapes: &StructArray, task_type: &[i32]) -> Result<Vec<TaskPhase>> {
+    let mut phases = by_value(symbols(shapes, "task_phase")?, TaskPhase::None, |name| match name {
         "start" => TaskPhase::Start,
         "complete" => TaskPhase::Completed,
         _ => TaskPhase::None,
     });
-    let success = events.column_by_name("task_success").and_then(|column| column.as_boolean_opt());
+    let success = shapes.column_by_name("task_success").and_then(|column| column.as_boolean_opt());
     let success = success.ok_or_else(|| wrong_type("task_success"))?;
-    let task_type = codes(symbols(events, "task_type")?);
-    for (row, phase) in phases.iter_mut().enumerate().filter(|(_, phase)| **phase != TaskPhase::None) {
-        if task_type[row] < 0 {
+    for (at, phase) in phases.iter_mut().enumerate().filter(|(_, phase)| **phase != TaskPhase::None) {
+        if task_type[at] < 0 {
             *phase = TaskPhase::None;
-        } else if *phase == TaskPhase::Completed && success.is_valid(row) && !success.value(row) {
+        } else if *phase == TaskPhase::Completed && success.is_valid(at) && !success.value(at) {
             *phase = TaskPhase::Failed;
         }
     }
@@ -182,6 +247,8 @@ pub struct Scan {
     pub errors: Vec<usize>,
     /// Starts and completions of tasks.
     pub tasks: Vec<TaskEvent>,
+    /// Codes of the task types its events name, each time they do.
+    pub task_types: Vec<i32>,
     /// Events of type focus_change.
     pub focus_changes: usize,
     pub(super) chains: Vec<super::rage_click::Chain>,
@@ -205,24 +272,29 @@ impl Scan {
         self.visits.clear();
         self.errors.clear();
         self.tasks.clear();
+        self.task_types.clear();
         self.focus_changes = 0;
         for row in rows.clone() {
-            match events.event_type[row] {
+            let action = events.of(row);
+            match action.event_type {
                 EventType::Click => self.clicks.push(row),
                 EventType::FocusChange => self.focus_changes += 1,
                 EventType::Navigation => {
-                    let screen = events.screen[row];
+                    let screen = action.screen;
                     if self.visits.last().is_none_or(|visit| visit.screen != screen) {
                         self.visits.push(Visit { row, screen });
                     }
                 }
                 EventType::Other => {}
             }
-            if events.error_code[row] >= 0 {
+            if action.error_code >= 0 {
                 self.errors.push(row);
             }
-            if events.task_phase[row] != TaskPhase::None {
-                self.tasks.push(TaskEvent { row, next: None });
+            if action.task_type >= 0 {
+                self.task_types.push(action.task_type);
+                if action.task_phase != TaskPhase::None {
+                    self.tasks.push(TaskEvent { row, next: None });
+                }
             }
         }
         self.rows = rows;
@@ -235,7 +307,7 @@ impl Scan {
         }
         self.next_of_type.clear();
         for task in self.tasks.iter_mut().rev() {
-            task.next = self.next_of_type.insert(events.task_type[task.row], task.row);
+            task.next = self.next_of_type.insert(events.of(task.row).task_type, task.row);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Result, exec_datafusion_err};
+use netcrab_schema::{Column, Type};
 
 /// Groups of symbol columns that share a code; see [`super::shapes`].
 pub const VISITOR: usize = 0;
@@ -10,6 +11,16 @@ pub const ACTION: usize = 1;
 
 /// The columns that seldom change within a session. All other symbols say what happened.
 const OF_VISITOR: [&str; 6] = ["app_name", "os", "browser", "device_type", "version_tag", "segment"];
+
+/// The group that an event column is part of, where it is.
+pub fn group_of(column: &Column) -> Option<usize> {
+    match (column.kind, column.name) {
+        (Type::Symbol, "org_id" | "product_id") => None,
+        (Type::Symbol, name) if OF_VISITOR.contains(&name) => Some(VISITOR),
+        (Type::Symbol | Type::Bool, _) => Some(ACTION),
+        _ => None,
+    }
+}
 
 /// Texts that every event has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +92,8 @@ pub struct Layout {
     pub reals: u32,
     /// Bits of the texts, lowest first in table order.
     pub texts: u32,
+    /// How many bits an action has.
+    pub bits: u32,
 }
 
 impl Layout {
@@ -98,12 +111,14 @@ impl Layout {
             received_at: 0,
             reals: 0,
             texts: 0,
+            bits: 0,
         };
         let mut bits = 0;
         for (place, field) in fields.iter().enumerate() {
             let kept = layout.keep(place, field, &mut bits)?;
             layout.kept.push(kept);
         }
+        layout.bits = bits;
         Ok(layout)
     }
 

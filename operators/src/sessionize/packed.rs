@@ -22,15 +22,16 @@ use arrow::array::{
 };
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{Float32Type, TimestampMillisecondType};
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::bytes::{Reader, VARINT_MAX, put_real, put_signed, put_varint};
+use super::bytes::{Reader, put_real, put_signed, put_varint};
+use super::hash::{CheckpointError, In, Out};
 use super::layout::{ACTION, Id, Kept, Layout, VISITOR};
-use super::shapes::Shapes;
+use super::shapes::{Recent, Shapes};
 use super::text;
 use crate::session::wrong_type;
-use crate::symbols::{self, Interner, SymbolArray};
+use crate::symbols::{self, Interner, Lookup, NULL_CODE, SymbolArray};
 
 /// Packs the events of one task.
 pub struct Packer {
@@ -40,7 +41,12 @@ pub struct Packer {
     pub shapes: [Shapes; 2],
     /// For each code of org_id and of product_id, the hash of its text.
     hashes: [Vec<u64>; 2],
-    tuples: [Vec<u32>; 2],
+    /// Places of org_id and product_id.
+    owner: [usize; 2],
+    /// For each column, our codes of the batch's symbols.
+    lookups: Vec<Lookup>,
+    /// For each group, the shapes of the batch's keys.
+    recent: [Recent; 2],
     /// The dictionaries of session_id and user_hash seen last, packed.
     visitors: [PackedDictionary; 2],
 }
@@ -137,7 +143,57 @@ pub const OTHER_USER: u8 = 4;
 /// A batch about to be packed.
 pub struct Packing {
     events: Columns,
-    shapes: [Vec<Option<u32>>; 2],
+    shapes: [Vec<Shape>; 2],
+    /// The tuples of shapes without a code.
+    own: Vec<u32>,
+}
+
+/// A shape of a row.
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    /// This code in [`Packer::shapes`].
+    Known(u32),
+    /// The tuple that begins here in [`Packing::own`].
+    Own(u32),
+}
+
+/// The columns of a batch that a group's shapes are made of.
+struct Symbols<'a> {
+    columns: Vec<&'a SymbolArray>,
+    /// What is there of the rest, for the action.
+    bits: &'a [u32],
+    bits_width: u32,
+}
+
+impl Symbols<'_> {
+    /// For each row a number that stands for its keys and bits; `None` where they take more than 64 bits.
+    fn numbers(&self, rows: usize) -> Option<Vec<u64>> {
+        // One more than the last key stands for null.
+        let width = |column: &SymbolArray| usize::BITS - column.values().len().leading_zeros();
+        let widths: u32 = self.columns.iter().map(|column| width(column)).sum();
+        if widths + self.bits_width > u64::BITS {
+            return None;
+        }
+        let mut numbers: Vec<u64> = self.bits.iter().map(|&bits| u64::from(bits)).collect();
+        numbers.resize(rows, 0);
+        let mut shift = self.bits_width;
+        for column in &self.columns {
+            let (keys, null) = (column.keys(), column.values().len() as u64);
+            let rows = numbers.iter_mut().zip(keys.values());
+            match keys.nulls() {
+                None => rows.for_each(|(number, &key)| *number |= u64::from(key.cast_unsigned()) << shift),
+                Some(nulls) if nulls.null_count() == keys.len() => {
+                    rows.for_each(|(number, _)| *number |= null << shift)
+                }
+                Some(nulls) => rows.zip(nulls).for_each(|((number, &key), valid)| {
+                    *number |= if valid { u64::from(key.cast_unsigned()) } else { null } << shift;
+                }),
+            }
+            // A shift by 64 is none: nothing follows a number that is full.
+            shift = (shift + width(column)).min(u64::BITS - 1);
+        }
+        Some(numbers)
+    }
 }
 
 /// The columns of a batch that are not symbols.
@@ -160,54 +216,139 @@ impl Packer {
             interners: layout.kept.iter().map(|_| Interner::default()).collect(),
             shapes: [VISITOR, ACTION].map(|group| Shapes::new(layout.width(group), shapes_max)),
             hashes: [Vec::new(), Vec::new()],
-            tuples: [Vec::new(), Vec::new()],
+            owner: layout.owner,
+            lookups: layout.kept.iter().map(|_| Lookup::default()).collect(),
+            recent: <[Recent; 2]>::default(),
             visitors: <[PackedDictionary; 2]>::default(),
         }
+    }
+
+    /// Writes all symbols and shapes.
+    pub(super) fn write(&self, to: &mut Out<'_>) -> std::io::Result<()> {
+        for interner in &self.interners {
+            to.number(interner.len() as u64)?;
+            interner.texts().try_for_each(|text| to.text(text.as_bytes()))?;
+        }
+        for shapes in &self.shapes {
+            to.number(shapes.len() as u64)?;
+            shapes.tuples().try_for_each(|tuple| to.codes(tuple))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the symbols and shapes that [`Self::write`] wrote, in place of none.
+    pub(super) fn read_symbols(
+        &mut self,
+        layout: &Layout,
+        from: &mut In<'_>,
+    ) -> std::result::Result<(), CheckpointError> {
+        for interner in &mut self.interners {
+            for code in 0..from.length()? {
+                let text = String::from_utf8(from.text()?).map_err(|_| CheckpointError::Damaged)?;
+                if interner.intern(&text) as usize != code {
+                    return Err(CheckpointError::Damaged);
+                }
+            }
+        }
+        for (group, shapes) in self.shapes.iter_mut().enumerate() {
+            for code in 0..from.length()? {
+                let tuple = from.codes()?;
+                if tuple.len() != layout.width(group) || shapes.code(&tuple) != Some(code as u32) {
+                    return Err(CheckpointError::Damaged);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Bytes held, nearly.
     pub fn memory(&self) -> usize {
         let interners: usize = self.interners.iter().map(Interner::memory).sum();
-        interners + self.shapes.iter().map(Shapes::memory).sum::<usize>()
+        let lookups: usize = self.lookups.iter().map(Lookup::memory).sum();
+        let recent: usize = self.recent.iter().map(Recent::memory).sum();
+        interners + lookups + recent + self.shapes.iter().map(Shapes::memory).sum::<usize>()
     }
 
     /// Gives the rows of `batch` their shapes.
     pub fn start(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<Packing> {
-        let events = self.read(layout, batch)?;
+        let (events, bits) = self.read(layout, batch)?;
         for (hashes, place) in self.hashes.iter_mut().zip(layout.owner) {
             let interner = &self.interners[place];
             hashes.extend((hashes.len()..interner.len()).map(|code| xxh3_64(interner.text(code as u32).as_bytes())));
         }
-        let shapes = [VISITOR, ACTION].map(|group| {
-            let tuples = self.tuples[group].chunks_exact(layout.width(group));
-            tuples.map(|tuple| self.shapes[group].code(tuple)).collect()
-        });
-        Ok(Packing { events, shapes })
+        let (mut own, mut shapes) = (Vec::new(), [Vec::new(), Vec::new()]);
+        for group in [VISITOR, ACTION] {
+            let column = |&place: &usize| batch.column(place).as_dictionary_opt().ok_or_else(|| wrong(layout, place));
+            let columns = layout.symbols[group].iter().map(column).collect::<Result<Vec<_>>>()?;
+            let (bits, bits_width) = if group == ACTION { (&bits[..], layout.bits) } else { (&bits[..0], 0) };
+            let symbols = Symbols { columns, bits, bits_width };
+            shapes[group] = self.shapes_of(layout, group, &symbols, batch.num_rows(), &mut own)?;
+        }
+        Ok(Packing { events, shapes, own })
     }
 
-    /// Lays the symbols out as tuples, and takes hold of the other columns.
-    fn read(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<Columns> {
-        for group in [VISITOR, ACTION] {
-            self.tuples[group].clear();
-            self.tuples[group].resize(batch.num_rows() * layout.width(group), 0);
+    /// The shape of each row in one group.
+    fn shapes_of(
+        &mut self,
+        layout: &Layout,
+        group: usize,
+        symbols: &Symbols<'_>,
+        rows: usize,
+        own: &mut Vec<u32>,
+    ) -> Result<Vec<Shape>> {
+        let mut changed = false;
+        for (&place, column) in layout.symbols[group].iter().zip(&symbols.columns) {
+            changed |= self.lookups[place].begin(column.values());
         }
-        let width = layout.width(ACTION);
+        let Self { interners, shapes, lookups, recent, .. } = self;
+        let (shapes, recent) = (&mut shapes[group], &mut recent[group]);
+        if changed {
+            recent.clear();
+        }
+        let mut tuple = Vec::with_capacity(layout.width(group));
+        let mut shape = |row: usize| {
+            tuple.clear();
+            for (&place, column) in layout.symbols[group].iter().zip(&symbols.columns) {
+                let code = |key| lookups[place].code(&mut interners[place], key);
+                tuple.push(column.key(row).map_or(NULL_CODE, code));
+            }
+            tuple.extend(symbols.bits.get(row));
+            shapes.code(&tuple).map_or_else(
+                || {
+                    own.extend_from_slice(&tuple);
+                    Shape::Own((own.len() - tuple.len()) as u32)
+                },
+                Shape::Known,
+            )
+        };
+        let Some(numbers) = symbols.numbers(rows) else { return Ok((0..rows).map(shape).collect()) };
+        let known = numbers.into_iter().enumerate().map(|(row, number)| {
+            if let Some(code) = recent.find(number) {
+                return Shape::Known(code);
+            }
+            let shape = shape(row);
+            if let Shape::Known(code) = shape {
+                recent.keep(number, code);
+            }
+            shape
+        });
+        Ok(known.collect())
+    }
+
+    /// Takes hold of the columns that are not symbols; and the bits of each row.
+    fn read(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<(Columns, Vec<u32>)> {
+        let mut bits = vec![0; batch.num_rows()];
         let (mut event_id, mut visitors) = (None, [ScalarBuffer::default(), ScalarBuffer::default()]);
         let mut owner = [Vec::new(), Vec::new()];
         let (mut ts, mut instants, mut reals, mut texts) = (None, Vec::new(), Vec::new(), Vec::new());
         for (place, (kept, column)) in layout.kept.iter().zip(batch.columns()).enumerate() {
-            let wrong = || wrong_type(layout.fields[place].name());
-            let bits = self.tuples[ACTION].iter_mut().skip(width - 1).step_by(width);
+            let wrong = || wrong(layout, place);
             match *kept {
                 Kept::Owner(at) => {
                     owner[at] = self.interners[place].codes(column.as_dictionary_opt().ok_or_else(wrong)?);
                 }
-                Kept::Symbol { group, at } => {
-                    let width = layout.width(group);
-                    let into = self.tuples[group].iter_mut().skip(at).step_by(width);
-                    self.interners[place].write_codes(column.as_dictionary_opt().ok_or_else(wrong)?, into);
-                }
-                Kept::Flag { shift } => put_flags(column.as_boolean_opt().ok_or_else(wrong)?, shift, bits),
+                Kept::Symbol { .. } => {}
+                Kept::Flag { shift } => put_flags(column.as_boolean_opt().ok_or_else(wrong)?, shift, &mut bits),
                 Kept::Ts => ts = Some(instants_of(column).ok_or_else(wrong)?.values().clone()),
                 Kept::Id(Id::Event) => event_id = Some(column.as_string_view_opt().ok_or_else(wrong)?.clone()),
                 Kept::Id(id) => {
@@ -216,22 +357,22 @@ impl Packer {
                     visitors[id as usize] = ids.keys().values().clone();
                 }
                 Kept::Instant { bit, .. } => {
-                    put_presence(column, bit, bits);
+                    put_presence(column, bit, &mut bits);
                     instants.push(instants_of(column).ok_or_else(wrong)?.clone());
                 }
                 Kept::Real { bit } => {
-                    put_presence(column, bit, bits);
+                    put_presence(column, bit, &mut bits);
                     reals.push(column.as_primitive_opt::<Float32Type>().ok_or_else(wrong)?.clone());
                 }
                 Kept::Text { bit } => {
-                    put_presence(column, bit, bits);
+                    put_presence(column, bit, &mut bits);
                     texts.push(column.as_string_view_opt().ok_or_else(wrong)?.clone());
                 }
             }
         }
         let event_id = event_id.ok_or_else(|| wrong_type("event_id"))?;
         let ts = ts.ok_or_else(|| wrong_type("ts"))?;
-        Ok(Columns { owner, visitors, event_id, ts, instants, reals, texts })
+        Ok((Columns { owner, visitors, event_id, ts, instants, reals, texts }, bits))
     }
 
     /// Reads who row `row` is from.
@@ -246,6 +387,12 @@ impl Packer {
         who.key.extend_from_slice(users.packed(user));
         let hash = |at: usize| self.hashes[at][who.owner[at] as usize];
         who.hash = mix(visit, hash(0), hash(1));
+    }
+
+    /// The hash of the key of a packed visit to a product whose codes are known.
+    pub fn hash_of(&self, visit: &[u8], owner: [u32; 2]) -> u64 {
+        let text = |at: usize, place: usize| xxh3_64(self.interners[place].text(owner[at]).as_bytes());
+        mix(xxh3_64(visit), text(0, self.owner[0]), text(1, self.owner[1]))
     }
 
     /// Counts the dictionaries that keys of a [`Visitor`] belong to: keys of one edition mean the same.
@@ -272,11 +419,10 @@ impl Packer {
         to: &mut Vec<u8>,
     ) {
         match batch.shapes[group][row] {
-            Some(code) => put_varint(lead(u64::from(code) + 1), to),
-            None => {
+            Shape::Known(code) => put_varint(lead(u64::from(code) + 1), to),
+            Shape::Own(start) => {
                 put_varint(lead(0), to);
-                let width = layout.width(group);
-                let tuple = &self.tuples[group][row * width..][..width];
+                let tuple = &batch.own[start as usize..][..layout.width(group)];
                 tuple.iter().for_each(|&code| put_varint(u64::from(code), to));
             }
         }
@@ -308,16 +454,6 @@ impl Packer {
             parts.iter().filter(|(bit, _)| differs & bit != 0).for_each(|(_, part)| to.extend_from_slice(part));
         }
         append_event(&batch.events, row, head.base_ts, put_real, to);
-    }
-
-    /// Most bytes that row `row` takes, with all that is said of `who`.
-    pub fn row_max(&self, layout: &Layout, batch: &Packing, row: usize, who: &Who) -> usize {
-        let codes = layout.width(VISITOR) + layout.width(ACTION) + 2;
-        let columns = &batch.events;
-        let numbers = (codes + 5 + layout.instants.len()) * VARINT_MAX + columns.reals.len() * size_of::<f32>();
-        let texts: usize = columns.texts.iter().map(|texts| text::packed_max(texts.value(row).len())).sum();
-        let event = text::packed_max(columns.event_id.value(row).len());
-        size_of::<u64>() + numbers + who.key.len() + event + texts
     }
 }
 
@@ -401,15 +537,24 @@ fn instants_of(column: &ArrayRef) -> Option<&TimestampMillisecondArray> {
     column.as_primitive_opt::<TimestampMillisecondType>()
 }
 
-fn put_flags<'a>(flags: &BooleanArray, shift: u32, bits: impl Iterator<Item = &'a mut u32>) {
-    flags.iter().zip(bits).for_each(|(flag, bits)| *bits |= flag.map_or(2, u32::from) << shift);
+fn put_flags(flags: &BooleanArray, shift: u32, bits: &mut [u32]) {
+    match flags.nulls() {
+        None => flags.values().iter().zip(bits).for_each(|(flag, bits)| *bits |= u32::from(flag) << shift),
+        Some(nulls) if nulls.null_count() == flags.len() => bits.iter_mut().for_each(|bits| *bits |= 2 << shift),
+        Some(_) => flags.iter().zip(bits).for_each(|(flag, bits)| *bits |= flag.map_or(2, u32::from) << shift),
+    }
 }
 
-fn put_presence<'a>(column: &dyn Array, bit: u32, bits: impl Iterator<Item = &'a mut u32>) {
+fn put_presence(column: &dyn Array, bit: u32, bits: &mut [u32]) {
     match column.nulls() {
-        None => bits.for_each(|bits| *bits |= 1 << bit),
+        None => bits.iter_mut().for_each(|bits| *bits |= 1 << bit),
+        Some(nulls) if nulls.null_count() == column.len() => {}
         Some(nulls) => nulls.iter().zip(bits).for_each(|(present, bits)| *bits |= u32::from(present) << bit),
     }
+}
+
+fn wrong(layout: &Layout, place: usize) -> DataFusionError {
+    wrong_type(layout.fields[place].name())
 }
 
 /// Mixes the hashes of a key's three parts.

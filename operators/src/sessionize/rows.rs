@@ -2,17 +2,21 @@
 
 use std::cmp::Ordering;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, BooleanArray, Float32Array, Int64Array, StringViewArray, StringViewBuilder};
-use arrow::buffer::{BooleanBuffer, NullBuffer};
-use arrow::datatypes::TimestampMillisecondType;
-use datafusion::common::{Result, exec_datafusion_err, resources_datafusion_err};
+use arrow::array::{
+    ArrayRef, BinaryViewArray, BooleanArray, DictionaryArray, Float32Array, Int64Array, StructArray, make_view,
+    new_null_array,
+};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
+use arrow::datatypes::{FieldRef, Int32Type, TimestampMillisecondType};
+use datafusion::common::{Result, exec_datafusion_err, internal_datafusion_err, resources_datafusion_err};
 
 use super::bytes::Reader;
 use super::layout::{ACTION, Id, Kept, Layout, VISITOR};
 use super::packed::{OTHER_SESSION, OTHER_USER, OTHER_VISITOR, Packer};
 use super::text;
+use crate::session::{self, SHAPES};
 use crate::symbols::{self, Interner, NULL_CODE};
 
 /// An absent instant: later than any, so that it sorts last.
@@ -22,6 +26,8 @@ pub const NO_INSTANT: i64 = i64::MAX;
 #[derive(Debug)]
 pub struct Tables {
     groups: [Group; 2],
+    /// The same as structs, see [`crate::session::SHAPES`].
+    structs: [ArrayRef; 2],
     /// For each symbol column of the layout, its texts in order.
     pub dictionaries: Vec<ArrayRef>,
 }
@@ -68,7 +74,7 @@ impl Group {
 
 impl Tables {
     /// Brings the symbols and shapes of all tasks together.
-    pub fn new(layout: &Layout, tasks: &[Packer]) -> (Self, Vec<Translation>) {
+    pub fn new(layout: &Layout, tasks: &[Packer]) -> Result<(Self, Vec<Translation>)> {
         let mut dictionaries: Vec<ArrayRef> = Vec::new();
         let mut codes: Vec<Vec<Vec<u32>>> = tasks.iter().map(|_| Vec::new()).collect();
         for place in 0..layout.kept.len() {
@@ -86,14 +92,40 @@ impl Tables {
             }
             translations.push(Translation { codes, starts });
         }
-        (Self { groups, dictionaries }, translations)
+        let none = Group::default();
+        let of = |group: usize| structs(layout, group, [&groups[group], &none], &dictionaries);
+        let structs = [of(VISITOR)?, of(ACTION)?];
+        Ok((Self { groups, structs, dictionaries }, translations))
     }
 
     /// Bytes held, nearly.
     pub fn memory(&self) -> usize {
         let shapes: usize = self.groups.iter().flat_map(|group| &group.columns).map(|codes| codes.capacity() * 4).sum();
-        shapes + self.dictionaries.iter().map(|texts| texts.get_buffer_memory_size()).sum::<usize>()
+        // Twice: as codes and as structs.
+        2 * shapes + self.dictionaries.iter().map(|texts| texts.get_buffer_memory_size()).sum::<usize>()
     }
+}
+
+/// The shapes of one group as structs, those of `parts` one after another.
+fn structs(layout: &Layout, group: usize, parts: [&Group; 2], dictionaries: &[ArrayRef]) -> Result<ArrayRef> {
+    let rows = parts.iter().map(|part| part.rows).sum();
+    let codes = |at: usize| parts.into_iter().flat_map(move |part| part.columns.get(at).into_iter().flatten().copied());
+    let fields = session::shape_fields(group);
+    let column = |field: &FieldRef| -> ArrayRef {
+        let place = layout.fields.iter().position(|kept| kept.name() == field.name());
+        match place.map(|place| (place, layout.kept[place])) {
+            Some((place, Kept::Symbol { at, .. })) => {
+                Arc::new(symbols::column(codes(at).map(u32::cast_signed).collect(), &dictionaries[place]))
+            }
+            Some((_, Kept::Flag { shift })) => {
+                let flags = codes(layout.symbols[group].len()).map(|bits| bits >> shift & 3);
+                Arc::new(flags.map(|flag| (flag != 2).then_some(flag == 1)).collect::<BooleanArray>())
+            }
+            _ => new_null_array(field.data_type(), rows),
+        }
+    };
+    let columns = fields.iter().map(column).collect();
+    Ok(Arc::new(StructArray::try_new_with_length(fields, columns, None, rows)?))
 }
 
 /// The rows of one partition.
@@ -101,7 +133,10 @@ pub struct Rows {
     tables: Arc<Tables>,
     /// Shapes that travelled with their events, numbered after those of `tables`.
     inline: [Group; 2],
-    bytes: Vec<u8>,
+    /// All shapes as structs, where some travelled with their events.
+    extended: [OnceLock<ArrayRef>; 2],
+    /// Shared with the event_ids that are taken out.
+    bytes: Buffer,
     whos: Vec<KnownWho>,
     who: Vec<u32>,
     /// When each event happened.
@@ -130,8 +165,9 @@ impl Rows {
     pub fn new(layout: &Layout, tables: Arc<Tables>) -> Self {
         Self {
             inline: [VISITOR, ACTION].map(|group| Group::new(layout.width(group))),
+            extended: <[OnceLock<ArrayRef>; 2]>::default(),
             tables,
-            bytes: Vec::new(),
+            bytes: Buffer::default(),
             whos: Vec::new(),
             who: Vec::new(),
             ts: Vec::new(),
@@ -145,7 +181,11 @@ impl Rows {
     /// Forgets all rows, and keeps the space.
     pub fn clear(&mut self) {
         self.inline.iter_mut().for_each(Group::clear);
-        self.bytes.clear();
+        self.extended = <[OnceLock<ArrayRef>; 2]>::default();
+        let mut bytes =
+            std::mem::take(&mut self.bytes).into_vec().unwrap_or_else(|held| Vec::with_capacity(held.len()));
+        bytes.clear();
+        self.bytes = Buffer::from_vec::<u8>(bytes);
         self.whos.clear();
         self.who.clear();
         self.ts.clear();
@@ -153,6 +193,15 @@ impl Rows {
         self.event_id.clear();
         self.instants.iter_mut().for_each(Vec::clear);
         self.rest.clear();
+    }
+
+    /// The bytes, to add to them; a new space where session batches still hold them.
+    fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes).into_vec().unwrap_or_else(|shared| {
+            let mut bytes = Vec::with_capacity(shared.capacity());
+            bytes.extend_from_slice(&shared);
+            bytes
+        })
     }
 
     /// How many rows.
@@ -187,17 +236,17 @@ impl Rows {
 
     /// Adds the events that one task packed into `block`, whose whos are numbered from `first_who`.
     pub fn read(&mut self, layout: &Layout, task: &Translation, first_who: usize, block: &[u8]) -> Result<()> {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(block);
-        check_length(self.bytes.len())?;
+        check_length(self.bytes.len() + block.len())?;
         // The bytes are moved out while their rows are noted, and back.
-        let bytes = std::mem::take(&mut self.bytes);
+        let mut bytes = self.take_bytes();
+        let start = bytes.len();
+        bytes.extend_from_slice(block);
         let mut reader = Reader { bytes: &bytes, at: start };
         let mut damaged = false;
         while !reader.is_over() && !damaged {
             damaged = self.read_row(layout, task, first_who, &mut reader).is_none();
         }
-        self.bytes = bytes;
+        self.bytes = bytes.into();
         if damaged {
             Err(exec_datafusion_err!("spilled events are damaged; check the disk of `run.spill_dir`"))
         } else {
@@ -281,9 +330,9 @@ impl Rows {
     ) -> Result<u32> {
         // A real takes four times the room here, at most.
         check_length(self.bytes.len() + 4 * reader.bytes.len())?;
-        let mut bytes = std::mem::take(&mut self.bytes);
+        let mut bytes = self.take_bytes();
         let head = self.read_rows_of_key(layout, task, hash, reader, &mut bytes, places);
-        self.bytes = bytes;
+        self.bytes = bytes.into();
         head.ok_or_else(|| exec_datafusion_err!("the events of an open session are damaged"))
     }
 
@@ -374,6 +423,7 @@ impl Rows {
         let tuple: Option<Vec<u32>> = (0..layout.width(group)).map(|_| u32::try_from(reader.varint()?).ok()).collect();
         let code = known + self.inline[group].rows;
         self.inline[group].push(tuple?.into_iter(), &layout.symbols[group], &task.codes);
+        self.extended[group] = OnceLock::new();
         u32::try_from(code).ok()
     }
 
@@ -498,6 +548,19 @@ impl Rows {
         text::skip(&mut reader)
     }
 
+    /// The shapes of one group as structs, in the order of their codes.
+    fn structs(&self, layout: &Layout, group: usize) -> Result<ArrayRef> {
+        let (tables, inline) = (&self.tables, &self.inline[group]);
+        if inline.rows == 0 {
+            return Ok(Arc::clone(&tables.structs[group]));
+        }
+        if let Some(extended) = self.extended[group].get() {
+            return Ok(Arc::clone(extended));
+        }
+        let extended = structs(layout, group, [&tables.groups[group], inline], &tables.dictionaries)?;
+        Ok(Arc::clone(self.extended[group].get_or_init(|| extended)))
+    }
+
     /// These rows, in this order, to take columns from.
     pub fn select<'a>(&'a self, layout: &'a Layout, rows: &'a [u32]) -> Selection<'a> {
         let shapes = self.shapes.each_ref().map(|shapes| rows.iter().map(|&row| shapes[row as usize]).collect());
@@ -561,8 +624,11 @@ pub struct Selection<'a> {
 }
 
 impl Selection<'_> {
-    /// The column of that name, as an Arrow array of its type.
+    /// The column of that name of an event's struct, in a session batch.
     pub fn take(&self, name: &str) -> Result<ArrayRef> {
+        if let Some(group) = SHAPES.iter().position(|shapes| *shapes == name) {
+            return self.shapes(group);
+        }
         let place = self.layout.place(name)?;
         let rows = self.rows.iter().map(|&row| row as usize);
         let (of, layout) = (self.of, self.layout);
@@ -571,12 +637,8 @@ impl Selection<'_> {
                 let codes = rows.map(|row| of.whos[of.who[row] as usize].owner[at].cast_signed()).collect();
                 Arc::new(symbols::column(codes, of.dictionary(place)))
             }
-            Kept::Symbol { group, at } => Arc::new(symbols::column(self.codes(group, at), of.dictionary(place))),
-            Kept::Flag { shift } => {
-                let flags: Vec<u32> = self.bits().map(|bits| bits >> shift & 3).collect();
-                let nulls = validity(&flags, |flag| *flag != 2);
-                let set = BooleanBuffer::collect_bool(flags.len(), |row| flags[row] == 1);
-                Arc::new(BooleanArray::new(set, nulls))
+            Kept::Symbol { .. } | Kept::Flag { .. } => {
+                return Err(internal_datafusion_err!("event column `{name}` is part of a shape"));
             }
             Kept::Ts => instants(rows.map(|row| of.ts[row]).collect(), None),
             Kept::Instant { at, .. } => {
@@ -588,37 +650,34 @@ impl Selection<'_> {
                 let reals = rows.zip(self.bits()).map(|(row, bits)| of.real_of(layout, bit, bits, row));
                 Arc::new(reals.collect::<Float32Array>())
             }
-            Kept::Id(id) => Arc::new(texts(rows.map(|row| Some(of.packed(id, row))))),
-            Kept::Text { bit } => Arc::new(texts(rows.map(|row| of.text(layout, bit, row)))),
+            Kept::Id(Id::Event) => Arc::new(self.event_ids()?),
+            Kept::Id(id) => Arc::new(text::unpack_all(rows.map(|row| Some(of.packed(id, row))))),
+            Kept::Text { bit } => Arc::new(text::unpack_all(rows.map(|row| of.text(layout, bit, row)))),
         })
     }
 
-    /// The codes of a symbol column, −1 for null.
-    fn codes(&self, group: usize, at: usize) -> Vec<i32> {
-        let (known, shapes) = (&self.of.tables.groups[group], &self.shapes[group]);
-        if self.of.inline[group].rows > 0 {
-            return shapes.iter().map(|&shape| self.of.shape(group, at, shape).cast_signed()).collect();
-        }
-        let column = known.columns[at].as_slice();
-        shapes.iter().map(|&shape| column[shape as usize].cast_signed()).collect()
+    /// The codes of one group's shapes, over the shapes.
+    fn shapes(&self, group: usize) -> Result<ArrayRef> {
+        let codes: Vec<i32> = self.shapes[group].iter().map(|code| code.cast_signed()).collect();
+        let structs = self.of.structs(self.layout, group)?;
+        Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(codes.into(), structs)?))
+    }
+
+    /// The event_ids as they are packed, in the bytes of the partition.
+    fn event_ids(&self) -> Result<BinaryViewArray> {
+        let of = self.of;
+        let view = |&row: &u32| {
+            let at = of.event_id[row as usize];
+            make_view(of.packed_at(at), 0, at)
+        };
+        let views: Vec<u128> = self.rows.iter().map(view).collect();
+        Ok(BinaryViewArray::try_new(views.into(), vec![of.bytes.clone()], None)?)
     }
 
     /// The bits of each row's action.
     fn bits(&self) -> impl Iterator<Item = u32> {
         self.shapes[ACTION].iter().map(|&action| self.of.bits(action).unwrap_or(0))
     }
-}
-
-/// Most bytes of a block of texts.
-const TEXT_BLOCK_MAX: usize = 1 << 20;
-
-fn texts<'a>(packed: impl Iterator<Item = Option<&'a [u8]>> + Clone) -> StringViewArray {
-    let bytes: usize = packed.clone().flatten().map(text::unpacked_len).sum();
-    let block = bytes.clamp(1, TEXT_BLOCK_MAX) as u32;
-    let mut digits = [0; 64];
-    let mut texts = StringViewBuilder::with_capacity(packed.size_hint().0).with_fixed_block_size(block);
-    packed.for_each(|packed| texts.append_option(packed.map(|packed| text::unpack(packed, &mut digits))));
-    texts.finish()
 }
 
 fn instants(values: Vec<i64>, nulls: Option<NullBuffer>) -> ArrayRef {

@@ -41,6 +41,7 @@ pub struct Scatter {
     /// What was filled so far.
     pub filled: Vec<Filled>,
     who: Who,
+    packed: Vec<u8>,
     recent: Recent,
     memory: usize,
 }
@@ -70,6 +71,7 @@ impl Scatter {
             packer: Packer::new(&layout, shapes_max),
             filled: (0..partitions).map(|_| Filled::default()).collect(),
             who: Who::default(),
+            packed: Vec::new(),
             recent: Recent::default(),
             memory: 0,
             layout,
@@ -78,36 +80,33 @@ impl Scatter {
 
     /// Adds the events of `batch`.
     pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
-        let Self { layout, shift, packer, filled, who, recent, memory } = self;
+        let Self { layout, shift, packer, filled, who, packed, recent, memory } = self;
         let batch = packer.start(layout, batch)?;
         recent.begin(packer.edition());
         for row in 0..batch.len() {
+            packed.clear();
             let visitor = batch.visitor(row);
-            let known = recent.find(visitor);
-            if known.is_none() {
-                packer.who(&batch, row, who);
-            }
-            let number = known.map_or((who.hash >> *shift) as usize, |known| known.partition as usize);
-            let partition = &mut filled[number];
-            *memory += partition.make_room(packer.row_max(layout, &batch, row, who));
-            let base_ts = match known {
+            let known = match recent.find(visitor) {
                 Some(known) => {
-                    put_varint(u64::from(known.who), &mut partition.open);
-                    known.base_ts
+                    put_varint(u64::from(known.who), packed);
+                    known
                 }
                 None => {
-                    let numbered = partition.whos.number(who.hash, who.owner, &who.key, batch.ts(row));
-                    put_varint(u64::from(numbered.number), &mut partition.open);
+                    packer.who(&batch, row, who);
+                    let partition = (who.hash >> *shift) as usize;
+                    let numbered = filled[partition].whos.number(who.hash, who.owner, &who.key, batch.ts(row));
+                    put_varint(u64::from(numbered.number), packed);
                     if numbered.is_new {
-                        who.define(numbered.base_ts, &mut partition.open);
+                        who.define(numbered.base_ts, packed);
                         *memory += who.key.len() + WHO_BYTES;
                     }
-                    let known = Known { partition: number as u32, who: numbered.number, base_ts: numbered.base_ts };
+                    let known = Known { partition: partition as u32, who: numbered.number, base_ts: numbered.base_ts };
                     recent.keep(visitor, known);
-                    numbered.base_ts
+                    known
                 }
             };
-            packer.append_body(layout, &batch, row, base_ts, &mut partition.open);
+            packer.append_body(layout, &batch, row, known.base_ts, packed);
+            *memory += filled[known.partition as usize].append(packed);
         }
         Ok(())
     }
@@ -170,11 +169,17 @@ impl Recent {
 }
 
 impl Filled {
-    /// Makes room for so many bytes in the open block; returns the bytes this took.
-    fn make_room(&mut self, bytes: usize) -> usize {
-        if self.open.capacity() - self.open.len() >= bytes {
-            return 0;
-        }
+    /// Appends an event to the open block, or to a new one where it has no room; returns the bytes this took.
+    #[inline]
+    fn append(&mut self, packed: &[u8]) -> usize {
+        let taken =
+            if self.open.capacity() - self.open.len() < packed.len() { self.begin_block(packed.len()) } else { 0 };
+        self.open.extend_from_slice(packed);
+        taken
+    }
+
+    #[cold]
+    fn begin_block(&mut self, bytes: usize) -> usize {
         let block = Vec::with_capacity(BLOCK_BYTES.max(bytes));
         let taken = block.capacity();
         let full = std::mem::replace(&mut self.open, block);

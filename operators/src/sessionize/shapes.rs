@@ -60,6 +60,49 @@ impl Shapes {
     }
 }
 
+/// Slots of [`Recent`].
+const RECENT_SLOTS: usize = 1 << 13;
+
+/// The codes of shapes seen lately, by a number that stands for the shape while a batch's dictionaries last.
+#[derive(Default)]
+pub struct Recent {
+    slots: Vec<(u64, u32)>,
+}
+
+/// No shape has this code.
+const EMPTY: u32 = u32::MAX;
+
+impl Recent {
+    /// Forgets all: the numbers now stand for other shapes.
+    pub fn clear(&mut self) {
+        self.slots.clear();
+        self.slots.resize(RECENT_SLOTS, (0, EMPTY));
+    }
+
+    /// The code kept for `number`.
+    #[inline]
+    pub fn find(&self, number: u64) -> Option<u32> {
+        let (kept, code) = *self.slots.get(Self::slot(number))?;
+        (kept == number && code != EMPTY).then_some(code)
+    }
+
+    /// Keeps a code, in the place of another if need be.
+    pub fn keep(&mut self, number: u64, code: u32) {
+        if let Some(slot) = self.slots.get_mut(Self::slot(number)) {
+            *slot = (number, code);
+        }
+    }
+
+    fn slot(number: u64) -> usize {
+        (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - RECENT_SLOTS.trailing_zeros())) as usize
+    }
+
+    /// Bytes held, nearly.
+    pub fn memory(&self) -> usize {
+        self.slots.capacity() * size_of::<(u64, u32)>()
+    }
+}
+
 /// Folded multiplication, as foldhash does it, over pairs of codes.
 fn hash(tuple: &[u32]) -> u64 {
     let mut hash = 0x243f_6a88_85a3_08d3;
@@ -83,5 +126,17 @@ mod tests {
         assert_eq!(shapes.code(&[1, 2, 3]), Some(0));
         assert_eq!(shapes.code(&[0, 2, 3]), None);
         assert_eq!(shapes.tuples().collect::<Vec<_>>(), [[1, 2, 3], [1, 2, 4]]);
+    }
+
+    #[test]
+    fn a_number_finds_its_own_code_or_none() {
+        let mut recent = Recent::default();
+        assert_eq!(recent.find(0), None);
+        recent.clear();
+        assert_eq!(recent.find(0), None);
+        (0..100_000).for_each(|number| recent.keep(number, number as u32));
+        assert!((0..100_000).all(|number| recent.find(number).is_none_or(|code| u64::from(code) == number)));
+        recent.clear();
+        assert!((0..100_000).all(|number| recent.find(number).is_none()));
     }
 }

@@ -133,28 +133,28 @@ impl SessionizeExec {
             while let Some(task) = tasks.join_next().await {
                 finished.push(task.map_err(|panic| DataFusionError::External(Box::new(panic)))??);
             }
-            Ok::<_, DataFusionError>(Arc::new(together(&layout, partitions, finished)))
+            Ok::<_, DataFusionError>(Arc::new(together(&layout, partitions, finished)?))
         };
         Ok(all.map(|all| all.map_err(Arc::new)).boxed().shared())
     }
 }
 
 /// Gives all tasks one dictionary for each symbol column.
-fn together(layout: &Layout, partitions: usize, finished: Vec<Finished>) -> Scattered {
+fn together(layout: &Layout, partitions: usize, finished: Vec<Finished>) -> Result<Scattered> {
     let mut packers = Vec::with_capacity(finished.len());
     let mut filled = Vec::with_capacity(finished.len());
     for task in finished {
         packers.push(task.packer);
         filled.push((task.filled, task.spilled, task.memory));
     }
-    let (tables, translations) = Tables::new(layout, &packers);
+    let (tables, translations) = Tables::new(layout, &packers)?;
     let tasks = filled.into_iter().zip(translations).map(|((filled, spilled, memory), translation)| Task {
         filled: filled.into_iter().map(Mutex::new).collect(),
         translation,
         spilled,
         memory,
     });
-    Scattered { tasks: tasks.collect(), tables: Arc::new(tables), next: AtomicUsize::new(0), partitions }
+    Ok(Scattered { tasks: tasks.collect(), tables: Arc::new(tables), next: AtomicUsize::new(0), partitions })
 }
 
 /// One input on its way into partitions.

@@ -9,6 +9,8 @@
 
 use std::cmp::Ordering;
 
+use arrow::array::{StringViewArray, StringViewBuilder};
+
 use super::bytes::{Reader, put_varint};
 
 /// Longest text that is looked at as hexadecimal digits.
@@ -71,6 +73,19 @@ pub fn unpack<'a>(packed: &'a [u8], digits: &'a mut Digits) -> &'a str {
         _ => &[],
     };
     std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Most bytes of a block of texts.
+const BLOCK_MAX: usize = 1 << 20;
+
+/// Packed texts as a column.
+pub fn unpack_all<'a>(packed: impl Iterator<Item = Option<&'a [u8]>> + Clone) -> StringViewArray {
+    let bytes: usize = packed.clone().flatten().map(unpacked_len).sum();
+    let block = bytes.clamp(1, BLOCK_MAX) as u32;
+    let mut digits = [0; HEX_MAX];
+    let mut texts = StringViewBuilder::with_capacity(packed.size_hint().0).with_fixed_block_size(block);
+    packed.for_each(|packed| texts.append_option(packed.map(|packed| unpack(packed, &mut digits))));
+    texts.finish()
 }
 
 /// How many bytes [`unpack`] gives.

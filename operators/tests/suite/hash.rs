@@ -9,7 +9,7 @@ use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::session::{self, SessionBatch, fields_of_events};
-use netcrab_operators::sessionize::hash::{Counts, LateDay, OpenSessions, SessionizeExec};
+use netcrab_operators::sessionize::hash::{CheckpointError, Counts, LateDay, OpenSessions, SessionizeExec};
 use netcrab_operators::settings::{Sessionize, Settings};
 use netcrab_schema::arrow::event_in_flight;
 use proptest::prelude::*;
@@ -331,4 +331,121 @@ fn a_million_sessions_of_25_events_would_fit_in_a_gibibyte() {
     println!("{bytes:.1} bytes an event");
     let closed = close(&mut state, i64::MAX);
     assert!(closed.len() == SESSIONS as usize && closed.iter().all(|session| *session == (0, STEPS as usize)));
+}
+
+fn written(state: &OpenSessions) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    state.write(&mut bytes).unwrap();
+    bytes
+}
+
+fn read(bytes: &[u8], settings: Sessionize) -> Result<OpenSessions, CheckpointError> {
+    OpenSessions::read(&mut &*bytes, event_in_flight().fields(), settings, 1000)
+}
+
+#[test]
+fn a_state_that_was_written_and_read_back_goes_on_to_the_byte() {
+    let mut runner = TestRunner::new(cases(128));
+    let check = |(stream, forgets): (Stream, i64)| {
+        let (mut ours, mut other) = (no_sessions(1000), no_sessions(1000));
+        for (events, watermark) in stream.epochs {
+            let events = batch(&events);
+            // The same rows in other batches, whose dictionaries then hold what these rows do not need.
+            let half = events.num_rows() / 2;
+            other.push(&events.slice(0, half)).unwrap();
+            other.push(&events.slice(half, events.num_rows() - half)).unwrap();
+            ours.push(&events).unwrap();
+            prop_assert_eq!(close(&mut ours, watermark), close(&mut other, watermark));
+            for state in [&mut ours, &mut other] {
+                state.forget(watermark.saturating_sub(forgets));
+            }
+            let bytes = written(&ours);
+            prop_assert!(bytes == written(&other), "the states differ");
+            other = read(&bytes, Sessionize::default()).unwrap();
+            prop_assert_eq!(other.counts(), ours.counts());
+            prop_assert!(bytes == written(&other), "the state read back differs");
+        }
+        Ok(())
+    };
+    runner.run(&(streams(), 0..3 * GAP_MS), check).unwrap();
+}
+
+#[test]
+fn a_damaged_state_is_refused() {
+    let mut state = no_sessions(1000);
+    push(&mut state, &[0, 5, 9 * GAP_MS]);
+    close(&mut state, MIDNIGHT + 2 * GAP_MS);
+    let whole = written(&state);
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x10;
+        assert!(read(&bytes, Sessionize::default()).is_err(), "byte {at}");
+        assert!(read(&whole[..at], Sessionize::default()).is_err(), "cut at {at}");
+    }
+}
+
+#[test]
+fn a_state_goes_on_only_under_the_settings_it_was_opened_with() {
+    let bytes = written(&no_sessions(1000));
+    let other = Sessionize { gap_ms: 1, ..Sessionize::default() };
+    let refused = read(&bytes, other).map(|_| ()).unwrap_err().to_string();
+    assert!(refused.contains("gap_ms = 1800000"), "{refused}");
+    assert!(read(&bytes, Sessionize::default()).is_ok());
+}
+
+#[test]
+fn a_look_at_open_sessions_gives_what_closing_them_all_would_and_changes_nothing() {
+    let mut runner = TestRunner::new(cases(128));
+    let check = |stream: Stream| {
+        let mut state = no_sessions(1000);
+        state.note_changes(usize::MAX);
+        let schema = session::schema(fields_of_events());
+        for (events, watermark) in stream.epochs {
+            state.push(&batch(&events)).unwrap();
+            close(&mut state, watermark);
+            let before = written(&state);
+            let open: Vec<u32> = (0..state.slots()).collect();
+            let mut peeking = state.peek(open.clone()).unwrap();
+            let mut peeked = Vec::new();
+            while let Some((batch, keys)) = state.next_peeked(&mut peeking, &schema).unwrap() {
+                prop_assert_eq!(batch.num_rows(), keys.len());
+                peeked.push(batch);
+            }
+            prop_assert!(before == written(&state), "the look changed the state");
+            // In the order of keys on one side, and of deadlines on the other.
+            let mut copy = read(&before, Sessionize::default()).unwrap();
+            let mut closing = copy.close(i64::MAX).unwrap();
+            let mut closed = Vec::new();
+            while let Some(batch) = copy.next_closed(&mut closing, &schema).unwrap() {
+                closed.push(batch);
+            }
+            let lines = |batches: &[RecordBatch]| {
+                let printed = arrow::util::pretty::pretty_format_batches(batches).unwrap().to_string();
+                let mut lines: Vec<String> = printed
+                    .lines()
+                    .filter(|line| !line.starts_with('+'))
+                    .map(|line| line.split_whitespace().collect())
+                    .collect();
+                lines.sort();
+                lines.dedup();
+                lines
+            };
+            prop_assert_eq!(lines(&peeked), lines(&closed));
+        }
+        Ok(())
+    };
+    runner.run(&streams(), check).unwrap();
+}
+
+#[test]
+fn keys_that_changed_are_told_once_and_no_more_than_wanted() {
+    let mut state = no_sessions(100);
+    state.note_changes(1);
+    push(&mut state, &[0, 1, 2]);
+    assert_eq!(state.take_changed(), (vec![0], vec![]));
+    assert_eq!(state.take_changed(), (vec![], vec![]));
+    close(&mut state, i64::MAX);
+    assert_eq!(state.take_changed(), (vec![], vec![0]));
+    state.push(&batch(&history("session at_ms\ns2 0\ns3 0"))).unwrap();
+    assert_eq!(state.take_changed().0.len(), 1);
 }

@@ -3,10 +3,13 @@
 pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod generate;
+pub(crate) mod ingest;
+pub(crate) mod process;
 pub(crate) mod rerun;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod sql;
+pub(crate) mod status;
 
 use anyhow::{Context as _, Result, bail};
 use netcrab_schema::Table;

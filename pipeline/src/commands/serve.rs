@@ -1,14 +1,22 @@
-//! `netcrab serve`: the API over the tables.
+//! `netcrab serve`: the API over the tables and, where somebody may send events, all that makes them.
+//!
+//!     POST /v1/events/batch ─▶ bus ─▶ processor ─▶ tables ─▶ GET /v1/insights/…
+//!                                         └─▶ open sessions ─┘
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
-use netcrab_api::{ApiKey, Config, DeltaLimits, DeltaStore};
+use netcrab_api::live::{Live, LiveStore};
+use netcrab_api::{AgentKey, ApiKey, AppState, Companion, Config, DeltaLimits, DeltaStore, Server};
+use netcrab_pipeline::config::Config as PipelineConfig;
+use netcrab_pipeline::stream::processor::Statuses;
+use tokio_util::sync::CancellationToken;
 
+use super::process::Shown;
 use crate::Context;
 
 /// Arguments of `netcrab serve`.
@@ -17,6 +25,7 @@ use crate::Context;
 Examples:
   netcrab serve --tables ./tables --key nc_secret=acme
   netcrab serve --tables ./tables --listen 0.0.0.0:8080     keys from [[api.keys]] in netcrab.toml
+  netcrab serve --tables ./tables --key nc_secret=acme --agent-key nc_agent_secret=acme     takes events too
 
 Then: curl -H 'Authorization: Bearer nc_secret' 'http://127.0.0.1:7878/v1/insights/overview?orgId=acme&productId=crm'")]
 pub(crate) struct Arguments {
@@ -29,6 +38,9 @@ pub(crate) struct Arguments {
     /// A key and the organisation whose data it reads, besides those in `api.keys`.
     #[arg(long = "key", value_name = "KEY=ORG", value_parser = key)]
     keys: Vec<ApiKey>,
+    /// A key and the organisation whose events it sends, besides those in `api.agent_keys`.
+    #[arg(long = "agent-key", value_name = "KEY=ORG", value_parser = agent_key)]
+    agent_keys: Vec<AgentKey>,
 }
 
 /// Reads `nc_secret=acme`.
@@ -37,10 +49,17 @@ fn key(text: &str) -> Result<ApiKey, String> {
     Ok(ApiKey { key: key.to_owned(), org_id: org_id.to_owned() })
 }
 
+/// Reads `nc_agent_secret=acme`.
+pub(super) fn agent_key(text: &str) -> Result<AgentKey, String> {
+    let (key, org_id) = text.split_once('=').ok_or("expected KEY=ORG, as in nc_agent_secret=acme")?;
+    Ok(AgentKey { key: key.to_owned(), org_id: org_id.to_owned(), products: Vec::new() })
+}
+
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
     let mut api = context.config.api.clone();
     api.listen = arguments.listen.unwrap_or(api.listen);
     api.keys.extend(arguments.keys);
+    api.agent_keys.extend(arguments.agent_keys);
     if api.keys.is_empty() {
         eprintln!("no keys: every question about data is 401; add --key nc_secret=ORG or [[api.keys]] in netcrab.toml");
     }
@@ -48,8 +67,61 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     if !context.quiet {
         eprintln!("serving {} on http://{listen}/ (Ctrl-C ends it)", arguments.tables);
     }
-    serve(api, &arguments.tables).await?;
+    if api.agent_keys.is_empty() {
+        serve(api, &arguments.tables).await?;
+    } else {
+        let config = PipelineConfig { api, ..context.config.clone() };
+        serve_stream(&config, context.config_file.clone(), Path::new(&arguments.tables)).await?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes events in, brings them to the tables, and serves both, until Ctrl-C or SIGTERM.
+async fn serve_stream(config: &PipelineConfig, file: Option<PathBuf>, tables: &Path) -> Result<()> {
+    let bus = super::process::open_bus(config, tables).await?;
+    let limits = DeltaLimits { refresh_ms: config.stream.epoch_ms.clamp(100, 2000), ..DeltaLimits::default() };
+    let store = Arc::new(DeltaStore::open(tables, limits).await?);
+    let live = Arc::new(Live::new(config.stream.live_sessions_max));
+    let shown = Shown { live: Arc::clone(&live), tables: Arc::clone(&store) };
+    let (rules, processor) = super::process::processor(config, tables, Arc::clone(&bus), Some(shown))?;
+    let store = Arc::new(LiveStore::new(store, live));
+    let state =
+        AppState::taking_events(&config.api, store, jiff::Timestamp::now, config.sources.clone(), Arc::clone(&bus))?;
+    tokio::spawn(super::process::reload(file, rules));
+    let stop = CancellationToken::new();
+    let rejects = super::ingest::store_rejects(&state, processor.shared.sink.clone(), &processor.shared.context, &stop);
+    state.accompany(Arc::new(Told(Arc::clone(&processor.statuses))));
+    let server = Server::bind(&config.api, state).await?;
+    // The way in closes first, so that what was acknowledged is on the bus; the epoch under way is then finished.
+    let mut working = tokio::spawn(Arc::clone(&processor).run(stop.clone()));
+    let mut ended = None;
+    let served = server.run(async {
+        tokio::select! {
+            () = stop_signal() => {}
+            worked = &mut working => ended = Some(worked),
+        }
+    });
+    served.await?;
+    stop.cancel();
+    match ended {
+        Some(worked) => worked??,
+        None => working.await??,
+    }
+    Ok(rejects.await?)
+}
+
+/// What the processor says of itself.
+struct Told(Statuses);
+
+impl Companion for Told {
+    fn metrics(&self) -> String {
+        netcrab_pipeline::stream::processor::metrics(&self.0)
+    }
+
+    fn fault(&self) -> Option<String> {
+        let statuses = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        statuses.iter().find_map(|(shard, status)| Some(format!("shard {shard}: {}", status.fault.as_ref()?)))
+    }
 }
 
 /// Serves until Ctrl-C or SIGTERM, then lets open requests finish.
@@ -58,7 +130,7 @@ pub(super) async fn serve(api: Config, tables: &str) -> Result<()> {
     Ok(netcrab_api::serve(api, Arc::new(store), stop_signal()).await?)
 }
 
-async fn stop_signal() {
+pub(super) async fn stop_signal() {
     let interrupt = tokio::signal::ctrl_c();
     let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
         let _ = interrupt.await;

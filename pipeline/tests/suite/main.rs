@@ -6,6 +6,11 @@ mod bad_input;
 mod command_line;
 mod config;
 mod incremental;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod kills;
 mod real_data;
 mod rerun;
+mod serve;
+mod stream;
 mod workspace;

@@ -11,7 +11,7 @@ use netcrab_schema::Table;
 use netcrab_schema::tables::FACT_FLOWS;
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::memory::MemorySink;
-use netcrab_sinks::{Replace, RunId, Sink};
+use netcrab_sinks::{Change, Position, Replace, RunId, Sink};
 use url::Url;
 
 const TABLE: &Table = &FACT_FLOWS;
@@ -145,4 +145,75 @@ async fn discarded_rows_never_come_back() {
         assert!(opened.rows().await.is_empty());
         assert!(!sink.has_rows(TABLE).await.unwrap());
     }
+}
+
+fn position(writer: &str, number: i64) -> Position {
+    Position { writer: writer.to_owned(), number }
+}
+
+/// A change that adds these rows, staged.
+async fn adds(sink: &dyn Sink, run: u128, rows: &[(i32, i64)]) -> Change {
+    let staged = sink.stage(TABLE, &RunId::of_shard(7, run), flows(rows)).await.unwrap();
+    sink.keep(TABLE, &staged).await.unwrap();
+    Change { added: staged.parts, removed: Vec::new() }
+}
+
+#[tokio::test]
+async fn a_change_is_applied_once_however_often_it_is_asked_for() {
+    for opened in Opened::every() {
+        let sink = opened.sink();
+        assert_eq!(sink.position(TABLE, "a").await.unwrap(), None);
+        let change = adds(sink, 1, &[(1, 10)]).await;
+        assert!(opened.rows().await.is_empty());
+        for first in [true, false, false] {
+            assert_eq!(sink.apply(TABLE, &position("a", 5), &change).await.unwrap(), first);
+        }
+        assert_eq!(opened.rows().await, [(1, 10)]);
+        assert_eq!(sink.position(TABLE, "a").await.unwrap(), Some(5));
+    }
+}
+
+#[tokio::test]
+async fn writers_number_their_changes_each_for_itself() {
+    for opened in Opened::every() {
+        let sink = opened.sink();
+        let (one, two, three) =
+            (adds(sink, 1, &[(1, 1)]).await, adds(sink, 2, &[(1, 2)]).await, adds(sink, 3, &[(1, 3)]).await);
+        assert!(sink.apply(TABLE, &position("a", 5), &one).await.unwrap());
+        assert!(sink.apply(TABLE, &position("b", 1), &two).await.unwrap());
+        assert!(!sink.apply(TABLE, &position("a", 4), &three).await.unwrap());
+        assert!(sink.apply(TABLE, &position("a", 6), &three).await.unwrap());
+        assert_eq!(opened.rows().await, [(1, 1), (1, 2), (1, 3)]);
+    }
+}
+
+#[tokio::test]
+async fn a_change_takes_parts_out_and_adds_others_at_once() {
+    for opened in Opened::every() {
+        let sink = opened.sink();
+        let (one, two) = (adds(sink, 1, &[(1, 1), (2, 2)]).await, adds(sink, 2, &[(3, 3)]).await);
+        sink.apply(TABLE, &position("a", 1), &one).await.unwrap();
+        sink.apply(TABLE, &position("a", 2), &two).await.unwrap();
+        let mut change = adds(sink, 3, &[(1, 11)]).await;
+        change.removed = one.added.iter().filter(|part| part.date == Some(1)).map(|part| part.path.clone()).collect();
+        sink.apply(TABLE, &position("a", 3), &change).await.unwrap();
+        assert_eq!(opened.rows().await, [(1, 11), (2, 2), (3, 3)]);
+    }
+}
+
+#[tokio::test]
+async fn two_sinks_on_one_folder_see_each_others_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Url::from_directory_path(folder.path()).unwrap();
+    let (here, there) = (DeltaSink::new(root.clone()), DeltaSink::new(root));
+    for number in 0..5 {
+        let (sink, writer) = if number % 2 == 0 { (&here, "a") } else { (&there, "b") };
+        let change = adds(sink, number, &[(1, number as i64)]).await;
+        assert!(sink.apply(TABLE, &position(writer, number as i64), &change).await.unwrap());
+    }
+    let again = adds(&there, 9, &[(1, 9)]).await;
+    assert!(!there.apply(TABLE, &position("a", 4), &again).await.unwrap(), "the other sink's change is seen");
+    let parts = here.parts(TABLE, "-s0007-").await.unwrap();
+    assert_eq!(parts.iter().map(|part| part.rows).sum::<u64>(), 5);
+    assert_eq!(here.parts(TABLE, "-s0008-").await.unwrap().len(), 0);
 }

@@ -8,6 +8,8 @@
 
 use datafusion::common::{Result, resources_datafusion_err};
 
+use super::checkpoint::{CheckpointError, In, Out};
+
 /// Bytes of a block, one cache line.
 const BLOCK: usize = 64;
 /// Bytes of a block that say which one follows.
@@ -49,7 +51,46 @@ impl Default for Blocks {
     }
 }
 
+impl Chain {
+    /// First and last block, and how far the last one is filled.
+    pub(super) fn parts(&self) -> [u32; 3] {
+        [self.first, self.last, u32::from(self.filled)]
+    }
+
+    pub(super) fn from_parts([first, last, filled]: [u32; 3]) -> std::result::Result<Self, CheckpointError> {
+        let filled = u8::try_from(filled).ok().filter(|&filled| usize::from(filled) <= ROOM);
+        Ok(Self { first, last, filled: filled.ok_or(CheckpointError::Damaged)? })
+    }
+}
+
 impl Blocks {
+    pub(super) fn write(&self, to: &mut Out<'_>) -> std::io::Result<()> {
+        to.number(u64::from(self.used))?;
+        to.number(u64::from(self.free))?;
+        let mut left = self.used as usize * BLOCK;
+        for page in &self.pages {
+            let bytes = &page[..left.min(page.len())];
+            to.bytes(bytes)?;
+            left -= bytes.len();
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_back(from: &mut In<'_>) -> std::result::Result<Self, CheckpointError> {
+        let mut number = || u32::try_from(from.number()?).map_err(|_| CheckpointError::Damaged);
+        let (used, free) = (number()?, number()?);
+        let mut blocks = Self { pages: Vec::new(), used, free };
+        let mut left = used as usize * BLOCK;
+        while left > 0 {
+            let mut page = vec![0; PAGE_BLOCKS * BLOCK].into_boxed_slice();
+            let length = left.min(page.len());
+            from.fill(&mut page[..length])?;
+            blocks.pages.push(page);
+            left -= length;
+        }
+        Ok(blocks)
+    }
+
     /// Bytes held.
     pub fn memory(&self) -> usize {
         self.pages.len() * PAGE_BLOCKS * BLOCK

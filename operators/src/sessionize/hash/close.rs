@@ -38,6 +38,13 @@ pub struct Closing {
     pub repeats: usize,
 }
 
+/// A look at open sessions, under way.
+pub struct Peeking {
+    closing: Closing,
+    /// The key of each of the sessions at hand.
+    keys: Vec<u32>,
+}
+
 /// The keys of a group, and where their heads and rows lie among its bytes.
 #[derive(Default)]
 struct Group {
@@ -155,8 +162,51 @@ impl OpenSessions {
         Ok(group)
     }
 
+    /// The open sessions of these keys as they are now, without closing any; [`Self::next_peeked`] gives them.
+    pub fn peek(&mut self, keys: Vec<u32>) -> Result<Peeking> {
+        let named = self.named(true)?;
+        let closing = Closing {
+            watermark: i64::MIN,
+            due: keys.into_iter(),
+            rows: Rows::new(&self.layout, named.tables.clone()),
+            named,
+            closed: Order { rows: Vec::new(), key_ends: Vec::new(), repeats: 0 },
+            cuts: Vec::new(),
+            done: 0,
+            repeats: 0,
+        };
+        Ok(Peeking { closing, keys: Vec::new() })
+    }
+
+    /// The next batch of open sessions, in session batches of this schema, and the key of each.
+    pub fn next_peeked(&self, peeking: &mut Peeking, schema: &SchemaRef) -> Result<Option<(RecordBatch, Vec<u32>)>> {
+        let Peeking { closing, keys } = peeking;
+        while closing.done == closing.cuts.len() {
+            let group = self.read_group(closing)?;
+            if group.keys.is_empty() {
+                return Ok(None);
+            }
+            closing.closed.rows.clear();
+            closing.cuts.clear();
+            keys.clear();
+            closing.done = 0;
+            let order = order::order(&self.layout, &closing.rows);
+            let cuts = fold::cut(&self.settings, &closing.rows.ts, &order);
+            let open = group.keys.iter().filter(|key| self.keys.slot(**key).events > 0);
+            for (&key, cuts) in open.zip(cuts.chunk_by(|_, next| next.session_no > 0)) {
+                closing.take(&order, cuts, self.keys.slot(key).sessions);
+                keys.extend(std::iter::repeat_n(key, cuts.len()));
+            }
+        }
+        let cuts = fold::one_batch(&closing.cuts[closing.done..]);
+        let keys = keys[closing.done..closing.done + cuts.len()].to_vec();
+        closing.done += cuts.len();
+        Ok(Some((fold::session_batch(&self.layout, schema, &closing.rows, &closing.closed, cuts)?, keys)))
+    }
+
     /// Counts the first `sessions` of a key as closed, and all its events as gone.
     fn close_first(&mut self, key: u32, sessions: usize, closed_until: i64) {
+        self.note_change(key);
         let slot = self.keys.slot_mut(key);
         self.counts.events -= slot.events as usize;
         self.counts.sessions -= 1;

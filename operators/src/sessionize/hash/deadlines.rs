@@ -14,6 +14,8 @@
 
 use std::collections::BTreeMap;
 
+use super::checkpoint::{CheckpointError, In, Out};
+
 /// Milliseconds of a tick.
 const TICK_MS: i64 = 1000;
 
@@ -41,6 +43,24 @@ impl Deadlines {
     pub fn take(&mut self, watermark: i64) -> BTreeMap<i64, Vec<u32>> {
         let later = self.ticks.split_off(&(tick(watermark) + 1));
         std::mem::replace(&mut self.ticks, later)
+    }
+
+    /// No key rings at a watermark before this; `None` where nothing is armed.
+    pub fn next(&self) -> Option<i64> {
+        self.ticks.keys().next().map(|tick| tick.saturating_mul(TICK_MS))
+    }
+
+    pub(super) fn write(&self, to: &mut Out<'_>) -> std::io::Result<()> {
+        to.number(self.ticks.len() as u64)?;
+        self.ticks.iter().try_for_each(|(&tick, keys)| to.signed(tick).and_then(|()| to.codes(keys)))
+    }
+
+    pub(super) fn read(from: &mut In<'_>) -> Result<Self, CheckpointError> {
+        let mut ticks = BTreeMap::new();
+        for _ in 0..from.length()? {
+            ticks.insert(from.signed()?, from.codes()?);
+        }
+        Ok(Self { ticks })
     }
 
     /// Bytes held, nearly.

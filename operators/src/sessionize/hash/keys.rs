@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use datafusion::common::{Result, resources_datafusion_err};
 
 use super::blocks::Chain;
+use super::checkpoint::{CheckpointError, In, Out};
 use super::deadlines::NEVER;
 use crate::settings::Sessionize;
 
@@ -66,6 +67,24 @@ impl Slot {
         }
     }
 
+    fn write(&self, to: &mut Out<'_>) -> std::io::Result<()> {
+        to.number(self.hash)?;
+        [self.first_ts, self.latest_ts, self.due_at, self.closed_until].iter().try_for_each(|&at| to.signed(at))?;
+        let (gapless, [first, last, filled]) = (u32::from(self.gapless), self.rows.parts());
+        let counts = [self.sessions, self.events, first, last, filled << 1 | gapless];
+        counts.iter().try_for_each(|count| to.bytes(&count.to_le_bytes()))
+    }
+
+    fn read(from: &mut In<'_>) -> std::result::Result<Self, CheckpointError> {
+        let hash = from.number()?;
+        let [first_ts, latest_ts, due_at, closed_until] =
+            [from.signed()?, from.signed()?, from.signed()?, from.signed()?];
+        let [sessions, events, first, last, rest] =
+            [from.code()?, from.code()?, from.code()?, from.code()?, from.code()?];
+        let (rows, gapless) = (Chain::from_parts([first, last, rest >> 1])?, rest & 1 == 1);
+        Ok(Self { hash, first_ts, latest_ts, due_at, closed_until, sessions, events, rows, gapless })
+    }
+
     /// Counts an open event.
     pub fn admit(&mut self, settings: &Sessionize, ts: i64) {
         if self.events == 0 {
@@ -118,17 +137,22 @@ impl Keys {
         Ok(key)
     }
 
-    /// Removes the keys that `forget` names after it took what belongs to them.
-    pub fn remove(&mut self, mut forget: impl FnMut(&mut Slot) -> bool) {
+    /// Removes the keys that `forget` names, in their order; `release` takes what belongs to each.
+    pub fn remove(&mut self, forget: impl Fn(&Slot) -> bool, mut release: impl FnMut(&mut Slot)) {
         let Self { table, slots, free } = self;
+        let mut forgotten: Vec<u32> = Vec::new();
         table.retain(|&mut key| {
-            let forgotten = forget(&mut slots[key as usize]);
-            if forgotten {
-                slots[key as usize].due_at = NEVER;
-                free.push(key);
-            }
-            !forgotten
+            let forgets = forget(&slots[key as usize]);
+            forgotten.extend(forgets.then_some(key));
+            !forgets
         });
+        // The table's own order depends on how it grew, which a state read back does not repeat.
+        forgotten.sort_unstable();
+        for &key in &forgotten {
+            release(&mut slots[key as usize]);
+            slots[key as usize].due_at = NEVER;
+        }
+        free.extend(forgotten);
     }
 
     /// The slot of a key.
@@ -141,6 +165,11 @@ impl Keys {
         &mut self.slots[key as usize]
     }
 
+    /// How many slots there are, used or free.
+    pub fn slots(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
     /// How many keys.
     pub fn len(&self) -> usize {
         self.table.len()
@@ -149,6 +178,30 @@ impl Keys {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    pub(super) fn write(&self, to: &mut Out<'_>) -> std::io::Result<()> {
+        to.number(self.slots.len() as u64)?;
+        self.slots.iter().try_for_each(|slot| slot.write(to))?;
+        to.codes(&self.free)
+    }
+
+    pub(super) fn read(from: &mut In<'_>) -> std::result::Result<Self, CheckpointError> {
+        let length = from.length()?;
+        let mut slots = Vec::new();
+        for _ in 0..length {
+            slots.push(Slot::read(from)?);
+        }
+        let free = from.codes()?;
+        let mut used = vec![true; slots.len()];
+        for &key in &free {
+            *used.get_mut(key as usize).ok_or(CheckpointError::Damaged)? = false;
+        }
+        let mut table = HashTable::with_capacity(slots.len() - free.len().min(slots.len()));
+        for (key, slot) in slots.iter().enumerate().filter(|(key, _)| used[*key]) {
+            table.insert_unique(slot.hash, key as u32, |&key: &u32| slots[key as usize].hash);
+        }
+        Ok(Self { table, slots, free })
     }
 
     /// Bytes held.
@@ -175,7 +228,7 @@ mod tests {
         keys.slot_mut(b).events = 1;
         assert_eq!(keys.find(7, |slot| slot.events == 0), Some(a));
         assert_eq!(keys.find(7, |slot| slot.events == 1), Some(b));
-        keys.remove(|slot| slot.events == 0);
+        keys.remove(|slot| slot.events == 0, |_| ());
         assert_eq!(keys.find(7, |slot| slot.events == 0), None);
         assert_eq!((keys.len(), keys.insert(9).unwrap()), (1, a));
     }

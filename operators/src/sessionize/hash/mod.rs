@@ -29,12 +29,16 @@
 //! taken back: its state must be dropped and read anew from the last epoch that was committed.
 
 pub mod blocks;
+mod checkpoint;
 mod close;
 pub mod deadlines;
 mod exec;
 pub mod keys;
 mod open;
 
-pub use close::Closing;
+pub use checkpoint::CheckpointError;
+pub(super) use checkpoint::{In, Out};
+pub use close::{Closing, Peeking};
 pub use exec::SessionizeExec;
+pub use keys::closes_at;
 pub use open::{Counts, Late, LateDay, OpenSessions};

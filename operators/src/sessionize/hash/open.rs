@@ -11,8 +11,11 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Fields;
 use datafusion::common::{Result, internal_datafusion_err};
+use hashbrown::HashSet;
+use serde::{Deserialize, Serialize};
 
 use super::blocks::{Blocks, Chain, ROOM};
+use super::checkpoint::{CheckpointError, In, Out};
 use super::deadlines::{Deadlines, tick};
 use super::keys::{Keys, closes_at};
 use crate::session::DAY_MS;
@@ -33,6 +36,9 @@ pub struct OpenSessions {
     packer: Packer,
     named: Option<Named>,
     late: Late,
+    /// Keys whose sessions changed since somebody asked, at most `changed_max`.
+    changed: HashSet<u32>,
+    changed_max: usize,
     forgotten_before: i64,
     scratch: Scratch,
 }
@@ -56,7 +62,7 @@ pub struct Late {
 }
 
 /// A key and a day of late events.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LateDay {
     /// org_id of the key.
     pub org_id: String,
@@ -99,6 +105,8 @@ impl OpenSessions {
             counts: Counts::default(),
             named: None,
             late: Late::default(),
+            changed: HashSet::new(),
+            changed_max: 0,
             forgotten_before: i64::MIN,
             scratch: Scratch::default(),
         })
@@ -119,6 +127,11 @@ impl OpenSessions {
         self.counts
     }
 
+    /// How many keys have a number: each is below this.
+    pub fn slots(&self) -> u32 {
+        self.keys.slots()
+    }
+
     /// Bytes held, nearly: events, slots, deadlines, symbols and shapes.
     pub fn memory(&self) -> usize {
         let named = self.named.as_ref().map_or(0, |named| named.tables.memory());
@@ -130,44 +143,94 @@ impl OpenSessions {
         let late_before = self.late.events;
         let batch = self.packer.start(&self.layout, batch)?;
         let mut scratch = std::mem::take(&mut self.scratch);
-        let pushed = (0..batch.len()).try_for_each(|row| self.push_row(&batch, row, &mut scratch));
+        let pushed = (0..batch.len()).try_for_each(|row| {
+            let key = self.find(&batch, row, &mut scratch)?;
+            if batch.ts(row) < key.map_or(self.forgotten_before, |key| self.keys.slot(key).closed_until) {
+                return self.hand_back(&scratch.own, batch.ts(row));
+            }
+            self.push_row(&batch, row, key, &mut scratch).map(|_| ())
+        });
         self.scratch = scratch;
         pushed.map(|()| self.late.events - late_before)
     }
 
-    fn push_row(&mut self, batch: &Packing, row: usize, scratch: &mut Scratch) -> Result<()> {
-        let Scratch { who, own, head, packed } = scratch;
+    /// Opens closed sessions of one key again: adds all their events, and the late ones that belong to
+    /// them. Of the key's sessions `sessions` remain closed, at the watermark `closed_until`.
+    pub fn reopen(&mut self, events: &RecordBatch, sessions: u32, closed_until: i64) -> Result<()> {
+        let batch = self.packer.start(&self.layout, events)?;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let pushed = (0..batch.len()).try_for_each(|row| {
+            let key = self.find(&batch, row, &mut scratch)?;
+            let key = self.push_row(&batch, row, key, &mut scratch)?;
+            let slot = self.keys.slot_mut(key);
+            (slot.sessions, slot.closed_until) = (sessions, closed_until);
+            Ok(())
+        });
+        self.scratch = scratch;
+        pushed
+    }
+
+    /// The key of a row, where it is known; leaves the head of a key that begins with it in `own`.
+    fn find(&self, batch: &Packing, row: usize, scratch: &mut Scratch) -> Result<Option<u32>> {
+        let Scratch { who, own, head, .. } = scratch;
         self.packer.who(batch, row, who);
         own.clear();
         self.packer.append_head(&self.layout, batch, row, who, own);
         let own_head = Head::read(&self.layout, own).ok_or_else(damaged)?;
-        let found = self.keys.find(who.hash, |slot| {
+        Ok(self.keys.find(who.hash, |slot| {
             read_head(&self.layout, &self.blocks, &slot.rows, head).is_some_and(|head| head.same_key(&own_head))
-        });
-        let ts = batch.ts(row);
-        if ts < found.map_or(self.forgotten_before, |key| self.keys.slot(key).closed_until) {
-            self.hand_back(&own_head, ts);
-            return Ok(());
-        }
-        let key = found.map_or_else(|| self.keys.insert(who.hash), Ok)?;
+        }))
+    }
+
+    /// Adds a row to its key, which is made where it is not known.
+    fn push_row(&mut self, batch: &Packing, row: usize, key: Option<u32>, scratch: &mut Scratch) -> Result<u32> {
+        let Scratch { who, own, head, packed } = scratch;
+        let key = match key {
+            Some(key) => key,
+            None => {
+                let key = self.keys.insert(who.hash)?;
+                // What came before it was forgotten, and may have been a session of it.
+                self.keys.slot_mut(key).closed_until = self.forgotten_before;
+                key
+            }
+        };
         let slot = self.keys.slot_mut(key);
         if slot.events == 0 {
             self.blocks.free(&mut slot.rows);
             self.blocks.append(&mut slot.rows, own)?;
             self.counts.sessions += 1;
         }
+        let own_head = Head::read(&self.layout, own).ok_or_else(damaged)?;
         let head = read_head(&self.layout, &self.blocks, &slot.rows, head).ok_or_else(damaged)?;
         packed.clear();
         self.packer.append_under(&self.layout, batch, row, &head, &own_head, packed);
         self.blocks.append(&mut slot.rows, packed)?;
-        self.admit(key, ts);
-        Ok(())
+        self.admit(key, batch.ts(row));
+        Ok(key)
+    }
+
+    /// The watermark at which the last closed session of a key closed; `None` where the key is not known,
+    /// or none of its sessions is known to have closed.
+    pub fn closed_until(&self, org_id: &str, product_id: &str, visit: &str) -> Option<i64> {
+        let [org, product] = self.layout.owner;
+        let owner = [self.packer.interners[org].find(org_id)?, self.packer.interners[product].find(product_id)?];
+        let mut packed = Vec::new();
+        text::pack(visit, &mut packed);
+        let hash = self.packer.hash_of(&packed, owner);
+        let mut space = Vec::new();
+        let key = self.keys.find(hash, |slot| {
+            read_head(&self.layout, &self.blocks, &slot.rows, &mut space)
+                .is_some_and(|head| head.owner == owner && head.visit() == packed)
+        });
+        Some(self.keys.slot(key?).closed_until).filter(|&closed_until| closed_until > i64::MIN)
     }
 
     /// Counts an open event whose bytes were appended, and arms its key where it may be due earlier now.
     pub(super) fn admit(&mut self, key: u32, ts: i64) {
         let slot = self.keys.slot_mut(key);
         slot.admit(&self.settings, ts);
+        self.note_change(key);
+        let slot = self.keys.slot_mut(key);
         self.counts.events += 1;
         let due_at = closes_at(&self.settings, ts, ts);
         if due_at < slot.due_at {
@@ -185,12 +248,34 @@ impl OpenSessions {
         }
     }
 
-    fn hand_back(&mut self, head: &Head<'_>, ts: i64) {
+    /// Takes note of a late event; `head` is that of a key that begins with it.
+    fn hand_back(&mut self, head: &[u8], ts: i64) -> Result<()> {
+        let head = Head::read(&self.layout, head).ok_or_else(damaged)?;
         let texts = [0, 1].map(|at| self.packer.interners[self.layout.owner[at]].text(head.owner[at]).to_owned());
         let [org_id, product_id] = texts;
         let visit = text::unpack(head.visit(), &mut [0; 64]).to_owned();
         self.late.events += 1;
         self.late.days.insert(LateDay { org_id, product_id, visit, day: ts.div_euclid(DAY_MS) as i32 });
+        Ok(())
+    }
+
+    /// Keeps note of at most `max` keys whose sessions change, for [`Self::take_changed`]; of none at first.
+    pub fn note_changes(&mut self, max: usize) {
+        self.changed_max = max;
+    }
+
+    pub(super) fn note_change(&mut self, key: u32) {
+        if self.changed.len() < self.changed_max {
+            self.changed.insert(key);
+        }
+    }
+
+    /// Keys whose sessions changed since this was last asked, in order: those that still have something
+    /// open, and those that have nothing any more.
+    pub fn take_changed(&mut self) -> (Vec<u32>, Vec<u32>) {
+        let mut changed: Vec<u32> = self.changed.drain().collect();
+        changed.sort_unstable();
+        changed.into_iter().partition(|&key| self.keys.slot(key).events > 0)
     }
 
     /// The late events since this was last asked.
@@ -205,14 +290,39 @@ impl OpenSessions {
     /// what is older than anything that numbers must count on from. Looks at every key.
     pub fn forget(&mut self, before: i64) {
         let Self { keys, blocks, .. } = self;
-        keys.remove(|slot| {
-            let forgotten = slot.events == 0 && slot.closed_until <= before;
-            if forgotten {
-                blocks.free(&mut slot.rows);
-            }
-            forgotten
-        });
+        keys.remove(|slot| slot.events == 0 && slot.closed_until <= before, |slot| blocks.free(&mut slot.rows));
         self.forgotten_before = self.forgotten_before.max(before);
+    }
+
+    /// No session closes at a watermark before this; `None` where nothing is open.
+    pub fn next_due(&self) -> Option<i64> {
+        self.deadlines.next()
+    }
+
+    pub(super) fn write_parts(&self, to: &mut Out<'_>) -> std::io::Result<()> {
+        to.signed(self.forgotten_before)?;
+        to.number(self.counts.sessions as u64)?;
+        to.number(self.counts.events as u64)?;
+        self.packer.write(to)?;
+        self.keys.write(to)?;
+        self.blocks.write(to)?;
+        self.deadlines.write(to)
+    }
+
+    pub(super) fn read_parts(
+        from: &mut In<'_>,
+        fields: &Fields,
+        settings: Sessionize,
+        shapes_max: usize,
+    ) -> std::result::Result<Self, CheckpointError> {
+        let mut state = Self::new(fields, settings, shapes_max).map_err(|_| CheckpointError::Events)?;
+        state.forgotten_before = from.signed()?;
+        state.counts = Counts { sessions: from.length()?, events: from.length()? };
+        state.packer.read_symbols(&state.layout, from)?;
+        state.keys = Keys::read(from)?;
+        state.blocks = Blocks::read_back(from)?;
+        state.deadlines = Deadlines::read(from)?;
+        Ok(state)
     }
 
     /// Tables of all symbols and shapes, the same as before while nothing new was interned; of those of
@@ -223,7 +333,7 @@ impl OpenSessions {
         if let Some(named) = self.named.as_ref().filter(|named| !all || named.interned == interned) {
             return Ok(named.clone());
         }
-        let (tables, mut translations) = Tables::new(&self.layout, std::slice::from_ref(&self.packer));
+        let (tables, mut translations) = Tables::new(&self.layout, std::slice::from_ref(&self.packer))?;
         let translation =
             translations.pop().ok_or_else(|| internal_datafusion_err!("symbols without a translation"))?;
         let named = Named { interned, tables: Arc::new(tables), translation: Arc::new(translation) };

@@ -1,0 +1,183 @@
+"""The running pipeline under load: events in over HTTP at a fixed rate, and how soon they are seen.
+
+    NETCRAB=target/release/netcrab python benches/stream.py [--rate 50000] [--seconds 60] [--write]
+
+Starts `netcrab serve` on the built-in log, sends batches of 500 generated events over four connections, and
+beside them an event of a session of its own five times a second, for which it asks the API until it is shown:
+that is the freshness. At the end it kills the server with SIGKILL, starts it again, and waits until the shard
+works: that is the recovery. Everything runs on this machine; load and server share its cores.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+HERE = pathlib.Path(__file__).parent
+NETCRAB = os.environ.get("NETCRAB", "target/release/netcrab")
+BATCH, CONNECTIONS, ORG = 500, 4, "org_aurora"
+
+
+def bodies(cache, events):
+    """Batches as they go over the wire, made once."""
+    file = cache / f"stream-{events}.ndjson"
+    if not file.exists():
+        unfinished = cache / "unfinished.ndjson"
+        subprocess.run([NETCRAB, "--quiet", "generate", str(unfinished), "--events", str(events), "--orgs", "1", "--products", "2", "--days", "2"], check=True)
+        unfinished.rename(file)
+    with file.open("rb") as lines:
+        batch = []
+        for line in lines:
+            batch.append(re.sub(rb'"orgId":"[^"]*"', b'"orgId":"%s"' % ORG.encode(), line.rstrip(), count=1))
+            if len(batch) == BATCH:
+                yield b'{"agentId":"bench","sdkVersion":"1.0","events":[' + b",".join(batch) + b"]}"
+                batch = []
+
+
+class Server:
+    def __init__(self, tables):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.tables = tables
+        self.start()
+
+    def start(self):
+        command = [NETCRAB, "--quiet", "serve", "--tables", self.tables, "--listen", f"127.0.0.1:{self.port}",
+                   "--key", f"nc_bench={ORG}", "--agent-key", f"nc_agent_bench={ORG}"]
+        self.process = subprocess.Popen(command, env={**os.environ, "NETCRAB_API__INGEST__EVENTS_PER_S_MAX": "10000000"})
+
+    def connection(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def metric(self, name):
+        connection = self.connection()
+        connection.request("GET", "/metrics")
+        page = connection.getresponse().read().decode()
+        found = re.findall(rf"^{name}(?:{{[^}}]*}})? ([0-9.e+-]+)$", page, re.M)
+        return sum(map(float, found))
+
+    def until_up(self, name="netcrab_stream_epoch", at_least=0):
+        began = time.perf_counter()
+        while True:
+            try:
+                if self.metric(name) >= at_least:
+                    return time.perf_counter() - began
+            except OSError:
+                pass
+            time.sleep(0.02)
+
+
+def post(connection, body):
+    headers = {"Authorization": "Bearer nc_agent_bench", "Content-Type": "application/json"}
+    connection.request("POST", "/v1/events/batch", body, headers)
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+def load(server, batches, rate, answered, refused):
+    """Sends the batches of one connection at its part of the rate."""
+    connection, began = server.connection(), time.perf_counter()
+    for place, body in enumerate(batches):
+        pause = began + place * BATCH * CONNECTIONS / rate - time.perf_counter()
+        if pause > 0:
+            time.sleep(pause)
+        sent = time.perf_counter()
+        status = post(connection, body)
+        (answered if status == 200 else refused).append(time.perf_counter() - sent)
+
+
+def probe(server, ended, seen):
+    """Sends an event and asks until its session is shown, again and again."""
+    connection, number = server.connection(), 0
+    while not ended.is_set():
+        began, session = time.perf_counter(), f"probe-{os.getpid()}-{number}"
+        now = int(time.time() * 1000)
+        event = {"orgId": ORG, "productId": "probe", "sessionId": session, "userHash": "u", "eventId": session, "ts": now,
+                 "eventType": "navigation", "screenId": "home", "route": "/", "deviceType": "desktop"}
+        if post(connection, json.dumps({"agentId": "probe", "sdkVersion": "1.0", "events": [event]}).encode()) != 200:
+            continue
+        day = time.strftime("%Y-%m-%d", time.gmtime(now / 1000))
+        while not ended.is_set():
+            connection.request("GET", f"/v1/insights/sessions?orgId={ORG}&productId=probe&from={day}&to={day}&limit=1",
+                               headers={"Authorization": "Bearer nc_bench"})
+            items = json.loads(connection.getresponse().read()).get("items", [])
+            if items and items[0]["sessionId"] == session:
+                seen.append(time.perf_counter() - began)
+                break
+            time.sleep(0.02)
+        number += 1
+        time.sleep(max(0, 0.2 - (time.perf_counter() - began)))
+
+
+def at(values, share):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * share))] if values else float("nan")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=int, default=50_000, help="events a second")
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--write", action="store_true", help="put the result into benches/results.md")
+    args = parser.parse_args()
+    cache = pathlib.Path(os.environ.get("NETCRAB_CACHE", pathlib.Path.home() / ".cache/netcrab")) / "bench"
+    cache.mkdir(parents=True, exist_ok=True)
+    batches = list(bodies(cache, args.rate * args.seconds))
+    with tempfile.TemporaryDirectory(dir=cache) as tables:
+        server = Server(tables)
+        server.until_up()
+        answered, refused, seen, ended = [], [], [], threading.Event()
+        prober = threading.Thread(target=probe, args=(server, ended, seen))
+        loaders = [threading.Thread(target=load, args=(server, batches[part::CONNECTIONS], args.rate, answered, refused))
+                   for part in range(CONNECTIONS)]
+        began = time.perf_counter()
+        for thread in [prober, *loaders]:
+            thread.start()
+        for thread in loaders:
+            thread.join()
+        took = time.perf_counter() - began
+        ended.set()
+        prober.join()
+        server.until_up("netcrab_stream_events_total", len(answered) * BATCH)
+        caught_up = time.perf_counter() - began - took
+        open_sessions, state = server.metric("netcrab_stream_open_sessions"), server.metric("netcrab_stream_state_bytes")
+        peak = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{server.process.pid}/status").read_text())[1]) / 1024
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait()
+        states = sum(file.stat().st_size for file in pathlib.Path(tables).glob("_stream/*/*"))
+        files = sum(1 for _ in pathlib.Path(tables).glob("fact_sessions/**/*.parquet"))
+        server.start()
+        recovered = server.until_up("netcrab_stream_epoch", 1)
+        server.process.terminate()
+        server.process.wait()
+    lines = [
+        f"{len(answered) * BATCH:,} events in {took:.0f} s: {len(answered) * BATCH / took:,.0f} a second, {len(refused)} batches refused.", "",
+        "| what | p50 | p99 | max |", "|---|---|---|---|",
+        f"| answer to a batch of {BATCH}, s | {at(answered, .5):.3f} | {at(answered, .99):.3f} | {max(answered):.3f} |",
+        f"| freshness: sent until shown, s | {at(seen, .5):.2f} | {at(seen, .99):.2f} | {max(seen, default=float('nan')):.2f} |", "",
+        f"Caught up {caught_up:.1f} s after the last batch. Peak of the process {peak:.0f} MiB. {open_sessions:,.0f} sessions open at the end, "
+        f"{state / 2**20:.0f} MiB; {states / 2**20:.0f} MiB of manifests and states on disk, {files} files in fact_sessions. "
+        f"Working again {recovered:.1f} s after SIGKILL.",
+    ]
+    text = "\n".join(lines)
+    print(text)
+    if args.write:
+        file = HERE / "results.md"
+        section = f"## The running pipeline\n\n`benches/stream.py --rate {args.rate} --seconds {args.seconds}`.\n\n{text}\n"
+        old = file.read_text()
+        found = re.search(r"^## The running pipeline\n.*?(?=^## |\Z)", old, re.M | re.S)
+        file.write_text(old[:found.start()] + section + "\n" + old[found.end():] if found else old.rstrip() + "\n\n" + section)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+//! A real broker for tests, started by `scripts/kafka.sh` and gone with the process that asked for it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use netcrab_bus::kafka::{Kafka, Settings};
+
+use super::Time;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka.sh");
+
+/// A broker of its own.
+pub(crate) struct Broker {
+    pub(crate) folder: PathBuf,
+    /// Stops the broker when its input ends, as it does when this process ends in whatever way.
+    _keeper: Child,
+}
+
+static SHARED: OnceLock<Result<Broker, String>> = OnceLock::new();
+static TOPICS: AtomicU32 = AtomicU32::new(0);
+
+/// The broker that tests share. Where none can run here the test says so by name and reason, and fails in CI.
+pub(crate) fn shared() -> Option<&'static Broker> {
+    match SHARED.get_or_init(own) {
+        Ok(broker) => Some(broker),
+        Err(reason) => {
+            super::not_run(reason);
+            None
+        }
+    }
+}
+
+/// A broker that a test may stop and start.
+pub(crate) fn own() -> Result<Broker, String> {
+    let folder = tempfile::tempdir().unwrap().keep();
+    let keep = r#"trap '' INT TERM; if "$0" start "$1"; then echo up; read -r _; "$0" stop "$1"; fi; rm -rf "$1""#;
+    let keeper = Command::new("setsid")
+        .args(["bash", "-c", keep, SCRIPT, folder.to_str().unwrap()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut keeper = keeper.map_err(|fault| fault.to_string())?;
+    let mut said = String::new();
+    BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    if said.trim() == "up" {
+        return Ok(Broker { folder, _keeper: keeper });
+    }
+    drop(keeper.stdin.take());
+    let mut reason = String::new();
+    keeper.stderr.take().unwrap().read_to_string(&mut reason).unwrap();
+    keeper.wait().unwrap();
+    Err(reason.trim().to_owned())
+}
+
+impl Broker {
+    pub(crate) fn servers(&self) -> String {
+        format!("127.0.0.1:{}", read(&self.folder.join("port")))
+    }
+
+    pub(crate) fn sasl_servers(&self) -> String {
+        format!("127.0.0.1:{}", read(&self.folder.join("sasl_port")))
+    }
+
+    pub(crate) fn stop(&self) {
+        self.script("stop");
+    }
+
+    pub(crate) fn start(&self) {
+        self.script("start");
+    }
+
+    fn script(&self, command: &str) {
+        assert!(Command::new(SCRIPT).arg(command).arg(&self.folder).status().unwrap().success());
+    }
+
+    /// Settings for a topic and a group that nobody else uses.
+    pub(crate) fn settings(&self, shards: u32) -> Settings {
+        let topic = format!("events.raw.{}", TOPICS.fetch_add(1, Ordering::Relaxed));
+        Settings { servers: self.servers(), group: topic.clone(), topic, shards, poll_ms: 20, ..Settings::default() }
+    }
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap().trim().to_owned()
+}
+
+pub(crate) async fn open(settings: Settings) -> Kafka {
+    let sources = netcrab_sources::Settings::default();
+    let time = Time::default();
+    time.advance(1_790_000_200_000);
+    Kafka::open(settings, time.clock(), sources).await.unwrap()
+}

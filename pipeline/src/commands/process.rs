@@ -1,0 +1,172 @@
+//! `netcrab process`: events from the bus become tables, as they come.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+use clap::Args;
+use netcrab_api::DeltaStore;
+use netcrab_api::live::Live;
+use netcrab_bus::log::Log;
+use netcrab_bus::{Bus, Clock};
+use netcrab_operators::settings::{Sessionize, Settings as Rules};
+use netcrab_pipeline::config::{BusKind, Config};
+use netcrab_pipeline::run::task_context;
+use netcrab_pipeline::stream::processor::{Processor, Seen, Statuses};
+use netcrab_pipeline::stream::shard::Shared;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::grouped;
+use crate::Context;
+
+/// Arguments of `netcrab process`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  netcrab process --tables ./tables                the built-in log in ./tables/_bus
+  netcrab process --tables ./tables --finish       to the end of the bus, closing every session
+
+SIGTERM or Ctrl-C ends it after the epoch under way; a kill at any moment loses nothing. SIGHUP reads
+[detect] and [score] anew: the next epoch begins with them.")]
+pub(crate) struct Arguments {
+    /// Folder of the tables.
+    #[arg(long, value_name = "DIR")]
+    tables: PathBuf,
+    /// Close every session and end, as if the stream had ended.
+    #[arg(long)]
+    finish: bool,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
+    let bus = open_bus(&context.config, &arguments.tables).await?;
+    let (rules, processor) = processor(&context.config, &arguments.tables, bus, None)?;
+    if arguments.finish {
+        let events = processor.finish().await?;
+        if context.json {
+            println!("{}", serde_json::json!({ "events": events }));
+        } else {
+            println!("{} events, and every session is closed", grouped(events));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    tokio::spawn(reload(context.config_file.clone(), rules));
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        super::serve::stop_signal().await;
+        stopping.cancel();
+    });
+    processor.run(stop).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The bus that the settings name.
+pub(super) async fn open_bus(config: &Config, tables: &Path) -> Result<Arc<dyn Bus>> {
+    match config.bus.kind {
+        BusKind::Log => open_log(config, tables),
+        BusKind::Kafka => open_kafka(config).await,
+    }
+}
+
+fn open_log(config: &Config, tables: &Path) -> Result<Arc<dyn Bus>> {
+    let mut settings = config.bus.log.clone();
+    if settings.folder.as_os_str().is_empty() {
+        settings.folder = tables.join("_bus");
+    }
+    let log = match Log::open(settings.clone(), clock()) {
+        // Another process takes events in; this one reads what it wrote.
+        Err(netcrab_bus::Error::Locked { .. }) => Log::open_to_read(settings),
+        opened => opened,
+    };
+    Ok(Arc::new(log.context("the built-in log cannot be opened")?))
+}
+
+#[cfg(feature = "kafka")]
+async fn open_kafka(config: &Config) -> Result<Arc<dyn Bus>> {
+    let opened = netcrab_bus::kafka::Kafka::open(config.bus.kafka.clone(), clock(), config.sources.clone()).await;
+    Ok(Arc::new(opened.context("Kafka cannot be used as the event bus")?))
+}
+
+#[cfg(not(feature = "kafka"))]
+async fn open_kafka(_: &Config) -> Result<Arc<dyn Bus>> {
+    anyhow::bail!("this build has no Kafka; build it with `cargo build --release --features netcrab-pipeline/kafka`")
+}
+
+/// What works on the shards of `bus`, and where new rules are given to it.
+pub(super) fn processor(
+    config: &Config,
+    tables: &Path,
+    bus: Arc<dyn Bus>,
+    shown: Option<Shown>,
+) -> Result<(watch::Sender<Arc<Rules>>, Arc<Processor>)> {
+    let folder = std::path::absolute(tables).with_context(|| format!("`{}` is no folder", tables.display()))?;
+    let address = folder.to_str().context("the folder of the tables must have a name in Unicode")?;
+    let (live, closed_seen) = match shown {
+        Some(Shown { live, tables }) => (Some(live), Some(Arc::new(Refresh(tables)) as Arc<dyn Seen>)),
+        None => (None, None),
+    };
+    let shared = Shared {
+        bus,
+        sink: super::sink(address)?,
+        settings: config.stream.clone(),
+        context: task_context(config)?,
+        folder,
+        live,
+    };
+    let (sender, rules) = watch::channel(Arc::new(config.rules()));
+    let statuses = Statuses::default();
+    Ok((sender, Arc::new(Processor { shared: Arc::new(shared), rules, statuses, closed_seen, clock: now_ms })))
+}
+
+/// Where open sessions are shown, and the tables beside which they are.
+pub(super) struct Shown {
+    pub(super) live: Arc<Live>,
+    pub(super) tables: Arc<DeltaStore>,
+}
+
+struct Refresh(Arc<DeltaStore>);
+
+#[async_trait]
+impl Seen for Refresh {
+    async fn see(&self) {
+        if let Err(fault) = self.0.refresh().await {
+            tracing::warn!(reason = %fault, "the tables could not be looked at");
+        }
+    }
+}
+
+/// Reads the rules anew at each SIGHUP; the next epoch of each shard begins with them.
+pub(super) async fn reload(file: Option<PathBuf>, rules: watch::Sender<Arc<Rules>>) {
+    let Ok(mut hangups) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        match reloaded(file.as_deref(), &rules.borrow().sessionize) {
+            Ok(new) => {
+                tracing::info!(rule_id = %new.detect.rule_id, rule_version = %new.detect.rule_version, "rules read anew");
+                rules.send_replace(Arc::new(new));
+            }
+            Err(fault) => {
+                tracing::error!(reason = %super::chain_of(&fault), "rules not read; those in force stay");
+            }
+        }
+    }
+}
+
+fn reloaded(file: Option<&Path>, in_force: &Sessionize) -> Result<Rules> {
+    let new = Config::load(file)?.rules();
+    anyhow::ensure!(
+        new.sessionize == *in_force,
+        "sessionize.gap_ms and length_ms hold for sessions that are open; to change them, drain with `netcrab process --finish` and start again"
+    );
+    Ok(new)
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+fn clock() -> Clock {
+    Arc::new(now_ms)
+}

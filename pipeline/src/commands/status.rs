@@ -1,0 +1,82 @@
+//! `netcrab status`: how far each shard of a stream has come.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use jiff::Timestamp;
+use netcrab_pipeline::stream::checkpoints::{Checkpoints, FOLDER};
+use netcrab_pipeline::stream::manifest::Manifest;
+
+use super::grouped;
+use crate::Context;
+
+/// Arguments of `netcrab status`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  netcrab status --tables ./tables
+  netcrab status --tables ./tables --json
+
+It reads what the last epoch of each shard left; the process that works on them need not run.")]
+pub(crate) struct Arguments {
+    /// Folder of the tables.
+    #[arg(long, value_name = "DIR")]
+    tables: PathBuf,
+}
+
+pub(crate) fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
+    let folder = arguments.tables.join(FOLDER);
+    let Ok(listed) = std::fs::read_dir(&folder) else {
+        bail!("{} is fed by no stream; start one with netcrab serve or netcrab process", arguments.tables.display());
+    };
+    let numbers = listed.flatten().filter_map(|entry| entry.file_name().to_str()?.strip_prefix("shard-")?.parse().ok());
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable();
+    let mut newest = Vec::new();
+    for shard in numbers {
+        let checkpoints = Checkpoints::open(&arguments.tables, shard)?;
+        if let Some((manifest, _)) = checkpoints.newest()? {
+            let applied = checkpoints.applied(manifest.epoch);
+            newest.push((manifest, applied));
+        }
+    }
+    if context.json {
+        println!("{}", serde_json::Value::Array(newest.iter().map(as_json).collect()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{:>5}  {:>8}  {:>14}  {:24}  {:>12}", "shard", "epoch", "offset", "watermark", "late waiting");
+    for (manifest, applied) in &newest {
+        let Manifest { shard, epoch, to, watermark_ms, late, .. } = manifest;
+        let unapplied = if *applied { "" } else { "  (to be applied)" };
+        println!(
+            "{shard:>5}  {:>8}  {:>14}  {:24}  {:>12}{unapplied}",
+            grouped(*epoch),
+            grouped(*to),
+            instant(*watermark_ms),
+            late.len()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_json((manifest, applied): &(Manifest, bool)) -> serde_json::Value {
+    serde_json::json!({
+        "shard": manifest.shard,
+        "epoch": manifest.epoch,
+        "applied": applied,
+        "nextOffset": manifest.to,
+        "watermark": instant(manifest.watermark_ms),
+        "lateWaiting": manifest.late.len(),
+    })
+}
+
+/// An instant, or what stands for none.
+fn instant(ms: i64) -> String {
+    match Timestamp::from_millisecond(ms) {
+        Ok(instant) => instant.to_string(),
+        Err(_) if ms > 0 => "the end".to_owned(),
+        Err(_) => "none yet".to_owned(),
+    }
+}

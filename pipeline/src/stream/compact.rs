@@ -1,0 +1,109 @@
+//! Brings the many small files of short epochs together.
+//!
+//!     64 KiB × 16 ─▶ 1 MiB × 16 ─▶ 16 MiB × 16 ─▶ 128 MiB, left alone
+//!
+//! Files of a table and date are compacted once as many of one size class are there; so a row is
+//! written again once for each class, and not each time something is added. Rows that add up are folded.
+
+use std::collections::BTreeMap;
+
+use netcrab_schema::Table;
+use netcrab_sinks::Part;
+
+use super::files::Files;
+
+/// Files of one size class that are brought together.
+pub const FILES: usize = 16;
+
+/// The largest file of the smallest class, bytes; each class is [`FILES`] times the one before.
+const SMALL_BYTES: u64 = 64 << 10;
+
+/// Files this large are left alone, and no more than this is brought together at once, bytes.
+const LARGE_BYTES: u64 = 128 << 20;
+
+/// Files to bring together.
+#[derive(Debug, Clone)]
+pub struct Compaction {
+    /// The table.
+    pub table: &'static Table,
+    /// The files.
+    pub parts: Vec<Part>,
+}
+
+/// What to compact next: the most files of one class, of one table and date.
+pub fn next(files: &Files) -> Option<Compaction> {
+    let groups = files.all().filter_map(|(name, _, parts)| Some((netcrab_schema::by_name(name)?, fullest(parts)?)));
+    let (table, parts) = groups.max_by_key(|(_, parts)| parts.len())?;
+    Some(Compaction { table, parts })
+}
+
+/// The fullest size class, where it is full.
+fn fullest(parts: &[Part]) -> Option<Vec<Part>> {
+    let mut classes: BTreeMap<u32, Vec<Part>> = BTreeMap::new();
+    for part in parts.iter().filter(|part| part.bytes < LARGE_BYTES) {
+        classes.entry(class(part.bytes)).or_default().push(part.clone());
+    }
+    let mut fullest = classes.into_values().filter(|parts| parts.len() >= FILES).max_by_key(Vec::len)?;
+    fullest.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut bytes = 0;
+    let mut fits = |part: &Part| {
+        bytes += part.bytes;
+        bytes <= LARGE_BYTES
+    };
+    let together = fullest.iter().cloned().map_while(|part| fits(&part).then_some(part)).collect::<Vec<_>>();
+    (together.len() > 1).then_some(together)
+}
+
+fn class(bytes: u64) -> u32 {
+    let mut class = 0;
+    let mut largest = SMALL_BYTES;
+    while bytes > largest {
+        largest = largest.saturating_mul(FILES as u64);
+        class += 1;
+    }
+    class
+}
+
+#[cfg(test)]
+mod tests {
+    use netcrab_schema::tables::{FACT_FLOWS, FACT_SESSIONS};
+    use netcrab_sinks::Change;
+
+    use super::*;
+
+    fn files(tables: &[(&'static Table, i32, usize, u64)]) -> Files {
+        let mut files = Files::default();
+        for (place, &(table, date, count, bytes)) in tables.iter().enumerate() {
+            let part = |file: usize| Part {
+                path: format!("date={date}/{place}-{file:03}"),
+                date: Some(date),
+                rows: 1,
+                bytes,
+                stats: String::new(),
+            };
+            let added = (0..count).map(part).collect();
+            files.change(&BTreeMap::from([(table.name.to_owned(), Change { added, removed: Vec::new() })]));
+        }
+        files
+    }
+
+    #[test]
+    fn fifteen_files_stay_and_sixteen_are_brought_together() {
+        assert!(next(&files(&[(&FACT_FLOWS, 1, 15, 10)])).is_none());
+        let next = next(&files(&[(&FACT_FLOWS, 1, 16, 10), (&FACT_SESSIONS, 1, 15, 10)])).unwrap();
+        assert_eq!((next.table.name, next.parts.len()), ("fact_flows", 16));
+    }
+
+    #[test]
+    fn files_of_two_dates_or_two_classes_do_not_come_together() {
+        assert!(next(&files(&[(&FACT_FLOWS, 1, 8, 10), (&FACT_FLOWS, 2, 8, 10)])).is_none());
+        assert!(next(&files(&[(&FACT_FLOWS, 1, 8, SMALL_BYTES), (&FACT_FLOWS, 1, 8, SMALL_BYTES + 1)])).is_none());
+    }
+
+    #[test]
+    fn large_files_are_left_alone_and_no_more_than_a_large_file_is_made() {
+        assert!(next(&files(&[(&FACT_FLOWS, 1, 20, LARGE_BYTES)])).is_none());
+        let next = next(&files(&[(&FACT_FLOWS, 1, 20, 20 << 20)])).unwrap();
+        assert_eq!(next.parts.len(), 6);
+    }
+}

@@ -1,0 +1,105 @@
+//! The files of a shard in each table, as its transactions left them, and reading them again.
+//!
+//! A shard's files carry its name, so shards rewrite their own and never each other's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::dataframe::DataFrame;
+use datafusion::prelude::{ParquetReadOptions, SessionContext, col, lit};
+use netcrab_schema::Table;
+use netcrab_sinks::delta::DeltaSink;
+use netcrab_sinks::{Change, Part};
+
+/// The files of one shard: by table, and by date where it has dates.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    tables: BTreeMap<&'static str, BTreeMap<Option<i32>, Vec<Part>>>,
+}
+
+impl Files {
+    /// The files of `shard` in all tables.
+    pub async fn read(sink: &DeltaSink, shard: u32) -> Result<Self> {
+        let mut files = Self::default();
+        for &table in netcrab_schema::ALL {
+            for part in sink.parts(table, &format!("-s{shard:04}-")).await? {
+                files.add(table, part);
+            }
+        }
+        Ok(files)
+    }
+
+    fn add(&mut self, table: &'static Table, part: Part) {
+        let part = Part { stats: String::new(), ..part };
+        self.tables.entry(table.name).or_default().entry(part.date).or_default().push(part);
+    }
+
+    /// Takes note of what an epoch changed.
+    pub fn change(&mut self, changes: &BTreeMap<String, Change>) {
+        for (name, change) in changes {
+            let Some(table) = netcrab_schema::by_name(name) else { continue };
+            let removed: BTreeSet<&str> = change.removed.iter().map(String::as_str).collect();
+            if let Some(dates) = self.tables.get_mut(table.name).filter(|_| !removed.is_empty()) {
+                dates.values_mut().for_each(|parts| parts.retain(|part| !removed.contains(part.path.as_str())));
+                dates.retain(|_, parts| !parts.is_empty());
+            }
+            change.added.iter().for_each(|part| self.add(table, part.clone()));
+        }
+    }
+
+    /// The files of a table by date.
+    pub fn of(&self, table: &Table) -> impl Iterator<Item = (Option<i32>, &[Part])> {
+        self.tables.get(table.name).into_iter().flatten().map(|(date, parts)| (*date, parts.as_slice()))
+    }
+
+    /// Every table with its files by date.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, Option<i32>, &[Part])> {
+        self.tables.iter().flat_map(|(name, dates)| dates.iter().map(|(date, parts)| (*name, *date, parts.as_slice())))
+    }
+
+    /// The files of a table on some dates.
+    pub fn on(&self, table: &Table, dates: &BTreeSet<i32>) -> Vec<&Part> {
+        let parts = self.of(table).filter(|(date, _)| date.is_some_and(|date| dates.contains(&date)));
+        parts.flat_map(|(_, parts)| parts).collect()
+    }
+}
+
+/// The rows of some files of `table`, which lies in `folder`, with their date; columns in table order.
+pub async fn rows(
+    context: &SessionContext,
+    folder: &Path,
+    table: &'static Table,
+    parts: &[&Part],
+) -> Result<Option<DataFrame>> {
+    let mut by_date: BTreeMap<Option<i32>, Vec<String>> = BTreeMap::new();
+    for part in parts {
+        let path = folder.join(&part.path);
+        let path = path.to_str().context("the folder of the tables has a name in Unicode")?.to_owned();
+        by_date.entry(part.date).or_default().push(path);
+    }
+    let mut all: Option<DataFrame> = None;
+    for (date, paths) in by_date {
+        let rows = context.read_parquet(paths, ParquetReadOptions::default().parquet_pruning(true)).await?;
+        let columns = table.columns().map(|column| match date.filter(|_| column.name == "date") {
+            Some(date) => lit(ScalarValue::Date32(Some(date))).alias("date"),
+            None => col(column.name),
+        });
+        let rows = rows.select(columns.collect::<Vec<_>>())?;
+        all = Some(match all {
+            Some(all) => all.union(rows)?,
+            None => rows,
+        });
+    }
+    Ok(all)
+}
+
+/// Rows in the types that stages and sinks take.
+pub fn typed(rows: DataFrame, table: &'static Table, kind: fn(netcrab_schema::Type) -> DataType) -> Result<DataFrame> {
+    let columns = table
+        .columns()
+        .map(|column| datafusion::logical_expr::cast(col(column.name), kind(column.kind)).alias(column.name));
+    Ok(rows.select(columns.collect::<Vec<_>>())?)
+}

@@ -1,0 +1,315 @@
+//! Works on the shards that the bus gives to this process.
+//!
+//!     bus: gained 0, 2 ─▶ a task each:  open ─▶ step ─▶ step ─▶ …
+//!     bus: revoked 2   ─▶ its task ends after the epoch under way ─▶ handed over
+//!
+//! A shard whose epoch fails is opened anew after a while, for as long as it takes: a full disk or a bus
+//! that is away costs time, no events. Only what waiting cannot mend ends the process: another process
+//! on the same shard, or files that cannot be understood.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use async_trait::async_trait;
+use netcrab_bus::{Change, Membership};
+use netcrab_operators::sessionize::hash::CheckpointError;
+use netcrab_operators::settings::Settings as Rules;
+use netcrab_sinks::Error as SinkError;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::checkpoints::Error as CheckpointsError;
+use super::shard::{Ask, Report, Shard, Shared};
+
+/// First and longest pause after an epoch that failed.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+/// What a shard is doing.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// The number of the last epoch.
+    pub epoch: u64,
+    /// The next offset of the bus.
+    pub next_offset: u64,
+    /// Its watermark, ms.
+    pub watermark_ms: i64,
+    /// Open sessions.
+    pub open_sessions: usize,
+    /// Open events.
+    pub open_events: usize,
+    /// Bytes of what is open.
+    pub state_bytes: usize,
+    /// Keys and days that wait for a repair.
+    pub late_waiting: usize,
+    /// Offsets of the bus that are not yet read.
+    pub lag: u64,
+    /// Since the process began: events, closed sessions, late events, epochs.
+    pub events: u64,
+    /// See [`Self::events`].
+    pub closed: u64,
+    /// See [`Self::events`].
+    pub late: u64,
+    /// See [`Self::events`].
+    pub epochs: u64,
+    /// The last epoch.
+    pub last: Report,
+    /// Why it is not working now, where that is so.
+    pub fault: Option<String>,
+}
+
+/// The status of every shard that this process has or had.
+pub type Statuses = Arc<Mutex<BTreeMap<u32, Status>>>;
+
+/// Works on shards until it is told to stop.
+pub struct Processor {
+    /// What the shards share.
+    pub shared: Arc<Shared>,
+    /// The rules in force; an epoch that begins takes the newest.
+    pub rules: watch::Receiver<Arc<Rules>>,
+    /// Where each shard says what it does.
+    pub statuses: Statuses,
+    /// Whoever reads the tables in this process, told when closed sessions came to them.
+    pub closed_seen: Option<Arc<dyn Seen>>,
+    /// The clock, ms.
+    pub clock: fn() -> i64,
+}
+
+/// Somebody who reads the tables.
+#[async_trait]
+pub trait Seen: Send + Sync {
+    /// Looks at the tables now; a failure is his own business.
+    async fn see(&self);
+}
+
+/// A task that works on a shard.
+struct Worker {
+    stop: CancellationToken,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Processor {
+    /// Works until `stop`; an epoch under way is finished first.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<()> {
+        let mut membership = self.shared.bus.join().await?;
+        let mut workers: BTreeMap<u32, Worker> = BTreeMap::new();
+        let ended = self.serve(membership.as_mut(), &mut workers, &stop).await;
+        for worker in workers.values() {
+            worker.stop.cancel();
+        }
+        for (_, worker) in workers {
+            worker.task.await??;
+        }
+        ended
+    }
+
+    async fn serve(
+        self: &Arc<Self>,
+        membership: &mut dyn Membership,
+        workers: &mut BTreeMap<u32, Worker>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let failed = CancellationToken::new();
+        loop {
+            let change = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = failed.cancelled() => return Ok(()),
+                change = membership.changed() => change?,
+            };
+            match change {
+                Change::Gained(shards) => {
+                    for shard in shards {
+                        let worker = Arc::clone(self).work_on(shard, stop.child_token(), failed.clone());
+                        workers.insert(shard, worker);
+                    }
+                }
+                Change::Revoked(handover) => {
+                    let gone: Vec<Worker> = handover.shards.iter().filter_map(|shard| workers.remove(shard)).collect();
+                    for worker in &gone {
+                        worker.stop.cancel();
+                        if handover.lost {
+                            worker.task.abort();
+                        }
+                    }
+                    for worker in gone {
+                        match worker.task.await {
+                            Err(ended) if ended.is_cancelled() => {}
+                            ended => ended??,
+                        }
+                    }
+                    drop(handover);
+                }
+            }
+        }
+    }
+
+    fn work_on(self: Arc<Self>, shard: u32, stop: CancellationToken, failed: CancellationToken) -> Worker {
+        let token = stop.clone();
+        let task = tokio::spawn(async move {
+            let worked = self.work(shard, &token).await;
+            if worked.is_err() {
+                failed.cancel();
+            }
+            worked
+        });
+        Worker { stop, task }
+    }
+
+    /// Works on one shard, whatever fails for a while.
+    async fn work(&self, number: u32, stop: &CancellationToken) -> Result<()> {
+        let mut pause = PAUSES.0;
+        loop {
+            let began = Instant::now();
+            let Err(fault) = self.epochs(number, stop).await else { return Ok(()) };
+            if !passes(&fault) {
+                return Err(fault.context(format!("shard {number} cannot go on")));
+            }
+            if began.elapsed() > PAUSES.1 {
+                pause = PAUSES.0;
+            }
+            warn!(shard = number, pause_ms = pause.as_millis() as u64, reason = %format!("{fault:#}"), "epoch failed");
+            self.note(number, |status| status.fault = Some(format!("{fault:#}")));
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// Runs epochs until told to stop.
+    async fn epochs(&self, number: u32, stop: &CancellationToken) -> Result<()> {
+        let rules = self.rules.borrow().clone();
+        let mut shard = Shard::open(Arc::clone(&self.shared), number, &rules).await?;
+        info!(shard = number, epoch = shard.epoch(), offset = shard.next_offset(), "shard opened");
+        self.note_shard(&shard, None);
+        shard.show();
+        let pace = Duration::from_millis(self.shared.settings.epoch_ms.max(1));
+        while !stop.is_cancelled() {
+            let began = Instant::now();
+            let rules = self.rules.borrow().clone();
+            let report = shard.step(Ask { now_ms: (self.clock)(), finish: false, rules: &rules }).await?;
+            let behind = report.as_ref().is_some_and(|report| report.behind);
+            if let Some(report) = &report {
+                // What was closed is read from the tables before it is no longer shown as open.
+                if report.closed > 0
+                    && let Some(seen) = &self.closed_seen
+                {
+                    seen.see().await;
+                }
+                shard.show_changes(&rules).await?;
+            }
+            let seen = [(number, shard.next_offset())];
+            self.note_shard(&shard, report);
+            if behind {
+                continue;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = async {
+                    tokio::time::sleep(pace.saturating_sub(began.elapsed())).await;
+                    // Sessions come due without events too, so a wait for events is no longer than an epoch.
+                    let _ = tokio::time::timeout(pace, self.shared.bus.changed(&seen)).await;
+                } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings every shard to the end of the bus, and closes all sessions: the stream has ended.
+    pub async fn finish(&self) -> Result<u64> {
+        let rules = self.rules.borrow().clone();
+        let mut events = 0;
+        for number in 0..self.shared.bus.shards() {
+            let mut shard = Shard::open(Arc::clone(&self.shared), number, &rules).await?;
+            while let Some(report) = shard.step(Ask { now_ms: (self.clock)(), finish: true, rules: &rules }).await? {
+                events += report.events;
+                self.note_shard(&shard, Some(report));
+            }
+        }
+        Ok(events)
+    }
+
+    fn note(&self, shard: u32, change: impl FnOnce(&mut Status)) {
+        change(self.statuses.lock().unwrap_or_else(PoisonError::into_inner).entry(shard).or_default());
+    }
+
+    fn note_shard(&self, shard: &Shard, report: Option<Report>) {
+        let (open_sessions, open_events, state_bytes) = shard.open_sessions();
+        self.note(shard.number(), |status| {
+            (status.epoch, status.next_offset) = (shard.epoch(), shard.next_offset());
+            status.watermark_ms = shard.watermark_ms();
+            (status.open_sessions, status.open_events, status.state_bytes) = (open_sessions, open_events, state_bytes);
+            status.late_waiting = shard.late().len();
+            status.fault = None;
+            status.lag = report.as_ref().map_or(0, |report| report.lag);
+            if let Some(report) = report {
+                status.events += report.events;
+                status.closed += report.closed;
+                status.late += report.late;
+                status.epochs += 1;
+                status.last = report;
+            }
+        });
+    }
+}
+
+/// Whether a fault may pass by itself.
+fn passes(fault: &anyhow::Error) -> bool {
+    let lasting = fault.chain().any(|cause| {
+        matches!(
+            cause.downcast_ref::<CheckpointsError>(),
+            Some(CheckpointsError::Lost { .. } | CheckpointsError::Damaged { .. })
+        ) || matches!(
+            cause.downcast_ref::<CheckpointError>(),
+            Some(CheckpointError::Version | CheckpointError::Events | CheckpointError::Settings { .. })
+        ) || matches!(cause.downcast_ref::<SinkError>(), Some(SinkError::Schema { .. }))
+            || matches!(cause.downcast_ref::<netcrab_bus::Error>(), Some(netcrab_bus::Error::Gone { .. }))
+    });
+    !lasting
+}
+
+/// Metrics of the shards, for Prometheus.
+pub fn metrics(statuses: &Statuses) -> String {
+    use std::fmt::Write;
+    let statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut page = String::new();
+    let mut family = |name: &str, kind: &str, help: &str, of: &dyn Fn(&Status) -> f64| {
+        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (shard, status) in &statuses {
+            let _ = writeln!(page, "{name}{{shard=\"{shard}\"}} {}", of(status));
+        }
+    };
+    let instant = |ms: i64| if (i64::MIN + 1..i64::MAX).contains(&ms) { ms as f64 / 1000.0 } else { 0.0 };
+    family("netcrab_stream_events_total", "counter", "Events read from the bus.", &|status| status.events as f64);
+    family("netcrab_stream_sessions_closed_total", "counter", "Sessions closed.", &|status| status.closed as f64);
+    family("netcrab_stream_late_events_total", "counter", "Events too late for their session.", &|status| {
+        status.late as f64
+    });
+    family("netcrab_stream_epochs_total", "counter", "Epochs committed.", &|status| status.epochs as f64);
+    family("netcrab_stream_epoch", "gauge", "Number of the last epoch.", &|status| status.epoch as f64);
+    family("netcrab_stream_lag", "gauge", "Offsets of the bus not yet read.", &|status| status.lag as f64);
+    family("netcrab_stream_watermark_seconds", "gauge", "Watermark, seconds since 1970.", &|status| {
+        instant(status.watermark_ms)
+    });
+    family("netcrab_stream_open_sessions", "gauge", "Sessions that are open.", &|status| status.open_sessions as f64);
+    family("netcrab_stream_open_events", "gauge", "Events that are open.", &|status| status.open_events as f64);
+    family("netcrab_stream_state_bytes", "gauge", "Bytes of what is open.", &|status| status.state_bytes as f64);
+    family("netcrab_stream_late_waiting", "gauge", "Late keys and days that wait for a repair.", &|status| {
+        status.late_waiting as f64
+    });
+    family("netcrab_stream_failing", "gauge", "Whether the shard waits after a failed epoch.", &|status| {
+        f64::from(u8::from(status.fault.is_some()))
+    });
+    let name = "netcrab_stream_step_seconds";
+    let _ = writeln!(page, "# HELP {name} How long each step of the last epoch took.\n# TYPE {name} gauge");
+    for (shard, status) in &statuses {
+        for (step, took) in &status.last.steps {
+            let _ = writeln!(page, "{name}{{shard=\"{shard}\",step=\"{}\"}} {}", step.name(), took.as_secs_f64());
+        }
+    }
+    page
+}

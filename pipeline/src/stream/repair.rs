@@ -1,0 +1,440 @@
+//! Brings late events to sessions that are closed already.
+//!
+//!     late: (key, day) ─▶ the key's sessions from the day before on ─▶ out of every table
+//!                                     │
+//!                                     └─ their events, the late ones too ─▶ open again ─▶ closed by W
+//!
+//! One late event can lengthen a session, join two, or move the numbers of all that follow. So the
+//! sessions it may concern are taken back: their rows leave the tables, and their events are opened
+//! again as if they had never been closed. The watermark then closes them by the ordinary rules, in the
+//! same epoch where they are due. What a session adds to the sums of a day cannot be taken out of a
+//! smallest route, so hotspots and flows of that product's day are summed anew from the events that stay.
+//!
+//! All of it is one epoch: it is a fact with its manifest, or it never was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use arrow::array::{ArrayRef, AsArray, Date32Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, SchemaRef};
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+use datafusion::common::JoinType;
+use datafusion::dataframe::DataFrame;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionContext;
+use netcrab_operators::chain;
+use netcrab_operators::session::DAY_MS;
+use netcrab_operators::sessionize::hash::{LateDay, OpenSessions, closes_at};
+use netcrab_operators::settings::Settings as Rules;
+use netcrab_schema::arrow::{event_in_flight, in_flight_type, to_store_type};
+use netcrab_schema::events::EVENT;
+use netcrab_schema::tables::{
+    DIM_TASK_TYPES, EVENTS_RAW, EVENTS_SESSIONIZED, FACT_FLOWS, FACT_INCIDENTS, FACT_SCREEN_HOTSPOTS, FACT_SESSIONS,
+    FACT_TASKS,
+};
+use netcrab_schema::{Table, Type};
+use netcrab_sinks::delta::DeltaSink;
+use netcrab_sinks::{Change, Part, RunId, Sink};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::files::{self, Files};
+use crate::run::{SHAPES_MAX, sorted};
+
+/// Tables with rows of one session each.
+const OF_SESSIONS: [&Table; 4] = [&EVENTS_SESSIONIZED, &FACT_SESSIONS, &FACT_INCIDENTS, &FACT_TASKS];
+
+/// Tables that are summed by product and day.
+const SUMMED: [&Table; 2] = [&FACT_SCREEN_HOTSPOTS, &FACT_FLOWS];
+
+/// Sessions of one key that are opened again.
+#[derive(Debug, Clone)]
+pub struct Reopened {
+    /// Which of the late keys it is.
+    key: usize,
+    /// How many of the key's sessions remain closed.
+    pub sessions: u32,
+    /// The watermark at which the last of these closed, ms.
+    pub closed_until: i64,
+    /// The events of the others, and the late ones.
+    pub events: RecordBatch,
+}
+
+/// What a repair does.
+#[derive(Debug, Default)]
+pub struct Repair {
+    /// Sessions to open again.
+    pub reopened: Vec<Reopened>,
+    /// What leaves the tables.
+    pub changes: BTreeMap<String, Change>,
+}
+
+/// Where a repair looks and writes.
+pub struct Place<'a> {
+    /// The folder of the tables.
+    pub folder: &'a Path,
+    /// The tables.
+    pub sink: &'a DeltaSink,
+    /// The shard's files.
+    pub files: &'a Files,
+    /// Queries over them.
+    pub context: SessionContext,
+    /// The rules in force.
+    pub rules: &'a Arc<Rules>,
+    /// The name of the epoch.
+    pub run: &'a str,
+    /// The shard.
+    pub shard: u32,
+}
+
+/// A closed session of a late key.
+struct Closed {
+    key: usize,
+    session_key: String,
+    owner: (String, String),
+    date: i32,
+    session_no: i64,
+    start_ms: i64,
+    end_ms: i64,
+}
+
+/// A late key: from when on its sessions are opened again.
+struct LateKey {
+    org_id: String,
+    product_id: String,
+    visit: String,
+    /// The day before its first late day.
+    from_date: i32,
+    /// Events from here on are not closed; none are open where it is absent.
+    closed_until: Option<i64>,
+}
+
+/// Plans a repair of these keys; `state` is what is open.
+pub async fn plan(place: &Place<'_>, late: &BTreeSet<LateDay>, state: &OpenSessions) -> Result<Repair> {
+    let keys = late_keys(late, state);
+    let closed = closed_sessions(place, &keys).await?;
+    let retracted: Vec<&Closed> = closed.iter().filter(|closed| closed.date >= keys[closed.key].from_date).collect();
+    let reopened = reopened(place, &keys, &closed).await?;
+    for closed in &retracted {
+        let key = &keys[closed.key];
+        let found = reopened.iter().any(|reopened| reopened.key == closed.key);
+        anyhow::ensure!(found, "events_raw has no events of session {} of {}", closed.session_key, key.org_id);
+    }
+    let mut repair = Repair { reopened, changes: BTreeMap::new() };
+    if !retracted.is_empty() {
+        retract(place, &retracted, &mut repair.changes).await?;
+    }
+    Ok(repair)
+}
+
+fn late_keys(late: &BTreeSet<LateDay>, state: &OpenSessions) -> Vec<LateKey> {
+    // In order, so the first day of a key comes first.
+    let mut keys: Vec<LateKey> = Vec::new();
+    for LateDay { org_id, product_id, visit, day } in late {
+        let known = keys
+            .last()
+            .is_some_and(|last| (&last.org_id, &last.product_id, &last.visit) == (org_id, product_id, visit));
+        if !known {
+            keys.push(LateKey {
+                closed_until: state.closed_until(org_id, product_id, visit),
+                org_id: org_id.clone(),
+                product_id: product_id.clone(),
+                visit: visit.clone(),
+                from_date: day - 1,
+            });
+        }
+    }
+    keys
+}
+
+/// The closed sessions of the keys from two days before the first late day of each, in order.
+async fn closed_sessions(place: &Place<'_>, keys: &[LateKey]) -> Result<Vec<Closed>> {
+    let Some(first) = keys.iter().map(|key| key.from_date - 1).min() else { return Ok(Vec::new()) };
+    let parts = since(place.files, &FACT_SESSIONS, first);
+    let Some(sessions) = place.rows(&FACT_SESSIONS, &parts).await? else { return Ok(Vec::new()) };
+    place.register("sessions", sessions)?;
+    place.register_batch("late", late_batch(keys, |_| (0, 0))?)?;
+    let query = "
+        SELECT late.key, s.session_key, s.org_id, s.product_id, s.date, s.session_no,
+               CAST(s.start_ts AS BIGINT) AS start_us, CAST(s.end_ts AS BIGINT) AS end_us
+        FROM sessions AS s
+        JOIN late ON late.org_id = s.org_id AND late.product_id = s.product_id
+            AND late.visit = CASE WHEN s.session_id = '' THEN s.user_hash ELSE s.session_id END
+        WHERE s.date >= late.from_date - 1
+        ORDER BY late.key, s.session_no";
+    let mut closed = Vec::new();
+    for batch in place.context.sql(query).await?.collect().await? {
+        let text = |name: &str| plain(&batch, name);
+        let number = |name: &str| whole(&batch, name);
+        let (session_key, org_id, product_id) = (text("session_key")?, text("org_id")?, text("product_id")?);
+        let (key, session_no, start, end) =
+            (number("key")?, number("session_no")?, number("start_us")?, number("end_us")?);
+        let date = batch.column_by_name("date").context("a session has a date")?.as_primitive::<Date32Type>().clone();
+        closed.extend((0..batch.num_rows()).map(|row| Closed {
+            key: key.value(row) as usize,
+            session_key: session_key.value(row).to_owned(),
+            owner: (org_id.value(row).to_owned(), product_id.value(row).to_owned()),
+            date: date.value(row),
+            session_no: session_no.value(row),
+            start_ms: start.value(row).div_euclid(1000),
+            end_ms: end.value(row).div_euclid(1000),
+        }));
+    }
+    Ok(closed)
+}
+
+/// For each key what remains closed, and the events that are opened again.
+async fn reopened(place: &Place<'_>, keys: &[LateKey], closed: &[Closed]) -> Result<Vec<Reopened>> {
+    let mut remains = Vec::with_capacity(keys.len());
+    let mut ranges = Vec::with_capacity(keys.len());
+    for (number, key) in keys.iter().enumerate() {
+        let of_key = || closed.iter().filter(|closed| closed.key == number);
+        let first = of_key().find(|closed| closed.date >= key.from_date);
+        let before = of_key().rfind(|closed| closed.date < key.from_date);
+        let sessions = match (first, before) {
+            (Some(first), _) => first.session_no,
+            (None, Some(before)) => before.session_no + 1,
+            (None, None) => 0,
+        };
+        let closed_until =
+            before.map_or(i64::MIN, |before| closes_at(&place.rules.sessionize, before.start_ms, before.end_ms));
+        remains.push((u32::try_from(sessions).unwrap_or(u32::MAX), closed_until));
+        // No event of the days before the late one is late, and a session taken back may begin the day before.
+        let from_ms = (i64::from(key.from_date) + 1) * DAY_MS;
+        let from_ms = first.map_or(from_ms, |first| first.start_ms.min(from_ms)).max(closed_until);
+        ranges.push((
+            from_ms.saturating_mul(1000),
+            key.closed_until.map_or(i64::MAX, |until| until.saturating_mul(1000)),
+        ));
+    }
+    let Some(first) = keys.iter().map(|key| key.from_date).min() else { return Ok(Vec::new()) };
+    let parts = since(place.files, &EVENTS_RAW, first);
+    let Some(events) = place.rows(&EVENTS_RAW, &parts).await? else { return Ok(Vec::new()) };
+    place.register("events", events)?;
+    place.register_batch("late", late_batch(keys, |number| ranges[number])?)?;
+    let columns: Vec<String> = EVENT.iter().map(|column| format!("e.{}", column.name)).collect();
+    let query = format!(
+        "SELECT {}, late.key FROM events AS e
+         JOIN late ON late.org_id = e.org_id AND late.product_id = e.product_id
+             AND late.visit = CASE WHEN e.session_id = '' THEN e.user_hash ELSE e.session_id END
+         WHERE CAST(e.ts AS BIGINT) >= late.from_us AND CAST(e.ts AS BIGINT) < late.until_us
+         ORDER BY late.key, e.ts, e.event_id, e.received_at",
+        columns.join(", ")
+    );
+    let mut of_keys: BTreeMap<i64, Vec<RecordBatch>> = BTreeMap::new();
+    for batch in place.context.sql(&query).await?.collect().await? {
+        let key = whole(&batch, "key")?;
+        let mut start = 0;
+        for run in key.values().chunk_by(|a, b| a == b) {
+            of_keys.entry(run[0]).or_default().push(events_of(&batch.slice(start, run.len()))?);
+            start += run.len();
+        }
+    }
+    let reopened = of_keys.into_iter().map(|(key, batches)| {
+        let (sessions, closed_until) = remains[key as usize];
+        let events = arrow::compute::concat_batches(&event_in_flight(), &batches)?;
+        Ok(Reopened { key: key as usize, sessions, closed_until, events })
+    });
+    reopened.collect()
+}
+
+/// The event columns of a batch, as they travel between stages.
+fn events_of(batch: &RecordBatch) -> Result<RecordBatch> {
+    let column = |column: &netcrab_schema::Column| -> Result<ArrayRef> {
+        let stored = batch.column_by_name(column.name).with_context(|| format!("no column `{}`", column.name))?;
+        Ok(arrow::compute::cast(stored, &in_flight_type(column.kind))?)
+    };
+    Ok(RecordBatch::try_new(event_in_flight(), EVENT.iter().map(column).collect::<Result<_>>()?)?)
+}
+
+/// Takes sessions out of every table.
+async fn retract(place: &Place<'_>, retracted: &[&Closed], changes: &mut BTreeMap<String, Change>) -> Result<()> {
+    let names = StringArray::from_iter_values(retracted.iter().map(|closed| &closed.session_key));
+    let names = RecordBatch::try_from_iter([("retracted_key", Arc::new(names) as ArrayRef)])?;
+    let retracted_keys = place.context.read_batch(names)?;
+    let days: BTreeSet<(&str, &str, i32)> =
+        retracted.iter().map(|closed| (closed.owner.0.as_str(), closed.owner.1.as_str(), closed.date)).collect();
+    let dates: BTreeSet<i32> = days.iter().map(|day| day.2).collect();
+    let without = |rows: DataFrame| {
+        rows.join(retracted_keys.clone(), JoinType::LeftAnti, &["session_key"], &["retracted_key"], None)
+    };
+    let those = |rows: DataFrame| {
+        rows.join(retracted_keys.clone(), JoinType::LeftSemi, &["session_key"], &["retracted_key"], None)
+    };
+    for table in OF_SESSIONS {
+        let mut touched = Vec::new();
+        for part in place.files.on(table, &dates) {
+            let Some(rows) = place.rows(table, &[part]).await? else { continue };
+            if those(rows)?.count().await? > 0 {
+                touched.push(part);
+            }
+        }
+        if let Some(rows) = place.rows(table, &touched).await? {
+            let change = changes.entry(table.name.to_owned()).or_default();
+            change.removed.extend(touched.iter().map(|part| part.path.clone()));
+            change.added.extend(place.stage(table, without(rows)?, "stays").await?);
+        }
+    }
+    let tasks = place.files.on(&FACT_TASKS, &dates);
+    if let Some(tasks) = place.rows(&FACT_TASKS, &tasks).await? {
+        place.register("tasks", those(tasks)?)?;
+        let counted = place.context.sql(UNCOUNTED_TASKS).await?;
+        let change = changes.entry(DIM_TASK_TYPES.name.to_owned()).or_default();
+        change.added.extend(place.stage(&DIM_TASK_TYPES, counted, "uncounted").await?);
+    }
+    let owners = days.iter().map(|day| day.0);
+    let products = days.iter().map(|day| day.1);
+    let days = RecordBatch::try_from_iter([
+        ("day_org_id", Arc::new(StringArray::from_iter_values(owners)) as ArrayRef),
+        ("day_product_id", Arc::new(StringArray::from_iter_values(products))),
+        ("day_date", Arc::new(days.iter().map(|day| Some(day.2)).collect::<Date32Array>())),
+    ])?;
+    let days = place.context.read_batch(days)?;
+    let of_days = |rows: DataFrame, kind: JoinType| {
+        let (ours, theirs) = (["org_id", "product_id", "date"], ["day_org_id", "day_product_id", "day_date"]);
+        rows.join(days.clone(), kind, &ours, &theirs, None)
+    };
+    for table in SUMMED {
+        let parts = place.files.on(table, &dates);
+        let Some(rows) = place.rows(table, &parts).await? else { continue };
+        let change = changes.entry(table.name.to_owned()).or_default();
+        change.removed.extend(parts.iter().map(|part| part.path.clone()));
+        change.added.extend(place.stage(table, of_days(rows, JoinType::LeftAnti)?, "stays").await?);
+    }
+    let events = place.files.on(&EVENTS_SESSIONIZED, &dates);
+    let Some(events) = place.rows(&EVENTS_SESSIONIZED, &events).await? else { return Ok(()) };
+    sum_anew(place, of_days(without(events)?, JoinType::LeftSemi)?, changes).await
+}
+
+/// Rows that take the tasks of sessions out of the counts of their types. What was seen first and last stays.
+const UNCOUNTED_TASKS: &str = "
+    SELECT org_id, product_id, task_type,
+           min(coalesce(started_at, completed_at)) AS first_seen_at,
+           max(coalesce(completed_at, started_at)) AS last_seen_at,
+           -count(started_at) AS starts,
+           -count(completed_at) AS completions
+    FROM tasks
+    GROUP BY org_id, product_id, task_type";
+
+/// Hotspots and flows of these events of whole sessions.
+async fn sum_anew(place: &Place<'_>, events: DataFrame, changes: &mut BTreeMap<String, Change>) -> Result<()> {
+    let columns = EVENT.iter().map(|column| {
+        let stored = datafusion::prelude::col(column.name);
+        datafusion::logical_expr::cast(stored, in_flight_type(column.kind)).alias(column.name)
+    });
+    let events = events.select(columns.collect::<Vec<_>>())?;
+    let source = events.create_physical_plan().await?;
+    let memory_max = 64 << 20;
+    let sizes = netcrab_operators::sessionize::sorted::Sizes { partitions: 64, memory_max, shapes_max: SHAPES_MAX };
+    let plans = chain::plans(source, place.rules, sizes, &SUMMED)?;
+    // The plans share one pass, so they run together.
+    let staged = plans.into_iter().map(|(table, plan)| async move {
+        let parts = place.stage_plan(table, plan, "anew").await?;
+        anyhow::Ok((table, parts))
+    });
+    for (table, parts) in futures::future::try_join_all(staged).await? {
+        changes.entry(table.name.to_owned()).or_default().added.extend(parts);
+    }
+    Ok(())
+}
+
+impl Place<'_> {
+    async fn rows(&self, table: &'static Table, parts: &[&Part]) -> Result<Option<DataFrame>> {
+        files::rows(&self.context, &self.folder.join(table.name), table, parts).await
+    }
+
+    fn register(&self, name: &str, rows: DataFrame) -> Result<()> {
+        self.context.deregister_table(name)?;
+        self.context.register_table(name, rows.into_view())?;
+        Ok(())
+    }
+
+    fn register_batch(&self, name: &str, batch: RecordBatch) -> Result<()> {
+        self.context.deregister_table(name)?;
+        self.context.register_batch(name, batch)?;
+        Ok(())
+    }
+
+    /// Stages rows of `table`; `what` tells them from others that the epoch stages.
+    pub(super) async fn stage(&self, table: &'static Table, rows: DataFrame, what: &str) -> Result<Vec<Part>> {
+        let plan = files::typed(rows, table, to_store_type)?.create_physical_plan().await?;
+        self.stage_plan(table, plan, what).await
+    }
+
+    async fn stage_plan(&self, table: &'static Table, plan: Arc<dyn ExecutionPlan>, what: &str) -> Result<Vec<Part>> {
+        let name = format!("{} {what} {}", self.run, table.name);
+        let run = RunId::of_shard(self.shard, xxh3_128(name.as_bytes()));
+        let rows = sorted(table, plan)?.execute(0, self.context.task_ctx())?;
+        Ok(self.sink.stage(table, &run, rows).await?.parts)
+    }
+}
+
+/// The files of a table from a date on.
+fn since<'a>(files: &'a Files, table: &Table, from: i32) -> Vec<&'a Part> {
+    files.of(table).filter(|(date, _)| date.is_some_and(|date| date >= from)).flat_map(|(_, parts)| parts).collect()
+}
+
+/// The late keys as rows to join, each with a range of instants, µs.
+fn late_batch(keys: &[LateKey], range: impl Fn(usize) -> (i64, i64)) -> Result<RecordBatch> {
+    let text = |of: fn(&LateKey) -> &String| Arc::new(StringArray::from_iter_values(keys.iter().map(of))) as ArrayRef;
+    let number = |of: &dyn Fn(usize) -> i64| Arc::new((0..keys.len()).map(of).collect::<Int64Array>()) as ArrayRef;
+    Ok(RecordBatch::try_from_iter([
+        ("key", number(&|key| key as i64)),
+        ("org_id", text(|key| &key.org_id)),
+        ("product_id", text(|key| &key.product_id)),
+        ("visit", text(|key| &key.visit)),
+        ("from_date", Arc::new(keys.iter().map(|key| Some(key.from_date)).collect::<Date32Array>())),
+        ("from_us", number(&|key| range(key).0)),
+        ("until_us", number(&|key| range(key).1)),
+    ])?)
+}
+
+fn plain(batch: &RecordBatch, name: &str) -> Result<StringArray> {
+    let column = batch.column_by_name(name).with_context(|| format!("no column `{name}`"))?;
+    Ok(arrow::compute::cast(column, &DataType::Utf8)?.as_string::<i32>().clone())
+}
+
+fn whole(batch: &RecordBatch, name: &str) -> Result<Int64Array> {
+    let column = batch.column_by_name(name).with_context(|| format!("no column `{name}`"))?;
+    Ok(arrow::compute::cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+}
+
+/// Writes sessions to be opened again, for whoever repeats the epoch.
+pub fn write(reopened: &[Reopened], to: &mut dyn Write) -> std::io::Result<()> {
+    let schema = reopened_schema();
+    let written = || {
+        let mut writer = StreamWriter::try_new(to, &schema)?;
+        for Reopened { sessions, closed_until, events, .. } in reopened {
+            let rows = events.num_rows();
+            let numbers = [i64::from(*sessions), *closed_until];
+            let numbers = numbers.map(|number| Arc::new(Int64Array::from_value(number, rows)) as ArrayRef);
+            let columns = events.columns().iter().cloned().chain(numbers).collect();
+            writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns)?)?;
+        }
+        writer.finish()
+    };
+    written().map_err(std::io::Error::other)
+}
+
+/// Reads what [`write`] wrote.
+pub fn read(from: impl Read) -> Result<Vec<Reopened>> {
+    let mut reopened = Vec::new();
+    for batch in StreamReader::try_new(from, None)? {
+        let batch = batch?;
+        let number = |name: &str| whole(&batch, name).map(|numbers| numbers.value(0));
+        let (sessions, closed_until) = (number("sessions")?, number("closed_until")?);
+        let events = batch.project(&(0..EVENT.len()).collect::<Vec<_>>())?;
+        let events = RecordBatch::try_new(event_in_flight(), events.columns().to_vec())?;
+        reopened.push(Reopened { key: reopened.len(), sessions: u32::try_from(sessions)?, closed_until, events });
+    }
+    Ok(reopened)
+}
+
+fn reopened_schema() -> SchemaRef {
+    let numbers =
+        ["sessions", "closed_until"].map(|name| Arc::new(Field::new(name, in_flight_type(Type::Int64), false)));
+    Arc::new(Schema::new(event_in_flight().fields().iter().cloned().chain(numbers).collect::<Vec<_>>()))
+}

@@ -1,0 +1,61 @@
+//! Settings of a running pipeline.
+
+use anyhow::{Result, ensure};
+use serde::Deserialize;
+
+/// Settings of `netcrab serve` and `netcrab process`; table `[stream]` of `netcrab.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Longest time between two epochs while events come, in milliseconds: what is new is seen about
+    /// this much later. Default: 1000.
+    pub epoch_ms: u64,
+    /// Most bytes of events that one epoch takes on. Default: 67_108_864 (64 MiB).
+    pub epoch_bytes_max: usize,
+    /// How late an event may come and still be in time, in milliseconds. One that comes later is counted
+    /// too, by a repair. Default: 120_000 (2 min).
+    pub lateness_ms: i64,
+    /// How far the watermark may be ahead of the clock, in milliseconds, whatever senders say.
+    /// Default: 300_000 (5 min).
+    pub skew_max_ms: i64,
+    /// How long a key is remembered after its last session closed, in milliseconds. One that comes back
+    /// later is numbered from 0 again. Default: 172_800_000 (48 h).
+    pub remember_ms: i64,
+    /// Fewest events between two times that the open sessions are written. Default: 1_000_000.
+    pub state_events_min: u64,
+    /// Most open sessions shown before they are closed; those beyond it are shown once they are. Default: 50_000.
+    pub live_sessions_max: usize,
+    /// Shortest time between two repairs of late events, in milliseconds. Default: 60_000 (1 min).
+    pub repair_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            epoch_ms: 1000,
+            epoch_bytes_max: 64 << 20,
+            lateness_ms: 120_000,
+            skew_max_ms: 300_000,
+            remember_ms: 172_800_000,
+            state_events_min: 1_000_000,
+            live_sessions_max: 50_000,
+            repair_ms: 60_000,
+        }
+    }
+}
+
+impl Settings {
+    /// Refuses settings that no stream can run with.
+    pub fn check(&self) -> Result<()> {
+        let name = |setting: &str| format!("setting `stream.{setting}`");
+        ensure!(self.epoch_ms >= 10, "{} is {}; expected 10 or more", name("epoch_ms"), self.epoch_ms);
+        let bytes = self.epoch_bytes_max;
+        ensure!(bytes >= 1 << 16, "{} is {bytes}; expected 65536 (64 KiB) or more", name("epoch_bytes_max"));
+        for (setting, value) in
+            [("lateness_ms", self.lateness_ms), ("skew_max_ms", self.skew_max_ms), ("remember_ms", self.remember_ms)]
+        {
+            ensure!(value >= 0, "{} is {value}; expected 0 or more", name(setting));
+        }
+        Ok(())
+    }
+}

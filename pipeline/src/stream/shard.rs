@@ -1,0 +1,665 @@
+//! One shard: its epochs, one after another, and where it goes on after a kill.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use arrow::array::RecordBatch;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionContext;
+use netcrab_api::live::{Live, Opened};
+use netcrab_bus::{Bus, Fetched};
+use netcrab_operators::chain::{self, DERIVED, TablePlan};
+use netcrab_operators::sessionize::hash::{LateDay, OpenSessions, SessionizeExec};
+use netcrab_operators::settings::Settings as Rules;
+use netcrab_schema::arrow::event_in_flight;
+use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS};
+use netcrab_sinks::delta::DeltaSink;
+use netcrab_sinks::{Change, Position, RunId, Sink};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::checkpoints::Checkpoints;
+use super::compact;
+use super::crash::{self, Step};
+use super::files::{self, Files};
+use super::manifest::{FORMAT, Manifest, NO_WATERMARK, StateFile, digest};
+use super::repair::{self, Place, Repair};
+use super::settings::Settings;
+use super::watermark::{self, Known};
+use crate::run::{DatedExec, SHAPES_MAX, Staging, sorted, stage_all};
+
+/// How far the watermark goes between two looks for what may be forgotten, ms.
+const FORGET_EVERY_MS: i64 = 3_600_000;
+
+/// What all shards of a process share.
+pub struct Shared {
+    /// Where events come from.
+    pub bus: Arc<dyn Bus>,
+    /// Where tables go.
+    pub sink: DeltaSink,
+    /// The folder of the tables, where the shards keep their files too.
+    pub folder: std::path::PathBuf,
+    /// How the stream runs.
+    pub settings: Settings,
+    /// Memory and threads of the plans.
+    pub context: Arc<TaskContext>,
+    /// Where open sessions are shown, if anywhere.
+    pub live: Option<Arc<Live>>,
+}
+
+/// What is asked of an epoch.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The clock, ms.
+    pub now_ms: i64,
+    /// Whether the stream has ended: then every session is closed.
+    pub finish: bool,
+    /// The rules to derive with.
+    pub rules: &'a Arc<Rules>,
+}
+
+/// What an epoch did.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Its number.
+    pub epoch: u64,
+    /// Events read.
+    pub events: u64,
+    /// Sessions closed.
+    pub closed: u64,
+    /// Events that came too late for their session.
+    pub late: u64,
+    /// Whether the bus had more than one epoch takes on.
+    pub behind: bool,
+    /// How many offsets more it had.
+    pub lag: u64,
+    /// How long each step took, in the order of the steps.
+    pub steps: Vec<(Step, Duration)>,
+}
+
+/// A shard that this process works on.
+pub struct Shard {
+    shared: Arc<Shared>,
+    number: u32,
+    checkpoints: Checkpoints,
+    state: Arc<Mutex<OpenSessions>>,
+    done: Done,
+    files: Files,
+    idle_since_ms: Option<i64>,
+    /// Since when late events wait.
+    late_since_ms: Option<i64>,
+}
+
+/// Where the last epoch left the shard.
+#[derive(Debug, Clone)]
+struct Done {
+    epoch: u64,
+    digest: String,
+    next: u64,
+    watermark_ms: i64,
+    latest_ms: i64,
+    forgotten_ms: i64,
+    late: BTreeSet<LateDay>,
+    /// The newest epoch whose open sessions were written; 0 before there is one.
+    state_epoch: u64,
+    /// Events since then.
+    events_since: u64,
+}
+
+impl Default for Done {
+    fn default() -> Self {
+        Self {
+            epoch: 0,
+            digest: String::new(),
+            next: 0,
+            watermark_ms: NO_WATERMARK,
+            latest_ms: NO_WATERMARK,
+            forgotten_ms: NO_WATERMARK,
+            late: BTreeSet::new(),
+            state_epoch: 0,
+            events_since: 0,
+        }
+    }
+}
+
+/// How the last steps of an epoch are timed.
+struct Timing {
+    steps: Vec<(Step, Duration)>,
+    since: Instant,
+}
+
+impl Timing {
+    fn new() -> Self {
+        Self { steps: Vec::with_capacity(Step::ALL.len()), since: Instant::now() }
+    }
+
+    fn done(&mut self, step: Step) {
+        crash::after(step);
+        self.steps.push((step, self.since.elapsed()));
+        self.since = Instant::now();
+    }
+}
+
+impl Shard {
+    /// Takes the shard up where its last epoch left it: applies that epoch where it was not, and reads
+    /// the open sessions anew.
+    pub async fn open(shared: Arc<Shared>, number: u32, rules: &Arc<Rules>) -> Result<Self> {
+        let checkpoints = Checkpoints::open(&shared.folder, number)?;
+        let fields = event_in_flight().fields().clone();
+        let state = OpenSessions::new(&fields, rules.sessionize.clone(), SHAPES_MAX)?;
+        let mut shard = Self {
+            shared,
+            number,
+            checkpoints,
+            state: Arc::new(Mutex::new(state)),
+            done: Done::default(),
+            files: Files::default(),
+            idle_since_ms: None,
+            late_since_ms: None,
+        };
+        let Some((newest, bytes)) = shard.checkpoints.newest()? else { return Ok(shard) };
+        shard.apply(&newest).await?;
+        shard.restore(rules, &newest).await.context("the open sessions could not be read back")?;
+        shard.done.digest = digest(&bytes);
+        shard.files = Files::read(&shard.shared.sink, number).await?;
+        Ok(shard)
+    }
+
+    /// Shows what is open from now on, and takes away what was shown before.
+    pub fn show(&self) {
+        if let Some(live) = &self.shared.live {
+            live.forget(self.number);
+            self.lock().note_changes(self.shared.settings.live_sessions_max);
+        }
+    }
+
+    /// Shows the sessions that changed since this was last done.
+    pub async fn show_changes(&self, rules: &Arc<Rules>) -> Result<()> {
+        let Some(live) = &self.shared.live else { return Ok(()) };
+        let (open, gone) = self.lock().take_changed();
+        if open.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        let schema = netcrab_operators::session::schema(chain::event_fields(&DERIVED));
+        let (mut sessions, mut keys) = (Vec::new(), Vec::new());
+        {
+            let mut state = self.lock();
+            let mut peeking = state.peek(open)?;
+            while let Some((batch, of_batch)) = state.next_peeked(&mut peeking, &schema)? {
+                sessions.push(batch);
+                keys.extend(of_batch);
+            }
+        }
+        let mut opened = Opened { keys, ..Opened::default() };
+        if !sessions.is_empty() {
+            let source = MemorySourceConfig::try_new_exec(&[sessions], schema, None)?;
+            let shown = [&FACT_SESSIONS, &FACT_INCIDENTS, &EVENTS_SESSIONIZED];
+            let collected = chain::plans_over(source, rules, &shown)
+                .into_iter()
+                .map(|(_, plan)| datafusion::physical_plan::collect(plan, Arc::clone(&self.shared.context)));
+            // The plans share one pass, so they run together.
+            let mut collected = futures::future::try_join_all(collected).await?.into_iter();
+            opened.sessions = collected.next().unwrap_or_default();
+            opened.incidents = collected.next().unwrap_or_default();
+            opened.events = collected.next().unwrap_or_default();
+        }
+        live.change(self.number, &gone, &opened)?;
+        Ok(())
+    }
+
+    /// The number of the shard.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The next offset of the bus to read.
+    pub fn next_offset(&self) -> u64 {
+        self.done.next
+    }
+
+    /// The watermark of the last epoch, ms.
+    pub fn watermark_ms(&self) -> i64 {
+        self.done.watermark_ms
+    }
+
+    /// The number of the last epoch; 0 before the first.
+    pub fn epoch(&self) -> u64 {
+        self.done.epoch
+    }
+
+    /// Late events that wait for a repair, by key and day.
+    pub fn late(&self) -> &BTreeSet<LateDay> {
+        &self.done.late
+    }
+
+    /// What is open: sessions, events, bytes.
+    pub fn open_sessions(&self) -> (usize, usize, usize) {
+        let state = self.lock();
+        (state.counts().sessions, state.counts().events, state.memory())
+    }
+
+    /// The open sessions as they would be written.
+    pub fn state_bytes(&self) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.lock().write(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, OpenSessions> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs the next epoch; `None` where there is nothing to do. After an error the shard must be opened anew.
+    pub async fn step(&mut self, ask: Ask<'_>) -> Result<Option<Report>> {
+        let mut timing = Timing::new();
+        crash::before(Step::Read);
+        let Some(plan) = self.plan(ask).await? else { return Ok(None) };
+        timing.done(Step::Read);
+
+        crash::before(Step::Stage);
+        let repair = self.repair(&plan, ask.rules).await?;
+        let mut tables = self.stage(&plan, ask.rules).await?;
+        match &repair {
+            Some(repair) => add_changes(&mut tables, repair.changes.clone()),
+            None => add_changes(&mut tables, self.compact(&plan, ask.rules).await?),
+        }
+        timing.done(Step::Stage);
+
+        crash::before(Step::Keep);
+        self.keep(&tables).await?;
+        timing.done(Step::Keep);
+
+        let late = self.lock().take_late();
+        let forgotten_ms = self.forget(plan.watermark_ms);
+        crash::before(Step::State);
+        let reopened = repair.as_ref().filter(|repair| !repair.reopened.is_empty());
+        let reopened = reopened.map(|repair| {
+            self.checkpoints.write_state("reopened", plan.epoch, |to| repair::write(&repair.reopened, to))
+        });
+        let reopened = reopened.transpose()?;
+        let state = self.write_state(&plan).await?;
+        timing.done(Step::State);
+
+        let mut waiting = if repair.is_some() { BTreeSet::new() } else { self.done.late.clone() };
+        waiting.extend(late.days);
+        let manifest = Manifest {
+            format: FORMAT,
+            shard: self.number,
+            epoch: plan.epoch,
+            parent: self.done.digest.clone(),
+            from: self.done.next,
+            to: plan.fetched.next,
+            events: plan.fetched.rows() as u64,
+            watermark_ms: plan.watermark_ms,
+            latest_ms: plan.latest_ms,
+            forgotten_ms,
+            state,
+            reopened,
+            late: waiting,
+            tables,
+            rules: plan.rules.clone(),
+        };
+        let bytes = manifest.to_bytes()?;
+        crash::before(Step::Commit);
+        self.checkpoints.commit(plan.epoch, &bytes)?;
+        timing.done(Step::Commit);
+
+        self.apply_timed(&manifest, Some(&mut timing)).await?;
+        self.advance(&manifest, &bytes, ask.finish);
+        self.files.change(&manifest.tables);
+        self.late_since_ms = if self.done.late.is_empty() { None } else { self.late_since_ms.or(Some(ask.now_ms)) };
+        if repair.is_some() {
+            self.late_since_ms = (!self.done.late.is_empty()).then_some(ask.now_ms);
+        }
+        crash::before(Step::Release);
+        self.release().await?;
+        timing.done(Step::Release);
+        let closed = manifest.tables.get("fact_sessions").map_or(0, rows);
+        Ok(Some(Report {
+            epoch: plan.epoch,
+            events: manifest.events,
+            closed,
+            late: late.events as u64,
+            behind: plan.lag > 0,
+            lag: plan.lag,
+            steps: timing.steps,
+        }))
+    }
+
+    /// Decides what the next epoch is; `None` where it would change nothing.
+    async fn plan(&mut self, ask: Ask<'_>) -> Result<Option<Plan>> {
+        let Settings { epoch_bytes_max, .. } = self.shared.settings;
+        let fetched = self.shared.bus.read(self.number, self.done.next, None, epoch_bytes_max).await?;
+        for fault in &fetched.faults {
+            tracing::warn!(shard = fault.shard, offsets = ?fault.offsets, reason = %fault.reason, "no event on the bus");
+        }
+        let end = self.shared.bus.bounds(self.number).await?.end;
+        let latest_ms = fetched.batches.iter().filter_map(latest).fold(self.done.latest_ms, i64::max);
+        let idle = fetched.next == self.done.next;
+        let idle_since_ms = if idle { Some(self.idle_since_ms.unwrap_or(ask.now_ms)) } else { None };
+        self.idle_since_ms = idle_since_ms;
+        let known = Known {
+            previous_ms: self.done.watermark_ms,
+            latest_ms,
+            idle_ms: idle_since_ms.map_or(0, |since| ask.now_ms - since),
+            now_ms: ask.now_ms,
+        };
+        let watermark_ms = match ask.finish && fetched.next == end {
+            true => i64::MAX,
+            false => watermark::next(&self.shared.settings, known),
+        };
+        let due = self.lock().next_due().is_some_and(|due| due <= watermark_ms);
+        let waited_ms = ask.now_ms.saturating_sub(self.late_since_ms.unwrap_or(ask.now_ms));
+        let repair_due = ask.finish || waited_ms >= self.shared.settings.repair_ms as i64;
+        let repairs = !self.done.late.is_empty() && repair_due;
+        if idle && !due && !repairs {
+            return Ok(None);
+        }
+        let epoch = self.done.epoch + 1;
+        let rules = digest(&serde_json::to_vec(ask.rules.as_ref())?);
+        let name = format!(
+            "{} {epoch} {} {} {} {watermark_ms} {rules} {}",
+            self.number,
+            self.done.digest,
+            self.done.next,
+            fetched.next,
+            env!("CARGO_PKG_VERSION")
+        );
+        let run = RunId::of_shard(self.number, xxh3_128(name.as_bytes()));
+        let lag = end.saturating_sub(fetched.next);
+        Ok(Some(Plan { epoch, name, run, fetched, watermark_ms, latest_ms, rules, lag, repairs }))
+    }
+
+    /// Runs the plans of an epoch; gives what they staged.
+    async fn stage(&self, plan: &Plan, rules: &Arc<Rules>) -> Result<BTreeMap<String, Change>> {
+        let plans = self.plans(plan, rules)?;
+        let mut staging = Staging { sink: &self.shared.sink, staged: Vec::new() };
+        let ids = |_: &netcrab_schema::Table| &plan.run;
+        // What an epoch that fails has staged stays as litter: another process that works on the same epoch
+        // stages files of the same names, and may have committed them.
+        stage_all(&self.shared.sink, &plans, &self.shared.context, &ids, &mut staging).await?;
+        let changes = staging.staged.into_iter().filter(|(_, staged)| !staged.parts.is_empty());
+        let change =
+            changes.map(|(table, staged)| (table.name.to_owned(), Change { added: staged.parts, removed: Vec::new() }));
+        Ok(change.collect())
+    }
+
+    /// Opens the sessions of late events again, and takes them out of the tables.
+    async fn repair(&self, plan: &Plan, rules: &Arc<Rules>) -> Result<Option<Repair>> {
+        if !plan.repairs {
+            return Ok(None);
+        }
+        // Epochs of a shard follow one another, so nobody else holds the state.
+        let state = std::mem::replace(
+            &mut *self.lock(),
+            OpenSessions::new(event_in_flight().fields(), rules.sessionize.clone(), SHAPES_MAX)?,
+        );
+        let planned = repair::plan(&self.place(plan, rules), &self.done.late, &state).await;
+        *self.lock() = state;
+        let repair = planned.context("late events could not be brought to their sessions")?;
+        for reopened in &repair.reopened {
+            self.lock().reopen(&reopened.events, reopened.sessions, reopened.closed_until)?;
+        }
+        Ok(Some(repair))
+    }
+
+    /// Brings small files together, where there are many.
+    async fn compact(&self, plan: &Plan, rules: &Arc<Rules>) -> Result<BTreeMap<String, Change>> {
+        let Some(compact::Compaction { table, parts }) = compact::next(&self.files) else {
+            return Ok(BTreeMap::new());
+        };
+        let place = self.place(plan, rules);
+        let paths = parts.iter().collect::<Vec<_>>();
+        let rows = files::rows(&place.context, &place.folder.join(table.name), table, &paths).await?;
+        let rows = rows.context("files to compact")?;
+        place.context.register_table("small", rows.into_view())?;
+        let added = place.stage(table, place.context.sql(&table.folded("small")).await?, "compact").await?;
+        let removed = parts.into_iter().map(|part| part.path).collect();
+        Ok(BTreeMap::from([(table.name.to_owned(), Change { added, removed })]))
+    }
+
+    fn place<'a>(&'a self, plan: &'a Plan, rules: &'a Arc<Rules>) -> Place<'a> {
+        let config = self.shared.context.session_config().clone();
+        Place {
+            folder: &self.shared.folder,
+            sink: &self.shared.sink,
+            files: &self.files,
+            context: SessionContext::new_with_config_rt(config, self.shared.context.runtime_env()),
+            rules,
+            run: &plan.name,
+            shard: self.number,
+        }
+    }
+
+    fn plans(&self, plan: &Plan, rules: &Arc<Rules>) -> Result<Vec<TablePlan>> {
+        let events = || -> Result<Arc<dyn ExecutionPlan>> {
+            let batches = plan.fetched.batches.clone();
+            Ok(MemorySourceConfig::try_new_exec(&[batches], event_in_flight(), None)?)
+        };
+        let columns = chain::event_fields(&DERIVED);
+        let sessions = SessionizeExec::new(events()?, Arc::clone(&self.state), plan.watermark_ms, columns)?;
+        let mut plans = chain::plans_over(Arc::new(sessions), rules, &DERIVED);
+        plans.push((&EVENTS_RAW, Arc::new(DatedExec::new(events()?))));
+        plans.into_iter().map(|(table, plan)| Ok((table, sorted(table, plan)?))).collect()
+    }
+
+    async fn keep(&self, tables: &BTreeMap<String, Change>) -> Result<()> {
+        for (name, change) in tables {
+            let staged = netcrab_sinks::Staged { parts: change.added.clone() };
+            self.shared.sink.keep(table(name)?, &staged).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets keys that closed long before the watermark, where it is time to look.
+    fn forget(&self, watermark_ms: i64) -> i64 {
+        let before = watermark_ms.saturating_sub(self.shared.settings.remember_ms);
+        // The end of a stream is no reason to forget anybody.
+        if watermark_ms == i64::MAX || before.saturating_sub(self.done.forgotten_ms) < FORGET_EVERY_MS {
+            return self.done.forgotten_ms;
+        }
+        self.lock().forget(before);
+        before
+    }
+
+    /// Writes the open sessions where as many events came since they last were as are open.
+    async fn write_state(&self, plan: &Plan) -> Result<Option<StateFile>> {
+        let events = self.done.events_since + plan.fetched.rows() as u64;
+        let open = self.lock().counts().events as u64;
+        if events < self.shared.settings.state_events_min.max(open) {
+            return Ok(None);
+        }
+        let (checkpoints, state, epoch) = (self.checkpoints.clone(), Arc::clone(&self.state), plan.epoch);
+        let write = move || {
+            let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            checkpoints.write_state("state", epoch, |to| state.write(to))
+        };
+        Ok(Some(tokio::task::spawn_blocking(write).await??))
+    }
+
+    async fn apply(&self, manifest: &Manifest) -> Result<()> {
+        if self.checkpoints.applied(manifest.epoch) {
+            return Ok(());
+        }
+        self.apply_timed(manifest, None).await
+    }
+
+    /// Changes the tables as a committed epoch says, and notes it; what was changed before is left alone.
+    async fn apply_timed(&self, manifest: &Manifest, mut timing: Option<&mut Timing>) -> Result<()> {
+        let position = Position { writer: writer(self.number), number: i64::try_from(manifest.epoch)? };
+        for (name, change) in manifest.tables.iter().filter(|(_, change)| !change.is_empty()) {
+            crash::before(Step::Apply);
+            self.shared.sink.apply(table(name)?, &position, change).await?;
+            crash::after(Step::Apply);
+        }
+        if let Some(timing) = &mut timing {
+            timing.steps.push((Step::Apply, timing.since.elapsed()));
+            timing.since = Instant::now();
+        }
+        crash::before(Step::Applied);
+        self.checkpoints.mark_applied(manifest.epoch)?;
+        if let Some(timing) = timing {
+            timing.done(Step::Applied);
+        }
+        Ok(())
+    }
+
+    /// Notes where a committed epoch left the shard.
+    fn advance(&mut self, manifest: &Manifest, bytes: &[u8], finished: bool) {
+        let done = &mut self.done;
+        if manifest.state.is_some() {
+            (done.state_epoch, done.events_since) = (manifest.epoch, 0);
+        } else {
+            done.events_since += manifest.events;
+        }
+        done.epoch = manifest.epoch;
+        done.digest = digest(bytes);
+        done.next = manifest.to;
+        done.latest_ms = manifest.latest_ms;
+        done.forgotten_ms = manifest.forgotten_ms;
+        done.late = manifest.late.clone();
+        // A stream that ended may go on: then its end was no time that passed.
+        if !finished || manifest.watermark_ms != i64::MAX {
+            done.watermark_ms = manifest.watermark_ms;
+        }
+    }
+
+    /// Lets go of what no restart needs: events before the written state, and epochs before it.
+    async fn release(&self) -> Result<()> {
+        if self.done.state_epoch == 0 || self.done.state_epoch != self.done.epoch {
+            return Ok(());
+        }
+        self.shared.bus.release(self.number, self.done.next).await?;
+        self.checkpoints.forget_before(self.done.state_epoch)?;
+        Ok(())
+    }
+
+    /// Makes the open sessions as they were after `newest`.
+    async fn restore(&mut self, rules: &Rules, newest: &Manifest) -> Result<()> {
+        let mut epochs: Vec<Manifest> = Vec::new();
+        for epoch in self.checkpoints.epochs()?.into_iter().rev() {
+            let (manifest, _) = self.checkpoints.read(epoch)?;
+            let whole = manifest.state.is_some();
+            epochs.push(manifest);
+            if whole {
+                break;
+            }
+        }
+        let oldest = epochs.last().map_or(newest.epoch, |manifest| manifest.epoch);
+        if oldest != 1 && epochs.last().is_none_or(|manifest| manifest.state.is_none()) {
+            bail!("epochs before {oldest} of shard {} are gone and its open sessions were never written", self.number);
+        }
+        for manifest in epochs.iter().rev() {
+            match &manifest.state {
+                Some(file) => self.read_state(rules, file).await?,
+                None => self.replay(manifest).await?,
+            }
+            let finished = manifest.watermark_ms == i64::MAX;
+            self.advance(manifest, &[], finished);
+        }
+        Ok(())
+    }
+
+    async fn read_state(&mut self, rules: &Rules, file: &StateFile) -> Result<()> {
+        let (checkpoints, sessionize, file) = (self.checkpoints.clone(), rules.sessionize.clone(), file.clone());
+        let read = move || -> Result<OpenSessions> {
+            let mut bytes = checkpoints.open_state(&file)?;
+            Ok(OpenSessions::read(&mut bytes, event_in_flight().fields(), sessionize, SHAPES_MAX)?)
+        };
+        self.state = Arc::new(Mutex::new(tokio::task::spawn_blocking(read).await??));
+        Ok(())
+    }
+
+    /// Does to the open sessions what an epoch did to them.
+    async fn replay(&self, manifest: &Manifest) -> Result<()> {
+        if let Some(file) = &manifest.reopened {
+            for reopened in repair::read(self.checkpoints.open_state(file)?)? {
+                self.lock().reopen(&reopened.events, reopened.sessions, reopened.closed_until)?;
+            }
+        }
+        let mut next = manifest.from;
+        while next < manifest.to {
+            let fetched = self
+                .shared
+                .bus
+                .read(self.number, next, Some(manifest.to), self.shared.settings.epoch_bytes_max)
+                .await?;
+            if fetched.next == next {
+                bail!(
+                    "the bus has no events from {next} of shard {}, which epoch {} read",
+                    self.number,
+                    manifest.epoch
+                );
+            }
+            next = fetched.next;
+            let mut state = self.lock();
+            for batch in &fetched.batches {
+                state.push(batch)?;
+            }
+        }
+        let mut state = self.lock();
+        let schema = netcrab_operators::session::schema(chain::event_fields(&[]));
+        let mut closing = state.close(manifest.watermark_ms)?;
+        while state.next_closed(&mut closing, &schema)?.is_some() {}
+        // The manifest has them.
+        state.take_late();
+        if manifest.forgotten_ms > self.done.forgotten_ms {
+            state.forget(manifest.forgotten_ms);
+        }
+        Ok(())
+    }
+}
+
+fn add_changes(to: &mut BTreeMap<String, Change>, changes: BTreeMap<String, Change>) {
+    for (table, change) in changes {
+        let to = to.entry(table).or_default();
+        to.added.extend(change.added);
+        to.removed.extend(change.removed);
+    }
+}
+
+/// An epoch about to run.
+struct Plan {
+    epoch: u64,
+    /// Says what the epoch is, and nothing else: the same epoch has the same name.
+    name: String,
+    run: RunId,
+    fetched: Fetched,
+    watermark_ms: i64,
+    latest_ms: i64,
+    rules: String,
+    /// Offsets of the bus that are left for later epochs.
+    lag: u64,
+    /// Whether late events are brought to their sessions.
+    repairs: bool,
+}
+
+/// The name of a shard in the transactions of tables.
+fn writer(shard: u32) -> String {
+    format!("netcrab/shard-{shard:04}")
+}
+
+fn table(name: &str) -> Result<&'static netcrab_schema::Table> {
+    let known = netcrab_schema::ALL.iter().copied().find(|table| table.name == name);
+    known.with_context(|| format!("an epoch names the table `{name}`, which this release does not know"))
+}
+
+fn rows(change: &Change) -> u64 {
+    change.added.iter().map(|part| part.rows).sum()
+}
+
+/// The latest ts of a batch, ms.
+fn latest(batch: &RecordBatch) -> Option<i64> {
+    use arrow::array::AsArray;
+    let ts = batch.column_by_name("ts")?.as_primitive_opt::<arrow::datatypes::TimestampMillisecondType>()?;
+    arrow::compute::max(ts)
+}
+
+/// Whether a folder of tables is fed by a stream.
+pub fn has_stream(folder: &Path) -> bool {
+    folder.join(super::checkpoints::FOLDER).exists()
+}
