@@ -28,7 +28,7 @@ cp "$root/Cargo.lock" Cargo.lock
 export RUSTC_BOOTSTRAP=1
 unset CARGO_TARGET_DIR
 if [ $# -eq 0 ]; then
-    set -- wire csv access_log parquet compressed mapping route
+    set -- wire batch csv access_log parquet compressed mapping route
 fi
 for target in "$@"; do
     mkdir -p "corpus/$target"

@@ -3,14 +3,17 @@
 //! Each takes any bytes as a file of one format, reads it to the end and checks what must always hold.
 
 use std::io::{Cursor, Read};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use arrow::array::Array;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float32Type};
 
 use crate::listing::{Compression, File, Format, Place};
 use crate::read::parquet::{Footer, RowGroup};
 use crate::read::text::TextFile;
 use crate::read::{Decode, Decoded};
+use crate::wire::Decoder;
 use crate::{Error, Mapping, Settings, blob, privacy, route as routes};
 
 static SHOP: LazyLock<Option<Mapping>> =
@@ -21,6 +24,42 @@ static WEBLOG: LazyLock<Option<Mapping>> =
 /// Reads the bytes as wire NDJSON.
 pub fn wire(bytes: &[u8]) {
     text(bytes, Format::Ndjson, None);
+}
+
+/// Reads the bytes as a batch sent to the API: the quick reader and the careful one say the same.
+pub fn batch(bytes: &[u8]) {
+    static DECODERS: Mutex<Option<[Decoder; 2]>> = Mutex::new(None);
+    let mut decoders = DECODERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let [quick, careful] =
+        decoders.get_or_insert_with(|| [Decoder::new(Settings::default()), Decoder::new(Settings::default())]);
+    let (received_at_ms, events_max, seed) = (1_790_848_800_000, 5, 7);
+    let quick = quick.batch(bytes, received_at_ms, events_max, seed);
+    let careful = careful.batch_carefully(bytes, received_at_ms, events_max, seed);
+    match (quick, careful) {
+        (Ok(quick), Ok(careful)) => {
+            assert_eq!(quick.events.num_rows(), quick.indexes.len());
+            assert_eq!((quick.indexes, quick.faults), (careful.indexes, careful.faults));
+            assert_eq!((quick.agent_id, quick.sdk_version), (careful.agent_id, careful.sdk_version));
+            assert_eq!(rows(&quick.events), rows(&careful.events));
+        }
+        (quick, careful) => {
+            let [quick, careful] =
+                [quick, careful].map(|decoded| decoded.map(|_| ()).map_err(|error| error.to_string()));
+            assert_eq!(quick, careful);
+        }
+    }
+}
+
+/// Every value of every column; dictionaries may be numbered differently.
+fn rows(events: &RecordBatch) -> Vec<Vec<Option<String>>> {
+    let column = |column: &ArrayRef| -> Vec<Option<String>> {
+        if let Some(numbers) = column.as_primitive_opt::<Float32Type>() {
+            return numbers.iter().map(|number| number.map(|number| format!("{:x}", number.to_bits()))).collect();
+        }
+        let Ok(texts) = cast(column, &DataType::Utf8) else { return Vec::new() };
+        texts.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect()
+    };
+    events.columns().iter().map(column).collect()
 }
 
 /// Reads the bytes as CSV, of event columns and of the shop example.

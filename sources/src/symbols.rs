@@ -167,7 +167,7 @@ impl Symbols {
             Extent::Forgotten => {
                 let (ends, bytes) = self.known.take();
                 let offsets = OffsetBuffer::new(ends.into());
-                return Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(bytes.into_bytes()), None)?));
+                Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(bytes.into_bytes()), None)?))
             }
             Extent::Shared => {
                 let known = self.array.take().filter(|array| array.len() == self.known.len());

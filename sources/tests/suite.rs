@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod suite {
+    mod batches;
     mod damage;
     mod examples;
     mod generated;

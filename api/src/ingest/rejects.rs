@@ -70,7 +70,7 @@ impl Rejects {
 
     /// Waits until there is something to take. One at a time may wait.
     pub async fn arrived(&self) {
-        while self.len() == 0 {
+        while self.is_empty() {
             self.arrived.notified().await;
         }
     }

@@ -142,8 +142,7 @@ impl<'a> Cursor<'a> {
         self.take(b'"')?;
         let start = self.at;
         let bytes = self.text.as_bytes();
-        loop {
-            let Some(word) = bytes[self.at..].first_chunk::<8>() else { break };
+        while let Some(word) = bytes[self.at..].first_chunk::<8>() {
             let ends = ends_of_text(u64::from_le_bytes(*word));
             if ends != 0 {
                 self.at += (ends.trailing_zeros() / 8) as usize;

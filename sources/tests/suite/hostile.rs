@@ -31,6 +31,7 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
         fuzz::wire(&bytes);
+        fuzz::batch(&bytes);
         fuzz::csv(&bytes);
         fuzz::access_log(&bytes);
         fuzz::route(&bytes);

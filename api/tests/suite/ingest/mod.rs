@@ -13,16 +13,11 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
 use jiff::Timestamp;
-use netcrab_api::store::{
-    Incident, IncidentFilter, IncidentPlace, InsightStore, MoveSums, Product, Release, Scope, ScreenSums, Session,
-    SessionDay, SessionName, SessionPlace, StoreError, TableStatus, TimelineEvent,
-};
-use netcrab_api::{AgentKey, AppState, Config, IngestSettings, router};
+use netcrab_api::{AgentKey, AppState, Config, IngestSettings, NoTables, router};
 use netcrab_bus::Bus;
 use netcrab_bus::memory::Memory;
 use serde_json::Value;
@@ -41,63 +36,6 @@ pub(crate) const RIVAL: &str = "nc_agent_rival";
 
 /// 2026-10-01T10:00:00Z, when everything here is received.
 pub(crate) const NOW_MS: i64 = 1_790_848_800_000;
-
-/// A store of nothing: nobody asks it here.
-#[derive(Debug)]
-pub(crate) struct Nothing;
-
-#[async_trait]
-impl InsightStore for Nothing {
-    async fn products(&self, _: &str) -> Result<Vec<Product>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn session_days(&self, _: &Scope) -> Result<Vec<SessionDay>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn screens(&self, _: &Scope) -> Result<Vec<ScreenSums>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn moves(&self, _: &Scope) -> Result<Vec<MoveSums>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn releases(&self, _: &str, _: &str) -> Result<Vec<Release>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn sessions(&self, _: &Scope, _: Option<&SessionPlace>, _: usize) -> Result<Vec<Session>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn incidents(
-        &self,
-        _: &Scope,
-        _: &IncidentFilter,
-        _: Option<&IncidentPlace>,
-        _: usize,
-    ) -> Result<Vec<Incident>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn session(&self, _: &SessionName) -> Result<Option<Session>, StoreError> {
-        Ok(None)
-    }
-
-    async fn timeline(&self, _: &str, _: &Session, _: Option<i64>, _: usize) -> Result<Vec<TimelineEvent>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn session_incidents(&self, _: &str, _: &Session) -> Result<Vec<Incident>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    fn tables(&self) -> Vec<TableStatus> {
-        Vec::new()
-    }
-}
 
 /// An API that takes events into a bus.
 pub(crate) struct Inlet {
@@ -142,7 +80,7 @@ impl Inlet {
 
     pub(crate) fn over(config: Config, bus: Arc<dyn Bus>) -> Self {
         let sources = netcrab_sources::Settings::default();
-        let state = AppState::taking_events(&config, Arc::new(Nothing), now, sources, bus.clone());
+        let state = AppState::taking_events(&config, Arc::new(NoTables), now, sources, bus.clone());
         let state = state.expect("a sound configuration");
         Self { app: router(state.clone()), bus, state, config }
     }
