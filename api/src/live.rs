@@ -277,15 +277,14 @@ impl InsightStore for LiveStore {
             })
         };
         // What is open is looked at first: a session that closes now is then in both, and not in neither.
-        let mut open: Vec<Session> = {
+        let open: Vec<Session> = {
             let state = self.live.state();
             let open = state.within(scope).map(|open| &open.session);
             open.filter(|session| comes_after(session)).cloned().collect()
         };
         let mut sessions = self.tables.sessions(scope, after, limit).await?;
-        let closed: HashSet<&str> = sessions.iter().map(|session| session.session_key.as_str()).collect();
-        open.retain(|session| !closed.contains(session.session_key.as_str()));
-        sessions.extend(open);
+        let closed: HashSet<String> = sessions.iter().map(|session| session.session_key.clone()).collect();
+        sessions.extend(open.into_iter().filter(|session| !closed.contains(&session.session_key)));
         sessions.sort_by(|a, b| b.start_us.cmp(&a.start_us).then_with(|| a.session_key.cmp(&b.session_key)));
         sessions.truncate(limit);
         Ok(sessions)
@@ -309,15 +308,14 @@ impl InsightStore for LiveStore {
             only.kind.as_ref().is_none_or(|kind| *kind == incident.kind)
                 && only.screen_id.as_ref().is_none_or(|screen| *screen == incident.screen_id)
         };
-        let mut open: Vec<Incident> = {
+        let open: Vec<Incident> = {
             let state = self.live.state();
             let open = state.within(scope).flat_map(|open| &open.incidents);
             open.filter(|incident| wanted(incident) && comes_after(incident)).cloned().collect()
         };
         let mut incidents = self.tables.incidents(scope, only, after, limit).await?;
-        let closed: HashSet<&str> = incidents.iter().map(|incident| incident.incident_id.as_str()).collect();
-        open.retain(|incident| !closed.contains(incident.incident_id.as_str()));
-        incidents.extend(open);
+        let closed: HashSet<String> = incidents.iter().map(|incident| incident.incident_id.clone()).collect();
+        incidents.extend(open.into_iter().filter(|incident| !closed.contains(&incident.incident_id)));
         incidents.sort_by(|a, b| {
             let (ours, theirs) = (order(a.date, a.started_us), order(b.date, b.started_us));
             ours.cmp(&theirs).then_with(|| a.incident_id.cmp(&b.incident_id))
