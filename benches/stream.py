@@ -84,7 +84,7 @@ def post(connection, body):
     return answer.status
 
 
-def load(server, batches, rate, answered, refused):
+def load(server, batches, rate, answered, refused, latest):
     """Sends the batches of one connection at its part of the rate."""
     connection, began = server.connection(), time.perf_counter()
     for place, body in enumerate(batches):
@@ -93,25 +93,30 @@ def load(server, batches, rate, answered, refused):
             time.sleep(pause)
         sent = time.perf_counter()
         status = post(connection, body)
+        latest[0] = int(re.findall(rb'"ts":(\d+)', body[-2000:])[-1])
         (answered if status == 200 else refused).append(time.perf_counter() - sent)
 
 
-def probe(server, ended, seen):
+def probe(server, ended, seen, latest):
     """Sends an event and asks until its session is shown, again and again."""
     connection, number = server.connection(), 0
     while not ended.is_set():
         began, session = time.perf_counter(), f"probe-{os.getpid()}-{number}"
-        now = int(time.time() * 1000)
+        # At the time of the traffic: one of today would make all of the traffic late.
+        now = latest[0]
+        if not now:
+            time.sleep(0.1)
+            continue
         event = {"orgId": ORG, "productId": "probe", "sessionId": session, "userHash": "u", "eventId": session, "ts": now,
                  "eventType": "navigation", "screenId": "home", "route": "/", "deviceType": "desktop"}
         if post(connection, json.dumps({"agentId": "probe", "sdkVersion": "1.0", "events": [event]}).encode()) != 200:
             continue
         day = time.strftime("%Y-%m-%d", time.gmtime(now / 1000))
         while not ended.is_set():
-            connection.request("GET", f"/v1/insights/sessions?orgId={ORG}&productId=probe&from={day}&to={day}&limit=1",
+            connection.request("GET", f"/v1/insights/sessions?orgId={ORG}&productId=probe&from={day}&to={day}&limit=50",
                                headers={"Authorization": "Bearer nc_bench"})
             items = json.loads(connection.getresponse().read()).get("items", [])
-            if items and items[0]["sessionId"] == session:
+            if any(item["sessionId"] == session for item in items):
                 seen.append(time.perf_counter() - began)
                 break
             time.sleep(0.02)
@@ -136,9 +141,9 @@ def main():
     with tempfile.TemporaryDirectory(dir=cache) as tables:
         server = Server(tables)
         server.until_up()
-        answered, refused, seen, ended = [], [], [], threading.Event()
-        prober = threading.Thread(target=probe, args=(server, ended, seen))
-        loaders = [threading.Thread(target=load, args=(server, batches[part::CONNECTIONS], args.rate, answered, refused))
+        answered, refused, seen, latest, ended = [], [], [], [None], threading.Event()
+        prober = threading.Thread(target=probe, args=(server, ended, seen, latest))
+        loaders = [threading.Thread(target=load, args=(server, batches[part::CONNECTIONS], args.rate, answered, refused, latest))
                    for part in range(CONNECTIONS)]
         began = time.perf_counter()
         for thread in [prober, *loaders]:

@@ -46,12 +46,12 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
         println!("{}", serde_json::Value::Array(newest.iter().map(as_json).collect()));
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{:>5}  {:>8}  {:>14}  {:24}  {:>12}", "shard", "epoch", "offset", "watermark", "late waiting");
+    println!("{:>5}  {:>8}  {:>14}  {:24}  {:>16}", "shard", "epoch", "offset", "watermark", "late, last epoch");
     for (manifest, applied) in &newest {
         let Manifest { shard, epoch, to, watermark_ms, late, .. } = manifest;
         let unapplied = if *applied { "" } else { "  (to be applied)" };
         println!(
-            "{shard:>5}  {:>8}  {:>14}  {:24}  {:>12}{unapplied}",
+            "{shard:>5}  {:>8}  {:>14}  {:24}  {:>16}{unapplied}",
             grouped(*epoch),
             grouped(*to),
             instant(*watermark_ms),
@@ -68,7 +68,7 @@ fn as_json((manifest, applied): &(Manifest, bool)) -> serde_json::Value {
         "applied": applied,
         "nextOffset": manifest.to,
         "watermark": instant(manifest.watermark_ms),
-        "lateWaiting": manifest.late.len(),
+        "lateOfLastEpoch": manifest.late.len(),
     })
 }
 

@@ -230,6 +230,8 @@ mod tests {
             state: None,
             reopened: None,
             late: BTreeSet::new(),
+            late_before: BTreeSet::new(),
+            repaired: false,
             tables: BTreeMap::new(),
             rules: String::new(),
         }

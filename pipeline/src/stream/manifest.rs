@@ -44,9 +44,15 @@ pub struct Manifest {
     /// Sessions that late events opened again in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reopened: Option<StateFile>,
-    /// Late events that wait to be brought to their sessions.
+    /// Late events that came in it, to be brought to their sessions.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub late: BTreeSet<LateDay>,
+    /// Late events that waited before it; said where the open sessions are written, and else by the epochs before.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub late_before: BTreeSet<LateDay>,
+    /// Whether it brought late events to their sessions: the first that waited, see [`super::repair::first`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repaired: bool,
     /// What it changes in each table.
     pub tables: BTreeMap<String, Change>,
     /// Digest of the rules it derived with.

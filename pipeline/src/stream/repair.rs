@@ -20,6 +20,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use arrow::array::{ArrayRef, AsArray, Date32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use datafusion::common::JoinType;
@@ -110,6 +111,28 @@ struct LateKey {
     from_date: i32,
     /// Events from here on are not closed; none are open where it is absent.
     closed_until: Option<i64>,
+}
+
+/// Most keys that one repair brings their late events.
+const KEYS_MAX: usize = 10_000;
+
+/// The late events that a repair takes on, and those that go on waiting.
+pub fn first(late: &BTreeSet<LateDay>) -> (BTreeSet<LateDay>, BTreeSet<LateDay>) {
+    let key = |late: &LateDay| (late.org_id.clone(), late.product_id.clone(), late.visit.clone());
+    let (mut taken, mut keys, mut last) = (BTreeSet::new(), 0, None);
+    for day in late {
+        let of_key = key(day);
+        if last.as_ref() != Some(&of_key) {
+            keys += 1;
+            last = Some(of_key);
+        }
+        if keys > KEYS_MAX {
+            break;
+        }
+        taken.insert(day.clone());
+    }
+    let waiting = late.difference(&taken).cloned().collect();
+    (taken, waiting)
 }
 
 /// Plans a repair of these keys; `state` is what is open.
@@ -402,21 +425,42 @@ fn whole(batch: &RecordBatch, name: &str) -> Result<Int64Array> {
     Ok(arrow::compute::cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
 }
 
+/// Rows of a batch that is written, about.
+const WRITTEN_ROWS: usize = 8192;
+
 /// Writes sessions to be opened again, for whoever repeats the epoch.
 pub fn write(reopened: &[Reopened], to: &mut dyn Write) -> std::io::Result<()> {
     let schema = reopened_schema();
-    let written = || {
+    let written = || -> Result<(), ArrowError> {
         let mut writer = StreamWriter::try_new(to, &schema)?;
-        for Reopened { sessions, closed_until, events, .. } in reopened {
-            let rows = events.num_rows();
-            let numbers = [i64::from(*sessions), *closed_until];
-            let numbers = numbers.map(|number| Arc::new(Int64Array::from_value(number, rows)) as ArrayRef);
-            let columns = events.columns().iter().cloned().chain(numbers).collect();
-            writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns)?)?;
+        let mut rows = 0;
+        let together = reopened.chunk_by(|one, _| {
+            rows = if rows >= WRITTEN_ROWS { 0 } else { rows + one.events.num_rows() };
+            rows < WRITTEN_ROWS && rows > 0
+        });
+        for keys in together {
+            writer.write(&written_batch(&schema, keys)?)?;
         }
         writer.finish()
     };
     written().map_err(std::io::Error::other)
+}
+
+/// The events of some keys in one batch, which holds no text that is not theirs.
+fn written_batch(schema: &SchemaRef, keys: &[Reopened]) -> Result<RecordBatch, ArrowError> {
+    let events = arrow::compute::concat_batches(&event_in_flight(), keys.iter().map(|key| &key.events))?;
+    let number = |of: fn(&Reopened) -> i64| -> ArrayRef {
+        let of_rows = keys.iter().flat_map(|key| std::iter::repeat_n(of(key), key.events.num_rows()));
+        Arc::new(of_rows.collect::<Int64Array>())
+    };
+    let own = |column: &ArrayRef| -> ArrayRef {
+        match column.as_string_view_opt() {
+            Some(texts) => Arc::new(texts.gc()),
+            None => Arc::clone(column),
+        }
+    };
+    let numbers = [number(|key| key.key as i64), number(|key| i64::from(key.sessions)), number(|key| key.closed_until)];
+    RecordBatch::try_new(Arc::clone(schema), events.columns().iter().map(own).chain(numbers).collect())
 }
 
 /// Reads what [`write`] wrote.
@@ -424,17 +468,76 @@ pub fn read(from: impl Read) -> Result<Vec<Reopened>> {
     let mut reopened = Vec::new();
     for batch in StreamReader::try_new(from, None)? {
         let batch = batch?;
-        let number = |name: &str| whole(&batch, name).map(|numbers| numbers.value(0));
-        let (sessions, closed_until) = (number("sessions")?, number("closed_until")?);
-        let events = batch.project(&(0..EVENT.len()).collect::<Vec<_>>())?;
-        let events = RecordBatch::try_new(event_in_flight(), events.columns().to_vec())?;
-        reopened.push(Reopened { key: reopened.len(), sessions: u32::try_from(sessions)?, closed_until, events });
+        let (key, sessions, closed_until) =
+            (whole(&batch, "key")?, whole(&batch, "sessions")?, whole(&batch, "closed_until")?);
+        let events = RecordBatch::try_new(event_in_flight(), batch.columns()[..EVENT.len()].to_vec())?;
+        let mut start = 0;
+        for run in key.values().chunk_by(|a, b| a == b) {
+            reopened.push(Reopened {
+                key: usize::try_from(run[0])?,
+                sessions: u32::try_from(sessions.value(start))?,
+                closed_until: closed_until.value(start),
+                events: events.slice(start, run.len()),
+            });
+            start += run.len();
+        }
     }
     Ok(reopened)
 }
 
 fn reopened_schema() -> SchemaRef {
     let numbers =
-        ["sessions", "closed_until"].map(|name| Arc::new(Field::new(name, in_flight_type(Type::Int64), false)));
+        ["key", "sessions", "closed_until"].map(|name| Arc::new(Field::new(name, in_flight_type(Type::Int64), false)));
     Arc::new(Schema::new(event_in_flight().fields().iter().cloned().chain(numbers).collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use netcrab_sources::generate::{Settings, Traffic};
+
+    use super::*;
+
+    #[test]
+    fn what_is_opened_again_is_written_in_proportion_to_its_events_and_read_back() {
+        let settings = Settings { events: 4000, batch_rows: 4000, ..Settings::default() };
+        let events = Traffic::new(settings).unwrap().next().unwrap().unwrap();
+        let reopened: Vec<Reopened> = (0..2000)
+            .map(|key| Reopened {
+                key,
+                sessions: key as u32,
+                closed_until: -(key as i64),
+                events: events_of(&events.slice(key * 2, 2)).unwrap(),
+            })
+            .collect();
+        let mut bytes = Vec::new();
+        write(&reopened, &mut bytes).unwrap();
+        assert!(bytes.len() < 4000 * 1000, "{} bytes for 4000 events", bytes.len());
+        let back = read(bytes.as_slice()).unwrap();
+        assert_eq!(back.len(), 2000);
+        for (ours, theirs) in reopened.iter().zip(&back) {
+            assert_eq!(
+                (ours.key, ours.sessions, ours.closed_until),
+                (theirs.key, theirs.sessions, theirs.closed_until)
+            );
+            let printed = |events: &RecordBatch| {
+                arrow::util::pretty::pretty_format_batches(std::slice::from_ref(events)).unwrap().to_string()
+            };
+            assert_eq!(printed(&ours.events), printed(&theirs.events));
+        }
+    }
+
+    #[test]
+    fn a_repair_takes_on_so_many_keys_with_all_their_days_and_the_rest_waits() {
+        let day = |visit: usize, day| LateDay {
+            org_id: "o".into(),
+            product_id: "p".into(),
+            visit: format!("{visit:06}"),
+            day,
+        };
+        let late: BTreeSet<LateDay> = (0..=KEYS_MAX).flat_map(|visit| [day(visit, 1), day(visit, 2)]).collect();
+        let (taken, waiting) = first(&late);
+        assert_eq!((taken.len(), waiting.len()), (2 * KEYS_MAX, 2));
+        assert!(waiting.contains(&day(KEYS_MAX, 1)) && waiting.contains(&day(KEYS_MAX, 2)));
+        assert_eq!(first(&waiting), (waiting.clone(), BTreeSet::new()));
+    }
 }

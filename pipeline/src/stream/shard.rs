@@ -284,8 +284,7 @@ impl Shard {
         let state = self.write_state(&plan).await?;
         timing.done(Step::State);
 
-        let mut waiting = if repair.is_some() { BTreeSet::new() } else { self.done.late.clone() };
-        waiting.extend(late.days);
+        let late_before = if state.is_some() { self.done.late.clone() } else { BTreeSet::new() };
         let manifest = Manifest {
             format: FORMAT,
             shard: self.number,
@@ -299,7 +298,9 @@ impl Shard {
             forgotten_ms,
             state,
             reopened,
-            late: waiting,
+            late: late.days,
+            late_before,
+            repaired: repair.is_some(),
             tables,
             rules: plan.rules.clone(),
         };
@@ -398,7 +399,8 @@ impl Shard {
             &mut *self.lock(),
             OpenSessions::new(event_in_flight().fields(), rules.sessionize.clone(), SHAPES_MAX)?,
         );
-        let planned = repair::plan(&self.place(plan, rules), &self.done.late, &state).await;
+        let late = repair::first(&self.done.late).0;
+        let planned = repair::plan(&self.place(plan, rules), &late, &state).await;
         *self.lock() = state;
         let repair = planned.context("late events could not be brought to their sessions")?;
         for reopened in &repair.reopened {
@@ -521,7 +523,13 @@ impl Shard {
         done.next = manifest.to;
         done.latest_ms = manifest.latest_ms;
         done.forgotten_ms = manifest.forgotten_ms;
-        done.late = manifest.late.clone();
+        if !manifest.late_before.is_empty() {
+            done.late = manifest.late_before.clone();
+        }
+        if manifest.repaired {
+            done.late = repair::first(&done.late).1;
+        }
+        done.late.extend(manifest.late.iter().cloned());
         // A stream that ended may go on: then its end was no time that passed.
         if !finished || manifest.watermark_ms != i64::MAX {
             done.watermark_ms = manifest.watermark_ms;
