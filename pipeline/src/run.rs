@@ -44,7 +44,7 @@ use crate::progress::Progress;
 use crate::tables;
 
 /// Events a partition of the sorted shell should hold, about.
-const PARTITION_EVENTS: u64 = 16_384;
+const PARTITION_EVENTS: u64 = 65_536;
 
 /// Partitions of the sorted shell where nothing says how many events there are.
 const PARTITIONS: usize = 256;
