@@ -97,7 +97,7 @@ def stages(events, environment):
     for line in explained.splitlines():
         name = line.strip().split(":")[0].split(",")[0]
         time = re.search(r"elapsed_compute=([0-9.]+)(s|ms|µs|ns)", line)
-        if not name.endswith("Exec") or not time or (name in seen and name not in ("SortExec", "RollUpExec", "FlattenExec")):
+        if not name.endswith("Exec") or not time or (name in seen and name not in ("SortExec", "SortRowsExec", "RollUpExec", "FlattenExec")):
             continue
         seen.add(name)
         spilled = re.search(r"spilled_bytes=([0-9.]+ \w+)", line)

@@ -19,10 +19,11 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Exe
 use netcrab_schema::Table;
 
 use crate::session;
+use crate::sort::by_numbers;
 use crate::stage::{self, single_input_plan};
 
-/// Rows of a batch, about.
-const BATCH_ROWS: usize = 1 << 16;
+/// Rows of a batch, about, for a sort that looks after each batch by itself.
+pub(crate) const BATCH_ROWS: usize = 1 << 16;
 
 /// Flattens session batches into rows of a table.
 #[derive(Debug)]
@@ -100,6 +101,6 @@ impl ExecutionPlan for FlattenExec {
         let (table, list, schema) = (self.table, self.list, self.schema());
         let input = self.input.execute(partition, context)?;
         let rows = stage::map(input, self.schema(), baseline, move |batch| flatten(table, &schema, list, &batch));
-        Ok(stage::coalesce(rows, BATCH_ROWS))
+        Ok(if by_numbers(table) { rows } else { stage::coalesce(rows, BATCH_ROWS) })
     }
 }

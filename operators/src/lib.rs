@@ -21,5 +21,6 @@ pub mod session;
 pub mod sessionize;
 pub mod settings;
 pub mod share;
+pub mod sort;
 mod stage;
 pub mod symbols;

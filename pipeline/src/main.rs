@@ -2,6 +2,7 @@
 
 mod commands;
 
+use std::ffi::{c_int, c_long};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -76,7 +77,30 @@ fn main() -> ExitCode {
     }
 }
 
+/// Keeps the memory that stages free for the stages after them. Given back to the system, it would be cleared
+/// and handed out again many times in a run; a server gives it back, for its work comes and goes.
+#[expect(unsafe_code, reason = "mimalloc's options are set in C; no other thread runs yet")]
+fn keep_freed_memory() {
+    unsafe extern "C" {
+        fn mi_option_get(option: c_int) -> c_long;
+        fn mi_option_set(option: c_int, value: c_long);
+    }
+    /// `mi_option_purge_delay`, in ms; never where it is negative.
+    const PURGE_DELAY: c_int = 15;
+    const DEFAULT: c_long = 1000;
+    // SAFETY: both take any option and only read or write its value.
+    unsafe {
+        // Another value is the environment's wish, or another version's option.
+        if mi_option_get(PURGE_DELAY) == DEFAULT {
+            mi_option_set(PURGE_DELAY, -1);
+        }
+    }
+}
+
 fn start(cli: Cli) -> anyhow::Result<ExitCode> {
+    if matches!(cli.command, Command::Run(_) | Command::Rerun(_) | Command::Explain(_)) {
+        keep_freed_memory();
+    }
     if matches!(cli.command, Command::Config) {
         print!("{}", netcrab_pipeline::config::EXAMPLE);
         return Ok(ExitCode::SUCCESS);

@@ -17,11 +17,10 @@ use arrow::array::{ArrayRef, AsArray, Date32Array, RecordBatch};
 use arrow::datatypes::{FieldRef, Int32Type, TimestampMillisecondType};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::{CastExpr, Column, col};
-use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{CastExpr, Column};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
-use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -31,6 +30,7 @@ use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::session::{DAY_MS, columns_of_facts};
 use netcrab_operators::sessionize::sorted::Sizes;
 use netcrab_operators::share::share;
+use netcrab_operators::sort::sort_rows;
 use netcrab_schema::arrow::to_store_type;
 use netcrab_schema::{Table, tables as schema};
 use netcrab_sinks::delta::DeltaSink;
@@ -44,7 +44,7 @@ use crate::progress::Progress;
 use crate::tables;
 
 /// Events a partition of the sorted shell should hold, about.
-const PARTITION_EVENTS: u64 = 16_384;
+const PARTITION_EVENTS: u64 = 65_536;
 
 /// Partitions of the sorted shell where nothing says how many events there are.
 const PARTITIONS: usize = 256;
@@ -250,13 +250,9 @@ pub fn sorted(table: &'static Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc
     if plan.output_partitioning().partition_count() == 1 && plan.name() == "RollUpExec" {
         return Ok(plan);
     }
-    let schema = plan.schema();
-    let columns = table.partition().iter().chain(table.sort);
-    let order = columns.map(|name| Ok(PhysicalSortExpr::new_default(col(name, &schema)?)));
-    let order = LexOrdering::new(order.collect::<Result<Vec<_>>>()?).context("a table is sorted by something")?;
     // One sort for each table: a sort for each thread, too, would split the memory into shares too small to hold a batch.
     let together = Arc::new(CoalescePartitionsExec::new(plain_texts(table, plan)?));
-    Ok(Arc::new(SortExec::new(order, together)))
+    Ok(sort_rows(together, table)?)
 }
 
 /// The rows of `plan` with plain texts, see [`Table::to_store`].

@@ -63,13 +63,13 @@ fn output_schema(input: &SchemaRef, keep_events: bool) -> SchemaRef {
     Arc::new(Schema::new(facts.chain(kept.cloned()).chain(lists).collect::<Vec<FieldRef>>()))
 }
 
-/// The facts of each session of `batch`; `actions` are kept from batch to batch, `scan` is scratch space.
+/// The facts of each session of `batch`; `actions` are kept from batch to batch, `scan` and `screens` are scratch space.
 pub(crate) fn facts(
     settings: &Settings,
     schema: &SchemaRef,
     batch: &RecordBatch,
     actions: &mut Actions,
-    scan: &mut Scan,
+    (scan, screens): (&mut Scan, &mut Screens),
 ) -> Result<RecordBatch> {
     let sessions = SessionBatch::new(batch)?;
     actions.read(sessions.events())?;
@@ -77,7 +77,7 @@ pub(crate) fn facts(
     let incidents = list(batch, "incidents")?;
     let counted = count_incidents(incidents)?;
     let filed = filed(incidents)?;
-    let mut screens = Screens::new(events.symbols("screen_id")?.values().len());
+    screens.begin(events.symbols("screen_id")?.values().len());
     let (mut moves, mut tasks, mut task_types) = (Moves::default(), Tasks::default(), TaskTypes::default());
     let mut facts = Vec::with_capacity(sessions.len());
     for (session, rows) in sessions.borders().enumerate() {
@@ -95,7 +95,7 @@ pub(crate) fn facts(
     kept.sort_by_key(|((place, _), _)| *place);
     columns.extend(kept.into_iter().map(|(_, column)| Arc::clone(column)));
     columns.push(tasks.into_column(&events)?);
-    columns.push(screens.into_column(&events, &facts)?);
+    columns.push(screens.column(&events, &facts)?);
     columns.push(moves.into_column(&events, &facts)?);
     columns.push(releases(&sessions, &events)?);
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
@@ -113,10 +113,10 @@ impl ExecutionPlan for AggregateExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let (settings, schema) = (Arc::clone(&self.settings), self.schema());
-        let (mut actions, mut scan) = (Actions::default(), Scan::default());
+        let (mut actions, mut scan, mut screens) = (Actions::default(), Scan::default(), Screens::default());
         let input = self.input.execute(partition, context)?;
         Ok(stage::map(input, self.schema(), baseline, move |batch| {
-            facts(&settings, &schema, &batch, &mut actions, &mut scan)
+            facts(&settings, &schema, &batch, &mut actions, (&mut scan, &mut screens))
         }))
     }
 }

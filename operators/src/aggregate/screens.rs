@@ -43,7 +43,8 @@ struct Part {
     time_spent_ms: i64,
 }
 
-/// The parts of all sessions of a batch.
+/// The parts of all sessions of a batch; keeps its space from batch to batch.
+#[derive(Default)]
 pub struct Screens {
     parts: Vec<Part>,
     ends: Vec<usize>,
@@ -53,9 +54,13 @@ pub struct Screens {
 }
 
 impl Screens {
-    /// Room for screens with codes below `screens`.
-    pub fn new(screens: usize) -> Self {
-        Self { parts: Vec::new(), ends: Vec::new(), place: vec![0; screens], seen_by: vec![usize::MAX; screens] }
+    /// Forgets the batch before; makes room for screens with codes below `screens`.
+    pub fn begin(&mut self, screens: usize) {
+        self.parts.clear();
+        self.ends.clear();
+        self.place.resize(screens, 0);
+        self.seen_by.clear();
+        self.seen_by.resize(screens, usize::MAX);
     }
 
     /// Adds a scanned session; returns how many distinct screens its events are on.
@@ -98,7 +103,7 @@ impl Screens {
     }
 
     /// The list column `screens`, given the facts of each session.
-    pub fn into_column(self, events: &Events<'_>, facts: &[Facts]) -> Result<ArrayRef> {
+    pub fn column(&self, events: &Events<'_>, facts: &[Facts]) -> Result<ArrayRef> {
         let mut start = 0;
         let mut scores = Vec::with_capacity(self.parts.len());
         let mut lengths = Vec::with_capacity(self.ends.len());

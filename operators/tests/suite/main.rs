@@ -7,5 +7,6 @@ mod chain;
 mod examples;
 mod hash;
 mod reference;
+mod sort;
 mod strategy;
 mod traffic;

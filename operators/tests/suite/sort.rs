@@ -1,0 +1,86 @@
+//! Sorted rows are all rows in the order of their table, by numbers or, where those do not tell, by DataFusion.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::row::{RowConverter, SortField};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::collect;
+use netcrab_operators::chain::plans;
+use netcrab_operators::sessionize::sorted::Sizes;
+use netcrab_operators::settings::Settings;
+use netcrab_operators::sort::sort_rows;
+use netcrab_schema::Table;
+use netcrab_schema::tables::{FACT_INCIDENTS, FACT_SESSIONS};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use crate::arrow_rows::lines;
+use crate::chain::{Split, cases, run, source, splits};
+use crate::reference::Event;
+use crate::strategy;
+
+/// The rows of one table, as they come.
+fn rows(table: &'static Table, events: &[Event], split: &Split) -> Vec<RecordBatch> {
+    let sizes = Sizes { partitions: split.partitions, memory_max: split.events_bytes, shapes_max: split.shapes_max };
+    run(&plans(source(events, split), &Arc::new(Settings::default()), sizes, &[table]).unwrap()).remove(0)
+}
+
+/// The rows sorted, and how many of them DataFusion sorted.
+fn sorted(table: &'static Table, rows: &[RecordBatch]) -> (Vec<RecordBatch>, usize) {
+    let source = MemorySourceConfig::try_new_exec(&[rows.to_vec()], table.to_store(), None).unwrap();
+    let plan = sort_rows(source, table).unwrap();
+    let collected = futures::executor::block_on(collect(Arc::clone(&plan), Arc::new(TaskContext::default()))).unwrap();
+    let handed_on = plan.metrics().unwrap().sum_by_name("handed_on").map_or(0, |handed_on| handed_on.as_usize());
+    (collected, handed_on)
+}
+
+fn in_order(table: &Table, batches: &[RecordBatch]) -> bool {
+    let key = |batch: &RecordBatch| -> Vec<ArrayRef> {
+        let names = table.partition().iter().chain(table.sort);
+        names.map(|name| Arc::clone(batch.column_by_name(name).unwrap())).collect()
+    };
+    let Some(first) = batches.first() else { return true };
+    let fields = key(first).iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    let converter = RowConverter::new(fields).unwrap();
+    let rows: Vec<_> = batches.iter().map(|batch| converter.convert_columns(&key(batch)).unwrap()).collect();
+    rows.iter().flatten().is_sorted()
+}
+
+/// Sorts `rows`; gives how many were handed on to DataFusion.
+fn check(table: &'static Table, rows: &[RecordBatch]) -> Result<usize, TestCaseError> {
+    let names: Vec<&str> = table.columns().map(|column| column.name).collect();
+    let (sorted, handed_on) = sorted(table, rows);
+    prop_assert!(in_order(table, &sorted), "{} is not in order", table.name);
+    prop_assert_eq!(lines(&sorted, &names), lines(rows, &names));
+    Ok(handed_on)
+}
+
+#[test]
+fn sorted_rows_are_all_rows_in_the_order_of_their_table() {
+    let mut runner = TestRunner::new(cases(64));
+    let check = |(events, split): (Vec<Event>, Split)| {
+        for table in [&FACT_SESSIONS, &FACT_INCIDENTS] {
+            prop_assert_eq!(check(table, &rows(table, &events, &split))?, 0);
+        }
+        Ok(())
+    };
+    runner.run(&(strategy::events(80), splits()), check).unwrap();
+}
+
+#[test]
+fn rows_whose_dictionaries_differ_are_sorted_too() {
+    let mut runner = TestRunner::new(cases(64));
+    let check = |(events, others, split): (Vec<Event>, Vec<Event>, Split)| {
+        let mut all = rows(&FACT_SESSIONS, &events, &split);
+        let one = all.iter().any(|batch| batch.num_rows() > 0);
+        let more = rows(&FACT_SESSIONS, &others, &split);
+        let two = more.iter().any(|batch| batch.num_rows() > 0);
+        all.extend(more);
+        let handed_on = check(&FACT_SESSIONS, &all)?;
+        prop_assert_eq!(handed_on > 0, one && two);
+        Ok(())
+    };
+    runner.run(&(strategy::events(40), strategy::events(40), splits()), check).unwrap();
+}
