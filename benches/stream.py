@@ -153,7 +153,9 @@ def main():
         took = time.perf_counter() - began
         ended.set()
         prober.join()
-        server.until_up("netcrab_stream_events_total", len(answered) * BATCH)
+        # Repeats are left out on the way in, so the events do not tell; nothing waits when all are read.
+        while server.metric("netcrab_stream_lag") > 0:
+            time.sleep(0.05)
         caught_up = time.perf_counter() - began - took
         open_sessions, state = server.metric("netcrab_stream_open_sessions"), server.metric("netcrab_stream_state_bytes")
         peak = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{server.process.pid}/status").read_text())[1]) / 1024
