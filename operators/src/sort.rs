@@ -36,8 +36,8 @@ use crate::session::wrong_type;
 use crate::stage::{self, single_input_plan};
 use crate::symbols::{SymbolArray, same_buffers};
 
-/// Rows of a batch that goes out.
-const BATCH_ROWS: usize = 16_384;
+/// Rows of a batch that goes out, as DataFusion has them: where a page of a file ends depends on it.
+const BATCH_ROWS: usize = 8_192;
 
 /// Bytes of a [`Place`], and of the pair of numbers it is taken out by.
 const PLACE_BYTES: usize = size_of::<Place>() + size_of::<(usize, usize)>();
@@ -79,12 +79,14 @@ pub fn sort_rows(input: Arc<dyn ExecutionPlan>, table: &'static Table) -> Result
     Ok(Arc::new(SortExec::new(order(table, &input.schema())?, input)))
 }
 
-/// Whether the order of `table` is one of numbers, and a text to decide between equals.
+/// Whether the order of `table` is one of numbers, and a text to decide between equals; and its rows are of
+/// sessions, whose batches share their dictionaries.
 pub(crate) fn by_numbers(table: &Table) -> bool {
     let [org, product, instant, text] = table.sort else { return false };
     let kind = |name: &str| table.column(name).filter(|column| !column.nullable).map(|column| column.kind);
     let kinds = [org, product, instant, text].map(|name| kind(name));
-    table.by_date && kinds == [Type::Symbol, Type::Symbol, Type::Timestamp, Type::Text].map(Some)
+    let of_sessions = table.column("session_key").is_some();
+    of_sessions && table.by_date && kinds == [Type::Symbol, Type::Symbol, Type::Timestamp, Type::Text].map(Some)
 }
 
 /// Where a row belongs and where it lies.
@@ -164,7 +166,7 @@ impl Sorting {
         let text = |place: &Place| texts[place.batch as usize].value(place.row as usize);
         let mut places = std::mem::take(&mut self.places);
         places.sort_unstable_by(|a, b| match a.key.cmp(&b.key) {
-            Ordering::Equal => text(a).cmp(text(b)),
+            Ordering::Equal => text(a).cmp(text(b)).then((a.batch, a.row).cmp(&(b.batch, b.row))),
             decided => decided,
         });
         let chunks = places.len().div_ceil(BATCH_ROWS);

@@ -3,15 +3,10 @@
 //!     files ─▶ readers, one for each partition, sharing the work ─▶ event batches
 //!                                                              └─▶ rejects
 //!
-//! Readers block, so whoever asks for a batch leaves its place among the runtime's workers to another
-//! thread for as long as it takes. What is decoded is then worked on where it lies, in the cache of the
-//! same core, and its memory goes back to the thread it came from.
-//!
-//! Invariant: a multi-threaded runtime polls it.
+//! Readers block, so each runs on a thread of its own and is at most two batches ahead.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -23,15 +18,17 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput,
 };
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
-use futures::stream;
 use netcrab_schema::arrow::event_in_flight;
 use netcrab_sources::{Reader, Source};
 
 use crate::progress::Progress;
+
+/// Batches that a reader may be ahead.
+const AHEAD_MAX: usize = 2;
 
 /// What did not become an event.
 #[derive(Debug, Default)]
@@ -176,15 +173,15 @@ impl ExecutionPlan for EventsExec {
         let bytes_read = MetricBuilder::new(&self.metrics).counter("bytes_read", partition);
         let rejected = MetricBuilder::new(&self.metrics).counter("rejected", partition);
         let (progress, rejects) = (Arc::clone(&self.progress), Arc::clone(&self.rejects));
-        let mut next = move || {
+        let mut stream = RecordBatchReceiverStream::builder(self.schema(), AHEAD_MAX);
+        let sender = stream.tx();
+        stream.spawn_blocking(move || {
             loop {
                 let timer = baseline.elapsed_compute().timer();
                 let decoded = reader.next();
                 timer.done();
-                let decoded = match decoded? {
-                    Ok(decoded) => decoded,
-                    Err(error) => return Some(Err(DataFusionError::External(Box::new(error)))),
-                };
+                let Some(decoded) = decoded else { return Ok(()) };
+                let decoded = decoded.map_err(|error| DataFusionError::External(Box::new(error)))?;
                 progress.add(decoded.bytes_read, decoded.events.num_rows() as u64);
                 bytes_read.add(usize::try_from(decoded.bytes_read).unwrap_or(usize::MAX));
                 if let Some(batch) = decoded.rejects {
@@ -192,12 +189,11 @@ impl ExecutionPlan for EventsExec {
                     rejects.add(batch);
                 }
                 let events = decoded.events.record_output(&baseline);
-                if events.num_rows() > 0 {
-                    return Some(Ok(events));
+                if events.num_rows() > 0 && sender.blocking_send(Ok(events)).is_err() {
+                    return Ok(());
                 }
             }
-        };
-        let batches = stream::poll_fn(move |_| Poll::Ready(tokio::task::block_in_place(&mut next)));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+        });
+        Ok(stream.build())
     }
 }
