@@ -17,16 +17,13 @@ pub type SymbolArray = DictionaryArray<Int32Type>;
 /// The code that stands for null in a plain slice of codes.
 pub const NULL_CODE: u32 = u32::MAX;
 
-/// Marks a value of a dictionary that no row had so far.
-const UNSEEN: u32 = NULL_CODE - 1;
-
 /// Gives each distinct text a code, in order of first sight.
 #[derive(Default)]
 pub struct Interner {
     codes: HashTable<u32>,
     bytes: String,
     ends: Vec<usize>,
-    last: Option<(ArrayRef, Vec<u32>)>,
+    lookup: Lookup,
 }
 
 impl Interner {
@@ -59,7 +56,7 @@ impl Interner {
             return code;
         }
         let code = u32::try_from(ends.len()).expect("fewer than 2³² distinct symbols fit in memory");
-        debug_assert!(code < UNSEEN);
+        debug_assert!(code < UNASKED);
         bytes.push_str(value);
         ends.push(bytes.len());
         codes.insert_unique(hash, code, |&code| xxhash_rust::xxh3::xxh3_64(text(bytes, ends, code).as_bytes()));
@@ -71,28 +68,19 @@ impl Interner {
     /// Codes are given in the order of the rows, so the same rows get the same codes in any batches
     /// and whatever else their dictionaries hold.
     pub fn write_codes<'a>(&mut self, column: &SymbolArray, codes: impl Iterator<Item = &'a mut u32>) {
-        let dictionary = column.values();
-        let values = dictionary.as_string::<i32>();
-        let mut table = match self.last.take() {
-            Some((last, table)) if same_buffers(&last, dictionary) => table,
-            _ => vec![UNSEEN; values.len()],
-        };
-        let mut code_of = |key: i32| {
-            let known = &mut table[key as usize];
-            if *known == UNSEEN {
-                *known = if values.is_null(key as usize) { NULL_CODE } else { self.intern(values.value(key as usize)) };
-            }
-            *known
-        };
+        let mut lookup = std::mem::take(&mut self.lookup);
+        lookup.begin(column.values());
         let keys = column.keys();
         match keys.nulls() {
-            None => keys.values().iter().zip(codes).for_each(|(&key, code)| *code = code_of(key)),
+            None => keys.values().iter().zip(codes).for_each(|(&key, code)| *code = lookup.code(self, key as usize)),
             Some(nulls) => {
                 let rows = keys.values().iter().zip(nulls).zip(codes);
-                rows.for_each(|((&key, valid), code)| *code = if valid { code_of(key) } else { NULL_CODE });
+                rows.for_each(|((&key, valid), code)| {
+                    *code = if valid { lookup.code(self, key as usize) } else { NULL_CODE };
+                });
             }
         }
-        self.last = Some((Arc::clone(dictionary), table));
+        self.lookup = lookup;
     }
 
     /// Our code for each row of `column`, [`NULL_CODE`] for null.
@@ -109,8 +97,7 @@ impl Interner {
 
     /// Bytes held, nearly.
     pub fn memory(&self) -> usize {
-        let translation = self.last.as_ref().map_or(0, |(_, table)| table.capacity() * 4);
-        self.bytes.capacity() + self.ends.capacity() * 8 + self.codes.capacity() * 5 + translation
+        self.bytes.capacity() + self.ends.capacity() * 8 + self.codes.capacity() * 5 + self.lookup.memory()
     }
 }
 

@@ -67,16 +67,20 @@ impl OpenSessions {
         let due = self.take_due(watermark);
         // Most epochs bring a symbol that is new and many close nothing: those do with the names of before.
         let named = self.named(!due.is_empty())?;
-        Ok(Closing {
+        Ok(self.begin(watermark, due, named))
+    }
+
+    fn begin(&self, watermark: i64, keys: Vec<u32>, named: Named) -> Closing {
+        Closing {
             watermark,
-            due: due.into_iter(),
+            due: keys.into_iter(),
             rows: Rows::new(&self.layout, named.tables.clone()),
             named,
             closed: Order { rows: Vec::new(), key_ends: Vec::new(), repeats: 0 },
             cuts: Vec::new(),
             done: 0,
             repeats: 0,
-        })
+        }
     }
 
     /// The keys that rang and may be due; the others are armed again.
@@ -165,16 +169,7 @@ impl OpenSessions {
     /// The open sessions of these keys as they are now, without closing any; [`Self::next_peeked`] gives them.
     pub fn peek(&mut self, keys: Vec<u32>) -> Result<Peeking> {
         let named = self.named(true)?;
-        let closing = Closing {
-            watermark: i64::MIN,
-            due: keys.into_iter(),
-            rows: Rows::new(&self.layout, named.tables.clone()),
-            named,
-            closed: Order { rows: Vec::new(), key_ends: Vec::new(), repeats: 0 },
-            cuts: Vec::new(),
-            done: 0,
-            repeats: 0,
-        };
+        let closing = self.begin(i64::MIN, keys, named);
         Ok(Peeking { closing, keys: Vec::new() })
     }
 
