@@ -137,10 +137,13 @@ impl DeltaSink {
         }
     }
 
-    async fn store(&self, table: &'static Table) -> Result<(DeltaTable, Arc<dyn ObjectStore>), Error> {
-        let opened = self.latest(table).await?;
-        let store = opened.log_store().object_store(None);
-        Ok((opened, store))
+    /// Where the files of the table lie; it is created where it is missing. Its log is read once.
+    async fn store(&self, table: &'static Table) -> Result<Arc<dyn ObjectStore>, Error> {
+        let opened = match self.seen(table) {
+            Some(opened) => opened,
+            None => self.latest(table).await?,
+        };
+        Ok(opened.log_store().object_store(None))
     }
 
     /// The table as it stands, created where it is missing.
@@ -252,7 +255,7 @@ impl Sink for DeltaSink {
         run: &RunId,
         rows: SendableRecordBatchStream,
     ) -> Result<Staged, Error> {
-        let (_, store) = self.store(table).await?;
+        let store = self.store(table).await?;
         match TableWriter::new(table, run, store, self.location(table).into()).write(rows).await {
             Ok(staged) => Ok(staged),
             Err((written, fault)) => {
@@ -270,7 +273,7 @@ impl Sink for DeltaSink {
         staged: &Staged,
         replace: Replace,
     ) -> Result<bool, Error> {
-        let (opened, _) = self.store(table).await?;
+        let opened = self.latest(table).await?;
         if self.holds(table, run).await? {
             return Ok(false);
         }
@@ -371,7 +374,7 @@ impl Sink for DeltaSink {
     }
 
     async fn discard(&self, table: &'static Table, staged: &Staged) -> Result<(), Error> {
-        let (_, store) = self.store(table).await?;
+        let store = self.store(table).await?;
         for part in &staged.parts {
             let removed = store.delete(&Path::from(part.path.as_str())).await;
             removed.map_err(|error| file_fault(table, self.root.as_str(), Box::new(error)))?;
