@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
-    let bus = open_bus(&context.config, &arguments.tables).await?;
+    let bus = open_bus(&context.config, &arguments.tables, Access::Read).await?;
     let (rules, processor) = processor(&context.config, &arguments.tables, bus, None)?;
     if arguments.finish {
         let events = processor.finish().await?;
@@ -63,22 +63,31 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
+/// What a process does with the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Reads it, beside another process that takes events in or alone.
+    Read,
+    /// Takes events in.
+    Write,
+}
+
 /// The bus that the settings name.
-pub(super) async fn open_bus(config: &Config, tables: &Path) -> Result<Arc<dyn Bus>> {
+pub(super) async fn open_bus(config: &Config, tables: &Path, access: Access) -> Result<Arc<dyn Bus>> {
     match config.bus.kind {
-        BusKind::Log => open_log(config, tables),
+        BusKind::Log => open_log(config, tables, access),
         BusKind::Kafka => open_kafka(config).await,
     }
 }
 
-fn open_log(config: &Config, tables: &Path) -> Result<Arc<dyn Bus>> {
+fn open_log(config: &Config, tables: &Path, access: Access) -> Result<Arc<dyn Bus>> {
     let mut settings = config.bus.log.clone();
     if settings.folder.as_os_str().is_empty() {
         settings.folder = tables.join("_bus");
     }
     let log = match Log::open(settings.clone(), clock()) {
         // Another process takes events in; this one reads what it wrote.
-        Err(netcrab_bus::Error::Locked { .. }) => Log::open_to_read(settings),
+        Err(netcrab_bus::Error::Locked { .. }) if access == Access::Read => Log::open_to_read(settings),
         opened => opened,
     };
     Ok(Arc::new(log.context("the built-in log cannot be opened")?))

@@ -16,7 +16,7 @@ use netcrab_pipeline::config::Config as PipelineConfig;
 use netcrab_pipeline::stream::processor::Statuses;
 use tokio_util::sync::CancellationToken;
 
-use super::process::Shown;
+use super::process::{Access, Shown};
 use crate::Context;
 
 /// Arguments of `netcrab serve`.
@@ -45,14 +45,19 @@ pub(crate) struct Arguments {
 
 /// Reads `nc_secret=acme`.
 fn key(text: &str) -> Result<ApiKey, String> {
-    let (key, org_id) = text.split_once('=').ok_or("expected KEY=ORG, as in nc_secret=acme")?;
-    Ok(ApiKey { key: key.to_owned(), org_id: org_id.to_owned() })
+    let (key, org_id) = key_and_org(text, "expected KEY=ORG, as in nc_secret=acme")?;
+    Ok(ApiKey { key, org_id })
 }
 
 /// Reads `nc_agent_secret=acme`.
 pub(super) fn agent_key(text: &str) -> Result<AgentKey, String> {
-    let (key, org_id) = text.split_once('=').ok_or("expected KEY=ORG, as in nc_agent_secret=acme")?;
-    Ok(AgentKey { key: key.to_owned(), org_id: org_id.to_owned(), products: Vec::new() })
+    let (key, org_id) = key_and_org(text, "expected KEY=ORG, as in nc_agent_secret=acme")?;
+    Ok(AgentKey { key, org_id, products: Vec::new() })
+}
+
+fn key_and_org(text: &str, expected: &str) -> Result<(String, String), String> {
+    let (key, org_id) = text.split_once('=').ok_or(expected)?;
+    Ok((key.to_owned(), org_id.to_owned()))
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
@@ -78,7 +83,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
 
 /// Takes events in, brings them to the tables, and serves both, until Ctrl-C or SIGTERM.
 async fn serve_stream(config: &PipelineConfig, file: Option<PathBuf>, tables: &Path) -> Result<()> {
-    let bus = super::process::open_bus(config, tables).await?;
+    let bus = super::process::open_bus(config, tables, Access::Write).await?;
     let limits = DeltaLimits { refresh_ms: config.stream.epoch_ms.clamp(100, 2000), ..DeltaLimits::default() };
     let store = Arc::new(DeltaStore::open(tables, limits).await?);
     let live = Arc::new(Live::new(config.stream.live_sessions_max));

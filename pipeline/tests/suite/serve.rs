@@ -219,3 +219,22 @@ fn an_event_is_seen_within_seconds_and_its_session_is_open_until_it_closes() {
     succeed(&["process", "--tables", text(&tables), "--finish"]);
     assert!(answer(&tables, "SELECT count(*) AS n FROM fact_sessions").contains("| 2 |"));
 }
+
+#[test]
+fn a_second_process_that_would_take_events_in_says_that_one_does_already() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = folder.path().join("stream");
+    let server = Server::start(&tables, free_address(), &[]);
+    server.insist("GET /health", "", 200);
+    let said = crate::command_line::fail(&[
+        "ingest",
+        "--tables",
+        text(&tables),
+        "--listen",
+        "127.0.0.1:0",
+        "--agent-key",
+        "nc_agent_other=acme",
+    ]);
+    assert!(said.contains("is open in another process"), "{said}");
+    server.stop();
+}
