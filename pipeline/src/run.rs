@@ -149,7 +149,7 @@ impl Job<'_> {
 /// Refuses tables that a stream feeds: what it has open would be derived twice.
 pub(crate) fn no_stream(sink: &DeltaSink) -> Result<()> {
     let folder = sink.root().to_file_path().ok();
-    if folder.is_some_and(|folder| crate::stream::shard::has_stream(&folder)) {
+    if folder.is_some_and(|folder| crate::stream::checkpoints::has_stream(&folder)) {
         anyhow::bail!(
             "these tables are fed by a stream; send it the events (netcrab serve, netcrab ingest), or choose another --tables"
         );

@@ -17,6 +17,11 @@ use super::manifest::{FORMAT, Manifest, StateFile};
 /// The folder beside the tables.
 pub const FOLDER: &str = "_stream";
 
+/// Whether a folder of tables is fed by a stream.
+pub fn has_stream(tables: &Path) -> bool {
+    tables.join(FOLDER).exists()
+}
+
 /// Why the files of a shard could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

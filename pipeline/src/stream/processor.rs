@@ -192,7 +192,7 @@ impl Processor {
             let began = Instant::now();
             let rules = self.rules.borrow().clone();
             let report = shard.step(Ask { now_ms: (self.clock)(), finish: false, rules: &rules }).await?;
-            let behind = report.as_ref().is_some_and(|report| report.behind);
+            let behind = report.as_ref().is_some_and(|report| report.lag > 0);
             if let Some(report) = &report {
                 // What was closed is read from the tables before it is no longer shown as open.
                 if report.closed > 0

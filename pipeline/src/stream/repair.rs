@@ -103,7 +103,7 @@ struct Closed {
 }
 
 /// A late key: from when on its sessions are opened again.
-struct LateKey {
+pub struct LateKey {
     org_id: String,
     product_id: String,
     visit: String,
@@ -135,12 +135,11 @@ pub fn first(late: &BTreeSet<LateDay>) -> (BTreeSet<LateDay>, BTreeSet<LateDay>)
     (taken, waiting)
 }
 
-/// Plans a repair of these keys; `state` is what is open.
-pub async fn plan(place: &Place<'_>, late: &BTreeSet<LateDay>, state: &OpenSessions) -> Result<Repair> {
-    let keys = late_keys(late, state);
-    let closed = closed_sessions(place, &keys).await?;
+/// Plans a repair of these keys.
+pub async fn plan(place: &Place<'_>, keys: &[LateKey]) -> Result<Repair> {
+    let closed = closed_sessions(place, keys).await?;
     let retracted: Vec<&Closed> = closed.iter().filter(|closed| closed.date >= keys[closed.key].from_date).collect();
-    let reopened = reopened(place, &keys, &closed).await?;
+    let reopened = reopened(place, keys, &closed).await?;
     for closed in &retracted {
         let key = &keys[closed.key];
         let found = reopened.iter().any(|reopened| reopened.key == closed.key);
@@ -153,7 +152,8 @@ pub async fn plan(place: &Place<'_>, late: &BTreeSet<LateDay>, state: &OpenSessi
     Ok(repair)
 }
 
-fn late_keys(late: &BTreeSet<LateDay>, state: &OpenSessions) -> Vec<LateKey> {
+/// The keys of late events, in order; `state` is what is open.
+pub fn late_keys(late: &BTreeSet<LateDay>, state: &OpenSessions) -> Vec<LateKey> {
     // In order, so the first day of a key comes first.
     let mut keys: Vec<LateKey> = Vec::new();
     for LateDay { org_id, product_id, visit, day } in late {

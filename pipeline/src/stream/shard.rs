@@ -1,7 +1,7 @@
 //! One shard: its epochs, one after another, and where it goes on after a kill.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ pub struct Shared {
     /// Where tables go.
     pub sink: DeltaSink,
     /// The folder of the tables, where the shards keep their files too.
-    pub folder: std::path::PathBuf,
+    pub folder: PathBuf,
     /// How the stream runs.
     pub settings: Settings,
     /// Memory and threads of the plans.
@@ -73,9 +73,7 @@ pub struct Report {
     pub closed: u64,
     /// Events that came too late for their session.
     pub late: u64,
-    /// Whether the bus had more than one epoch takes on.
-    pub behind: bool,
-    /// How many offsets more it had.
+    /// How many offsets more the bus had than one epoch takes on.
     pub lag: u64,
     /// How long each step took, in the order of the steps.
     pub steps: Vec<(Step, Duration)>,
@@ -137,8 +135,13 @@ impl Timing {
         Self { steps: Vec::with_capacity(Step::ALL.len()), since: Instant::now() }
     }
 
+    /// Ends a step, behind which tests may kill the process.
     fn done(&mut self, step: Step) {
         crash::after(step);
+        self.took(step);
+    }
+
+    fn took(&mut self, step: Step) {
         self.steps.push((step, self.since.elapsed()));
         self.since = Instant::now();
     }
@@ -162,7 +165,9 @@ impl Shard {
             late_since_ms: None,
         };
         let Some((newest, bytes)) = shard.checkpoints.newest()? else { return Ok(shard) };
-        shard.apply(&newest).await?;
+        if !shard.checkpoints.applied(newest.epoch) {
+            shard.apply(&newest, &mut Timing::new()).await?;
+        }
         shard.restore(rules, &newest).await.context("the open sessions could not be read back")?;
         shard.done.digest = digest(&bytes);
         shard.files = Files::read(&shard.shared.sink, number).await?;
@@ -309,12 +314,11 @@ impl Shard {
         self.checkpoints.commit(plan.epoch, &bytes)?;
         timing.done(Step::Commit);
 
-        self.apply_timed(&manifest, Some(&mut timing)).await?;
+        self.apply(&manifest, &mut timing).await?;
         self.advance(&manifest, &bytes, ask.finish);
         self.files.change(&manifest.tables);
-        self.late_since_ms = if self.done.late.is_empty() { None } else { self.late_since_ms.or(Some(ask.now_ms)) };
         if repair.is_some() {
-            self.late_since_ms = (!self.done.late.is_empty()).then_some(ask.now_ms);
+            self.late_since_ms = None;
         }
         crash::before(Step::Release);
         self.release().await?;
@@ -325,7 +329,6 @@ impl Shard {
             events: manifest.events,
             closed,
             late: late.events as u64,
-            behind: plan.lag > 0,
             lag: plan.lag,
             steps: timing.steps,
         }))
@@ -354,9 +357,7 @@ impl Shard {
             false => watermark::next(&self.shared.settings, known),
         };
         let due = self.lock().next_due().is_some_and(|due| due <= watermark_ms);
-        let waited_ms = ask.now_ms.saturating_sub(self.late_since_ms.unwrap_or(ask.now_ms));
-        let repair_due = ask.finish || waited_ms >= self.shared.settings.repair_ms as i64;
-        let repairs = !self.done.late.is_empty() && repair_due;
+        let repairs = self.repair_due(ask);
         if idle && !due && !repairs {
             return Ok(None);
         }
@@ -373,6 +374,16 @@ impl Shard {
         let run = RunId::of_shard(self.number, xxh3_128(name.as_bytes()));
         let lag = end.saturating_sub(fetched.next);
         Ok(Some(Plan { epoch, name, run, fetched, watermark_ms, latest_ms, rules, lag, repairs }))
+    }
+
+    /// Whether late events have waited long enough.
+    fn repair_due(&mut self, ask: Ask<'_>) -> bool {
+        if self.done.late.is_empty() {
+            return false;
+        }
+        // Where nobody knows since when they wait, as after a restart, they wait from now on.
+        let since_ms = *self.late_since_ms.get_or_insert(ask.now_ms);
+        ask.finish || ask.now_ms.saturating_sub(since_ms) >= self.shared.settings.repair_ms as i64
     }
 
     /// Runs the plans of an epoch; gives what they staged.
@@ -394,15 +405,9 @@ impl Shard {
         if !plan.repairs {
             return Ok(None);
         }
-        // Epochs of a shard follow one another, so nobody else holds the state.
-        let state = std::mem::replace(
-            &mut *self.lock(),
-            OpenSessions::new(event_in_flight().fields(), rules.sessionize.clone(), SHAPES_MAX)?,
-        );
-        let late = repair::first(&self.done.late).0;
-        let planned = repair::plan(&self.place(plan, rules), &late, &state).await;
-        *self.lock() = state;
-        let repair = planned.context("late events could not be brought to their sessions")?;
+        let keys = repair::late_keys(&repair::first(&self.done.late).0, &self.lock());
+        let repair = repair::plan(&self.place(plan, rules), &keys).await;
+        let repair = repair.context("late events could not be brought to their sessions")?;
         for reopened in &repair.reopened {
             self.lock().reopen(&reopened.events, reopened.sessions, reopened.closed_until)?;
         }
@@ -483,30 +488,18 @@ impl Shard {
         Ok(Some(tokio::task::spawn_blocking(write).await??))
     }
 
-    async fn apply(&self, manifest: &Manifest) -> Result<()> {
-        if self.checkpoints.applied(manifest.epoch) {
-            return Ok(());
-        }
-        self.apply_timed(manifest, None).await
-    }
-
     /// Changes the tables as a committed epoch says, and notes it; what was changed before is left alone.
-    async fn apply_timed(&self, manifest: &Manifest, mut timing: Option<&mut Timing>) -> Result<()> {
+    async fn apply(&self, manifest: &Manifest, timing: &mut Timing) -> Result<()> {
         let position = Position { writer: writer(self.number), number: i64::try_from(manifest.epoch)? };
         for (name, change) in manifest.tables.iter().filter(|(_, change)| !change.is_empty()) {
             crash::before(Step::Apply);
             self.shared.sink.apply(table(name)?, &position, change).await?;
             crash::after(Step::Apply);
         }
-        if let Some(timing) = &mut timing {
-            timing.steps.push((Step::Apply, timing.since.elapsed()));
-            timing.since = Instant::now();
-        }
+        timing.took(Step::Apply);
         crash::before(Step::Applied);
         self.checkpoints.mark_applied(manifest.epoch)?;
-        if let Some(timing) = timing {
-            timing.done(Step::Applied);
-        }
+        timing.done(Step::Applied);
         Ok(())
     }
 
@@ -652,8 +645,8 @@ fn writer(shard: u32) -> String {
 }
 
 fn table(name: &str) -> Result<&'static netcrab_schema::Table> {
-    let known = netcrab_schema::ALL.iter().copied().find(|table| table.name == name);
-    known.with_context(|| format!("an epoch names the table `{name}`, which this release does not know"))
+    netcrab_schema::by_name(name)
+        .with_context(|| format!("an epoch names the table `{name}`, which this release does not know"))
 }
 
 fn rows(change: &Change) -> u64 {
@@ -665,9 +658,4 @@ fn latest(batch: &RecordBatch) -> Option<i64> {
     use arrow::array::AsArray;
     let ts = batch.column_by_name("ts")?.as_primitive_opt::<arrow::datatypes::TimestampMillisecondType>()?;
     arrow::compute::max(ts)
-}
-
-/// Whether a folder of tables is fed by a stream.
-pub fn has_stream(folder: &Path) -> bool {
-    folder.join(super::checkpoints::FOLDER).exists()
 }

@@ -144,3 +144,25 @@ fn late_events_are_brought_to_their_sessions_and_the_tables_are_those_of_a_batch
     assert!(late > 20 && repaired > 2, "{late} events were late and {repaired} repairs ran");
     assert_same(&derived(&tables), &expected);
 }
+
+#[test]
+fn late_events_are_repaired_after_a_restart_though_nothing_more_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { lateness_ms: 0, repair_ms: 50, ..Settings::default() };
+    let world = World::new(&folder.path().join("stream"), 1, settings);
+    block_on(async {
+        let mut shard = world.open(0).await;
+        let events = traffic(2000, 11);
+        let mut batches = events.iter();
+        let now_ms = i64::MAX / 2;
+        while shard.late().is_empty() {
+            world.append(batches.next().expect("some traffic is late")).await;
+            world.step(&mut shard, now_ms, false).await;
+        }
+        let mut shard = world.open(0).await;
+        for (later_ms, waits) in [(0, true), (49, true), (50, false)] {
+            world.step(&mut shard, now_ms + later_ms, false).await;
+            assert_eq!(!shard.late().is_empty(), waits, "{later_ms} ms after the restart");
+        }
+    });
+}
