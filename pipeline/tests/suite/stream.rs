@@ -123,16 +123,16 @@ fn late_events_are_brought_to_their_sessions_and_the_tables_are_those_of_a_batch
         let mut now_ms = 0;
         for events in traffic(3600, 11) {
             world.append(&events).await;
-            for number in 0..2 {
-                let waited = !shards[number].late().is_empty();
+            for (number, shard) in shards.iter_mut().enumerate() {
+                let waited = !shard.late().is_empty();
                 now_ms += 7;
-                let report = world.step(&mut shards[number], i64::MAX / 2 + now_ms, false).await;
+                let report = world.step(shard, i64::MAX / 2 + now_ms, false).await;
                 late += report.map_or(0, |report| report.late);
-                repaired += usize::from(waited && shards[number].late().is_empty());
+                repaired += usize::from(waited && shard.late().is_empty());
                 if chance.random_bool(0.2) {
-                    let uninterrupted = shards[number].state_bytes().unwrap();
-                    shards[number] = world.open(number as u32).await;
-                    assert!(uninterrupted == shards[number].state_bytes().unwrap(), "the state taken up differs");
+                    let uninterrupted = shard.state_bytes().unwrap();
+                    *shard = world.open(number as u32).await;
+                    assert!(uninterrupted == shard.state_bytes().unwrap(), "the state taken up differs");
                 }
             }
         }
