@@ -19,6 +19,7 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column};
+use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -48,6 +49,9 @@ const PARTITION_EVENTS: u64 = 65_536;
 
 /// Partitions of the sorted shell where nothing says how many events there are.
 const PARTITIONS: usize = 256;
+
+/// Batches of a table that wait to be written.
+const BUFFERED_BATCHES: usize = 2;
 
 /// Most shapes in a table: about 12 MiB for each thread.
 pub(crate) const SHAPES_MAX: usize = 1 << 18;
@@ -292,7 +296,8 @@ pub(crate) async fn stage_all<'a>(
 ) -> Result<()> {
     let mut tasks = tokio::task::JoinSet::new();
     for (table, plan) in plans {
-        let rows = plan.execute(0, Arc::clone(context))?;
+        // Rows are put in order beside the writing of those before them: the last table has both threads.
+        let rows = spawn_buffered(plan.execute(0, Arc::clone(context))?, BUFFERED_BATCHES);
         let (sink, table, id) = (sink.clone(), *table, ids(table).clone());
         tasks.spawn(async move { (table, sink.stage(table, &id, rows).await) });
     }

@@ -5,6 +5,7 @@
 //! All events of a key land in one partition, so partitions can be sorted and folded one at a
 //! time, by any thread, within a small part of the memory that all events would need. Full blocks
 //! wait in memory or, beyond the limit, in a file, where each partition remembers its stretches.
+//! Neighbours share slabs of memory, and are folded one after another: what they leave holds the tables.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -16,6 +17,7 @@ use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::{SpillFile, SpillWriter};
 use datafusion::physical_plan::metrics::SpillMetrics;
+use memmap2::MmapMut;
 
 use super::bytes::put_varint;
 use super::layout::Layout;
@@ -25,6 +27,13 @@ use super::whos::Whos;
 
 /// Bytes of a block, unless one event alone needs more.
 const BLOCK_BYTES: usize = 16 << 10;
+
+/// Bytes of a slab: a huge page.
+const SLAB_BYTES: usize = 2 << 20;
+
+/// Most groups of partitions that share slabs, and fewest partitions of a group.
+const GROUPS_MAX: usize = 16;
+const GROUP_PARTITIONS: usize = 8;
 
 /// Slots for visitors seen lately.
 const RECENT_VISITORS: usize = 1 << 14;
@@ -38,8 +47,11 @@ pub struct Scatter {
     shift: u32,
     /// Gives symbols and shapes their codes.
     pub packer: Packer,
-    /// What was filled so far.
-    pub filled: Vec<Filled>,
+    filled: Vec<Filled>,
+    /// The memory of each group of partitions.
+    slabs: Vec<Slabs>,
+    /// Partitions of a group.
+    group: usize,
     who: Who,
     packed: Vec<u8>,
     recent: Recent,
@@ -50,9 +62,19 @@ pub struct Scatter {
 #[derive(Default)]
 pub struct Filled {
     whos: Whos,
-    open: Vec<u8>,
-    full: Vec<Vec<u8>>,
+    open: Block,
+    full: Vec<Block>,
     spilled: Vec<Stretch>,
+}
+
+/// A stretch of a slab.
+#[derive(Debug, Clone, Copy, Default)]
+struct Block {
+    slab: usize,
+    start: usize,
+    /// Where the events end.
+    filled: usize,
+    end: usize,
 }
 
 /// Bytes of a spill file.
@@ -62,11 +84,53 @@ struct Stretch {
     length: usize,
 }
 
+/// Memory for the blocks of a group of partitions.
+///
+/// It is the system's, not the allocator's: that would keep it, in pieces that nothing else fits into.
+#[derive(Default)]
+pub struct Slabs {
+    slabs: Vec<MmapMut>,
+    /// Bytes of the last slab that are some block's.
+    taken: usize,
+}
+
+impl Slabs {
+    fn block(&mut self, bytes: usize) -> Result<Block> {
+        if self.slabs.last().is_none_or(|slab| slab.len() - self.taken < bytes) {
+            self.slabs.push(slab(bytes).map_err(DataFusionError::IoError)?);
+            self.taken = 0;
+        }
+        let start = self.taken;
+        self.taken += bytes;
+        Ok(Block { slab: self.slabs.len() - 1, start, filled: start, end: self.taken })
+    }
+
+    fn bytes(&self, block: Block) -> &[u8] {
+        self.slabs.get(block.slab).map_or(&[], |slab| &slab[block.start..block.filled])
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// A slab for a block of so many bytes, and more where there is room.
+fn slab(bytes: usize) -> std::io::Result<MmapMut> {
+    let slab = MmapMut::map_anon(SLAB_BYTES.max(bytes))?;
+    // One fault instead of 512, where the system has huge pages to give.
+    #[cfg(target_os = "linux")]
+    let _ = slab.advise(memmap2::Advice::HugePage);
+    Ok(slab)
+}
+
 impl Scatter {
     /// An empty scatter into `partitions`, a power of two.
     pub fn new(layout: Arc<Layout>, partitions: usize, shapes_max: usize) -> Self {
         debug_assert!(partitions.is_power_of_two() && partitions > 1);
+        let group = GROUP_PARTITIONS.max(partitions / GROUPS_MAX);
         Self {
+            slabs: (0..partitions.div_ceil(group)).map(|_| Slabs::default()).collect(),
+            group,
             shift: u64::BITS - partitions.trailing_zeros(),
             packer: Packer::new(&layout, shapes_max),
             filled: (0..partitions).map(|_| Filled::default()).collect(),
@@ -80,7 +144,7 @@ impl Scatter {
 
     /// Adds the events of `batch`.
     pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
-        let Self { layout, shift, packer, filled, who, packed, recent, memory } = self;
+        let Self { layout, shift, packer, filled, slabs, group, who, packed, recent, memory } = self;
         let batch = packer.start(layout, batch)?;
         recent.begin(packer.edition());
         for row in 0..batch.len() {
@@ -106,7 +170,8 @@ impl Scatter {
                 }
             };
             packer.append_body(layout, &batch, row, known.base_ts, packed);
-            *memory += filled[known.partition as usize].append(packed);
+            let partition = known.partition as usize;
+            *memory += filled[partition].append(&mut slabs[partition / *group], packed)?;
         }
         Ok(())
     }
@@ -118,12 +183,22 @@ impl Scatter {
 
     /// Moves all blocks to disk.
     pub fn spill(&mut self, spill: &mut Spill) -> Result<()> {
-        for partition in &mut self.filled {
-            partition.spill(spill)?;
+        for (partition, filled) in self.filled.iter_mut().enumerate() {
+            filled.spill(&self.slabs[partition / self.group], spill)?;
         }
+        self.slabs.iter_mut().for_each(Slabs::clear);
         self.recent = Recent::default();
         self.memory = 0;
         Ok(())
+    }
+
+    /// The partitions, each with the memory that its group shares; and what gave symbols and shapes their codes.
+    pub fn finish(self) -> (Vec<(Filled, Arc<Slabs>)>, Packer) {
+        let slabs: Vec<Arc<Slabs>> = self.slabs.into_iter().map(Arc::new).collect();
+        let filled = self.filled.into_iter().enumerate().map(|(partition, filled)| {
+            (Filled { whos: Whos::default(), ..filled }, Arc::clone(&slabs[partition / self.group]))
+        });
+        (filled.collect(), self.packer)
     }
 }
 
@@ -171,29 +246,30 @@ impl Recent {
 impl Filled {
     /// Appends an event to the open block, or to a new one where it has no room; returns the bytes this took.
     #[inline]
-    fn append(&mut self, packed: &[u8]) -> usize {
-        let taken =
-            if self.open.capacity() - self.open.len() < packed.len() { self.begin_block(packed.len()) } else { 0 };
-        self.open.extend_from_slice(packed);
-        taken
+    fn append(&mut self, slabs: &mut Slabs, packed: &[u8]) -> Result<usize> {
+        let room = self.open.end - self.open.filled;
+        let taken = if room < packed.len() { self.begin_block(slabs, packed.len())? } else { 0 };
+        let Block { slab, filled, .. } = self.open;
+        self.open.filled += packed.len();
+        slabs.slabs[slab][filled..self.open.filled].copy_from_slice(packed);
+        Ok(taken)
     }
 
     #[cold]
-    fn begin_block(&mut self, bytes: usize) -> usize {
-        let block = Vec::with_capacity(BLOCK_BYTES.max(bytes));
-        let taken = block.capacity();
+    fn begin_block(&mut self, slabs: &mut Slabs, bytes: usize) -> Result<usize> {
+        let block = slabs.block(BLOCK_BYTES.max(bytes))?;
         let full = std::mem::replace(&mut self.open, block);
-        if !full.is_empty() {
+        if full.filled > full.start {
             self.full.push(full);
         }
-        taken
+        Ok(block.end - block.start)
     }
 
-    fn spill(&mut self, spill: &mut Spill) -> Result<()> {
+    fn spill(&mut self, slabs: &Slabs, spill: &mut Spill) -> Result<()> {
         self.whos = Whos::default();
         let start = spill.length;
         for block in self.full.drain(..).chain([std::mem::take(&mut self.open)]) {
-            spill.write(&block)?;
+            spill.write(slabs.bytes(block))?;
         }
         let length =
             usize::try_from(spill.length - start).map_err(|error| DataFusionError::External(Box::new(error)))?;
@@ -205,11 +281,18 @@ impl Filled {
 
     /// Bytes of the blocks in memory.
     pub fn memory(&self) -> usize {
-        self.whos.memory() + self.open.capacity() + self.full.iter().map(Vec::capacity).sum::<usize>()
+        self.full.iter().chain([&self.open]).map(|block| block.end - block.start).sum()
     }
 
     /// Reads all events into `rows`, those in the spill file first.
-    pub fn read(self, file: Option<&Path>, layout: &Layout, task: &Translation, rows: &mut Rows) -> Result<()> {
+    pub fn read(
+        self,
+        slabs: &Slabs,
+        file: Option<&Path>,
+        layout: &Layout,
+        task: &Translation,
+        rows: &mut Rows,
+    ) -> Result<()> {
         if !self.spilled.is_empty() {
             let file = file.ok_or_else(|| exec_datafusion_err!("spilled events without a spill file"))?;
             let mut file = File::open(file).map_err(DataFusionError::IoError)?;
@@ -222,7 +305,9 @@ impl Filled {
             }
         }
         let first_who = rows.whos();
-        self.full.iter().chain([&self.open]).try_for_each(|block| rows.read(layout, task, first_who, block))
+        self.full.iter().chain([&self.open]).try_for_each(|&block| {
+            rows.read(layout, task, first_who, slabs.bytes(block))
+        })
     }
 }
 

@@ -33,7 +33,7 @@ use super::layout::Layout;
 use super::order::{self, Order};
 use super::packed::Packer;
 use super::rows::{Rows, Tables, Translation};
-use super::scatter::{Filled, Scatter, Spill};
+use super::scatter::{Filled, Scatter, Slabs, Spill};
 use crate::session;
 use crate::settings::Sessionize;
 use crate::stage::{self, single_input_plan};
@@ -74,7 +74,7 @@ struct Scattered {
 
 /// What one input task scattered.
 struct Task {
-    filled: Vec<Mutex<Filled>>,
+    filled: Vec<Mutex<Option<(Filled, Arc<Slabs>)>>>,
     translation: Translation,
     spilled: Option<Arc<dyn SpillFile>>,
     memory: MemoryReservation,
@@ -149,7 +149,7 @@ fn together(layout: &Layout, partitions: usize, finished: Vec<Finished>) -> Resu
     }
     let (tables, translations) = Tables::new(layout, &packers)?;
     let tasks = filled.into_iter().zip(translations).map(|((filled, spilled, memory), translation)| Task {
-        filled: filled.into_iter().map(Mutex::new).collect(),
+        filled: filled.into_iter().map(|filled| Mutex::new(Some(filled))).collect(),
         translation,
         spilled,
         memory,
@@ -169,7 +169,7 @@ struct Scattering {
 }
 
 struct Finished {
-    filled: Vec<Filled>,
+    filled: Vec<(Filled, Arc<Slabs>)>,
     packer: Packer,
     spilled: Option<Arc<dyn SpillFile>>,
     memory: MemoryReservation,
@@ -188,7 +188,7 @@ impl Scattering {
                 self.memory.resize(self.scatter.memory());
             }
         }
-        let Scatter { filled, packer, .. } = self.scatter;
+        let (filled, packer) = self.scatter.finish();
         Ok(Finished { filled, packer, spilled: self.spill.finish()?, memory: self.memory })
     }
 }
@@ -202,10 +202,11 @@ impl Scattered {
         }
         rows.clear();
         for task in &self.tasks {
-            let filled = std::mem::take(&mut *task.filled[partition].lock().unwrap_or_else(PoisonError::into_inner));
+            let filled = task.filled[partition].lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some((filled, slabs)) = filled else { continue };
             let held = filled.memory();
             let spilled = task.spilled.as_ref().and_then(|file| file.path());
-            filled.read(spilled, layout, &task.translation, rows)?;
+            filled.read(&slabs, spilled, layout, &task.translation, rows)?;
             task.memory.shrink(held.min(task.memory.size()));
         }
         Ok(true)
