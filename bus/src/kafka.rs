@@ -27,10 +27,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use tracing::debug;
 use xxhash_rust::xxh3::xxh3_128;
 
-pub use append::Results;
 pub use settings::{Sasl, Secret, Security, Settings};
 
-use crate::{Bus, Clock, Error, Fetched, Membership, events, locked};
+use crate::{Bus, Clock, Error, Fetched, Membership, Results, events, locked};
 use append::Appender;
 use client::{Complaint, fault};
 use group::{GroupConsumer, Member};
@@ -64,22 +63,23 @@ impl Kafka {
         let appender = Appender::new(settings.clone(), clock)?;
         let seed = xxh3_128(settings.topic.as_bytes());
         let readers = Arc::new(Readers::new(settings.clone(), sources, seed));
-        let mut found = blocking(&asking, Asking::partitions).await?;
-        if found == 0 {
-            asking.make_topic().await?;
-            found = asking.await_topic().await?;
-        }
+        let found = asking.topic(&settings.topic).await?;
         if found != settings.shards as usize {
             let mend = "set `shards` to what it has, or name another topic";
             return Err(Error::Partitions { topic: settings.topic, found, expected: settings.shards, mend });
         }
+        for results in [Results::Sessionized, Results::Incidents, Results::Analytics] {
+            let topic = settings.topic_of(results);
+            if !topic.is_empty() && asking.topic(topic).await? == 0 {
+                return Err(Error::Unavailable {
+                    what: "find the topic of results",
+                    servers: settings.servers.clone(),
+                    cause: format!("`{topic}` was made and is not known to the broker"),
+                    retry_after: settings.retry_after(),
+                });
+            }
+        }
         Ok(Self { settings, appender, readers, asking, joined: Mutex::default() })
-    }
-
-    /// Sends result rows of `table`, one JSON object each, to the topic that the settings name for them;
-    /// nowhere where they name none. Durable when `Ok`; a repeat sends them again.
-    pub async fn publish(&self, to: Results, table: &str, rows: &RecordBatch) -> Result<(), Error> {
-        self.appender.publish(to, table, rows).await
     }
 
     fn check(&self, shard: u32) -> Result<(), Error> {
@@ -98,19 +98,35 @@ impl Asking {
         while let Some(Err(_)) = self.consumer.poll(std::time::Duration::ZERO) {}
     }
 
-    /// How many partitions the topic has; 0 where it does not exist.
-    fn partitions(&self) -> Result<usize, Error> {
-        let metadata = self.consumer.fetch_metadata(Some(&self.settings.topic), self.settings.timeout());
-        self.listen();
-        let metadata = metadata.map_err(|cause| self.fault("connect", cause))?;
-        let topic = metadata.topics().iter().find(|topic| topic.name() == self.settings.topic);
-        Ok(topic.map_or(0, |topic| topic.partitions().len()))
+    /// How many partitions `topic` has, which is made where it does not exist.
+    async fn topic(self: &Arc<Self>, topic: &str) -> Result<usize, Error> {
+        match self.partitions_of(topic).await? {
+            0 => {
+                self.make_topic(topic).await?;
+                self.await_topic(topic).await
+            }
+            found => Ok(found),
+        }
     }
 
-    async fn make_topic(&self) -> Result<(), Error> {
+    async fn partitions_of(self: &Arc<Self>, topic: &str) -> Result<usize, Error> {
+        let topic = topic.to_owned();
+        blocking(self, move |asking| asking.partitions(&topic)).await
+    }
+
+    /// How many partitions `topic` has; 0 where it does not exist.
+    fn partitions(&self, topic: &str) -> Result<usize, Error> {
+        let metadata = self.consumer.fetch_metadata(Some(topic), self.settings.timeout());
+        self.listen();
+        let metadata = metadata.map_err(|cause| self.fault("connect", cause))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        Ok(found.map_or(0, |found| found.partitions().len()))
+    }
+
+    async fn make_topic(&self, topic: &str) -> Result<(), Error> {
         let admin = AdminClient::from_config_and_context(&self.settings.producer(), self.complaint.clone());
         let admin = admin.map_err(|cause| self.fault("connect", cause))?;
-        let topic = NewTopic::new(&self.settings.topic, self.settings.shards as i32, TopicReplication::Fixed(-1));
+        let topic = NewTopic::new(topic, self.settings.shards as i32, TopicReplication::Fixed(-1));
         let options = AdminOptions::new().operation_timeout(Some(self.settings.timeout()));
         let made =
             admin.create_topics([&topic], &options).await.map_err(|cause| self.fault("make the topic", cause))?;
@@ -127,10 +143,10 @@ impl Asking {
     }
 
     /// Waits until the topic that was made is known to the broker that is asked; gives its partitions.
-    async fn await_topic(self: &Arc<Self>) -> Result<usize, Error> {
+    async fn await_topic(self: &Arc<Self>, topic: &str) -> Result<usize, Error> {
         let asked = tokio::time::Instant::now();
         loop {
-            let found = blocking(self, Asking::partitions).await?;
+            let found = self.partitions_of(topic).await?;
             if found > 0 || asked.elapsed() > self.settings.timeout() {
                 return Ok(found);
             }
@@ -213,6 +229,14 @@ impl Bus for Kafka {
             debug!(reason = %cause, shard, before, "an offset was not committed");
         }
         Ok(())
+    }
+
+    fn publishes(&self, to: Results) -> bool {
+        !self.settings.topic_of(to).is_empty()
+    }
+
+    async fn publish(&self, to: Results, table: &str, rows: &RecordBatch) -> Result<(), Error> {
+        self.appender.publish(to, table, rows).await
     }
 
     async fn join(&self) -> Result<Box<dyn Membership>, Error> {

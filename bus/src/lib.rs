@@ -66,9 +66,33 @@ pub trait Bus: Debug + Send + Sync {
     /// them; Kafka is told, for information. An offset below an earlier one changes nothing.
     async fn release(&self, shard: u32, before: u64) -> Result<(), Error>;
 
+    /// Whether [`Self::publish`] sends these results anywhere.
+    fn publishes(&self, to: Results) -> bool {
+        let _ = to;
+        false
+    }
+
+    /// Sends result rows of `table`, one JSON object each, to those who listen for them. Durable when `Ok`; a
+    /// repeat sends them again.
+    async fn publish(&self, to: Results, table: &str, rows: &RecordBatch) -> Result<(), Error> {
+        let _ = (to, table, rows);
+        Ok(())
+    }
+
     /// Asks for shards to work on. Of all who join (here and in other processes) each shard belongs to one
     /// at a time.
     async fn join(&self) -> Result<Box<dyn Membership>, Error>;
+}
+
+/// Where results go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Results {
+    /// The events of closed sessions.
+    Sessionized,
+    /// Incidents.
+    Incidents,
+    /// Facts.
+    Analytics,
 }
 
 /// What [`Bus::read`] found.
@@ -89,6 +113,9 @@ impl Fetched {
     }
 }
 
+/// The name of a fault that stands for events the bus no longer has; `netcrab_sources::Reason` lists it.
+pub const LOST: &str = "lost_on_bus";
+
 /// Something in a range that is no event: a record that does not decode, or offsets that were lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -96,6 +123,10 @@ pub struct Fault {
     pub shard: u32,
     /// The offsets concerned.
     pub offsets: Range<u64>,
+    /// The stable name of what is wrong: a reason of the table `rejects`.
+    pub name: &'static str,
+    /// The column or key at fault, where one is.
+    pub field: Option<String>,
     /// Why, in words that repeat no value of the record.
     pub reason: String,
 }

@@ -14,10 +14,14 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, StringArray};
-use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Int32Array, PrimitiveArray, RecordBatch, StringArray,
+};
+use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::compute::interleave;
-use arrow::datatypes::{DataType, Date32Type, SchemaRef, TimestampMillisecondType};
+use arrow::datatypes::{
+    DataType, Date32Type, Float32Type, Float64Type, Int32Type, Int64Type, SchemaRef, TimestampMillisecondType,
+};
 use datafusion::common::{Result, internal_datafusion_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -170,14 +174,19 @@ impl Sorting {
             decided => decided,
         });
         let chunks = places.len().div_ceil(BATCH_ROWS);
+        let (schema, memory) = (self.schema, self.memory);
+        let column = |at: usize| self.batches.iter().map(|batch| Arc::clone(batch.column(at))).collect();
+        let takers: Vec<Take> = (0..schema.fields().len()).map(|at| taker(column(at))).collect();
         Ok((0..chunks).map(move |chunk| {
+            // The rows are held until the last of them is out.
+            let _ = &memory;
             let end = places.len().min((chunk + 1) * BATCH_ROWS);
             let rows: Vec<(usize, usize)> = places[chunk * BATCH_ROWS..end]
                 .iter()
                 .map(|place| (place.batch as usize, place.row as usize))
                 .collect();
-            let columns = (0..self.schema.fields().len()).map(|at| take(&self.batches, at, &rows));
-            Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns.collect::<Result<_>>()?)?)
+            let columns = takers.iter().map(|take| take(&rows));
+            Ok(RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_>>()?)?)
         }))
     }
 }
@@ -198,21 +207,75 @@ fn in_order(symbols: &SymbolArray) -> bool {
     texts.len() <= 1 << 16 && texts.null_count() == 0 && (1..texts.len()).all(strictly)
 }
 
-/// Column `at` of these rows, each a batch and a row of it.
-fn take(batches: &[RecordBatch], at: usize, rows: &[(usize, usize)]) -> Result<ArrayRef> {
-    let columns: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(at).as_ref()).collect();
-    let symbols: Option<Vec<&SymbolArray>> = columns.iter().map(|column| column.as_dictionary_opt()).collect();
-    let Some(symbols) = symbols else { return Ok(interleave(&columns, rows)?) };
-    let shared = symbols.windows(2).all(|pair| Arc::ptr_eq(pair[0].values(), pair[1].values()));
-    let Some(values) = symbols.first().filter(|_| shared).map(|first| first.values()) else {
-        return Ok(interleave(&columns, rows)?);
-    };
-    let keys = rows.iter().map(|&(batch, row)| symbols[batch].keys().values()[row]).collect();
-    let some_null = symbols.iter().any(|column| column.null_count() > 0);
-    let valid = |place: usize| symbols[rows[place].0].keys().is_valid(rows[place].1);
-    let nulls = some_null.then(|| NullBuffer::from(BooleanBuffer::collect_bool(rows.len(), valid)));
-    let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
-    Ok(Arc::new(SymbolArray::try_new(Int32Array::new(keys, nulls), Arc::clone(values))?))
+/// Takes the values of one column out of all batches, for rows that are each a batch and a row of it.
+type Take = Box<dyn Fn(&[(usize, usize)]) -> Result<ArrayRef> + Send>;
+
+/// What takes from `columns`, which are one column of each batch. It is made once: there may be a thousand batches.
+fn taker(columns: Vec<ArrayRef>) -> Take {
+    let of_numbers = [
+        numbers::<Int64Type>,
+        numbers::<Float64Type>,
+        numbers::<TimestampMillisecondType>,
+        numbers::<Int32Type>,
+        numbers::<Float32Type>,
+        numbers::<Date32Type>,
+    ];
+    let plain = of_numbers.iter().find_map(|numbers| numbers(&columns));
+    plain.or_else(|| symbols(&columns)).unwrap_or_else(|| {
+        Box::new(move |rows| {
+            let columns: Vec<&dyn Array> = columns.iter().map(AsRef::as_ref).collect();
+            Ok(interleave(&columns, rows)?)
+        })
+    })
+}
+
+/// Takes from columns of numbers.
+fn numbers<T: ArrowPrimitiveType>(columns: &[ArrayRef]) -> Option<Take> {
+    let kind = columns.first()?.data_type().clone();
+    let columns: Vec<PrimitiveArray<T>> =
+        columns.iter().map(|column| column.as_primitive_opt().cloned()).collect::<Option<_>>()?;
+    let nulls = Nulls::of(columns.iter().map(|column| column.nulls()));
+    let values: Vec<ScalarBuffer<T::Native>> = columns.iter().map(|column| column.values().clone()).collect();
+    Some(Box::new(move |rows| {
+        let taken = rows.iter().map(|&(batch, row)| values[batch][row]).collect();
+        Ok(Arc::new(PrimitiveArray::<T>::try_new(taken, nulls.take(rows))?.with_data_type(kind.clone())))
+    }))
+}
+
+/// Takes from columns of symbols that share their dictionary.
+fn symbols(columns: &[ArrayRef]) -> Option<Take> {
+    let columns: Vec<&SymbolArray> = columns.iter().map(|column| column.as_dictionary_opt()).collect::<Option<_>>()?;
+    let values = Arc::clone(columns.first()?.values());
+    if !columns.iter().all(|column| Arc::ptr_eq(column.values(), &values)) {
+        return None;
+    }
+    let nulls = Nulls::of(columns.iter().map(|column| column.nulls()));
+    let keys: Vec<ScalarBuffer<i32>> = columns.iter().map(|column| column.keys().values().clone()).collect();
+    Some(Box::new(move |rows| {
+        let taken = rows.iter().map(|&(batch, row)| keys[batch][row]).collect();
+        let keys = Int32Array::try_new(taken, nulls.take(rows))?;
+        Ok(Arc::new(SymbolArray::try_new(keys, Arc::clone(&values))?))
+    }))
+}
+
+/// Which rows of each batch are null; empty where none is.
+struct Nulls(Vec<Option<NullBuffer>>);
+
+impl Nulls {
+    fn of<'a>(batches: impl Iterator<Item = Option<&'a NullBuffer>>) -> Self {
+        let nulls: Vec<Option<NullBuffer>> =
+            batches.map(|nulls| nulls.filter(|nulls| nulls.null_count() > 0).cloned()).collect();
+        Self(if nulls.iter().any(Option::is_some) { nulls } else { Vec::new() })
+    }
+
+    fn take(&self, rows: &[(usize, usize)]) -> Option<NullBuffer> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let valid = |&(batch, row): &(usize, usize)| self.0[batch].as_ref().is_none_or(|nulls| nulls.is_valid(row));
+        let nulls = NullBuffer::from_iter(rows.iter().map(valid));
+        Some(nulls).filter(|nulls| nulls.null_count() > 0)
+    }
 }
 
 fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef> {

@@ -48,6 +48,8 @@ enum Command {
     Process(commands::process::Arguments),
     /// Show how far each shard of a stream has come.
     Status(commands::status::Arguments),
+    /// Remove files that no table names any more.
+    Vacuum(commands::vacuum::Arguments),
     /// Serve the API over the tables.
     Serve(commands::serve::Arguments),
     /// Generate a month, run the chain, show the worst screens, serve the API.
@@ -119,6 +121,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Ingest(arguments) => commands::ingest::run(&context, arguments).await,
             Command::Process(arguments) => commands::process::run(&context, arguments).await,
             Command::Status(arguments) => commands::status::run(&context, arguments),
+            Command::Vacuum(arguments) => commands::vacuum::run(&context, arguments).await,
             Command::Serve(arguments) => commands::serve::run(&context, arguments).await,
             Command::Demo(arguments) => commands::demo::run(&context, arguments).await,
             Command::Config => Ok(ExitCode::SUCCESS),

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arrow::compute::kernels::cast_utils::Parser;
 use arrow::datatypes::Date32Type;
@@ -17,8 +18,10 @@ use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake::kernel::{Action, Add, ArrayType, DataType, PrimitiveType, StructField, Transaction};
+use deltalake::operations::vacuum::VacuumMode;
+use deltalake::protocol::checkpoints::cleanup_expired_logs_for;
 use deltalake::protocol::{DeltaOperation, SaveMode};
-use deltalake::{DeltaTable, DeltaTableError};
+use deltalake::{DeltaTable, DeltaTableError, TableProperty};
 use futures::TryStreamExt;
 use netcrab_schema::{Column, Table, Type};
 use object_store::path::Path;
@@ -27,6 +30,20 @@ use url::Url;
 
 use crate::parquet::TableWriter;
 use crate::{Change, Error, Part, Position, Replace, RunId, Sink, Staged};
+
+/// What [`DeltaSink::tidy`] removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tidied {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Entries of the log.
+    pub log_entries: u64,
+}
+
+/// How long the log of a table remembers that a file was removed. A stream removes many.
+const FORGET_REMOVED: &str = "interval 1 days";
 
 /// Delta tables in one folder.
 #[derive(Debug, Clone)]
@@ -96,6 +113,47 @@ impl DeltaSink {
         }
     }
 
+    /// Removes files that no version of the last `keep` names, and log entries that are older; files younger than
+    /// `keep` stay, for somebody may be about to name them, and so do those in `spared`, paths within the table.
+    /// Only counts them where `dry_run`.
+    pub async fn tidy(
+        &self,
+        table: &'static Table,
+        keep: Duration,
+        spared: &BTreeSet<String>,
+        dry_run: bool,
+    ) -> Result<Tidied, Error> {
+        let Some(opened) = self.open(table).await? else { return Ok(Tidied::default()) };
+        let fault = |fault| self.fault(table, fault);
+        let (version, log_store) = (opened.version(), opened.log_store());
+        let keep = chrono::Duration::from_std(keep).unwrap_or(chrono::Duration::MAX);
+        let plan = opened.vacuum().with_mode(VacuumMode::Full).with_retention_period(keep);
+        let (_, plan) = plan.with_enforce_retention_duration(false).with_dry_run(true).await.map_err(fault)?;
+        let store = log_store.object_store(None);
+        let mut tidied = Tidied::default();
+        for path in plan.files_deleted.iter().filter(|path| !spared.contains(*path)) {
+            let path = Path::from(path.as_str());
+            let Some(found) = gone(store.head(&path).await).map_err(|error| self.store_fault(table, error))? else {
+                continue;
+            };
+            if !dry_run {
+                gone(store.delete(&path).await).map_err(|error| self.store_fault(table, error))?;
+            }
+            tidied.files += 1;
+            tidied.bytes += found.size;
+        }
+        if let Some(version) = version.filter(|_| !dry_run) {
+            let before = chrono::Utc::now().checked_sub_signed(keep).unwrap_or_default().timestamp_millis();
+            let removed = cleanup_expired_logs_for(version, log_store.as_ref(), before, None).await.map_err(fault)?;
+            tidied.log_entries = removed as u64;
+        }
+        Ok(tidied)
+    }
+
+    fn store_fault(&self, table: &'static Table, error: object_store::Error) -> Error {
+        file_fault(table, self.root.as_str(), Box::new(error))
+    }
+
     async fn open_or_create(&self, table: &'static Table) -> Result<DeltaTable, Error> {
         if let Some(opened) = self.open(table).await? {
             self.check_schema(table, &opened)?;
@@ -112,6 +170,7 @@ impl DeltaSink {
             .with_comment(format!("A row is {}.", table.row))
             .with_columns(table.columns().map(delta_field))
             .with_partition_columns(table.partition().iter().copied())
+            .with_configuration_property(TableProperty::DeletedFileRetentionDuration, Some(FORGET_REMOVED))
             .await;
         created.map_err(|fault| self.fault(table, fault))
     }
@@ -242,6 +301,14 @@ fn delta_type(kind: Type) -> DataType {
     DataType::Primitive(primitive)
 }
 
+/// What a store says of a file; `None` where there is none, as somebody else may have removed it.
+fn gone<T>(said: object_store::Result<T>) -> object_store::Result<Option<T>> {
+    match said {
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        said => said.map(Some),
+    }
+}
+
 /// Days since 1970 out of `2026-10-01`.
 fn parse_day(text: &str) -> Option<i32> {
     <Date32Type as Parser>::parse(text).filter(|_| text.len() == 10)
@@ -351,7 +418,11 @@ impl Sink for DeltaSink {
             predicate: None,
         };
         let transaction = Transaction::new(position.writer.as_str(), position.number);
-        let committed = CommitBuilder::from(CommitProperties::default().with_application_transaction(transaction))
+        // A log that grows by an entry each second is too long to be listed for each; `tidy` does it now and then.
+        let properties = CommitProperties::default()
+            .with_application_transaction(transaction)
+            .with_cleanup_expired_logs(Some(false));
+        let committed = CommitBuilder::from(properties)
             .with_actions(actions)
             .build(Some(snapshot), log_store, operation)
             .await

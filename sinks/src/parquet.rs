@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMillisecondType};
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use netcrab_schema::{Table, Type};
@@ -18,6 +19,7 @@ use object_store::path::Path;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::async_writer::AsyncArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
@@ -38,6 +40,9 @@ pub(crate) struct TableWriter<'a> {
     place: String,
     schema: SchemaRef,
     open: Option<OpenFile>,
+    /// The file before, which is compressed and closed beside the writing of the open one.
+    closing: Option<SpawnedTask<Result<Part, ParquetError>>>,
+    files: usize,
     staged: Staged,
 }
 
@@ -50,12 +55,16 @@ struct OpenFile {
 impl<'a> TableWriter<'a> {
     /// A writer of files into the root of `store`, which lies at `place`.
     pub(crate) fn new(table: &'static Table, run: &'a RunId, store: Arc<dyn ObjectStore>, place: String) -> Self {
-        Self { table, run, store, place, schema: file_schema(table), open: None, staged: Staged::default() }
+        let (schema, staged) = (file_schema(table), Staged::default());
+        Self { table, run, store, place, schema, open: None, closing: None, files: 0, staged }
     }
 
     /// Writes all rows and closes the last file.
     pub(crate) async fn write(mut self, mut rows: SendableRecordBatchStream) -> Result<Staged, (Staged, Error)> {
         let written = self.write_all(&mut rows).await;
+        // What was begun is known about when this returns, so that it can be removed.
+        let closed = self.closed().await;
+        let written = written.and(closed);
         let parts = std::mem::take(&mut self.staged);
         match written {
             Ok(()) => Ok(parts),
@@ -85,13 +94,14 @@ impl<'a> TableWriter<'a> {
         let rows = at_rest(rows, &self.schema)?;
         if self.open.is_none() {
             self.open = Some(self.open_file(date)?);
+            self.files += 1;
         }
         let Some(open) = &mut self.open else { return Ok(()) };
         open.writer.write(&rows).await.map_err(|error| self.fault(error))
     }
 
     fn open_file(&self, date: Option<i32>) -> Result<OpenFile, Error> {
-        let name = format!("part-{:05}-{}.snappy.parquet", self.staged.parts.len(), self.run.as_str());
+        let name = format!("part-{:05}-{}.snappy.parquet", self.files, self.run.as_str());
         let path = match date {
             Some(date) => format!("date={}/{name}", day(date)),
             None => name,
@@ -102,25 +112,39 @@ impl<'a> TableWriter<'a> {
         Ok(OpenFile { path, date, writer: writer.map_err(|error| self.fault(error))? })
     }
 
+    /// Begins to close the open file, once the one before is closed.
     async fn close(&mut self) -> Result<(), Error> {
-        let Some(mut open) = self.open.take() else { return Ok(()) };
-        let metadata = open.writer.finish().await.map_err(|error| self.fault(error))?;
-        self.staged.parts.push(Part {
-            rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0),
-            bytes: open.writer.bytes_written() as u64,
-            stats: stats::stats(self.table, &metadata),
-            path: open.path,
-            date: open.date,
-        });
+        let Some(open) = self.open.take() else { return Ok(()) };
+        self.closed().await?;
+        self.closing = Some(SpawnedTask::spawn(open.finish(self.table)));
         Ok(())
     }
 
-    fn fault(&self, error: parquet::errors::ParquetError) -> Error {
+    /// Waits until the file that is being closed is.
+    async fn closed(&mut self) -> Result<(), Error> {
+        let Some(closing) = self.closing.take() else { return Ok(()) };
+        let part = closing.join().await.map_err(|panic| self.fault(ParquetError::External(Box::new(panic))))?;
+        self.staged.parts.push(part.map_err(|error| self.fault(error))?);
+        Ok(())
+    }
+
+    fn fault(&self, error: ParquetError) -> Error {
         crate::delta::file_fault(self.table, &self.place, Box::new(error))
     }
 }
 
 impl OpenFile {
+    async fn finish(mut self, table: &'static Table) -> Result<Part, ParquetError> {
+        let metadata = self.writer.finish().await?;
+        Ok(Part {
+            rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0),
+            bytes: self.writer.bytes_written() as u64,
+            stats: stats::stats(table, &metadata),
+            path: self.path,
+            date: self.date,
+        })
+    }
+
     fn bytes(&self) -> usize {
         self.writer.bytes_written() + self.writer.in_progress_size()
     }

@@ -18,6 +18,9 @@ use crate::listing::{Compression, File, Place};
 /// Bytes at the head and at the tail that stand for the content of a file where its name may not.
 const SAMPLE_BYTES: u64 = 64 << 10;
 
+/// Bytes of a file that are hashed at once.
+const HASHED_BYTES: u64 = 32 << 20;
+
 /// Bytes fetched ahead of a page header.
 const READ_AHEAD_BYTES: u64 = 16 << 10;
 
@@ -220,17 +223,28 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// A hash of the whole content; objects are known by size and ETag instead.
-pub(crate) fn content(file: &File) -> io::Result<u128> {
+/// Where the pieces of a file begin that are hashed one by one.
+pub(crate) fn pieces(file: &File) -> impl Iterator<Item = u64> + use<> {
+    let end = match file.place {
+        Place::Local(_) => file.bytes.max(1),
+        Place::Object { .. } => 1,
+    };
+    (0..end).step_by(HASHED_BYTES as usize)
+}
+
+/// A hash of the length of a file and of the piece that begins at `from`; objects are known by size and ETag instead.
+pub(crate) fn hash_piece(file: &File, from: u64) -> io::Result<u128> {
     let mut hasher = xxhash_rust::xxh3::Xxh3::new();
     hasher.update(&file.bytes.to_le_bytes());
     match &file.place {
         Place::Object { .. } => hasher.update(file.etag.as_deref().unwrap_or_default().as_bytes()),
         Place::Local(path) => {
-            let mut from = std::fs::File::open(path)?;
-            let mut buffer = vec![0; 1 << 20];
+            let mut piece = std::fs::File::open(path)?;
+            piece.seek(SeekFrom::Start(from))?;
+            let mut piece = piece.take(HASHED_BYTES);
+            let mut buffer = vec![0; 256 << 10];
             loop {
-                match from.read(&mut buffer)? {
+                match piece.read(&mut buffer)? {
                     0 => break,
                     length => hasher.update(&buffer[..length]),
                 }

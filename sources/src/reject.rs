@@ -66,6 +66,8 @@ pub enum Reason {
     TooManyEvents,
     /// A product that the sender's key may not write; the ingestion API says so.
     ForbiddenProduct,
+    /// Accepted events that the event bus no longer has: a segment was removed, or damaged.
+    LostOnBus,
 }
 
 impl Reason {
@@ -99,6 +101,7 @@ impl Reason {
         Reason::UnmappedEvent,
         Reason::TooManyEvents,
         Reason::ForbiddenProduct,
+        Reason::LostOnBus,
     ];
 
     /// The stable name.
@@ -132,6 +135,7 @@ impl Reason {
             Reason::UnmappedEvent => "unmapped_event",
             Reason::TooManyEvents => "too_many_events",
             Reason::ForbiddenProduct => "forbidden_product",
+            Reason::LostOnBus => "lost_on_bus",
         }
     }
 
@@ -166,6 +170,9 @@ impl Reason {
             Reason::UnmappedEvent => "add the value to `[events]` of the mapping, or a default",
             Reason::TooManyEvents => "send smaller batches",
             Reason::ForbiddenProduct => "send it with a key that may write this product",
+            Reason::LostOnBus => {
+                "let the bus keep events for longer than processing ever stands still; look after its disk"
+            }
         }
     }
 }

@@ -8,9 +8,11 @@
 //! are whole, that columns have known names and types.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures::{StreamExt, TryStreamExt};
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::listing::{self, File, Format};
 use crate::mapping::Mapping;
@@ -93,7 +95,7 @@ impl Source {
             let mut files: Vec<(&str, u128)> =
                 self.files.iter().map(|opened| opened.file.relative.as_str()).zip(contents).collect();
             files.sort_unstable();
-            let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+            let mut hasher = Xxh3::new();
             for (relative, content) in files {
                 hasher.update(&(relative.len() as u64).to_le_bytes());
                 hasher.update(relative.as_bytes());
@@ -106,18 +108,34 @@ impl Source {
         })
     }
 
-    /// Content hashes, on two threads. A file that cannot be read hashes to its name: reading it will fail, and say why.
+    /// Content hashes, piece by piece on two threads. A file that cannot be read hashes to its name: reading it
+    /// will fail, and say why.
     fn contents(&self) -> Vec<u128> {
-        let hash = |opened: &Opened| {
-            blob::content(&opened.file).unwrap_or_else(|_| xxhash_rust::xxh3::xxh3_128(opened.file.name.as_bytes()))
+        let pieces: Vec<(usize, u64)> = (self.files.iter().enumerate())
+            .flat_map(|(file, opened)| blob::pieces(&opened.file).map(move |piece| (file, piece)))
+            .collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut hashed = Vec::new();
+            while let Some(&(file, piece)) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let opened = &self.files[file].file;
+                let hash = blob::hash_piece(opened, piece);
+                hashed.push((file, piece, hash.unwrap_or_else(|_| xxh3_128(opened.name.as_bytes()))));
+            }
+            hashed
         };
-        let (left, right) = self.files.split_at(self.files.len() / 2);
-        let (mut left, right) = std::thread::scope(|scope| {
-            let right = scope.spawn(|| right.iter().map(hash).collect::<Vec<_>>());
-            (left.iter().map(hash).collect::<Vec<_>>(), right.join().unwrap_or_default())
+        let mut hashed = std::thread::scope(|scope| {
+            let other = scope.spawn(work);
+            let mut hashed = work();
+            hashed.extend(other.join().unwrap_or_default());
+            hashed
         });
-        left.extend(right);
-        left
+        hashed.sort_unstable();
+        let mut contents: Vec<Xxh3> = self.files.iter().map(|_| Xxh3::new()).collect();
+        for (file, _, hash) in hashed {
+            contents[file].update(&hash.to_le_bytes());
+        }
+        contents.iter().map(Xxh3::digest128).collect()
     }
 
     /// `n` readers that share the work: whole files, and row groups of Parquet, largest first. Together

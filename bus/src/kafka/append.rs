@@ -22,18 +22,7 @@ use tokio::sync::oneshot;
 use super::client::{Complaint, fault};
 use super::settings::Settings;
 use crate::shard::Keys;
-use crate::{Clock, Error, locked};
-
-/// Where results go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Results {
-    /// The events of closed sessions.
-    Sessionized,
-    /// Incidents.
-    Incidents,
-    /// Facts.
-    Analytics,
-}
+use crate::{Clock, Error, Results, locked};
 
 pub(crate) struct Appender {
     settings: Settings,
@@ -133,11 +122,7 @@ impl Appender {
 
     /// Sends result rows, one record each, keyed by their session_key where they have one.
     pub(crate) async fn publish(&self, to: Results, table: &str, rows: &RecordBatch) -> Result<(), Error> {
-        let topic = match to {
-            Results::Sessionized => &self.settings.sessionized,
-            Results::Incidents => &self.settings.incidents,
-            Results::Analytics => &self.settings.analytics,
-        };
+        let topic = self.settings.topic_of(to);
         if topic.is_empty() || rows.num_rows() == 0 {
             return Ok(());
         }

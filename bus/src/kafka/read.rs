@@ -178,7 +178,8 @@ impl Taken {
         if let Err(found) = self.decoder.push(payload, self.shard, offset) {
             let field = found.field.as_deref().map_or(String::new(), |field| format!(" ({field})"));
             let reason = format!("the record is no event: {}{field}; {}", found.reason.name(), found.reason.mend());
-            self.fetched.faults.push(Fault { shard: self.shard, offsets: offset..offset + 1, reason });
+            let (shard, offsets, name) = (self.shard, offset..offset + 1, found.reason.name());
+            self.fetched.faults.push(Fault { shard, offsets, name, field: found.field.map(Into::into), reason });
         }
         self.bytes += payload.len();
         self.fetched.next = offset + 1;

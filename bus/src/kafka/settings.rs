@@ -8,7 +8,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use serde::Deserialize;
 
-use crate::Error;
+use crate::{Error, Results};
 
 /// Settings of the Kafka bus; table `[bus.kafka]` of `netcrab.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -160,6 +160,15 @@ impl Settings {
             return Err(Error::setting("security.username", "empty", "the user to log in as, since `sasl` is set"));
         }
         Ok(())
+    }
+
+    /// The topic that these results go to; empty where they go nowhere.
+    pub(crate) fn topic_of(&self, results: Results) -> &str {
+        match results {
+            Results::Sessionized => &self.sessionized,
+            Results::Incidents => &self.incidents,
+            Results::Analytics => &self.analytics,
+        }
     }
 
     pub(crate) fn timeout(&self) -> Duration {

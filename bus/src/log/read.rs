@@ -10,7 +10,7 @@ use super::frame::{FrameHead, HEAD};
 use super::payload::Decoder;
 use super::segment::{Found, Segment};
 use super::shards::Shard;
-use crate::{Error, Fault, Fetched, locked};
+use crate::{Error, Fault, Fetched, LOST, locked};
 
 /// Most that is read from the file at once, unless a frame is larger.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -150,7 +150,8 @@ impl Reading<'_> {
     fn lost(&mut self, to: u64) {
         if to > self.fetched.next {
             let reason = "these events were lost: their segment was removed, or its end was torn".to_owned();
-            self.fetched.faults.push(Fault { shard: self.shard.number, offsets: self.fetched.next..to, reason });
+            let (shard, offsets) = (self.shard.number, self.fetched.next..to);
+            self.fetched.faults.push(Fault { shard, offsets, name: LOST, field: None, reason });
             self.fetched.next = to;
         }
     }

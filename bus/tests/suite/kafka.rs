@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use netcrab_bus::kafka::{Kafka, Results, Sasl, Secret, Security, Settings};
-use netcrab_bus::{Bus, Change, Error, shard_of};
+use netcrab_bus::kafka::{Kafka, Sasl, Secret, Security, Settings};
+use netcrab_bus::{Bus, Change, Error, Results, shard_of};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};

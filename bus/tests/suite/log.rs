@@ -110,6 +110,7 @@ async fn what_was_acknowledged_and_is_cut_off_is_reported_and_its_offsets_are_no
     let expected: Vec<String> = three_ids(2).into_iter().chain(ids(&[events("s9", 0..3)])).collect();
     assert_eq!(ids(&all.batches), expected);
     assert_eq!((all.faults.len(), all.faults[0].offsets.clone()), (1, 2..3));
+    assert_eq!(all.faults[0].name, netcrab_sources::reject::Reason::LostOnBus.name());
     // A reader whose range ends or begins within what was lost goes on.
     let within = bus.read(0, 2, Some(3), 1 << 20).await.unwrap();
     assert_eq!((within.next, within.rows(), within.faults.len()), (3, 0, 1));

@@ -63,6 +63,30 @@ pub struct Action {
 pub struct Actions {
     read: Option<ArrayRef>,
     known: Vec<Action>,
+    /// What a scan asks of each: a byte, so that all of them stay near.
+    marks: Vec<u8>,
+}
+
+/// Marks of an action, for [`Scan::read`].
+mod mark {
+    pub(super) const CLICK: u8 = 1;
+    pub(super) const NAVIGATION: u8 = 2;
+    pub(super) const FOCUS_CHANGE: u8 = 4;
+    pub(super) const ERROR: u8 = 8;
+    pub(super) const TASK: u8 = 16;
+}
+
+impl Action {
+    fn marks(&self) -> u8 {
+        let event_type = match self.event_type {
+            EventType::Click => mark::CLICK,
+            EventType::Navigation => mark::NAVIGATION,
+            EventType::FocusChange => mark::FOCUS_CHANGE,
+            EventType::Other => 0,
+        };
+        let and = |says: bool, mark: u8| if says { mark } else { 0 };
+        event_type | and(self.error_code >= 0, mark::ERROR) | and(self.task_type >= 0, mark::TASK)
+    }
 }
 
 impl Actions {
@@ -99,6 +123,7 @@ impl Actions {
             reaction_observed: observed.is_valid(at) && observed.value(at),
         };
         self.known = (0..shapes.len()).map(action).collect();
+        self.marks = self.known.iter().map(Action::marks).collect();
         self.read = Some(Arc::clone(dictionary));
         Ok(())
     }
@@ -110,6 +135,7 @@ pub struct Events<'a> {
     pub ts: &'a [i64],
     action: &'a [i32],
     actions: &'a [Action],
+    marks: &'a [u8],
     /// What actions are made of, column by column.
     symbols: &'a StructArray,
     event_id: &'a BinaryViewArray,
@@ -126,6 +152,7 @@ impl<'a> Events<'a> {
             ts: ts.values(),
             action,
             actions: &actions.known,
+            marks: &actions.marks,
             symbols: dictionary.as_struct(),
             event_id: column("event_id")?.as_binary_view_opt().ok_or_else(|| wrong_type("event_id"))?,
             reaction_ms: column("reaction_ms")?.as_primitive_opt().ok_or_else(|| wrong_type("reaction_ms"))?,
@@ -274,23 +301,23 @@ impl Scan {
         self.tasks.clear();
         self.task_types.clear();
         self.focus_changes = 0;
-        for row in rows.clone() {
-            let action = events.of(row);
-            match action.event_type {
-                EventType::Click => self.clicks.push(row),
-                EventType::FocusChange => self.focus_changes += 1,
-                EventType::Navigation => {
-                    let screen = action.screen;
-                    if self.visits.last().is_none_or(|visit| visit.screen != screen) {
-                        self.visits.push(Visit { row, screen });
-                    }
+        for (row, &code) in rows.clone().zip(&events.action[rows.clone()]) {
+            let marks = events.marks[code as usize];
+            if marks & mark::CLICK != 0 {
+                self.clicks.push(row);
+            } else if marks & mark::NAVIGATION != 0 {
+                let screen = events.of(row).screen;
+                if self.visits.last().is_none_or(|visit| visit.screen != screen) {
+                    self.visits.push(Visit { row, screen });
                 }
-                EventType::Other => {}
+            } else if marks & mark::FOCUS_CHANGE != 0 {
+                self.focus_changes += 1;
             }
-            if action.error_code >= 0 {
+            if marks & mark::ERROR != 0 {
                 self.errors.push(row);
             }
-            if action.task_type >= 0 {
+            if marks & mark::TASK != 0 {
+                let action = events.of(row);
                 self.task_types.push(action.task_type);
                 if action.task_phase != TaskPhase::None {
                     self.tasks.push(TaskEvent { row, next: None });

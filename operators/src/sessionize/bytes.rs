@@ -1,6 +1,7 @@
 //! Whole numbers as few bytes, and reading them back without trust.
 
 /// Appends `value`, seven bits to a byte, lowest first.
+#[inline]
 pub fn put_varint(mut value: u64, bytes: &mut Vec<u8>) {
     while value >= 0x80 {
         bytes.push(value as u8 | 0x80);
@@ -49,7 +50,27 @@ impl<'a> Reader<'a> {
     }
 
     /// The next number.
+    #[inline]
     pub fn varint(&mut self) -> Option<u64> {
+        let Some(eight) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) else {
+            return self.varint_by_bytes();
+        };
+        let word = u64::from_le_bytes(*eight);
+        let ends = !word & 0x8080_8080_8080_8080;
+        if ends == 0 {
+            return self.varint_by_bytes();
+        }
+        let length = ends.trailing_zeros() / 8 + 1;
+        self.at += length as usize;
+        // Sevens of bits are pushed together: pairs of bytes, then of pairs, then the halves.
+        let word = word & (u64::MAX >> (u64::BITS - 8 * length)) & 0x7f7f_7f7f_7f7f_7f7f;
+        let word = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+        let word = word & 0x0000_3fff_0000_3fff | (word & 0x3fff_0000_3fff_0000) >> 2;
+        Some(word & 0x0fff_ffff | (word & 0x0fff_ffff_0000_0000) >> 4)
+    }
+
+    #[cold]
+    fn varint_by_bytes(&mut self) -> Option<u64> {
         let (mut value, mut shift) = (0, 0);
         loop {
             let byte = *self.bytes.get(self.at)?;
@@ -100,7 +121,8 @@ mod tests {
     #[test]
     fn every_number_comes_back() {
         let mut bytes = Vec::new();
-        let numbers = [0, 1, -1, 63, -64, 64, -65, i64::MAX, i64::MIN];
+        let powers = (0..63).flat_map(|power| [(1 << power) - 1, 1 << power, -(1 << power)]);
+        let numbers: Vec<i64> = powers.chain([i64::MAX, i64::MIN, 0]).collect();
         numbers.iter().for_each(|&number| put_signed(number, &mut bytes));
         let mut reader = Reader::new(&bytes);
         for number in numbers {

@@ -395,6 +395,11 @@ impl Packer {
         mix(xxh3_64(visit), text(0, self.owner[0]), text(1, self.owner[1]))
     }
 
+    /// How many keys of session_id and of user_hash there are.
+    pub fn visitor_keys(&self) -> [usize; 2] {
+        [self.visitors[0].ends.len(), self.visitors[1].ends.len()]
+    }
+
     /// Counts the dictionaries that keys of a [`Visitor`] belong to: keys of one edition mean the same.
     pub fn edition(&self) -> u64 {
         self.visitors[0].edition + self.visitors[1].edition

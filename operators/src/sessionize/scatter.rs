@@ -35,9 +35,6 @@ const SLAB_BYTES: usize = 2 << 20;
 const GROUPS_MAX: usize = 16;
 const GROUP_PARTITIONS: usize = 8;
 
-/// Slots for visitors seen lately.
-const RECENT_VISITORS: usize = 1 << 14;
-
 /// Bytes that a partition remembers of each who, besides its key.
 const WHO_BYTES: usize = 48;
 
@@ -146,7 +143,7 @@ impl Scatter {
     pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         let Self { layout, shift, packer, filled, slabs, group, who, packed, recent, memory } = self;
         let batch = packer.start(layout, batch)?;
-        recent.begin(packer.edition());
+        recent.begin(packer);
         for row in 0..batch.len() {
             packed.clear();
             let visitor = batch.visitor(row);
@@ -202,10 +199,12 @@ impl Scatter {
     }
 }
 
-/// The visitors seen lately, by the batch's keys: most events come from one of them.
+/// The visitors seen since the dictionaries changed, by their keys in one of them: one for each key of it.
 #[derive(Default)]
 struct Recent {
     edition: u64,
+    /// Which of a visitor's keys is its place: that of the longer dictionary.
+    by: usize,
     visitors: Vec<Option<(Visitor, Known)>>,
 }
 
@@ -219,27 +218,32 @@ struct Known {
 
 impl Recent {
     /// Makes ready for a batch; keys of another edition mean nothing to it.
-    fn begin(&mut self, edition: u64) {
-        if self.edition != edition || self.visitors.is_empty() {
-            self.edition = edition;
-            self.visitors.clear();
-            self.visitors.resize(RECENT_VISITORS, None);
+    fn begin(&mut self, packer: &Packer) {
+        let edition = packer.edition();
+        if self.edition == edition && !self.visitors.is_empty() {
+            return;
         }
+        let [sessions, users] = packer.visitor_keys();
+        self.edition = edition;
+        self.by = usize::from(users > sessions);
+        self.visitors.clear();
+        self.visitors.resize(sessions.max(users), None);
     }
 
     fn find(&self, visitor: Visitor) -> Option<Known> {
-        let kept = self.visitors[Self::slot(visitor)].filter(|(kept, _)| *kept == visitor);
-        kept.map(|(_, known)| known)
+        let (kept, known) = (*self.visitors.get(self.place(visitor))?)?;
+        (kept == visitor).then_some(known)
     }
 
     fn keep(&mut self, visitor: Visitor, known: Known) {
-        self.visitors[Self::slot(visitor)] = Some((visitor, known));
+        let place = self.place(visitor);
+        if let Some(kept) = self.visitors.get_mut(place) {
+            *kept = Some((visitor, known));
+        }
     }
 
-    fn slot(visitor: Visitor) -> usize {
-        let [session, user] = visitor.keys.map(i32::cast_unsigned);
-        let mixed = session.wrapping_mul(0x9E37_79B1) ^ user.wrapping_mul(0x85EB_CA77);
-        (mixed >> (u32::BITS - RECENT_VISITORS.trailing_zeros())) as usize
+    fn place(&self, visitor: Visitor) -> usize {
+        visitor.keys[self.by] as usize
     }
 }
 
@@ -305,9 +309,10 @@ impl Filled {
             }
         }
         let first_who = rows.whos();
-        self.full.iter().chain([&self.open]).try_for_each(|&block| {
-            rows.read(layout, task, first_who, slabs.bytes(block))
-        })
+        self.full
+            .iter()
+            .chain([&self.open])
+            .try_for_each(|&block| rows.read(layout, task, first_who, slabs.bytes(block)))
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod sql;
 pub(crate) mod status;
+pub(crate) mod vacuum;
 
 use anyhow::{Context as _, Result, bail};
 use netcrab_schema::Table;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Args;
 use jiff::Timestamp;
-use netcrab_pipeline::stream::checkpoints::{Checkpoints, FOLDER};
+use netcrab_pipeline::stream::checkpoints::{self, Checkpoints};
 use netcrab_pipeline::stream::manifest::Manifest;
 
 use super::grouped;
@@ -27,15 +27,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
-    let folder = arguments.tables.join(FOLDER);
-    let Ok(listed) = std::fs::read_dir(&folder) else {
+    if !checkpoints::has_stream(&arguments.tables) {
         bail!("{} is fed by no stream; start one with netcrab serve or netcrab process", arguments.tables.display());
-    };
-    let numbers = listed.flatten().filter_map(|entry| entry.file_name().to_str()?.strip_prefix("shard-")?.parse().ok());
-    let mut numbers: Vec<u32> = numbers.collect();
-    numbers.sort_unstable();
+    }
     let mut newest = Vec::new();
-    for shard in numbers {
+    for shard in checkpoints::shards(&arguments.tables) {
         let checkpoints = Checkpoints::open(&arguments.tables, shard)?;
         if let Some((manifest, _)) = checkpoints.newest()? {
             let applied = checkpoints.applied(manifest.epoch);

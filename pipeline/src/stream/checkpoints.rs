@@ -22,6 +22,29 @@ pub fn has_stream(tables: &Path) -> bool {
     tables.join(FOLDER).exists()
 }
 
+/// The epochs that are facts already, and not yet in the tables.
+pub fn unapplied(tables: &Path) -> Result<Vec<Manifest>, Error> {
+    let mut unapplied = Vec::new();
+    for shard in shards(tables) {
+        let checkpoints = Checkpoints::open(tables, shard)?;
+        if let Some((newest, _)) = checkpoints.newest()?
+            && !checkpoints.applied(newest.epoch)
+        {
+            unapplied.push(newest);
+        }
+    }
+    Ok(unapplied)
+}
+
+/// The shards that have files beside the tables in `tables`, ascending.
+pub fn shards(tables: &Path) -> Vec<u32> {
+    let listed = fs::read_dir(tables.join(FOLDER)).into_iter().flatten().flatten();
+    let mut shards: Vec<u32> =
+        listed.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("shard-")?.parse().ok()).collect();
+    shards.sort_unstable();
+    shards
+}
+
 /// Why the files of a shard could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -237,6 +260,7 @@ mod tests {
             late: BTreeSet::new(),
             late_before: BTreeSet::new(),
             repaired: false,
+            run: String::new(),
             tables: BTreeMap::new(),
             rules: String::new(),
         }

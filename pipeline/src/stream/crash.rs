@@ -13,14 +13,24 @@ pub enum Step {
     State,
     Commit,
     Apply,
+    Publish,
     Applied,
     Release,
 }
 
 impl Step {
     /// Every step.
-    pub const ALL: [Step; 8] =
-        [Step::Read, Step::Stage, Step::Keep, Step::State, Step::Commit, Step::Apply, Step::Applied, Step::Release];
+    pub const ALL: [Step; 9] = [
+        Step::Read,
+        Step::Stage,
+        Step::Keep,
+        Step::State,
+        Step::Commit,
+        Step::Apply,
+        Step::Publish,
+        Step::Applied,
+        Step::Release,
+    ];
 
     /// Its name in `NETCRAB_CRASH`.
     pub fn name(self) -> &'static str {
@@ -31,6 +41,7 @@ impl Step {
             Step::State => "state",
             Step::Commit => "commit",
             Step::Apply => "apply",
+            Step::Publish => "publish",
             Step::Applied => "applied",
             Step::Release => "release",
         }

@@ -53,6 +53,9 @@ pub struct Manifest {
     /// Whether it brought late events to their sessions: the first that waited, see [`super::repair::first`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repaired: bool,
+    /// What the files of the sessions it closed are named after.
+    #[serde(default)]
+    pub run: String,
     /// What it changes in each table.
     pub tables: BTreeMap<String, Change>,
     /// Digest of the rules it derived with.

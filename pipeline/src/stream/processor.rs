@@ -24,6 +24,7 @@ use tracing::{info, warn};
 
 use super::checkpoints::Error as CheckpointsError;
 use super::shard::{Ask, Report, Shard, Shared};
+use super::tidy;
 
 /// First and longest pause after an epoch that failed.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
@@ -94,6 +95,10 @@ struct Worker {
 impl Processor {
     /// Works until `stop`; an epoch under way is finished first.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<()> {
+        let keep = Duration::from_millis(self.shared.settings.keep_removed_ms);
+        let (shared, until) = (Arc::clone(&self.shared), stop.child_token());
+        let _tidying = until.clone().drop_guard();
+        tokio::spawn(async move { tidy::keep_tidy(shared.sink.clone(), &shared.folder, keep, until).await });
         let mut membership = self.shared.bus.join().await?;
         let mut workers: BTreeMap<u32, Worker> = BTreeMap::new();
         let ended = self.serve(membership.as_mut(), &mut workers, &stop).await;

@@ -25,6 +25,14 @@ pub struct Settings {
     pub state_events_min: u64,
     /// Most open sessions shown before they are closed; those beyond it are shown once they are. Default: 50_000.
     pub live_sessions_max: usize,
+    /// How long a file that no table names any more is let lie, and an entry of a table's log, in milliseconds:
+    /// no reader may take longer. Default: 3_600_000 (1 h).
+    pub keep_removed_ms: u64,
+    /// Days that events_raw and events_sessionized keep, by the watermark; 0 keeps all. Default: 0. An event that
+    /// comes later than this finds its session gone.
+    pub events_days: u32,
+    /// Days that the tables of facts keep, by the watermark; 0 keeps all. Default: 0.
+    pub facts_days: u32,
     /// Shortest time between two repairs of late events, in milliseconds. Default: 60_000 (1 min).
     pub repair_ms: u64,
 }
@@ -39,6 +47,9 @@ impl Default for Settings {
             remember_ms: 172_800_000,
             state_events_min: 1_000_000,
             live_sessions_max: 50_000,
+            keep_removed_ms: 3_600_000,
+            events_days: 0,
+            facts_days: 0,
             repair_ms: 60_000,
         }
     }
@@ -56,6 +67,8 @@ impl Settings {
         {
             ensure!(value >= 0, "{} is {value}; expected 0 or more", name(setting));
         }
+        let keep = self.keep_removed_ms;
+        ensure!(keep >= 60_000, "{} is {keep}; expected 60000 (1 min) or more", name("keep_removed_ms"));
         Ok(())
     }
 }

@@ -6,18 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch};
+use arrow::datatypes::Int32Type;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use netcrab_api::live::{Live, Opened};
-use netcrab_bus::{Bus, Fetched};
+use netcrab_bus::{Bus, Fault, Fetched};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::sessionize::hash::{LateDay, OpenSessions, SessionizeExec};
 use netcrab_operators::settings::Settings as Rules;
 use netcrab_schema::arrow::event_in_flight;
-use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS};
+use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS, REJECTS};
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{Change, Position, RunId, Sink};
 use xxhash_rust::xxh3::xxh3_128;
@@ -27,7 +28,9 @@ use super::compact;
 use super::crash::{self, Step};
 use super::files::{self, Files};
 use super::manifest::{FORMAT, Manifest, NO_WATERMARK, StateFile, digest};
+use super::publish;
 use super::repair::{self, Place, Repair};
+use super::retain;
 use super::settings::Settings;
 use super::watermark::{self, Known};
 use crate::run::{DatedExec, SHAPES_MAX, Staging, sorted, stage_all};
@@ -270,7 +273,14 @@ impl Shard {
         let mut tables = self.stage(&plan, ask.rules).await?;
         match &repair {
             Some(repair) => add_changes(&mut tables, repair.changes.clone()),
-            None => add_changes(&mut tables, self.compact(&plan, ask.rules).await?),
+            None => {
+                let expired = retain::expired(&self.shared.settings, &self.files, plan.watermark_ms);
+                let compacts = expired.is_empty();
+                add_changes(&mut tables, expired);
+                if compacts {
+                    add_changes(&mut tables, self.compact(&plan, ask.rules).await?);
+                }
+            }
         }
         timing.done(Step::Stage);
 
@@ -306,6 +316,7 @@ impl Shard {
             late: late.days,
             late_before,
             repaired: repair.is_some(),
+            run: plan.run.as_str().to_owned(),
             tables,
             rules: plan.rules.clone(),
         };
@@ -339,7 +350,8 @@ impl Shard {
         let Settings { epoch_bytes_max, .. } = self.shared.settings;
         let fetched = self.shared.bus.read(self.number, self.done.next, None, epoch_bytes_max).await?;
         for fault in &fetched.faults {
-            tracing::warn!(shard = fault.shard, offsets = ?fault.offsets, reason = %fault.reason, "no event on the bus");
+            let Fault { shard, offsets, reason, .. } = fault;
+            tracing::warn!(shard, ?offsets, %reason, "no event on the bus; see the table rejects");
         }
         let end = self.shared.bus.bounds(self.number).await?.end;
         let latest_ms = fetched.batches.iter().filter_map(latest).fold(self.done.latest_ms, i64::max);
@@ -451,6 +463,10 @@ impl Shard {
         let sessions = SessionizeExec::new(events()?, Arc::clone(&self.state), plan.watermark_ms, columns)?;
         let mut plans = chain::plans_over(Arc::new(sessions), rules, &DERIVED);
         plans.push((&EVENTS_RAW, Arc::new(DatedExec::new(events()?))));
+        if !plan.fetched.faults.is_empty() {
+            let rows = vec![rejected(&plan.fetched.faults)?];
+            plans.push((&REJECTS, MemorySourceConfig::try_new_exec(&[rows], REJECTS.in_flight(), None)?));
+        }
         plans.into_iter().map(|(table, plan)| Ok((table, sorted(table, plan)?))).collect()
     }
 
@@ -497,6 +513,9 @@ impl Shard {
             crash::after(Step::Apply);
         }
         timing.took(Step::Apply);
+        crash::before(Step::Publish);
+        publish::publish(&self.shared, manifest).await?;
+        timing.done(Step::Publish);
         crash::before(Step::Applied);
         self.checkpoints.mark_applied(manifest.epoch)?;
         timing.done(Step::Applied);
@@ -637,6 +656,18 @@ struct Plan {
     lag: u64,
     /// Whether late events are brought to their sessions.
     repairs: bool,
+}
+
+/// What stood on the bus and is no event, as rows of `rejects`.
+fn rejected(faults: &[Fault]) -> Result<RecordBatch> {
+    let file: Vec<String> = faults.iter().map(|fault| format!("bus/shard-{:04}", fault.shard)).collect();
+    let file: DictionaryArray<Int32Type> = file.iter().map(String::as_str).collect();
+    let line = faults.iter().map(|fault| i64::try_from(fault.offsets.start).unwrap_or(i64::MAX));
+    let name: DictionaryArray<Int32Type> = faults.iter().map(|fault| fault.name).collect();
+    let field: DictionaryArray<Int32Type> = faults.iter().map(|fault| fault.field.as_deref()).collect();
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(file), Arc::new(line.collect::<Int64Array>()), Arc::new(name), Arc::new(field)];
+    Ok(RecordBatch::try_new(REJECTS.in_flight(), columns)?)
 }
 
 /// The name of a shard in the transactions of tables.

@@ -1,0 +1,59 @@
+//! `netcrab vacuum`: files that no table names any more are removed.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use netcrab_pipeline::stream::tidy::tidy;
+
+use super::grouped;
+use crate::Context;
+
+/// Fewest hours, for somebody may be about to name a file that is younger.
+const HOURS_MIN: f64 = 1.0 / 60.0;
+
+/// Arguments of `netcrab vacuum`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  netcrab vacuum --tables ./tables --dry-run
+  netcrab vacuum --tables ./tables --keep-hours 168      versions of the last week stay readable
+
+A run or re-run leaves the files it replaced, so that earlier versions can be read; an interrupted one
+leaves what it had written. `netcrab serve` and `netcrab process` tidy the tables they feed themselves.")]
+pub(crate) struct Arguments {
+    /// Folder (or s3:// URL) of the tables.
+    #[arg(long, value_name = "DIR")]
+    tables: String,
+    /// Hours that a file stays after no table names it any more.
+    #[arg(long, value_name = "HOURS", default_value_t = 24.0)]
+    keep_hours: f64,
+    /// Say what would go, and remove nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
+    let hours = arguments.keep_hours;
+    ensure!((HOURS_MIN..1e6).contains(&hours), "--keep-hours is {hours}; expected 0.0167 (a minute) or more");
+    let sink = super::sink(&arguments.tables)?;
+    let folder = sink.root().to_file_path().ok();
+    let keep = Duration::from_secs_f64(hours * 3600.0);
+    let tidied = tidy(&sink, folder.as_deref(), keep, arguments.dry_run).await?;
+    if context.json {
+        let tables = tidied.iter().map(|(table, tidied)| {
+            let (files, bytes, entries) = (tidied.files, tidied.bytes, tidied.log_entries);
+            serde_json::json!({ "table": table.name, "files": files, "bytes": bytes, "logEntries": entries })
+        });
+        println!("{}", serde_json::json!({ "dryRun": arguments.dry_run, "tables": tables.collect::<Vec<_>>() }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{:<22} {:>10} {:>12} {:>12}", "table", "files", "MiB", "log entries");
+    for (table, tidied) in &tidied {
+        let mib = tidied.bytes as f64 / f64::from(1 << 20);
+        println!("{:<22} {:>10} {mib:>12.1} {:>12}", table.name, grouped(tidied.files), grouped(tidied.log_entries));
+    }
+    println!("{}", if arguments.dry_run { "nothing was removed: --dry-run" } else { "removed" });
+    Ok(ExitCode::SUCCESS)
+}

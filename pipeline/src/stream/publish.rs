@@ -1,0 +1,43 @@
+//! Sends what an epoch closed to those who listen on the bus.
+//!
+//!     epoch-n.json ─▶ its files of closed sessions ─▶ rows ─▶ events.sessionized, .incidents, .analytics
+//!
+//! The rows come from the files that the manifest names, so an epoch that is applied again sends the same rows
+//! again: listeners see each at least once, and tell repeats by its key. A session that a late event opened
+//! again is sent once more when it closes; its key stays unless its first event is another.
+
+use anyhow::Result;
+use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+use netcrab_bus::Results;
+use netcrab_schema::Table;
+use netcrab_schema::tables::{EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS, FACT_TASKS};
+
+use super::files;
+use super::manifest::Manifest;
+use super::shard::Shared;
+
+/// Which tables go where. Sums of days go nowhere: what an epoch adds to them means little alone.
+const SENT: [(&Table, Results); 4] = [
+    (&EVENTS_SESSIONIZED, Results::Sessionized),
+    (&FACT_INCIDENTS, Results::Incidents),
+    (&FACT_SESSIONS, Results::Analytics),
+    (&FACT_TASKS, Results::Analytics),
+];
+
+/// Sends the rows of the sessions that an epoch closed.
+pub(super) async fn publish(shared: &Shared, manifest: &Manifest) -> Result<()> {
+    for (table, to) in SENT.into_iter().filter(|(_, to)| shared.bus.publishes(*to)) {
+        let Some(change) = manifest.tables.get(table.name) else { continue };
+        // What compaction or a repair wrote again was sent before.
+        let parts: Vec<_> = change.added.iter().filter(|part| part.path.contains(&manifest.run)).collect();
+        let config = shared.context.session_config().clone();
+        let context = SessionContext::new_with_config_rt(config, shared.context.runtime_env());
+        let Some(rows) = files::rows(&context, &shared.folder.join(table.name), table, &parts).await? else { continue };
+        let mut rows = rows.execute_stream().await?;
+        while let Some(batch) = rows.next().await {
+            shared.bus.publish(to, table.name, &batch?).await?;
+        }
+    }
+    Ok(())
+}

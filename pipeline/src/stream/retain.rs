@@ -1,0 +1,66 @@
+//! Days that a table no longer keeps.
+//!
+//!     watermark − days ─▶ files of earlier dates ─▶ out of the table, by the epoch
+//!
+//! The watermark decides, not the clock, so an epoch that is done again drops the same files.
+
+use std::collections::BTreeMap;
+
+use netcrab_operators::session::DAY_MS;
+use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED};
+use netcrab_sinks::Change;
+
+use super::files::Files;
+use super::settings::Settings;
+
+/// What leaves the tables at `watermark_ms`; whole dates only.
+pub fn expired(settings: &Settings, files: &Files, watermark_ms: i64) -> BTreeMap<String, Change> {
+    // The end of a stream says nothing about time.
+    if watermark_ms == i64::MAX {
+        return BTreeMap::new();
+    }
+    let today = watermark_ms.div_euclid(DAY_MS);
+    let mut changes: BTreeMap<String, Change> = BTreeMap::new();
+    for (table, date, parts) in files.all() {
+        let days = if [EVENTS_RAW.name, EVENTS_SESSIONIZED.name].contains(&table) {
+            settings.events_days
+        } else {
+            settings.facts_days
+        };
+        if days > 0 && date.is_some_and(|date| i64::from(date) < today.saturating_sub(i64::from(days))) {
+            changes.entry(table.to_owned()).or_default().removed.extend(parts.iter().map(|part| part.path.clone()));
+        }
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use netcrab_schema::tables::FACT_SESSIONS;
+    use netcrab_sinks::Part;
+
+    use super::*;
+
+    #[test]
+    fn a_date_is_kept_for_as_many_days_after_it_and_no_more() {
+        let mut files = Files::default();
+        for table in [&EVENTS_RAW, &FACT_SESSIONS] {
+            let part =
+                |date: i32| Part { path: format!("{date}"), date: Some(date), rows: 1, bytes: 1, stats: String::new() };
+            let added = (0..10).map(part).collect();
+            files.change(&BTreeMap::from([(table.name.to_owned(), Change { added, removed: Vec::new() })]));
+        }
+        let settings = Settings { events_days: 3, ..Settings::default() };
+        let of_day = |day: i64, ms: i64| {
+            let mut expired = expired(&settings, &files, day * DAY_MS + ms);
+            let events = expired.remove(EVENTS_RAW.name).map(|change| change.removed).unwrap_or_default();
+            assert!(expired.is_empty(), "facts are kept for ever: {expired:?}");
+            events
+        };
+        assert_eq!(of_day(3, DAY_MS - 1), Vec::<String>::new());
+        assert_eq!(of_day(4, 0), ["0"]);
+        assert_eq!(of_day(6, 0), ["0", "1", "2"]);
+        assert!(expired(&settings, &files, i64::MAX).is_empty());
+        assert!(expired(&settings, &files, i64::MIN).is_empty());
+    }
+}

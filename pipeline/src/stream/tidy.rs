@@ -1,0 +1,62 @@
+//! Removes what no table names any more: files that compaction and repairs replaced, files of epochs that
+//! never were, and old entries of the logs.
+//!
+//! A file is let lie for `stream.keep_removed_ms`, for a reader may hold an older version; what an epoch
+//! has staged and not yet applied is spared for as long as that takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use netcrab_schema::Table;
+use netcrab_sinks::delta::{DeltaSink, Tidied};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::checkpoints;
+
+/// Shortest and longest time between two rounds of [`keep_tidy`].
+const EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(900));
+
+/// Tidies every table of `sink`, which lies in `folder` where it is on this machine; tells what was removed from each.
+pub async fn tidy(
+    sink: &DeltaSink,
+    folder: Option<&Path>,
+    keep: Duration,
+    dry_run: bool,
+) -> Result<Vec<(&'static Table, Tidied)>> {
+    let mut spared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for manifest in folder.map(checkpoints::unapplied).transpose()?.unwrap_or_default() {
+        for (table, change) in manifest.tables {
+            spared.entry(table).or_default().extend(change.added.into_iter().map(|part| part.path));
+        }
+    }
+    let mut tidied = Vec::new();
+    for &table in netcrab_schema::ALL {
+        let spared = spared.remove(table.name).unwrap_or_default();
+        tidied.push((table, sink.tidy(table, keep, &spared, dry_run).await?));
+    }
+    Ok(tidied)
+}
+
+/// Tidies now and then, until `stop`; what fails is tried again the next time.
+pub async fn keep_tidy(sink: DeltaSink, folder: &Path, keep: Duration, stop: CancellationToken) {
+    let every = (keep / 4).clamp(EVERY.0, EVERY.1);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        match tidy(&sink, Some(folder), keep, false).await {
+            Ok(tidied) => {
+                for (table, Tidied { files, bytes, log_entries }) in tidied {
+                    if files + log_entries > 0 {
+                        info!(table = table.name, files, bytes, log_entries, "removed what nobody reads any more");
+                    }
+                }
+            }
+            Err(fault) => warn!(reason = %format!("{fault:#}"), "tables could not be tidied"),
+        }
+    }
+}
