@@ -1,11 +1,14 @@
 """The running pipeline under load: events in over HTTP at a fixed rate, and how soon they are seen.
 
-    NETCRAB=target/release/netcrab python benches/stream.py [--rate 50000] [--seconds 60] [--write]
+    NETCRAB=target/release/netcrab python benches/stream.py [--rate 50000] [--seconds 60] [--soak] [--write]
 
 Starts `netcrab serve` on the built-in log, sends batches of 500 generated events over four connections, and
 beside them an event of a session of its own five times a second, for which it asks the API until it is shown:
 that is the freshness. At the end it kills the server with SIGKILL, starts it again, and waits until the shard
 works: that is the recovery. Everything runs on this machine; load and server share its cores.
+
+`--soak` watches memory, disk and files while it runs, and fails where memory still grows in the last third.
+The traffic covers a day, so a run of minutes is a day of events in accelerated time.
 """
 
 import argparse
@@ -17,6 +20,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -26,20 +30,41 @@ NETCRAB = os.environ.get("NETCRAB", "target/release/netcrab")
 BATCH, CONNECTIONS, ORG = 500, 4, "org_aurora"
 
 
-def bodies(cache, events):
-    """Batches as they go over the wire, made once."""
-    file = cache / f"stream-{events}.ndjson"
-    if not file.exists():
-        unfinished = cache / "unfinished.ndjson"
-        subprocess.run([NETCRAB, "--quiet", "generate", str(unfinished), "--events", str(events), "--orgs", "1", "--products", "2", "--days", "2"], check=True)
-        unfinished.rename(file)
-    with file.open("rb") as lines:
-        batch = []
-        for line in lines:
-            batch.append(re.sub(rb'"orgId":"[^"]*"', b'"orgId":"%s"' % ORG.encode(), line.rstrip(), count=1))
-            if len(batch) == BATCH:
-                yield b'{"agentId":"bench","sdkVersion":"1.0","events":[' + b",".join(batch) + b"]}"
-                batch = []
+class Bodies:
+    """Batches as they go over the wire, a line of a file each; the file is made once."""
+
+    def __init__(self, cache, events, days):
+        self.file = cache / f"stream-{events}-{days}.bodies"
+        if not self.file.exists():
+            self.make(cache, events, days)
+        self.ends = [0]
+        with self.file.open("rb") as lines:
+            for line in lines:
+                self.ends.append(self.ends[-1] + len(line))
+
+    def make(self, cache, events, days):
+        lines, unfinished = cache / "unfinished.ndjson", cache / "unfinished.bodies"
+        subprocess.run([NETCRAB, "--quiet", "generate", str(lines), "--events", str(events), "--orgs", "1", "--products", "2",
+                        "--days", str(days)], check=True)
+        with lines.open("rb") as events, unfinished.open("wb") as bodies:
+            batch = []
+            for line in events:
+                batch.append(re.sub(rb'"orgId":"[^"]*"', b'"orgId":"%s"' % ORG.encode(), line.rstrip(), count=1))
+                if len(batch) == BATCH:
+                    bodies.write(b'{"agentId":"bench","sdkVersion":"1.0","events":[' + b",".join(batch) + b"]}\n")
+                    batch = []
+        lines.unlink()
+        unfinished.rename(self.file)
+
+    def __len__(self):
+        return len(self.ends) - 1
+
+    def part(self, part):
+        """Every CONNECTIONS-th batch, beginning with `part`."""
+        with self.file.open("rb") as file:
+            for place in range(part, len(self), CONNECTIONS):
+                file.seek(self.ends[place])
+                yield file.read(self.ends[place + 1] - self.ends[place] - 1)
 
 
 class Server:
@@ -124,6 +149,47 @@ def probe(server, ended, seen, latest):
         time.sleep(max(0, 0.2 - (time.perf_counter() - began)))
 
 
+class Watch(threading.Thread):
+    """Looks at the server now and then."""
+
+    HEAD = ["| s | memory MiB | open sessions | lag | tables MiB | bus MiB | Parquet files | log entries |", "|---|---|---|---|---|---|---|---|"]
+
+    def __init__(self, server, tables, ended, every):
+        super().__init__()
+        self.server, self.tables, self.ended, self.every = server, pathlib.Path(tables), ended, every
+        self.memory, self.lines, self.began = [], [], time.perf_counter()
+
+    def run(self):
+        look = 0
+        while not self.ended.wait(1):
+            status = pathlib.Path(f"/proc/{self.server.process.pid}/status").read_text()
+            self.memory.append(int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024)
+            if time.perf_counter() - self.began > look:
+                look += self.every
+                self.lines.append(self.line())
+
+    def line(self):
+        bus = sum(size(file) for file in self.tables.glob("_bus/**/*"))
+        parquet = [size(file) for file in self.tables.glob("*/**/*.parquet") if "_delta_log" not in file.parts]
+        entries = sum(1 for _ in self.tables.glob("*/_delta_log/*.json"))
+        took, lag, sessions = time.perf_counter() - self.began, self.server.metric("netcrab_stream_lag"), self.server.metric("netcrab_stream_open_sessions")
+        return (f"| {took:.0f} | {self.memory[-1]:.0f} | {sessions:,.0f} | {lag:,.0f} | {sum(parquet) / 2**20:.0f} "
+                f"| {bus / 2**20:.0f} | {len(parquet)} | {entries} |")
+
+    def verdict(self):
+        third = len(self.memory) // 3
+        middle, last = max(self.memory[third:2 * third]), max(self.memory[2 * third:])
+        return last <= 1.1 * middle, f"Most memory in the middle third {middle:.0f} MiB, in the last {last:.0f} MiB."
+
+
+def size(file):
+    """Bytes of a file, which may just have gone."""
+    try:
+        return file.stat().st_size if file.is_file() else 0
+    except OSError:
+        return 0
+
+
 def at(values, share):
     values = sorted(values)
     return values[min(len(values) - 1, int(len(values) * share))] if values else float("nan")
@@ -133,25 +199,30 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=50_000, help="events a second")
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--days", type=int, default=2, help="days of traffic that the events cover")
+    parser.add_argument("--soak", action="store_true", help="watch memory, disk and files; a day of traffic")
     parser.add_argument("--write", action="store_true", help="put the result into benches/results.md")
     args = parser.parse_args()
     cache = pathlib.Path(os.environ.get("NETCRAB_CACHE", pathlib.Path.home() / ".cache/netcrab")) / "bench"
     cache.mkdir(parents=True, exist_ok=True)
-    batches = list(bodies(cache, args.rate * args.seconds))
+    batches = Bodies(cache, args.rate * args.seconds, 1 if args.soak else args.days)
     with tempfile.TemporaryDirectory(dir=cache) as tables:
         server = Server(tables)
         server.until_up()
         answered, refused, seen, latest, ended = [], [], [], [None], threading.Event()
         prober = threading.Thread(target=probe, args=(server, ended, seen, latest))
-        loaders = [threading.Thread(target=load, args=(server, batches[part::CONNECTIONS], args.rate, answered, refused, latest))
+        loaders = [threading.Thread(target=load, args=(server, batches.part(part), args.rate, answered, refused, latest))
                    for part in range(CONNECTIONS)]
+        watch = Watch(server, tables, ended, max(10, args.seconds // 12))
         began = time.perf_counter()
-        for thread in [prober, *loaders]:
+        for thread in [prober, *loaders, *([watch] if args.soak else [])]:
             thread.start()
         for thread in loaders:
             thread.join()
         took = time.perf_counter() - began
         ended.set()
+        if args.soak:
+            watch.join()
         prober.join()
         # Repeats are left out on the way in, so the events do not tell; nothing waits when all are read.
         while server.metric("netcrab_stream_lag") > 0:
@@ -176,14 +247,22 @@ def main():
         f"{state / 2**20:.0f} MiB; {states / 2**20:.0f} MiB of manifests and states on disk, {files} files in fact_sessions. "
         f"Working again {recovered:.1f} s after SIGKILL.",
     ]
+    flat = True
+    if args.soak:
+        flat, said = watch.verdict()
+        lines += ["", said, "", *watch.HEAD, *watch.lines]
     text = "\n".join(lines)
     print(text)
     if args.write:
         file = HERE / "results.md"
-        section = f"## The running pipeline\n\n`benches/stream.py --rate {args.rate} --seconds {args.seconds}`.\n\n{text}\n"
+        title = "A soak" if args.soak else "The running pipeline"
+        soak = " --soak" if args.soak else ""
+        section = f"## {title}\n\n`benches/stream.py --rate {args.rate} --seconds {args.seconds}{soak}`.\n\n{text}\n"
         old = file.read_text()
-        found = re.search(r"^## The running pipeline\n.*?(?=^## |\Z)", old, re.M | re.S)
+        found = re.search(rf"^## {title}\n.*?(?=^## |\Z)", old, re.M | re.S)
         file.write_text(old[:found.start()] + section + "\n" + old[found.end():] if found else old.rstrip() + "\n\n" + section)
+    if not flat:
+        sys.exit("memory grows")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 //! `netcrab process`: events from the bus become tables, as they come.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use netcrab_pipeline::config::{BusKind, Config};
 use netcrab_pipeline::run::task_context;
 use netcrab_pipeline::stream::processor::{Processor, Seen, Statuses};
 use netcrab_pipeline::stream::shard::Shared;
+use netcrab_pipeline::stream::shown::{self, Show};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +29,7 @@ use crate::Context;
 #[command(after_help = "\
 Examples:
   netcrab process --tables ./tables                the built-in log in ./tables/_bus
+  netcrab process --tables ./tables --listen 127.0.0.1:7979      and /health, /ready, /metrics, and the API
   netcrab process --tables ./tables --finish       to the end of the bus, closing every session
 
 SIGTERM or Ctrl-C ends it after the epoch under way; a kill at any moment loses nothing. SIGHUP reads
@@ -35,6 +38,9 @@ pub(crate) struct Arguments {
     /// Folder of the tables.
     #[arg(long, value_name = "DIR")]
     tables: PathBuf,
+    /// Address to answer /health, /ready and /metrics on, and the API for the keys in `api.keys`.
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "finish")]
+    listen: Option<SocketAddr>,
     /// Close every session and end, as if the stream had ended.
     #[arg(long)]
     finish: bool,
@@ -59,7 +65,28 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         super::serve::stop_signal().await;
         stopping.cancel();
     });
-    processor.run(stop).await?;
+    let told = Arc::new(super::serve::Told(Arc::clone(&processor.statuses)));
+    let working = tokio::spawn(processor.run(stop.clone()));
+    if let Some(listen) = arguments.listen {
+        let api = netcrab_api::Config { listen, ..context.config.api.clone() };
+        let tables = arguments.tables.to_str().context("the folder of the tables must have a name in Unicode")?;
+        // Answers end with the work, whatever ends it.
+        let ended = stop.clone();
+        let until = async move { ended.cancelled().await };
+        let served = super::serve::serve_tables(api, tables, Some(told), until);
+        let mut working = working;
+        tokio::select! {
+            worked = &mut working => {
+                worked??;
+                return Ok(ExitCode::SUCCESS);
+            }
+            served = served => served?,
+        }
+        stop.cancel();
+        working.await??;
+        return Ok(ExitCode::SUCCESS);
+    }
+    working.await??;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -113,9 +140,9 @@ pub(super) fn processor(
 ) -> Result<(watch::Sender<Arc<Rules>>, Arc<Processor>)> {
     let folder = std::path::absolute(tables).with_context(|| format!("`{}` is no folder", tables.display()))?;
     let address = folder.to_str().context("the folder of the tables must have a name in Unicode")?;
-    let (live, closed_seen) = match shown {
-        Some(Shown { live, tables }) => (Some(live), Some(Arc::new(Refresh(tables)) as Arc<dyn Seen>)),
-        None => (None, None),
+    let (live, closed_seen): (Arc<dyn Show>, _) = match shown {
+        Some(Shown { live, tables }) => (live, Some(Arc::new(Refresh(tables)) as Arc<dyn Seen>)),
+        None => (Arc::new(shown::Files::new(&folder)), None),
     };
     let shared = Shared {
         bus,
@@ -123,7 +150,7 @@ pub(super) fn processor(
         settings: config.stream.clone(),
         context: task_context(config)?,
         folder,
-        live,
+        live: Some(live),
     };
     let (sender, rules) = watch::channel(Arc::new(config.rules()));
     let statuses = Statuses::default();

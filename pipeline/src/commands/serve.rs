@@ -14,6 +14,7 @@ use netcrab_api::live::{Live, LiveStore};
 use netcrab_api::{AgentKey, ApiKey, AppState, Companion, Config, DeltaLimits, DeltaStore, Server};
 use netcrab_pipeline::config::Config as PipelineConfig;
 use netcrab_pipeline::stream::processor::Statuses;
+use netcrab_pipeline::stream::shown;
 use tokio_util::sync::CancellationToken;
 
 use super::process::{Access, Shown};
@@ -116,7 +117,7 @@ async fn serve_stream(config: &PipelineConfig, file: Option<PathBuf>, tables: &P
 }
 
 /// What the processor says of itself.
-struct Told(Statuses);
+pub(super) struct Told(pub(super) Statuses);
 
 impl Companion for Told {
     fn metrics(&self) -> String {
@@ -131,8 +132,26 @@ impl Companion for Told {
 
 /// Serves until Ctrl-C or SIGTERM, then lets open requests finish.
 pub(super) async fn serve(api: Config, tables: &str) -> Result<()> {
-    let store = DeltaStore::open(Path::new(tables), DeltaLimits::default()).await?;
-    Ok(netcrab_api::serve(api, Arc::new(store), stop_signal()).await?)
+    serve_tables(api, tables, None, stop_signal()).await
+}
+
+/// Serves the tables, and what `netcrab process` has open beside them, until `shutdown`.
+pub(super) async fn serve_tables(
+    api: Config,
+    tables: &str,
+    companion: Option<Arc<dyn Companion>>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
+    let store = Arc::new(DeltaStore::open(Path::new(tables), DeltaLimits::default()).await?);
+    let live = Arc::new(Live::new(usize::MAX));
+    let following = tokio::spawn(shown::follow(PathBuf::from(tables), Arc::clone(&live), Arc::clone(&store)));
+    let state = AppState::new(&api, Arc::new(LiveStore::new(store, live)))?;
+    if let Some(companion) = companion {
+        state.accompany(companion);
+    }
+    let served = Server::bind(&api, state).await?.run(shutdown).await;
+    following.abort();
+    Ok(served?)
 }
 
 pub(super) async fn stop_signal() {

@@ -40,5 +40,6 @@ pub mod repair;
 pub mod retain;
 pub mod settings;
 pub mod shard;
+pub mod shown;
 pub mod tidy;
 pub mod watermark;

@@ -192,6 +192,7 @@ impl Processor {
         info!(shard = number, epoch = shard.epoch(), offset = shard.next_offset(), "shard opened");
         self.note_shard(&shard, None);
         shard.show();
+        shard.show_changes(&rules).await?;
         let pace = Duration::from_millis(self.shared.settings.epoch_ms.max(1));
         while !stop.is_cancelled() {
             let began = Instant::now();

@@ -12,7 +12,7 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
-use netcrab_api::live::{Live, Opened};
+use netcrab_api::live::Opened;
 use netcrab_bus::{Bus, Fault, Fetched};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::sessionize::hash::{LateDay, OpenSessions, SessionizeExec};
@@ -32,6 +32,7 @@ use super::publish;
 use super::repair::{self, Place, Repair};
 use super::retain;
 use super::settings::Settings;
+use super::shown::Show;
 use super::watermark::{self, Known};
 use crate::run::{DatedExec, SHAPES_MAX, Staging, sorted, stage_all};
 
@@ -51,7 +52,7 @@ pub struct Shared {
     /// Memory and threads of the plans.
     pub context: Arc<TaskContext>,
     /// Where open sessions are shown, if anywhere.
-    pub live: Option<Arc<Live>>,
+    pub live: Option<Arc<dyn Show>>,
 }
 
 /// What is asked of an epoch.
@@ -177,10 +178,10 @@ impl Shard {
         Ok(shard)
     }
 
-    /// Shows what is open from now on, and takes away what was shown before.
+    /// Shows what is open from now on, in place of what was shown before.
     pub fn show(&self) {
         if let Some(live) = &self.shared.live {
-            live.forget(self.number);
+            live.begin(self.number);
             self.lock().note_changes(self.shared.settings.live_sessions_max);
         }
     }
@@ -188,6 +189,9 @@ impl Shard {
     /// Shows the sessions that changed since this was last done.
     pub async fn show_changes(&self, rules: &Arc<Rules>) -> Result<()> {
         let Some(live) = &self.shared.live else { return Ok(()) };
+        if live.is_due(self.number) {
+            self.show();
+        }
         let (open, gone) = self.lock().take_changed();
         if open.is_empty() && gone.is_empty() {
             return Ok(());

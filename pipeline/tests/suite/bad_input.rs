@@ -145,14 +145,18 @@ fn a_full_disk_says_so_and_leaves_the_tables_as_they_were() {
 }
 
 /// A folder of its own file system, so that even root can be kept from writing; unmounted at the end.
-struct Disk(PathBuf);
+pub(crate) struct Disk(PathBuf);
 
 impl Disk {
     /// `None` where the tests may not mount.
-    fn mount(folder: &Path) -> Option<Disk> {
+    pub(crate) fn mount(folder: &Path) -> Option<Disk> {
         let disk = folder.join("disk");
         fs::create_dir(&disk).unwrap();
         mount(&["-t", "tmpfs", "-o", "size=64m", "tmpfs", text(&disk)]).then_some(Disk(disk))
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0
     }
 
     fn forbid_writing(&self) {

@@ -5,14 +5,19 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::Int64Type;
 use netcrab_bus::kafka::{Kafka, Settings};
-use netcrab_bus::{Bus, split};
+use netcrab_bus::{Bus, Results, split};
 
-use crate::command_line::{assert_same, derived, netcrab, stderr, text};
+use crate::command_line::{answer, assert_same, derived, netcrab, query, stderr, text};
 use crate::stream::{batch_tables, block_on, traffic};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka.sh");
 const SHARDS: u32 = 3;
+
+/// How long the broker is away: longer than any request may take.
+const AWAY: Duration = Duration::from_secs(60);
 
 /// A broker that goes with the test.
 struct Broker {
@@ -79,7 +84,7 @@ fn two_processes_share_the_shards_one_is_killed_the_broker_stops_and_nothing_is_
     for (place, events) in traffic(1500, 17).into_iter().enumerate() {
         if place == 8 {
             broker.script("stop");
-            std::thread::sleep(Duration::from_secs(2));
+            std::thread::sleep(AWAY);
             broker.script("start");
         }
         block_on(bus.append(split(&events, SHARDS).unwrap())).unwrap();
@@ -99,4 +104,59 @@ fn two_processes_share_the_shards_one_is_killed_the_broker_stops_and_nothing_is_
     let finished = command(&tables, &servers, &["--finish"]).output().unwrap();
     assert!(finished.status.success(), "{}", stderr(&finished));
     assert_same(&derived(&tables), &expected);
+}
+
+/// Offsets that lie in all partitions of a topic.
+fn records(settings: &Settings, topic: &str) -> u64 {
+    let settings = Settings { topic: topic.to_owned(), ..settings.clone() };
+    block_on(async {
+        let bus = Kafka::open(settings, Arc::new(|| 0), netcrab_sources::Settings::default()).await.unwrap();
+        let mut records = 0;
+        for shard in 0..SHARDS {
+            records += bus.bounds(shard).await.unwrap().end;
+        }
+        records
+    })
+}
+
+#[test]
+fn closed_sessions_go_to_their_topics_and_what_is_no_event_to_the_rejects() {
+    let broker = Broker::start();
+    let servers = broker.servers();
+    let folder = tempfile::tempdir().unwrap();
+    let expected = batch_tables(folder.path(), 800, 18);
+    let tables = folder.path().join("stream");
+    let settings = Settings { servers: servers.clone(), shards: SHARDS, ..Settings::default() };
+    let open = |settings: Settings| {
+        block_on(Kafka::open(settings, Arc::new(|| 1_790_000_000_000), netcrab_sources::Settings::default())).unwrap()
+    };
+    let bus = open(settings.clone());
+    for events in traffic(800, 18) {
+        block_on(bus.append(split(&events, SHARDS).unwrap())).unwrap();
+    }
+    // Somebody else writes to the topic what is no event.
+    let careless = open(Settings { analytics: settings.topic.clone(), ..settings.clone() });
+    let noise = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef)]).unwrap();
+    block_on(careless.publish(Results::Analytics, "noise", &noise)).unwrap();
+    let topics = [("SESSIONIZED", "of.sessions"), ("INCIDENTS", "of.incidents"), ("ANALYTICS", "of.facts")];
+    let run = |crash: Option<&str>| {
+        let mut command = command(&tables, &servers, &["--finish"]);
+        command.envs(topics.map(|(name, topic)| (format!("NETCRAB_BUS__KAFKA__{name}"), topic)));
+        command.envs(crash.map(|crash| ("NETCRAB_CRASH", crash)));
+        command.output().unwrap()
+    };
+    // It dies with the first epoch in the tables and nothing sent: that is made up for.
+    assert!(!run(Some("publish.before:1")).status.success());
+    let finished = run(None);
+    assert!(finished.status.success(), "{}", stderr(&finished));
+    assert_same(&derived(&tables), &expected);
+    let rows = |table: &str| {
+        let counted = query(&tables, &format!("SELECT count(*) FROM {table}"));
+        counted[0].column(0).as_primitive::<Int64Type>().value(0) as u64
+    };
+    let sent = topics.map(|(_, topic)| records(&settings, topic));
+    let facts = rows("fact_sessions") + rows("fact_tasks");
+    assert_eq!(sent, [rows("events_sessionized"), rows("fact_incidents"), facts]);
+    let rejects = answer(&tables, "SELECT reason, field, count(*) AS n FROM rejects GROUP BY reason, field");
+    assert!(rejects.contains("| unknown_key | n     | 2 |"), "{rejects}");
 }

@@ -1,16 +1,20 @@
 //! `netcrab process`, killed wherever it can be: what was accepted is counted once.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use netcrab_bus::log::{Log, Settings};
 use netcrab_bus::{Bus, split};
 use netcrab_pipeline::stream::crash::Step;
+use netcrab_pipeline::stream::tidy::tidy;
+use netcrab_sinks::delta::DeltaSink;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::command_line::{assert_same, derived, netcrab, succeed, text};
+use crate::bad_input::Disk;
+use crate::command_line::{assert_same, derived, netcrab, stderr, succeed, text};
 use crate::stream::{batch_tables, block_on, traffic};
 
 const EVENTS: u64 = 3000;
@@ -21,8 +25,38 @@ fn log(tables: &Path) -> Log {
     Log::open(settings, std::sync::Arc::new(|| 0)).unwrap()
 }
 
+fn sink(tables: &Path) -> DeltaSink {
+    DeltaSink::new(netcrab_pipeline::tables::address(text(tables)).unwrap())
+}
+
+/// The Parquet files of all tables: those that lie there, and those that are named.
+fn files(tables: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
+    let sink = sink(tables);
+    let (mut lie, mut named) = (BTreeSet::new(), BTreeSet::new());
+    for &table in netcrab_schema::ALL {
+        let parts = block_on(sink.parts(table, "part-")).unwrap();
+        named.extend(parts.into_iter().map(|part| format!("{}/{}", table.name, part.path)));
+        let mut folders = vec![tables.join(table.name)];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() && !path.ends_with("_delta_log") {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "parquet") {
+                    lie.insert(text(path.strip_prefix(tables).unwrap()).to_owned());
+                }
+            }
+        }
+    }
+    (lie, named)
+}
+
 /// A child that brings events to the tables, in short epochs.
 fn process(tables: &Path, crash: Option<&str>) -> Child {
+    command(tables, crash).spawn().unwrap()
+}
+
+fn command(tables: &Path, crash: Option<&str>) -> Command {
     let mut command = netcrab(&["process", "--tables", text(tables)]);
     for (name, value) in [("EPOCH_MS", "20"), ("STATE_EVENTS_MIN", "400"), ("LATENESS_MS", "0"), ("REPAIR_MS", "300")] {
         command.env(format!("NETCRAB_STREAM__{name}"), value);
@@ -31,7 +65,8 @@ fn process(tables: &Path, crash: Option<&str>) -> Child {
     if let Some(crash) = crash {
         command.env("NETCRAB_CRASH", crash);
     }
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
 }
 
 fn ended(child: &mut Child) -> ExitStatus {
@@ -66,11 +101,63 @@ fn killed_before_and_after_each_step_of_an_epoch_it_goes_on_as_if_nothing_had_be
         }
         let status = ended(&mut child);
         assert!(!status.success() && status.code().is_none(), "{point}: {status}");
+        // What the killed epoch staged is litter, unless it is a fact already.
+        block_on(tidy(&sink(&tables), Some(&tables), Duration::ZERO, false)).unwrap();
     }
     for events in batches {
         block_on(log.append(split(&events, 1).unwrap())).unwrap();
     }
     succeed(&["process", "--tables", text(&tables), "--finish"]);
+    assert_same(&derived(&tables), &expected);
+    block_on(tidy(&sink(&tables), Some(&tables), Duration::ZERO, false)).unwrap();
+    let (lie, named) = files(&tables);
+    assert_eq!(lie, named, "files lie there that nobody names, or are named and gone");
+    assert_same(&derived(&tables), &expected);
+}
+
+#[test]
+fn a_disk_that_fills_up_costs_time_and_no_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = Disk::mount(folder.path()) else {
+        println!("not run: a_disk_that_fills_up_costs_time_and_no_events needs the right to mount a tmpfs");
+        return;
+    };
+    let expected = batch_tables(folder.path(), EVENTS, 6);
+    let tables = disk.folder().join("stream");
+    // The bus has a disk of its own, so that events come while the tables cannot.
+    let bus = folder.path().join("bus");
+    let settings = Settings { folder: bus.clone(), ..Settings::default() };
+    let log = Log::open(settings, std::sync::Arc::new(|| 0)).unwrap();
+    let with_bus = |mut command: Command| {
+        command.env("NETCRAB_BUS__LOG__FOLDER", &bus);
+        command
+    };
+    let mut child = with_bus(command(&tables, None)).spawn().unwrap();
+    let ballast = disk.folder().join("ballast");
+    for (place, events) in traffic(EVENTS, 6).into_iter().enumerate() {
+        if place % 6 == 3 {
+            // To the last byte: a file of zeros takes all there is and then fails.
+            let mut full = std::fs::File::create(&ballast).unwrap();
+            while std::io::Write::write_all(&mut full, &[0; 4096]).is_ok() {}
+        }
+        block_on(log.append(split(&events, 1).unwrap())).unwrap();
+        std::thread::sleep(Duration::from_millis(150));
+        if place % 6 == 5 {
+            std::fs::remove_file(&ballast).unwrap();
+            if place % 12 == 5 {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                child = with_bus(command(&tables, None)).spawn().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        assert!(child.try_wait().unwrap().is_none(), "the process ended at batch {place}");
+    }
+    let _ = std::fs::remove_file(&ballast);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let finished = with_bus(netcrab(&["process", "--tables", text(&tables), "--finish"])).output().unwrap();
+    assert!(finished.status.success(), "{}", stderr(&finished));
     assert_same(&derived(&tables), &expected);
 }
 

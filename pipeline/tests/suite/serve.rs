@@ -25,9 +25,15 @@ struct Server {
 
 impl Server {
     fn start(tables: &Path, address: SocketAddr, settings: &[(&str, &str)]) -> Self {
+        let arguments = ["serve", "--key", "nc_read=org_aurora", "--agent-key", "nc_agent_write=org_aurora"];
+        Self::of(&arguments, tables, address, settings)
+    }
+
+    /// A command that listens.
+    fn of(arguments: &[&str], tables: &Path, address: SocketAddr, settings: &[(&str, &str)]) -> Self {
         let listen = address.to_string();
-        let mut command = netcrab(&["--quiet", "serve", "--tables", text(tables), "--listen", &listen]);
-        command.args(["--key", "nc_read=org_aurora", "--agent-key", "nc_agent_write=org_aurora"]);
+        let mut command = netcrab(&["--quiet"]);
+        command.args(arguments).args(["--tables", text(tables), "--listen", &listen]);
         command.envs(settings.iter().map(|(name, value)| (format!("NETCRAB_{name}"), value)));
         Self { child: command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(), address }
     }
@@ -176,15 +182,77 @@ fn killed_two_hundred_times_while_events_come_in_every_accepted_event_counts_onc
 fn an_event_is_seen_within_seconds_and_its_session_is_open_until_it_closes() {
     let folder = tempfile::tempdir().unwrap();
     let tables = folder.path().join("stream");
-    let server = Server::start(&tables, free_address(), &[("STREAM__EPOCH_MS", "100"), ("STREAM__LATENESS_MS", "0")]);
+    let server = Server::start(&tables, free_address(), &SOON);
+    seen_while_open(&server, &server);
+    server.stop();
+    // What was open is shown after a restart, though nothing more comes.
+    let server = Server::start(&tables, free_address(), &[]);
+    let ready = server.insist("GET /ready", "", 200);
+    assert_eq!(ready["status"], json!("ready"));
+    until_open(&server, "s2");
+    server.stop();
+    succeed(&["process", "--tables", text(&tables), "--finish"]);
+    assert!(answer(&tables, "SELECT count(*) AS n FROM fact_sessions").contains("| 2 |"));
+}
+
+#[test]
+fn processes_apart_show_the_same_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = folder.path().join("stream");
+    let ingest = Server::of(&["ingest", "--agent-key", "nc_agent_write=org_aurora"], &tables, free_address(), &SOON);
+    ingest.insist("GET /health", "", 200);
+    let process = Server::of(&["process"], &tables, free_address(), &SOON);
+    let serve = Server::of(&["serve", "--key", "nc_read=org_aurora"], &tables, free_address(), &[]);
+    serve.insist("GET /health", "", 200);
+    seen_while_open(&ingest, &serve);
+    process.insist("GET /ready", "", 200);
+    let metrics = page(process.address, "/metrics");
+    assert!(metrics.contains("netcrab_stream_events_total{shard=\"0\"} 3"), "{metrics}");
+    // Another process takes the shard up, and shows what is open.
+    process.stop();
+    let process = Server::of(&["process"], &tables, free_address(), &SOON);
+    process.insist("GET /health", "", 200);
+    let late = Server::of(&["serve", "--key", "nc_read=org_aurora"], &tables, free_address(), &[]);
+    until_open(&late, "s2");
+    [ingest, process, serve, late].into_iter().for_each(Server::stop);
+}
+
+/// Short epochs, and no waiting for late events.
+const SOON: [(&str, &str); 2] = [("STREAM__EPOCH_MS", "100"), ("STREAM__LATENESS_MS", "0")];
+
+const DAY: &str = "orgId=org_aurora&productId=crm&from=2026-09-21&to=2026-09-22";
+
+fn until_open(server: &Server, session: &str) {
+    let began = Instant::now();
+    loop {
+        let found = server.insist(&format!("GET /v1/insights/sessions?{DAY}"), "", 200);
+        let mut items = found["items"].as_array().unwrap().iter();
+        if items.any(|item| item["sessionId"] == *session && item["open"] == json!(true)) {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{session} is not shown as open: {found}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A page that is not JSON.
+fn page(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    page
+}
+
+/// Sends events to `taking`, and sees at `server` that their sessions are open, and then closed.
+fn seen_while_open(taking: &Server, server: &Server) {
     let event = |at_ms: i64, id: &str, session: &str| {
         json!({ "orgId": "org_aurora", "productId": "crm", "sessionId": session, "userHash": "u", "eventId": id,
             "ts": 1_790_000_000_000_i64 + at_ms, "eventType": "navigation", "screenId": "home", "route": "/", "deviceType": "desktop" })
     };
-    server.insist(POST, &batch(&[event(0, "e1", "s1"), event(1000, "e2", "s1")]), 200);
+    taking.insist(POST, &batch(&[event(0, "e1", "s1"), event(1000, "e2", "s1")]), 200);
     let began = Instant::now();
-    let day = "orgId=org_aurora&productId=crm&from=2026-09-21&to=2026-09-22";
-    let sessions = || server.insist(&format!("GET /v1/insights/sessions?{day}"), "", 200)["items"].clone();
+    let sessions = || server.insist(&format!("GET /v1/insights/sessions?{DAY}"), "", 200)["items"].clone();
     while sessions().as_array().is_none_or(Vec::is_empty) {
         assert!(began.elapsed() < Duration::from_secs(20), "the session is not shown");
         std::thread::sleep(Duration::from_millis(20));
@@ -195,7 +263,7 @@ fn an_event_is_seen_within_seconds_and_its_session_is_open_until_it_closes() {
     let timeline = server.insist(&session, "", 200);
     assert_eq!(timeline["events"].as_array().map(Vec::len), Some(2), "{timeline}");
     // An hour later somebody else comes, and the first session is over.
-    server.insist(POST, &batch(&[event(3_600_000, "e3", "s2")]), 200);
+    taking.insist(POST, &batch(&[event(3_600_000, "e3", "s2")]), 200);
     let began = Instant::now();
     loop {
         let sessions = sessions();
@@ -208,16 +276,8 @@ fn an_event_is_seen_within_seconds_and_its_session_is_open_until_it_closes() {
         assert!(began.elapsed() < Duration::from_secs(20), "{sessions}");
         std::thread::sleep(Duration::from_millis(20));
     }
-    let overview = server.insist(&format!("GET /v1/insights/overview?{day}"), "", 200);
+    let overview = server.insist(&format!("GET /v1/insights/overview?{DAY}"), "", 200);
     assert_eq!(overview["sessions"], json!(2), "{overview}");
-    server.stop();
-    // What was open goes on after a restart.
-    let server = Server::start(&tables, free_address(), &[]);
-    let ready = server.insist("GET /ready", "", 200);
-    assert_eq!(ready["status"], json!("ready"));
-    server.stop();
-    succeed(&["process", "--tables", text(&tables), "--finish"]);
-    assert!(answer(&tables, "SELECT count(*) AS n FROM fact_sessions").contains("| 2 |"));
 }
 
 #[test]

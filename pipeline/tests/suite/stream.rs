@@ -2,20 +2,26 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, TimestampMillisecondArray, UInt64Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::TimestampMillisecondType;
 use netcrab_bus::memory::Memory;
 use netcrab_bus::{Bus, split};
 use netcrab_operators::settings::Settings as Rules;
 use netcrab_pipeline::config::Config;
 use netcrab_pipeline::stream::settings::Settings;
 use netcrab_pipeline::stream::shard::{Ask, Report, Shard, Shared};
+use netcrab_schema::arrow::event_in_flight;
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sources::generate::{self, Traffic};
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::command_line::{assert_same, derived, succeed, text};
+use crate::command_line::{answer, assert_same, derived, succeed, text};
 
 /// Tables fed by shards of a bus in memory.
 struct World {
@@ -143,6 +149,171 @@ fn late_events_are_brought_to_their_sessions_and_the_tables_are_those_of_a_batch
     });
     assert!(late > 20 && repaired > 2, "{late} events were late and {repaired} repairs ran");
     assert_same(&derived(&tables), &expected);
+}
+
+/// How a stream comes: none of it may matter.
+#[derive(Debug, Clone)]
+struct Course {
+    seed: u64,
+    shards: u32,
+    /// How far events are moved from their place, at most.
+    moved: usize,
+    /// Events of an arrival, at most.
+    arrival: usize,
+    lateness_ms: i64,
+    repair_ms: u64,
+    state_events_min: u64,
+    epoch_bytes_max: usize,
+    chance: u64,
+}
+
+fn course() -> impl Strategy<Value = Course> {
+    let hours = 3_600_000;
+    let lateness = prop_oneof![Just(0), 0..hours, Just(12 * hours), Just(240 * hours)];
+    let moved = prop_oneof![Just(0usize), 1..40usize, Just(10_000)];
+    (0..3u64, 1..4u32, moved, 40..400usize, lateness, 0..40u64, 50..2000u64, 65_536..400_000usize, any::<u64>())
+        .prop_map(
+            |(seed, shards, moved, arrival, lateness_ms, repair_ms, state_events_min, epoch_bytes_max, chance)| {
+                Course {
+                    seed,
+                    shards,
+                    moved,
+                    arrival,
+                    lateness_ms,
+                    repair_ms,
+                    state_events_min,
+                    epoch_bytes_max,
+                    chance,
+                }
+            },
+        )
+}
+
+/// The events in an order in which none lies further than `moved` places from its own, in arrivals of any length.
+fn arrivals(events: &RecordBatch, course: &Course, chance: &mut ChaCha8Rng) -> Vec<RecordBatch> {
+    let mut order: Vec<(usize, u64)> =
+        (0..events.num_rows()).map(|row| (row + chance.random_range(0..=course.moved), row as u64)).collect();
+    order.sort_unstable();
+    let rows: UInt64Array = order.into_iter().map(|(_, row)| row).collect();
+    let moved = take_record_batch(events, &rows).unwrap();
+    let (mut arrivals, mut start) = (Vec::new(), 0);
+    while start < moved.num_rows() {
+        let length = chance.random_range(1..=course.arrival).min(moved.num_rows() - start);
+        arrivals.push(moved.slice(start, length));
+        start += length;
+    }
+    arrivals
+}
+
+/// Runs a stream along its course; gives the tables and how many events were late.
+fn along(course: &Course, folder: &Path, events: &RecordBatch) -> (Vec<String>, u64) {
+    let settings = Settings {
+        lateness_ms: course.lateness_ms,
+        repair_ms: course.repair_ms,
+        state_events_min: course.state_events_min,
+        epoch_bytes_max: course.epoch_bytes_max,
+        ..Settings::default()
+    };
+    let world = World::new(folder, course.shards, settings);
+    let mut chance = ChaCha8Rng::seed_from_u64(course.chance);
+    let mut late = 0;
+    block_on(async {
+        let mut shards = Vec::new();
+        for shard in 0..course.shards {
+            shards.push(world.open(shard).await);
+        }
+        let mut now_ms = i64::MAX / 2;
+        for events in arrivals(events, course, &mut chance) {
+            world.append(&events).await;
+            while chance.random_bool(0.5) {
+                let number = chance.random_range(0..shards.len());
+                now_ms += 7;
+                let report = world.step(&mut shards[number], now_ms, false).await;
+                late += report.map_or(0, |report| report.late);
+                if chance.random_bool(0.1) {
+                    let uninterrupted = shards[number].state_bytes().unwrap();
+                    shards[number] = world.open(number as u32).await;
+                    assert!(uninterrupted == shards[number].state_bytes().unwrap(), "the state taken up differs");
+                }
+            }
+        }
+        for shard in &mut shards {
+            world.finish(shard).await;
+            assert_eq!((shard.open_sessions().0, shard.late().len()), (0, 0));
+        }
+    });
+    (derived(folder), late)
+}
+
+#[test]
+fn whatever_the_order_the_epochs_and_the_lateness_a_stream_leaves_the_tables_of_a_batch() {
+    const EVENTS: u64 = 1200;
+    let worlds: Vec<_> = (0..3)
+        .map(|seed| {
+            let folder = tempfile::tempdir().unwrap();
+            let expected = batch_tables(folder.path(), EVENTS, 20 + seed);
+            let events = concat_batches(&event_in_flight(), &traffic(EVENTS, 20 + seed)).unwrap();
+            (expected, events)
+        })
+        .collect();
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(8);
+    let mut runner = TestRunner::new(ProptestConfig { cases, ..ProptestConfig::default() });
+    let lates = AtomicU64::new(0);
+    let ran = runner.run(&course(), |course| {
+        let folder = tempfile::tempdir().unwrap();
+        let (expected, events) = &worlds[course.seed as usize];
+        let (tables, late) = along(&course, folder.path(), events);
+        lates.fetch_add(late, Ordering::Relaxed);
+        assert_same(&tables, expected);
+        Ok(())
+    });
+    ran.unwrap_or_else(|fault| panic!("{fault}"));
+    assert!(lates.into_inner() > 100, "hardly any event was late");
+}
+
+#[test]
+fn days_expire_by_the_watermark_and_what_a_table_no_longer_names_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = batch_tables(folder.path(), 2000, 12);
+    let tables = folder.path().join("stream");
+    let hour = 3_600_000;
+    let settings = Settings { lateness_ms: 2 * hour, events_days: 1, repair_ms: 0, ..Settings::default() };
+    let world = World::new(&tables, 1, settings);
+    block_on(async {
+        let mut shard = world.open(0).await;
+        for events in traffic(2000, 12) {
+            world.append(&events).await;
+            world.step(&mut shard, i64::MAX / 2, false).await;
+        }
+        // Two days after the last event comes one more, and with it two epochs: one that sees, and one that drops.
+        let last = concat_batches(&event_in_flight(), &traffic(2000, 12)).unwrap();
+        let later = |hours: i64| {
+            let mut columns = last.slice(last.num_rows() - 1, 1).columns().to_vec();
+            let schema = event_in_flight();
+            for name in ["ts", "received_at"] {
+                let at = schema.index_of(name).unwrap();
+                let moved = columns[at].as_primitive::<TimestampMillisecondType>().unary(|ms| ms + hours * hour);
+                let moved: TimestampMillisecondArray = moved;
+                columns[at] = Arc::new(moved.with_data_type(schema.field(at).data_type().clone()));
+            }
+            for name in ["event_id", "session_id"] {
+                let at = schema.index_of(name).unwrap();
+                let text: ArrayRef = Arc::new(StringArray::from(vec![format!("later-{hours}")]));
+                columns[at] = arrow::compute::cast(&text, schema.field(at).data_type()).unwrap();
+            }
+            RecordBatch::try_new(schema, columns).unwrap()
+        };
+        for hours in [72, 73, 74, 75] {
+            world.append(&later(hours)).await;
+            world.step(&mut shard, i64::MAX / 2, false).await;
+        }
+    });
+    let count = |sql: &str| answer(&tables, sql);
+    let kept = count("SELECT count(*) AS n, count(DISTINCT date) AS days FROM events_raw");
+    assert!(kept.contains("| 4 | 1    |") || kept.contains("| 4 | 2    |"), "{kept}");
+    let facts = count("SELECT count(DISTINCT date) >= 2 AS several FROM fact_sessions");
+    assert!(facts.contains("true"), "facts are kept: {facts}");
+    assert!(expected[0].lines().count() > 50);
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn pairs(batch: &RecordBatch) -> Vec<(i32, i64)> {
 }
 
 /// A stream of flows with these dates and moves, in two batches.
-fn flows(rows: &[(i32, i64)]) -> SendableRecordBatchStream {
+pub(crate) fn flows(rows: &[(i32, i64)]) -> SendableRecordBatchStream {
     let symbol = |text: &str| -> ArrayRef {
         let texts = rows.iter().map(|_| Some(text));
         Arc::new(texts.collect::<arrow::array::DictionaryArray<arrow::datatypes::Int32Type>>())

@@ -259,9 +259,16 @@ impl OpenSessions {
         Ok(())
     }
 
-    /// Keeps note of at most `max` keys whose sessions change, for [`Self::take_changed`]; of none at first.
+    /// Keeps note of at most `max` keys whose sessions change, for [`Self::take_changed`]; at first of those that
+    /// have something open.
     pub fn note_changes(&mut self, max: usize) {
         self.changed_max = max;
+        self.changed.clear();
+        for key in 0..self.keys.slots() {
+            if self.keys.slot(key).events > 0 {
+                self.note_change(key);
+            }
+        }
     }
 
     pub(super) fn note_change(&mut self, key: u32) {

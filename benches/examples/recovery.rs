@@ -1,0 +1,133 @@
+//! A shard with a million open sessions: what its epochs write, and how soon it works again after a kill.
+//!
+//!     events, an epoch for each slice ─▶ built-in log, open sessions, tables ─▶ dropped, opened anew
+//!
+//!     cargo build --release -p netcrab-benches --examples --features netcrab-pipeline/kafka
+//!     target/release/examples/recovery [sessions] [events of each]
+//!
+//! It says how many bytes of open sessions were written for each byte that came, and how long opening took:
+//! right after the open sessions were written, and just before they would be again.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use arrow::array::RecordBatch;
+use netcrab_bus::log::{Log, Settings as LogSettings};
+use netcrab_bus::{Bus, split};
+use netcrab_operators::settings::Settings as Rules;
+use netcrab_pipeline::config::Config;
+use netcrab_pipeline::stream::checkpoints::Checkpoints;
+use netcrab_pipeline::stream::settings::Settings;
+use netcrab_pipeline::stream::shard::{Ask, Shard, Shared};
+use netcrab_sinks::delta::DeltaSink;
+
+#[path = "../../operators/tests/suite/traffic.rs"]
+mod traffic;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Events of a batch, as the ingestion API has them at full load.
+const BATCH_EVENTS: u64 = 500;
+/// Events of an epoch: a second of full load.
+const EPOCH_EVENTS: u64 = 50_000;
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let mut numbers = std::env::args().skip(1).map(|number| number.parse::<u64>());
+    let sessions = numbers.next().transpose()?.unwrap_or(1_000_000);
+    let steps = numbers.next().transpose()?.unwrap_or(5);
+    let folder = std::env::current_dir()?.join(format!("recovery-{}", std::process::id()));
+    let run = run(&folder, sessions, steps).await;
+    std::fs::remove_dir_all(&folder)?;
+    run.map(|()| ExitCode::SUCCESS)
+}
+
+async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> {
+    let log = LogSettings { bytes_max: 64 << 30, ..LogSettings::of(folder.join("_bus")) };
+    let bus: Arc<dyn Bus> = Arc::new(Log::open(log, Arc::new(|| 0))?);
+    let address = folder.to_str().context("a folder with a name in Unicode")?;
+    // Nothing closes: the gap is half an hour, and all of this takes minutes.
+    let settings = Settings { lateness_ms: 0, ..Settings::default() };
+    let shared = Arc::new(Shared {
+        bus: Arc::clone(&bus),
+        sink: DeltaSink::new(netcrab_pipeline::tables::address(address)?),
+        folder: folder.to_owned(),
+        settings,
+        context: netcrab_pipeline::run::task_context(&Config::default())?,
+        live: None,
+    });
+    let rules = Arc::new(Rules::default());
+    let ask = Ask { now_ms: i64::MAX / 2, finish: false, rules: &rules };
+    let mut shard = Shard::open(Arc::clone(&shared), 0, &rules).await?;
+    let mut event_bytes = None;
+    let (mut came, mut written, mut states, mut slowest) = (0, 0, 0, std::time::Duration::ZERO);
+    let mut worst_recovery = None;
+    for step in 0..steps {
+        for first in (0..sessions).step_by(EPOCH_EVENTS as usize) {
+            let end = sessions.min(first + EPOCH_EVENTS);
+            for first in (first..end).step_by(BATCH_EVENTS as usize) {
+                let events: RecordBatch = traffic::events(step, first..end.min(first + BATCH_EVENTS));
+                bus.append(split(&events, 1)?).await?;
+            }
+            let began = Instant::now();
+            while shard.step(ask).await?.is_some_and(|report| report.lag > 0) {}
+            slowest = slowest.max(began.elapsed());
+            let (manifest, _) = Checkpoints::open(folder, 0)?.newest()?.context("an epoch")?;
+            came += manifest.events;
+            event_bytes = event_bytes.or(Some(bytes_in(&folder.join("_bus"))? as f64 / came as f64));
+            if let Some(state) = manifest.state {
+                states += 1;
+                written += state.bytes;
+            }
+        }
+        // As many events as are open came since the state was last written, nearly.
+        if step + 2 == steps {
+            let waiting = Checkpoints::open(folder, 0)?.epochs()?.len();
+            let began = Instant::now();
+            drop(shard);
+            shard = Shard::open(Arc::clone(&shared), 0, &rules).await?;
+            worst_recovery = Some((began.elapsed(), waiting));
+        }
+    }
+    let (open, events, memory) = shard.open_sessions();
+    ensure!(
+        open as u64 == sessions && events as u64 == sessions * steps,
+        "{open} sessions with {events} events are open"
+    );
+    let stored = came as f64 * event_bytes.unwrap_or_default();
+    println!("{open} sessions open, {events} events, {} MiB in memory", memory >> 20);
+    println!("the open sessions were written {states} times, {} MiB in all", written >> 20);
+    println!(
+        "that is {:.2} bytes for each byte of events on the bus ({:.0} MiB)",
+        written as f64 / stored,
+        stored / 1048576.0
+    );
+    println!("slowest epoch of {EPOCH_EVENTS} events: {:.2} s", slowest.as_secs_f64());
+    if let Some((took, epochs)) = worst_recovery {
+        println!("opened again after {epochs} epochs since the state was written: {:.2} s", took.as_secs_f64());
+    }
+    let before = shard.state_bytes()?;
+    drop(shard);
+    let waiting = Checkpoints::open(folder, 0)?.epochs()?.len();
+    let began = Instant::now();
+    let shard = Shard::open(Arc::clone(&shared), 0, &rules).await?;
+    println!(
+        "opened again at the end, {waiting} epochs since the state was written: {:.2} s",
+        began.elapsed().as_secs_f64()
+    );
+    ensure!(before == shard.state_bytes()?, "the state taken up differs");
+    Ok(())
+}
+
+/// Bytes of the files in a folder and the folders in it.
+fn bytes_in(folder: &std::path::Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        bytes += if entry.file_type()?.is_dir() { bytes_in(&entry.path())? } else { entry.metadata()?.len() };
+    }
+    Ok(bytes)
+}

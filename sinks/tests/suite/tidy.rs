@@ -1,0 +1,98 @@
+//! What a Delta table no longer names goes, and nothing else.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use netcrab_schema::tables::FACT_FLOWS;
+use netcrab_sinks::delta::{DeltaSink, Tidied};
+use netcrab_sinks::{Change, Part, Position, RunId, Sink};
+use url::Url;
+
+use crate::contract::flows;
+
+struct World {
+    folder: tempfile::TempDir,
+    sink: DeltaSink,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sink = DeltaSink::new(Url::from_directory_path(folder.path()).unwrap());
+        Self { folder, sink }
+    }
+
+    async fn stage(&self, run: u128, rows: &[(i32, i64)]) -> Vec<Part> {
+        self.sink.stage(&FACT_FLOWS, &RunId::new(run), flows(rows)).await.unwrap().parts
+    }
+
+    async fn apply(&self, number: i64, added: Vec<Part>, removed: Vec<String>) {
+        let position = Position { writer: "shard".to_owned(), number };
+        assert!(self.sink.apply(&FACT_FLOWS, &position, &Change { added, removed }).await.unwrap());
+    }
+
+    async fn tidy(&self, keep: Duration, spared: &[&Part], dry_run: bool) -> Tidied {
+        let spared: BTreeSet<String> = spared.iter().map(|part| part.path.clone()).collect();
+        self.sink.tidy(&FACT_FLOWS, keep, &spared, dry_run).await.unwrap()
+    }
+
+    fn has(&self, part: &Part) -> bool {
+        self.folder.path().join("fact_flows").join(&part.path).exists()
+    }
+}
+
+/// Files of a log, each an entry.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let listed = std::fs::read_dir(folder.join("fact_flows/_delta_log")).unwrap();
+    let paths = listed.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect()
+}
+
+#[tokio::test]
+async fn files_no_version_names_go_once_they_are_old_and_those_that_are_spared_stay() {
+    let world = World::new();
+    assert_eq!(world.tidy(Duration::ZERO, &[], false).await, Tidied::default(), "there is no table yet");
+    let small = world.stage(1, &[(1, 10), (2, 20)]).await;
+    world.apply(1, small.clone(), Vec::new()).await;
+    let large = world.stage(2, &[(1, 10), (2, 20)]).await;
+    world.apply(2, large.clone(), small.iter().map(|part| part.path.clone()).collect()).await;
+    let (litter, about_to_be) = (world.stage(3, &[(1, 30)]).await, world.stage(4, &[(1, 40)]).await);
+
+    let young = Duration::from_secs(3600);
+    assert_eq!(world.tidy(young, &[], false).await.files, 0);
+    let spared: Vec<&Part> = about_to_be.iter().collect();
+    let would = world.tidy(Duration::ZERO, &spared, true).await;
+    assert!(small.iter().chain(&litter).all(|part| world.has(part)), "a dry run removes nothing");
+    let did = world.tidy(Duration::ZERO, &spared, false).await;
+    let bytes = small.iter().chain(&litter).map(|part| part.bytes).sum();
+    assert_eq!((would.files, would.bytes, did.files, did.bytes), (3, bytes, 3, bytes));
+    assert!(!small.iter().chain(&litter).any(|part| world.has(part)));
+    assert!(large.iter().chain(&about_to_be).all(|part| world.has(part)));
+    assert_eq!(world.tidy(Duration::ZERO, &spared, false).await.files, 0, "what is gone is not counted again");
+    world.apply(3, about_to_be, Vec::new()).await;
+}
+
+#[tokio::test]
+async fn old_entries_of_the_log_go_and_the_table_stays_what_it_was() {
+    let world = World::new();
+    let mut all = Vec::new();
+    for number in 1..=130 {
+        let parts = world.stage(number as u128, &[(1, number)]).await;
+        all.extend(parts.clone());
+        world.apply(number, parts, Vec::new()).await;
+    }
+    assert_eq!(world.tidy(Duration::from_secs(3600), &[], false).await.log_entries, 0);
+    let before = entries(world.folder.path()).len();
+    let tidied = world.tidy(Duration::ZERO, &[], false).await;
+    assert!(tidied.files == 0 && tidied.log_entries >= 99, "{tidied:?}");
+    assert_eq!(entries(world.folder.path()).len() as u64 + tidied.log_entries, before as u64);
+    // Somebody who sees the table for the first time, and the one who wrote it.
+    let other = DeltaSink::new(world.sink.root().clone());
+    for sink in [&other, &world.sink] {
+        assert_eq!(sink.parts(&FACT_FLOWS, "part-").await.unwrap().len(), all.len());
+        assert_eq!(sink.position(&FACT_FLOWS, "shard").await.unwrap(), Some(130));
+    }
+    world.apply(131, Vec::new(), vec![all[0].path.clone()]).await;
+    assert_eq!(other.parts(&FACT_FLOWS, "part-").await.unwrap().len(), all.len() - 1);
+}
