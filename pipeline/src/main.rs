@@ -120,7 +120,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Generate(arguments) => commands::generate::run(&context, arguments),
             Command::Ingest(arguments) => commands::ingest::run(&context, arguments).await,
             Command::Process(arguments) => commands::process::run(&context, arguments).await,
-            Command::Status(arguments) => commands::status::run(&context, arguments),
+            Command::Status(arguments) => commands::status::run(&context, arguments).await,
             Command::Vacuum(arguments) => commands::vacuum::run(&context, arguments).await,
             Command::Serve(arguments) => commands::serve::run(&context, arguments).await,
             Command::Demo(arguments) => commands::demo::run(&context, arguments).await,

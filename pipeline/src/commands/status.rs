@@ -10,6 +10,7 @@ use netcrab_pipeline::stream::checkpoints::{self, Checkpoints};
 use netcrab_pipeline::stream::manifest::Manifest;
 
 use super::grouped;
+use super::process::Access;
 use crate::Context;
 
 /// Arguments of `netcrab status`.
@@ -19,37 +20,50 @@ Examples:
   netcrab status --tables ./tables
   netcrab status --tables ./tables --json
 
-It reads what the last epoch of each shard left; the process that works on them need not run.")]
+The lag is in offsets of the bus: batches in the built-in log, events in Kafka. It reads what the last epoch of each shard left; the process that works on them need not run.")]
 pub(crate) struct Arguments {
     /// Folder of the tables.
     #[arg(long, value_name = "DIR")]
     tables: PathBuf,
 }
 
-pub(crate) fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
     if !checkpoints::has_stream(&arguments.tables) {
         bail!("{} is fed by no stream; start one with netcrab serve or netcrab process", arguments.tables.display());
+    }
+    let bus = super::process::open_bus(&context.config, &arguments.tables, Access::Look).await;
+    if let Err(fault) = &bus {
+        eprintln!("the lag is not known: {}", super::chain_of(fault));
     }
     let mut newest = Vec::new();
     for shard in checkpoints::shards(&arguments.tables) {
         let checkpoints = Checkpoints::open(&arguments.tables, shard)?;
         if let Some((manifest, _)) = checkpoints.newest()? {
             let applied = checkpoints.applied(manifest.epoch);
-            newest.push((manifest, applied));
+            let end = match &bus {
+                Ok(bus) => bus.bounds(shard).await.ok().map(|bounds| bounds.end),
+                Err(_) => None,
+            };
+            let lag = end.map(|end| end.saturating_sub(manifest.to));
+            newest.push((manifest, applied, lag));
         }
     }
     if context.json {
         println!("{}", serde_json::Value::Array(newest.iter().map(as_json).collect()));
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{:>5}  {:>8}  {:>14}  {:24}  {:>16}", "shard", "epoch", "offset", "watermark", "late, last epoch");
-    for (manifest, applied) in &newest {
+    println!(
+        "{:>5}  {:>8}  {:>14}  {:>10}  {:24}  {:>16}",
+        "shard", "epoch", "offset", "lag", "watermark", "late, last epoch"
+    );
+    for (manifest, applied, lag) in &newest {
         let Manifest { shard, epoch, to, watermark_ms, late, .. } = manifest;
         let unapplied = if *applied { "" } else { "  (to be applied)" };
         println!(
-            "{shard:>5}  {:>8}  {:>14}  {:24}  {:>16}{unapplied}",
+            "{shard:>5}  {:>8}  {:>14}  {:>10}  {:24}  {:>16}{unapplied}",
             grouped(*epoch),
             grouped(*to),
+            lag.map_or_else(|| "?".to_owned(), grouped),
             instant(*watermark_ms),
             late.len()
         );
@@ -57,12 +71,13 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json((manifest, applied): &(Manifest, bool)) -> serde_json::Value {
+fn as_json((manifest, applied, lag): &(Manifest, bool, Option<u64>)) -> serde_json::Value {
     serde_json::json!({
         "shard": manifest.shard,
         "epoch": manifest.epoch,
         "applied": applied,
         "nextOffset": manifest.to,
+        "lag": lag,
         "watermark": instant(manifest.watermark_ms),
         "lateOfLastEpoch": manifest.late.len(),
     })

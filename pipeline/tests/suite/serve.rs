@@ -208,6 +208,8 @@ fn processes_apart_show_the_same_as_one() {
     process.insist("GET /ready", "", 200);
     let metrics = page(process.address, "/metrics");
     assert!(metrics.contains("netcrab_stream_events_total{shard=\"0\"} 3"), "{metrics}");
+    let status: Value = serde_json::from_str(&succeed(&["status", "--tables", text(&tables), "--json"])).unwrap();
+    assert_eq!((&status[0]["shard"], &status[0]["lag"], &status[0]["applied"]), (&json!(0), &json!(0), &json!(true)));
     // Another process takes the shard up, and shows what is open.
     process.stop();
     let process = Server::of(&["process"], &tables, free_address(), &SOON);
