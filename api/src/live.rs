@@ -9,10 +9,11 @@
 //! Lists never miss a session that closes while they are read. Counts by day are of two looks, so such a
 //! session may be missing from them for an instant.
 //!
-//! Bounded: at most `sessions_max` sessions; one that finds no room is shown once it is closed.
+//! Bounded: at most `sessions_max` sessions; one that finds no room is shown once it is closed. Their events
+//! stay where they are, and are asked for when somebody looks at one session.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arrow::array::RecordBatch;
@@ -49,9 +50,15 @@ struct State {
 struct Open {
     session: Session,
     incidents: Vec<Incident>,
-    /// Rows of events_sessionized.
-    events: Arc<RecordBatch>,
-    range: Range<usize>,
+    events: Arc<dyn OpenEvents>,
+}
+
+/// Where the events of open sessions are.
+#[async_trait]
+pub trait OpenEvents: Debug + Send + Sync {
+    /// Rows of events_sessionized: those of the session `session_key`, open under `key`, and maybe of others,
+    /// session by session. None where it is not open any more.
+    async fn of(&self, key: u32, session_key: &str) -> Result<Vec<RecordBatch>, StoreError>;
 }
 
 /// Open sessions as rows of the tables they will be in.
@@ -63,8 +70,6 @@ pub struct Opened {
     pub sessions: Vec<RecordBatch>,
     /// Rows of fact_incidents.
     pub incidents: Vec<RecordBatch>,
-    /// Rows of events_sessionized, session by session in the order of `keys`; no session in two batches.
-    pub events: Vec<RecordBatch>,
 }
 
 impl Live {
@@ -83,9 +88,16 @@ impl Live {
         self.len() == 0
     }
 
-    /// Takes what changed in a shard: keys that have nothing open any more, and the sessions of others as they are now.
-    pub fn change(&self, shard: u32, gone: &[u32], opened: &Opened) -> Result<(), StoreError> {
-        let found = opened.read()?;
+    /// Takes what changed in a shard: keys that have nothing open any more, and the sessions of others as they are
+    /// now, whose events are in `events`.
+    pub fn change(
+        &self,
+        shard: u32,
+        gone: &[u32],
+        opened: &Opened,
+        events: &Arc<dyn OpenEvents>,
+    ) -> Result<(), StoreError> {
+        let found = opened.read(events)?;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         gone.iter().chain(&opened.keys).for_each(|&key| state.remove((shard, key)));
         for (key, owner, open) in found {
@@ -138,10 +150,11 @@ impl State {
         self.of(&scope.org_id, &scope.product_id).filter(wanted)
     }
 
-    fn named(&self, org_id: &str, session_key: &str) -> Option<&Open> {
+    fn named(&self, org_id: &str, session_key: &str) -> Option<(u32, &Open)> {
         let products = self.owners.iter().filter(|(owner, _)| owner.0 == org_id);
-        let mut open = products.flat_map(|(_, keys)| keys.values()).flatten();
-        open.find(|open| open.session.session_key == session_key)
+        let keys = products.flat_map(|(_, keys)| keys);
+        let mut open = keys.flat_map(|(key, sessions)| sessions.iter().map(|open| (key.1, open)));
+        open.find(|(_, open)| open.session.session_key == session_key)
     }
 }
 
@@ -154,21 +167,11 @@ fn meets(filter: &Filter, session: &Session) -> bool {
 }
 
 impl Opened {
-    fn read(&self) -> Result<Vec<(u32, Owner, Open)>, StoreError> {
+    fn read(&self, events: &Arc<dyn OpenEvents>) -> Result<Vec<(u32, Owner, Open)>, StoreError> {
         let mut incidents: HashMap<String, Vec<Incident>> = HashMap::new();
         for batch in &self.incidents {
             for incident in rows::incidents(batch)? {
                 incidents.entry(incident.session_key.clone()).or_default().push(incident);
-            }
-        }
-        let mut events: HashMap<String, (Arc<RecordBatch>, Range<usize>)> = HashMap::new();
-        for batch in &self.events {
-            let (batch, keys) = (Arc::new(batch.clone()), batch.texts("session_key")?);
-            for row in 0..batch.num_rows() {
-                match events.get_mut(keys.value(row)) {
-                    Some((_, range)) => range.end = row + 1,
-                    None => drop(events.insert(keys.value(row).to_owned(), (Arc::clone(&batch), row..row + 1))),
-                }
             }
         }
         let mut keys = self.keys.iter();
@@ -177,12 +180,11 @@ impl Opened {
             let (org_id, product_id) = (batch.texts("org_id")?, batch.texts("product_id")?);
             for (row, mut session) in rows::sessions(batch)?.into_iter().enumerate() {
                 let Some(&key) = keys.next() else { continue };
-                let Some((events, range)) = events.remove(&session.session_key) else { continue };
                 let mut incidents = incidents.remove(&session.session_key).unwrap_or_default();
                 incidents.sort_by(|a, b| (a.started_us, &a.incident_id).cmp(&(b.started_us, &b.incident_id)));
                 session.open = true;
                 let owner = (org_id.value(row).to_owned(), product_id.value(row).to_owned());
-                found.push((key, owner, Open { session, incidents, events, range }));
+                found.push((key, owner, Open { session, incidents, events: Arc::clone(events) }));
             }
         }
         Ok(found)
@@ -327,7 +329,7 @@ impl InsightStore for LiveStore {
     async fn session(&self, name: &SessionName) -> Result<Option<Session>, StoreError> {
         let open = {
             let state = self.live.state();
-            state.named(&name.org_id, &name.session_key).map(|open| open.session.clone())
+            state.named(&name.org_id, &name.session_key).map(|(_, open)| open.session.clone())
         };
         let meant = |session: &Session| {
             name.product_id.as_ref().is_none_or(|product_id| *product_id == session.product_id)
@@ -348,18 +350,32 @@ impl InsightStore for LiveStore {
     ) -> Result<Vec<TimelineEvent>, StoreError> {
         let open = {
             let state = self.live.state();
-            let open = state.named(org_id, &session.session_key);
-            open.map(|open| open.events.slice(open.range.start, open.range.len()))
+            state.named(org_id, &session.session_key).map(|(key, open)| (key, Arc::clone(&open.events)))
         };
-        let Some(events) = open else { return self.tables.timeline(org_id, session, after, limit).await };
-        let events = rows::timeline(&events)?.into_iter();
-        Ok(events.filter(|event| after.is_none_or(|after| event.position > after)).take(limit).collect())
+        let mut timeline = Vec::new();
+        if let Some((key, events)) = open {
+            for batch in events.of(key, &session.session_key).await? {
+                let keys = batch.texts("session_key")?;
+                let is_its = |row: &usize| keys.value(*row) == session.session_key;
+                if let Some(first) = (0..batch.num_rows()).find(is_its) {
+                    let length = (first..batch.num_rows()).take_while(is_its).count();
+                    timeline.extend(rows::timeline(&batch.slice(first, length))?);
+                }
+            }
+        }
+        // It may just have closed.
+        if timeline.is_empty() {
+            return self.tables.timeline(org_id, session, after, limit).await;
+        }
+        timeline.retain(|event| after.is_none_or(|after| event.position > after));
+        timeline.truncate(limit);
+        Ok(timeline)
     }
 
     async fn session_incidents(&self, org_id: &str, session: &Session) -> Result<Vec<Incident>, StoreError> {
         let open = {
             let state = self.live.state();
-            state.named(org_id, &session.session_key).map(|open| open.incidents.clone())
+            state.named(org_id, &session.session_key).map(|(_, open)| open.incidents.clone())
         };
         match open {
             Some(incidents) => Ok(incidents),

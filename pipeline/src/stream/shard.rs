@@ -1,6 +1,7 @@
 //! One shard: its epochs, one after another, and where it goes on after a kill.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,11 +13,14 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
-use netcrab_api::live::Opened;
+use async_trait::async_trait;
+use netcrab_api::StoreError;
+use netcrab_api::live::{OpenEvents, Opened};
 use netcrab_bus::{Bus, Fault, Fetched};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::sessionize::hash::{LateDay, OpenSessions, SessionizeExec};
 use netcrab_operators::settings::Settings as Rules;
+use netcrab_schema::Table;
 use netcrab_schema::arrow::event_in_flight;
 use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS, REJECTS};
 use netcrab_sinks::delta::DeltaSink;
@@ -32,7 +36,7 @@ use super::publish;
 use super::repair::{self, Place, Repair};
 use super::retain;
 use super::settings::Settings;
-use super::shown::Show;
+use super::shown::{Changed, Show};
 use super::watermark::{self, Known};
 use crate::run::{DatedExec, SHAPES_MAX, Staging, sorted, stage_all};
 
@@ -196,30 +200,21 @@ impl Shard {
         if open.is_empty() && gone.is_empty() {
             return Ok(());
         }
-        let schema = netcrab_operators::session::schema(chain::event_fields(&DERIVED));
-        let (mut sessions, mut keys) = (Vec::new(), Vec::new());
-        {
-            let mut state = self.lock();
-            let mut peeking = state.peek(open)?;
-            while let Some((batch, of_batch)) = state.next_peeked(&mut peeking, &schema)? {
-                sessions.push(batch);
-                keys.extend(of_batch);
-            }
-        }
-        let mut opened = Opened { keys, ..Opened::default() };
-        if !sessions.is_empty() {
-            let source = MemorySourceConfig::try_new_exec(&[sessions], schema, None)?;
-            let shown = [&FACT_SESSIONS, &FACT_INCIDENTS, &EVENTS_SESSIONIZED];
-            let collected = chain::plans_over(source, rules, &shown)
-                .into_iter()
-                .map(|(_, plan)| datafusion::physical_plan::collect(plan, Arc::clone(&self.shared.context)));
-            // The plans share one pass, so they run together.
-            let mut collected = futures::future::try_join_all(collected).await?.into_iter();
-            opened.sessions = collected.next().unwrap_or_default();
-            opened.incidents = collected.next().unwrap_or_default();
-            opened.events = collected.next().unwrap_or_default();
-        }
-        live.change(self.number, &gone, &opened)?;
+        let peek = Peek {
+            state: Arc::clone(&self.state),
+            rules: Arc::clone(rules),
+            context: Arc::clone(&self.shared.context),
+        };
+        let shown: &[&Table] = if live.wants_events() {
+            &[&FACT_SESSIONS, &FACT_INCIDENTS, &EVENTS_SESSIONIZED]
+        } else {
+            &[&FACT_SESSIONS, &FACT_INCIDENTS]
+        };
+        let (keys, tables) = peek.at(open, shown).await?;
+        let mut tables = tables.into_iter();
+        let mut next = || tables.next().unwrap_or_default();
+        let opened = Opened { keys, sessions: next(), incidents: next() };
+        live.change(self.number, &Changed { gone, opened, events: next(), asked: Arc::new(peek) })?;
         Ok(())
     }
 
@@ -635,6 +630,52 @@ impl Shard {
             state.forget(manifest.forgotten_ms);
         }
         Ok(())
+    }
+}
+
+/// Looks at open sessions without closing them.
+struct Peek {
+    state: Arc<Mutex<OpenSessions>>,
+    rules: Arc<Rules>,
+    context: Arc<TaskContext>,
+}
+
+impl Peek {
+    /// The sessions that are open under these keys, as rows of `tables`; and the key of each.
+    async fn at(&self, keys: Vec<u32>, tables: &[&'static Table]) -> Result<(Vec<u32>, Vec<Vec<RecordBatch>>)> {
+        let schema = netcrab_operators::session::schema(chain::event_fields(tables));
+        let (mut sessions, mut of_sessions) = (Vec::new(), Vec::new());
+        {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut peeking = state.peek(keys)?;
+            while let Some((batch, of_batch)) = state.next_peeked(&mut peeking, &schema)? {
+                sessions.push(batch);
+                of_sessions.extend(of_batch);
+            }
+        }
+        if sessions.is_empty() {
+            return Ok((of_sessions, Vec::new()));
+        }
+        let source = MemorySourceConfig::try_new_exec(&[sessions], schema, None)?;
+        let plans = chain::plans_over(source, &self.rules, tables).into_iter();
+        let collected = plans.map(|(_, plan)| datafusion::physical_plan::collect(plan, Arc::clone(&self.context)));
+        // The plans share one pass, so they run together.
+        Ok((of_sessions, futures::future::try_join_all(collected).await?))
+    }
+}
+
+impl fmt::Debug for Peek {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peek").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl OpenEvents for Peek {
+    async fn of(&self, key: u32, _: &str) -> Result<Vec<RecordBatch>, StoreError> {
+        let found = self.at(vec![key], &[&EVENTS_SESSIONIZED]).await;
+        let found = found.map_err(|fault| StoreError::Query { query: "open sessions", source: fault.into() })?;
+        Ok(found.1.into_iter().flatten().collect())
     }
 }
 

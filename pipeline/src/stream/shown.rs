@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Cursor, Write};
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,8 +19,9 @@ use anyhow::{Context, Result};
 use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
-use netcrab_api::DeltaStore;
-use netcrab_api::live::{Live, Opened};
+use async_trait::async_trait;
+use netcrab_api::live::{Live, OpenEvents, Opened};
+use netcrab_api::{DeltaStore, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoints::{self, FOLDER};
@@ -40,7 +41,12 @@ pub trait Show: Send + Sync {
     fn begin(&self, shard: u32);
 
     /// Takes what changed: keys with nothing open any more, and the sessions of others as they are now.
-    fn change(&self, shard: u32, gone: &[u32], opened: &Opened) -> Result<()>;
+    fn change(&self, shard: u32, change: &Changed) -> Result<()>;
+
+    /// Whether changes come with the events of their sessions.
+    fn wants_events(&self) -> bool {
+        false
+    }
 
     /// Whether the shard should begin anew.
     fn is_due(&self, shard: u32) -> bool {
@@ -49,13 +55,26 @@ pub trait Show: Send + Sync {
     }
 }
 
+/// What changed in a shard.
+#[derive(Debug)]
+pub struct Changed {
+    /// Keys with nothing open any more.
+    pub gone: Vec<u32>,
+    /// The sessions of others.
+    pub opened: Opened,
+    /// Their rows of events_sessionized, where they are wanted.
+    pub events: Vec<RecordBatch>,
+    /// Where these rows are asked for.
+    pub asked: Arc<dyn OpenEvents>,
+}
+
 impl Show for Live {
     fn begin(&self, shard: u32) {
         self.forget(shard);
     }
 
-    fn change(&self, shard: u32, gone: &[u32], opened: &Opened) -> Result<()> {
-        Ok(Live::change(self, shard, gone, opened)?)
+    fn change(&self, shard: u32, change: &Changed) -> Result<()> {
+        Ok(Live::change(self, shard, &change.gone, &change.opened, &change.asked)?)
     }
 }
 
@@ -106,14 +125,18 @@ impl Show for Files {
         shards.get(&shard).is_some_and(|next| next.since_whole >= WHOLE_EVERY)
     }
 
-    fn change(&self, shard: u32, gone: &[u32], opened: &Opened) -> Result<()> {
+    fn wants_events(&self) -> bool {
+        true
+    }
+
+    fn change(&self, shard: u32, change: &Changed) -> Result<()> {
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         let next = shards.entry(shard).or_insert(Next { number: 1, whole: true, since_whole: 0 });
         let folder = folder(&self.tables, shard);
         fs::create_dir_all(&folder)?;
         let name = format!("{:020}{}.arrows", next.number, if next.whole { "-all" } else { "" });
         let unfinished = folder.join(".unfinished");
-        fs::write(&unfinished, encode(gone, opened)?)?;
+        fs::write(&unfinished, encode(change)?)?;
         fs::rename(&unfinished, folder.join(name))?;
         if next.whole {
             for (number, path) in list(&self.tables, shard) {
@@ -146,12 +169,12 @@ fn list(tables: &Path, shard: u32) -> Vec<(u64, PathBuf)> {
     files
 }
 
-fn encode(gone: &[u32], opened: &Opened) -> Result<Vec<u8>> {
-    let streams = [&opened.sessions, &opened.incidents, &opened.events].map(|batches| stream(batches));
+fn encode(Changed { gone, opened, events, .. }: &Changed) -> Result<Vec<u8>> {
+    let streams = [&opened.sessions, &opened.incidents, events].map(|batches| stream(batches));
     let [sessions, incidents, events] = streams;
     let (sessions, incidents, events) = (sessions?, incidents?, events?);
     let bytes = [sessions.len(), incidents.len(), events.len()];
-    let mut file = serde_json::to_vec(&Head { gone: gone.to_vec(), keys: opened.keys.clone(), bytes })?;
+    let mut file = serde_json::to_vec(&Head { gone: gone.clone(), keys: opened.keys.clone(), bytes })?;
     file.push(b'\n');
     [sessions, incidents, events].iter().try_for_each(|stream| file.write_all(stream))?;
     Ok(file)
@@ -164,23 +187,46 @@ fn stream(batches: &[RecordBatch]) -> Result<Vec<u8>> {
     Ok(writer.into_inner()?)
 }
 
+/// The head of a file and its three streams.
+fn split(bytes: &[u8]) -> Result<(Head, [&[u8]; 3])> {
+    let line = bytes.iter().position(|byte| *byte == b'\n').context("the file has no head")?;
+    let head: Head = serde_json::from_slice(&bytes[..line])?;
+    let mut rest = &bytes[line + 1..];
+    let mut streams = [rest; 3];
+    for (stream, length) in streams.iter_mut().zip(head.bytes) {
+        (*stream, rest) = rest.split_at_checked(length).context("the file ends too early")?;
+    }
+    Ok((head, streams))
+}
+
+fn batches(stream: &[u8]) -> Result<Vec<RecordBatch>> {
+    if stream.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(StreamReader::try_new(Cursor::new(stream), None)?.collect::<Result<_, _>>()?)
+}
+
 fn decode(bytes: &[u8]) -> Result<(Vec<u32>, Opened)> {
-    let mut reader = BufReader::new(bytes);
-    let mut head = Vec::new();
-    reader.read_until(b'\n', &mut head)?;
-    let Head { gone, keys, bytes: lengths } = serde_json::from_slice(&head)?;
-    let mut rest = &bytes[head.len()..];
-    let mut batches = lengths.into_iter().map(|length| -> Result<Vec<RecordBatch>> {
-        let (stream, after) = rest.split_at_checked(length).context("the file ends too early")?;
-        rest = after;
-        if stream.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(StreamReader::try_new(Cursor::new(stream), None)?.collect::<Result<_, _>>()?)
-    });
-    let mut next = || batches.next().unwrap_or_else(|| Ok(Vec::new()));
-    let opened = Opened { keys, sessions: next()?, incidents: next()?, events: next()? };
-    Ok((gone, opened))
+    let (Head { gone, keys, .. }, [sessions, incidents, _]) = split(bytes)?;
+    Ok((gone, Opened { keys, sessions: batches(sessions)?, incidents: batches(incidents)? }))
+}
+
+/// The events of open sessions, in a file.
+#[derive(Debug)]
+struct FileEvents(PathBuf);
+
+#[async_trait]
+impl OpenEvents for FileEvents {
+    async fn of(&self, _: u32, _: &str) -> Result<Vec<RecordBatch>, StoreError> {
+        let path = self.0.clone();
+        let events = tokio::task::spawn_blocking(move || {
+            // A file that is gone was replaced; what it showed is shown anew or closed.
+            let Ok(bytes) = read(&path) else { return Ok(Vec::new()) };
+            batches(split(&bytes)?.1[2])
+        });
+        let events = events.await.unwrap_or_else(|panic| Err(panic.into()));
+        events.map_err(|fault: anyhow::Error| StoreError::Query { query: "open sessions", source: fault.into() })
+    }
 }
 
 /// Follows what the shards beside the tables in `tables` show, for as long as `store` is asked.
@@ -216,6 +262,7 @@ struct Found {
     shard: u32,
     number: u64,
     whole: bool,
+    path: PathBuf,
     gone: Vec<u32>,
     opened: Opened,
 }
@@ -241,7 +288,8 @@ impl Follower {
                 let Ok(bytes) = read(path) else { break };
                 match decode(&bytes) {
                     Ok((gone, opened)) => {
-                        found.push(Found { shard, number: *number, whole: is_whole(path), gone, opened });
+                        let (number, whole, path) = (*number, is_whole(path), path.clone());
+                        found.push(Found { shard, number, whole, path, gone, opened });
                     }
                     Err(fault) => {
                         tracing::warn!(file = %path.display(), reason = %format!("{fault:#}"), "open sessions not shown");
@@ -254,11 +302,12 @@ impl Follower {
     }
 
     fn take(&mut self, found: Vec<Found>) {
-        for Found { shard, number, whole, gone, opened } in found {
+        for Found { shard, number, whole, path, gone, opened } in found {
             if whole {
                 self.live.forget(shard);
             }
-            if let Err(fault) = self.live.change(shard, &gone, &opened) {
+            let events = Arc::new(FileEvents(path)) as Arc<dyn OpenEvents>;
+            if let Err(fault) = self.live.change(shard, &gone, &opened, &events) {
                 tracing::warn!(shard, reason = %fault, "open sessions not shown");
             }
             self.seen.insert(shard, number);

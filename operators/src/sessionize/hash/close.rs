@@ -167,7 +167,8 @@ impl OpenSessions {
     }
 
     /// The open sessions of these keys as they are now, without closing any; [`Self::next_peeked`] gives them.
-    pub fn peek(&mut self, keys: Vec<u32>) -> Result<Peeking> {
+    pub fn peek(&mut self, mut keys: Vec<u32>) -> Result<Peeking> {
+        keys.retain(|&key| key < self.keys.slots() && self.keys.slot(key).events > 0);
         let named = self.named(true)?;
         let closing = self.begin(i64::MIN, keys, named);
         Ok(Peeking { closing, keys: Vec::new() })
