@@ -1,4 +1,4 @@
-//! Brings the many small files of short epochs together.
+//! Brings the many small files of short epochs together, beside the epochs: one takes up what is done.
 //!
 //!     64 KiB × 16 ─▶ 1 MiB × 16 ─▶ 16 MiB × 16 ─▶ 128 MiB, left alone
 //!

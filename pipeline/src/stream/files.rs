@@ -55,6 +55,12 @@ impl Files {
         self.tables.get(table.name).into_iter().flatten().map(|(date, parts)| (*date, parts.as_slice()))
     }
 
+    /// Whether a table has all these files.
+    pub fn have(&self, table: &Table, paths: &[String]) -> bool {
+        let ours: BTreeSet<&str> = self.of(table).flat_map(|(_, parts)| parts).map(|part| part.path.as_str()).collect();
+        paths.iter().all(|path| ours.contains(path.as_str()))
+    }
+
     /// Every table with its files by date.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, Option<i32>, &[Part])> {
         self.tables.iter().flat_map(|(name, dates)| dates.iter().map(|(date, parts)| (*name, *date, parts.as_slice())))

@@ -24,7 +24,8 @@ use netcrab_schema::Table;
 use netcrab_schema::arrow::event_in_flight;
 use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS, REJECTS};
 use netcrab_sinks::delta::DeltaSink;
-use netcrab_sinks::{Change, Position, RunId, Sink};
+use netcrab_sinks::{Change, Part, Position, RunId, Sink};
+use tokio_util::task::AbortOnDropHandle;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::checkpoints::Checkpoints;
@@ -95,6 +96,7 @@ pub struct Shard {
     state: Arc<Mutex<OpenSessions>>,
     done: Done,
     files: Files,
+    compacting: Option<Compacting>,
     idle_since_ms: Option<i64>,
     /// Since when late events wait.
     late_since_ms: Option<i64>,
@@ -169,6 +171,7 @@ impl Shard {
             state: Arc::new(Mutex::new(state)),
             done: Done::default(),
             files: Files::default(),
+            compacting: None,
             idle_since_ms: None,
             late_since_ms: None,
         };
@@ -277,7 +280,7 @@ impl Shard {
                 let compacts = expired.is_empty();
                 add_changes(&mut tables, expired);
                 if compacts {
-                    add_changes(&mut tables, self.compact(&plan, ask.rules).await?);
+                    add_changes(&mut tables, self.compacted(&plan, ask).await);
                 }
             }
         }
@@ -330,6 +333,9 @@ impl Shard {
         if repair.is_some() {
             self.late_since_ms = None;
         }
+        if self.compacting.is_none() && !ask.finish {
+            self.compacting = self.compact(&plan, ask.rules);
+        }
         crash::before(Step::Release);
         self.release().await?;
         timing.done(Step::Release);
@@ -369,7 +375,8 @@ impl Shard {
         };
         let due = self.lock().next_due().is_some_and(|due| due <= watermark_ms);
         let repairs = self.repair_due(ask);
-        if idle && !due && !repairs {
+        let compacted = self.compacting.as_ref().is_some_and(|compacting| compacting.task.is_finished());
+        if idle && !due && !repairs && !compacted {
             return Ok(None);
         }
         let epoch = self.done.epoch + 1;
@@ -425,32 +432,49 @@ impl Shard {
         Ok(Some(repair))
     }
 
-    /// Brings small files together, where there are many.
-    async fn compact(&self, plan: &Plan, rules: &Arc<Rules>) -> Result<BTreeMap<String, Change>> {
-        let Some(compact::Compaction { table, parts }) = compact::next(&self.files) else {
-            return Ok(BTreeMap::new());
+    /// Begins to bring small files together beside the epochs, where there are many.
+    fn compact(&self, plan: &Plan, rules: &Arc<Rules>) -> Option<Compacting> {
+        let compact::Compaction { table, parts } = compact::next(&self.files)?;
+        let removed = parts.iter().map(|part| part.path.clone()).collect();
+        let (shared, rules, run, shard) = (Arc::clone(&self.shared), Arc::clone(rules), plan.name.clone(), self.number);
+        let task = tokio::spawn(async move {
+            let none = Files::default();
+            let place = place(&shared, &none, &rules, &run, shard);
+            let paths = parts.iter().collect::<Vec<_>>();
+            let rows = files::rows(&place.context, &place.folder.join(table.name), table, &paths).await?;
+            let rows = rows.context("files to compact")?;
+            place.context.register_table("small", rows.into_view())?;
+            place.stage(table, place.context.sql(&table.folded("small")).await?, "compact").await
+        });
+        Some(Compacting { table, removed, began: Instant::now(), task: AbortOnDropHandle::new(task) })
+    }
+
+    /// What compaction changes in this epoch: nothing, until it is done. The end of a stream waits for it.
+    async fn compacted(&mut self, plan: &Plan, ask: Ask<'_>) -> BTreeMap<String, Change> {
+        if ask.finish && self.compacting.is_none() {
+            self.compacting = self.compact(plan, ask.rules);
+        }
+        let is_done = |compacting: &mut Compacting| ask.finish || compacting.task.is_finished();
+        let Some(Compacting { table, removed, began, task }) = self.compacting.take_if(is_done) else {
+            return BTreeMap::new();
         };
-        let place = self.place(plan, rules);
-        let paths = parts.iter().collect::<Vec<_>>();
-        let rows = files::rows(&place.context, &place.folder.join(table.name), table, &paths).await?;
-        let rows = rows.context("files to compact")?;
-        place.context.register_table("small", rows.into_view())?;
-        let added = place.stage(table, place.context.sql(&table.folded("small")).await?, "compact").await?;
-        let removed = parts.into_iter().map(|part| part.path).collect();
-        Ok(BTreeMap::from([(table.name.to_owned(), Change { added, removed })]))
+        let added = match task.await.map_err(anyhow::Error::from).flatten() {
+            Ok(added) => added,
+            Err(fault) => {
+                tracing::warn!(shard = self.number, table = table.name, reason = %format!("{fault:#}"), "small files stay apart");
+                return BTreeMap::new();
+            }
+        };
+        // A repair may have replaced the files meanwhile, and what lay about for long may have been tidied away.
+        let keep = Duration::from_millis(self.shared.settings.keep_removed_ms);
+        if !self.files.have(table, &removed) || began.elapsed() > keep / 2 {
+            return BTreeMap::new();
+        }
+        BTreeMap::from([(table.name.to_owned(), Change { added, removed })])
     }
 
     fn place<'a>(&'a self, plan: &'a Plan, rules: &'a Arc<Rules>) -> Place<'a> {
-        let config = self.shared.context.session_config().clone();
-        Place {
-            folder: &self.shared.folder,
-            sink: &self.shared.sink,
-            files: &self.files,
-            context: SessionContext::new_with_config_rt(config, self.shared.context.runtime_env()),
-            rules,
-            run: &plan.name,
-            shard: self.number,
-        }
+        place(&self.shared, &self.files, rules, &plan.name, self.number)
     }
 
     fn plans(&self, plan: &Plan, rules: &Arc<Rules>) -> Result<Vec<TablePlan>> {
@@ -631,6 +655,21 @@ impl Shard {
         }
         Ok(())
     }
+}
+
+/// Small files on their way together.
+struct Compacting {
+    table: &'static Table,
+    /// The small files.
+    removed: Vec<String>,
+    began: Instant,
+    task: AbortOnDropHandle<Result<Vec<Part>>>,
+}
+
+fn place<'a>(shared: &'a Shared, files: &'a Files, rules: &'a Arc<Rules>, run: &'a str, shard: u32) -> Place<'a> {
+    let config = shared.context.session_config().clone();
+    let context = SessionContext::new_with_config_rt(config, shared.context.runtime_env());
+    Place { folder: &shared.folder, sink: &shared.sink, files, context, rules, run, shard }
 }
 
 /// Looks at open sessions without closing them.
