@@ -10,7 +10,8 @@ pub struct Settings {
     /// Longest time between two epochs while events come, in milliseconds: what is new is seen about
     /// this much later. Default: 1000.
     pub epoch_ms: u64,
-    /// Most bytes of events that one epoch takes on. Default: 67_108_864 (64 MiB).
+    /// Most bytes of events that one epoch takes on, as the bus stores them: the plans must sort them within
+    /// `run.memory_mib`, a dozen tables at once. Default: 16_777_216 (16 MiB), 80 000 events or so.
     pub epoch_bytes_max: usize,
     /// How late an event may come and still be in time, in milliseconds. One that comes later is counted
     /// too, by a repair. Default: 120_000 (2 min).
@@ -41,7 +42,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             epoch_ms: 1000,
-            epoch_bytes_max: 64 << 20,
+            epoch_bytes_max: 16 << 20,
             lateness_ms: 120_000,
             skew_max_ms: 300_000,
             remember_ms: 172_800_000,

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch};
 use arrow::datatypes::Int32Type;
+use async_trait::async_trait;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
-use async_trait::async_trait;
 use netcrab_api::StoreError;
 use netcrab_api::live::{OpenEvents, Opened};
 use netcrab_bus::{Bus, Fault, Fetched};
@@ -43,6 +45,9 @@ use crate::run::{DatedExec, SHAPES_MAX, Staging, sorted, stage_all};
 
 /// How far the watermark goes between two looks for what may be forgotten, ms.
 const FORGET_EVERY_MS: i64 = 3_600_000;
+
+/// Memory that bringing small files together may take, bytes; beyond it, it spills.
+const COMPACTION_BYTES: usize = 256 << 20;
 
 /// What all shards of a process share.
 pub struct Shared {
@@ -439,7 +444,12 @@ impl Shard {
         let (shared, rules, run, shard) = (Arc::clone(&self.shared), Arc::clone(rules), plan.name.clone(), self.number);
         let task = tokio::spawn(async move {
             let none = Files::default();
-            let place = place(&shared, &none, &rules, &run, shard);
+            let mut place = place(&shared, &none, &rules, &run, shard);
+            // Memory of its own: it shall not take that of the epochs.
+            let pool = Arc::new(FairSpillPool::new(COMPACTION_BYTES));
+            let runtime = RuntimeEnvBuilder::from_runtime_env(&shared.context.runtime_env()).with_memory_pool(pool);
+            let config = shared.context.session_config().clone();
+            place.context = SessionContext::new_with_config_rt(config, runtime.build_arc()?);
             let paths = parts.iter().collect::<Vec<_>>();
             let rows = files::rows(&place.context, &place.folder.join(table.name), table, &paths).await?;
             let rows = rows.context("files to compact")?;
