@@ -55,6 +55,9 @@ pub struct Scatter {
     memory: usize,
 }
 
+/// A partition, and the memory it shares with its group.
+pub type InSlabs = (Filled, Arc<Slabs>);
+
 /// The blocks of one partition.
 #[derive(Default)]
 pub struct Filled {
@@ -190,7 +193,7 @@ impl Scatter {
     }
 
     /// The partitions, each with the memory that its group shares; and what gave symbols and shapes their codes.
-    pub fn finish(self) -> (Vec<(Filled, Arc<Slabs>)>, Packer) {
+    pub fn finish(self) -> (Vec<InSlabs>, Packer) {
         let slabs: Vec<Arc<Slabs>> = self.slabs.into_iter().map(Arc::new).collect();
         let filled = self.filled.into_iter().enumerate().map(|(partition, filled)| {
             (Filled { whos: Whos::default(), ..filled }, Arc::clone(&slabs[partition / self.group]))

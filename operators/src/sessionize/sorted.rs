@@ -33,7 +33,7 @@ use super::layout::Layout;
 use super::order::{self, Order};
 use super::packed::Packer;
 use super::rows::{Rows, Tables, Translation};
-use super::scatter::{Filled, Scatter, Slabs, Spill};
+use super::scatter::{InSlabs, Scatter, Spill};
 use crate::session;
 use crate::settings::Sessionize;
 use crate::stage::{self, single_input_plan};
@@ -74,7 +74,8 @@ struct Scattered {
 
 /// What one input task scattered.
 struct Task {
-    filled: Vec<Mutex<Option<(Filled, Arc<Slabs>)>>>,
+    /// Each partition, until somebody takes it.
+    filled: Vec<Mutex<Option<InSlabs>>>,
     translation: Translation,
     spilled: Option<Arc<dyn SpillFile>>,
     memory: MemoryReservation,
@@ -169,7 +170,7 @@ struct Scattering {
 }
 
 struct Finished {
-    filled: Vec<(Filled, Arc<Slabs>)>,
+    filled: Vec<InSlabs>,
     packer: Packer,
     spilled: Option<Arc<dyn SpillFile>>,
     memory: MemoryReservation,
