@@ -41,16 +41,15 @@ WARM_GIB = 10
 SCAN = "SELECT {} FROM read_parquet('{}')"
 
 
-def warm(gib):
+def warm():
     """Touches memory and gives it back: a virtual machine's host may have taken what lay idle, and whoever comes next
     would pay a second for each GiB, by chance."""
-    touch = f"memory = bytearray({gib} << 30); memory[::4096] = bytes(len(range(0, len(memory), 4096)))"
+    touch = f"memory = bytearray({WARM_GIB} << 30); memory[::4096] = bytes(len(range(0, len(memory), 4096)))"
     subprocess.run([sys.executable, "-c", touch], check=True)
 
 
-def timed(command, environment=None, warm_gib=0):
-    """(wall seconds, CPU seconds, peak MiB) of a process, which begins with so much memory that was in use just now."""
-    warm(warm_gib)
+def timed(command, environment=None):
+    """(wall seconds, CPU seconds, peak MiB) of a process."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **(environment or {})})
     said = process.stderr.read()
@@ -125,7 +124,8 @@ def scaling(cache, millions, threads, memory_mib):
         events = events_file(cache, million * 1_000_000)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             run = [NETCRAB, "--quiet", "run", str(events), "--tables", folder, "--only", TABLES]
-            wall, cpu, peak = timed(run, environment, WARM_GIB)
+            warm()
+            wall, cpu, peak = timed(run, environment)
         lines.append(f"| {million} M | {wall:.1f} | {cpu / million:.2f} | {peak:.0f} |")
         print(lines[-1], file=sys.stderr)
     return lines
@@ -174,7 +174,8 @@ def main():
             for name, command, environment in chosen:
                 for stale in folder.iterdir():
                     shutil.rmtree(stale)
-                results[name].append(timed(command, environment, WARM_GIB))
+                warm()
+                results[name].append(timed(command, environment))
                 print(f"{name}: {results[name][-1][0]:.2f} s", file=sys.stderr)
     own = statistics.median(wall for wall, _, _ in results["netcrab"])
     lines += ["| what | wall s | CPU s | peak MiB | netcrab is faster by |", "|---|---|---|---|---|",

@@ -67,15 +67,13 @@ pub trait Bus: Debug + Send + Sync {
     async fn release(&self, shard: u32, before: u64) -> Result<(), Error>;
 
     /// Whether [`Self::publish`] sends these results anywhere.
-    fn publishes(&self, to: Results) -> bool {
-        let _ = to;
+    fn publishes(&self, _to: Results) -> bool {
         false
     }
 
     /// Sends result rows of `table`, one JSON object each, to those who listen for them. Durable when `Ok`; a
     /// repeat sends them again.
-    async fn publish(&self, to: Results, table: &str, rows: &RecordBatch) -> Result<(), Error> {
-        let _ = (to, table, rows);
+    async fn publish(&self, _to: Results, _table: &str, _rows: &RecordBatch) -> Result<(), Error> {
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringDictionaryBuilder};
+use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringDictionaryBuilder};
 use arrow::datatypes::Int32Type;
 use netcrab_schema::tables::REJECTS;
 
@@ -224,20 +224,31 @@ impl Rejects {
         if self.rows.is_empty() {
             return None;
         }
-        let mut file = StringDictionaryBuilder::<Int32Type>::new();
-        let mut reason = StringDictionaryBuilder::<Int32Type>::new();
-        let mut field = StringDictionaryBuilder::<Int32Type>::new();
-        for (_, fault) in &self.rows {
-            file.append_value(&self.file);
-            reason.append_value(fault.reason.name());
-            field.append_option(fault.field.as_deref());
-        }
-        let line: Int64Array = self.rows.iter().map(|(line, _)| i64::try_from(*line).unwrap_or(i64::MAX)).collect();
+        let rejected =
+            self.rows.iter().map(|(line, fault)| (&*self.file, *line, fault.reason.name(), fault.field.as_deref()));
+        let rejected = rows(rejected).ok();
         self.rows.clear();
-        let columns: Vec<ArrayRef> =
-            vec![Arc::new(file.finish()), Arc::new(line), Arc::new(reason.finish()), Arc::new(field.finish())];
-        RecordBatch::try_new(REJECTS.in_flight(), columns).ok()
+        rejected
     }
+}
+
+/// Rows of the table [`REJECTS`], in its schema between stages: file, line from 1, name of the reason, and field.
+pub fn rows<'a>(
+    rejected: impl IntoIterator<Item = (&'a str, u64, &'a str, Option<&'a str>)>,
+) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let mut file = StringDictionaryBuilder::<Int32Type>::new();
+    let mut line = Int64Builder::new();
+    let mut reason = StringDictionaryBuilder::<Int32Type>::new();
+    let mut field = StringDictionaryBuilder::<Int32Type>::new();
+    for (of_file, at, name, of_field) in rejected {
+        file.append_value(of_file);
+        line.append_value(i64::try_from(at).unwrap_or(i64::MAX));
+        reason.append_value(name);
+        field.append_option(of_field);
+    }
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(file.finish()), Arc::new(line.finish()), Arc::new(reason.finish()), Arc::new(field.finish())];
+    RecordBatch::try_new(REJECTS.in_flight(), columns)
 }
 
 #[cfg(test)]

@@ -8,10 +8,8 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringDictionaryBuilder};
-use arrow::datatypes::Int32Type;
-use netcrab_schema::tables::REJECTS;
-use netcrab_sources::reject::{Fault, Reason};
+use arrow::array::RecordBatch;
+use netcrab_sources::reject::{self, Fault, Reason};
 use tokio::sync::Notify;
 
 /// An event that was rejected.
@@ -101,23 +99,19 @@ impl Rejects {
 impl Rejected {
     /// Rejected events as rows of the table `rejects`, in its schema between stages.
     pub fn rows(rejected: &[Self]) -> Result<RecordBatch, arrow::error::ArrowError> {
-        let mut file = StringDictionaryBuilder::<Int32Type>::new();
-        let mut reason = StringDictionaryBuilder::<Int32Type>::new();
-        let mut field = StringDictionaryBuilder::<Int32Type>::new();
-        for event in rejected {
-            file.append_value(format!("ingest/{}", event.org_id));
-            reason.append_value(event.reason.name());
-            field.append_option(event.field.as_deref());
-        }
-        let line: Int64Array = rejected.iter().map(|event| event.index as i64 + 1).collect();
-        let columns: Vec<ArrayRef> =
-            vec![Arc::new(file.finish()), Arc::new(line), Arc::new(reason.finish()), Arc::new(field.finish())];
-        RecordBatch::try_new(REJECTS.in_flight(), columns)
+        let files: Vec<String> = rejected.iter().map(|event| format!("ingest/{}", event.org_id)).collect();
+        reject::rows(
+            rejected.iter().zip(&files).map(|(event, file)| {
+                (file.as_str(), event.index as u64 + 1, event.reason.name(), event.field.as_deref())
+            }),
+        )
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use netcrab_schema::tables::REJECTS;
+
     use super::*;
 
     fn faults(indexes: std::ops::Range<usize>) -> Vec<(usize, Fault)> {

@@ -178,7 +178,7 @@ impl Scatter {
 
     /// Bytes held in memory, nearly.
     pub fn memory(&self) -> usize {
-        self.memory + self.packer.memory()
+        self.memory + self.packer.memory() + self.recent.memory()
     }
 
     /// Moves all blocks to disk.
@@ -243,6 +243,10 @@ impl Recent {
         if let Some(kept) = self.visitors.get_mut(place) {
             *kept = Some((visitor, known));
         }
+    }
+
+    fn memory(&self) -> usize {
+        self.visitors.capacity() * size_of::<Option<(Visitor, Known)>>()
     }
 
     fn place(&self, visitor: Visitor) -> usize {

@@ -65,28 +65,26 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         super::serve::stop_signal().await;
         stopping.cancel();
     });
-    let told = Arc::new(super::serve::Told(Arc::clone(&processor.statuses)));
-    let working = tokio::spawn(processor.run(stop.clone()));
-    if let Some(listen) = arguments.listen {
-        let api = netcrab_api::Config { listen, ..context.config.api.clone() };
-        let tables = arguments.tables.to_str().context("the folder of the tables must have a name in Unicode")?;
-        // Answers end with the work, whatever ends it.
-        let ended = stop.clone();
-        let until = async move { ended.cancelled().await };
-        let served = super::serve::serve_tables(api, tables, Some(told), until);
-        let mut working = working;
-        tokio::select! {
-            worked = &mut working => {
-                worked??;
-                return Ok(ExitCode::SUCCESS);
-            }
-            served = served => served?,
-        }
-        stop.cancel();
-        working.await??;
+    let Some(listen) = arguments.listen else {
+        processor.run(stop).await?;
         return Ok(ExitCode::SUCCESS);
-    }
-    working.await??;
+    };
+    let api = netcrab_api::Config { listen, ..context.config.api.clone() };
+    let tables = arguments.tables.to_str().context("the folder of the tables must have a name in Unicode")?;
+    let told = Arc::new(super::serve::Told(Arc::clone(&processor.statuses)));
+    let (answers, work) = (stop.clone().drop_guard(), stop.clone().drop_guard());
+    // Whichever ends first, the other is told to.
+    let serving = async {
+        let _guard = answers;
+        super::serve::serve_tables(api, tables, Some(told), stop.clone().cancelled_owned()).await
+    };
+    let working = async {
+        let _guard = work;
+        tokio::spawn(processor.run(stop.clone())).await?
+    };
+    let (served, worked) = tokio::join!(serving, working);
+    worked?;
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -36,6 +36,11 @@ pub fn unapplied(tables: &Path) -> Result<Vec<Manifest>, Error> {
     Ok(unapplied)
 }
 
+/// Where the files of `shard` lie beside the tables in `tables`.
+pub fn folder(tables: &Path, shard: u32) -> PathBuf {
+    tables.join(FOLDER).join(format!("shard-{shard:04}"))
+}
+
 /// The shards that have files beside the tables in `tables`, ascending.
 pub fn shards(tables: &Path) -> Vec<u32> {
     let listed = fs::read_dir(tables.join(FOLDER)).into_iter().flatten().flatten();
@@ -87,7 +92,7 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// The files of `shard` beside the tables in `tables`; the folder is created.
     pub fn open(tables: &Path, shard: u32) -> Result<Self, Error> {
-        let folder = tables.join(FOLDER).join(format!("shard-{shard:04}"));
+        let folder = folder(tables, shard);
         fs::create_dir_all(&folder).map_err(|source| disk(&folder, "created", source))?;
         for folder in [Some(folder.as_path()), folder.parent(), Some(tables)].into_iter().flatten() {
             sync(folder)?;

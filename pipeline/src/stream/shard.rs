@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch};
-use arrow::datatypes::Int32Type;
+use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
@@ -27,6 +26,7 @@ use netcrab_schema::arrow::event_in_flight;
 use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS, REJECTS};
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{Change, Part, Position, RunId, Sink};
+use netcrab_sources::reject;
 use tokio_util::task::AbortOnDropHandle;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -39,7 +39,7 @@ use super::publish;
 use super::repair::{self, Place, Repair};
 use super::retain;
 use super::settings::Settings;
-use super::shown::{Changed, Show};
+use super::shown::{self, Changed, Show};
 use super::watermark::{self, Known};
 use crate::run::{DatedExec, SHAPES_MAX, Staging, sorted, stage_all};
 
@@ -278,17 +278,11 @@ impl Shard {
         crash::before(Step::Stage);
         let repair = self.repair(&plan, ask.rules).await?;
         let mut tables = self.stage(&plan, ask.rules).await?;
-        match &repair {
-            Some(repair) => add_changes(&mut tables, repair.changes.clone()),
-            None => {
-                let expired = retain::expired(&self.shared.settings, &self.files, plan.watermark_ms);
-                let compacts = expired.is_empty();
-                add_changes(&mut tables, expired);
-                if compacts {
-                    add_changes(&mut tables, self.compacted(&plan, ask).await);
-                }
-            }
-        }
+        let upkeep = match &repair {
+            Some(repair) => repair.changes.clone(),
+            None => self.upkeep(&plan, ask).await,
+        };
+        add_changes(&mut tables, upkeep);
         timing.done(Step::Stage);
 
         crash::before(Step::Keep);
@@ -435,6 +429,12 @@ impl Shard {
             self.lock().reopen(&reopened.events, reopened.sessions, reopened.closed_until)?;
         }
         Ok(Some(repair))
+    }
+
+    /// What changes in the tables without any event: days that expire, or files that were brought together.
+    async fn upkeep(&mut self, plan: &Plan, ask: Ask<'_>) -> BTreeMap<String, Change> {
+        let expired = retain::expired(&self.shared.settings, &self.files, plan.watermark_ms);
+        if expired.is_empty() { self.compacted(plan, ask).await } else { expired }
     }
 
     /// Begins to bring small files together beside the epochs, where there are many.
@@ -723,7 +723,7 @@ impl fmt::Debug for Peek {
 impl OpenEvents for Peek {
     async fn of(&self, key: u32, _: &str) -> Result<Vec<RecordBatch>, StoreError> {
         let found = self.at(vec![key], &[&EVENTS_SESSIONIZED]).await;
-        let found = found.map_err(|fault| StoreError::Query { query: "open sessions", source: fault.into() })?;
+        let found = found.map_err(shown::unreadable)?;
         Ok(found.1.into_iter().flatten().collect())
     }
 }
@@ -754,14 +754,11 @@ struct Plan {
 
 /// What stood on the bus and is no event, as rows of `rejects`.
 fn rejected(faults: &[Fault]) -> Result<RecordBatch> {
-    let file: Vec<String> = faults.iter().map(|fault| format!("bus/shard-{:04}", fault.shard)).collect();
-    let file: DictionaryArray<Int32Type> = file.iter().map(String::as_str).collect();
-    let line = faults.iter().map(|fault| i64::try_from(fault.offsets.start).unwrap_or(i64::MAX));
-    let name: DictionaryArray<Int32Type> = faults.iter().map(|fault| fault.name).collect();
-    let field: DictionaryArray<Int32Type> = faults.iter().map(|fault| fault.field.as_deref()).collect();
-    let columns: Vec<ArrayRef> =
-        vec![Arc::new(file), Arc::new(line.collect::<Int64Array>()), Arc::new(name), Arc::new(field)];
-    Ok(RecordBatch::try_new(REJECTS.in_flight(), columns)?)
+    let files: Vec<String> = faults.iter().map(|fault| format!("bus/shard-{:04}", fault.shard)).collect();
+    let rejected = faults.iter().zip(&files);
+    Ok(reject::rows(
+        rejected.map(|(fault, file)| (file.as_str(), fault.offsets.start, fault.name, fault.field.as_deref())),
+    )?)
 }
 
 /// The name of a shard in the transactions of tables.

@@ -24,7 +24,7 @@ use netcrab_api::live::{Live, OpenEvents, Opened};
 use netcrab_api::{DeltaStore, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoints::{self, FOLDER};
+use super::checkpoints;
 
 /// Files after which all that is open is written again.
 const WHOLE_EVERY: u64 = 64;
@@ -49,8 +49,7 @@ pub trait Show: Send + Sync {
     }
 
     /// Whether the shard should begin anew.
-    fn is_due(&self, shard: u32) -> bool {
-        let _ = shard;
+    fn is_due(&self, _shard: u32) -> bool {
         false
     }
 }
@@ -152,7 +151,7 @@ impl Show for Files {
 }
 
 fn folder(tables: &Path, shard: u32) -> PathBuf {
-    tables.join(FOLDER).join(format!("shard-{shard:04}")).join("open")
+    checkpoints::folder(tables, shard).join("open")
 }
 
 /// The files of a shard with their numbers, ascending.
@@ -225,8 +224,13 @@ impl OpenEvents for FileEvents {
             batches(split(&bytes)?.1[2])
         });
         let events = events.await.unwrap_or_else(|panic| Err(panic.into()));
-        events.map_err(|fault: anyhow::Error| StoreError::Query { query: "open sessions", source: fault.into() })
+        events.map_err(unreadable)
     }
+}
+
+/// The error for events of open sessions that could not be had.
+pub(super) fn unreadable(fault: anyhow::Error) -> StoreError {
+    StoreError::Query { query: "open sessions", source: fault.into() }
 }
 
 /// Follows what the shards beside the tables in `tables` show, for as long as `store` is asked.
@@ -293,7 +297,6 @@ impl Follower {
                     }
                     Err(fault) => {
                         tracing::warn!(file = %path.display(), reason = %format!("{fault:#}"), "open sessions not shown");
-                        break;
                     }
                 }
             }

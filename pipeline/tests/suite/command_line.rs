@@ -37,12 +37,16 @@ pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// The tables in a folder.
+pub(crate) fn sink(tables: &Path) -> DeltaSink {
+    DeltaSink::new(netcrab_pipeline::tables::address(text(tables)).unwrap())
+}
+
 /// The answer to a query over the tables in a folder.
 pub(crate) fn query(tables: &Path, sql: &str) -> Vec<RecordBatch> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let sink = DeltaSink::new(netcrab_pipeline::tables::address(text(tables)).unwrap());
-        let session = netcrab_pipeline::tables::session(&sink, &Run::default()).await.unwrap();
+        let session = netcrab_pipeline::tables::session(&sink(tables), &Run::default()).await.unwrap();
         session.sql(sql).await.unwrap().collect().await.unwrap()
     })
 }

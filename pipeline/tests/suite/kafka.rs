@@ -47,6 +47,11 @@ impl Drop for Broker {
     }
 }
 
+/// The bus in Kafka, which dates what it is given as long past.
+fn open(settings: Settings) -> Kafka {
+    block_on(Kafka::open(settings, Arc::new(|| 1_790_000_000_000), netcrab_sources::Settings::default())).unwrap()
+}
+
 fn command(tables: &Path, servers: &str, arguments: &[&str]) -> Command {
     let mut command = netcrab(&["process", "--tables", text(tables)]);
     command.args(arguments);
@@ -76,9 +81,7 @@ fn two_processes_share_the_shards_one_is_killed_the_broker_stops_and_nothing_is_
     let tables = folder.path().join("stream");
     // Events come with the times at which the traffic says they were received, so no clock takes part.
     let settings = Settings { servers: servers.clone(), shards: SHARDS, ..Settings::default() };
-    let bus: Arc<dyn Bus> = Arc::new(
-        block_on(Kafka::open(settings, Arc::new(|| 1_790_000_000_000), netcrab_sources::Settings::default())).unwrap(),
-    );
+    let bus = open(settings);
     let mut first = process(&tables, &servers);
     let mut second = process(&tables, &servers);
     for (place, events) in traffic(1500, 17).into_iter().enumerate() {
@@ -108,15 +111,8 @@ fn two_processes_share_the_shards_one_is_killed_the_broker_stops_and_nothing_is_
 
 /// Offsets that lie in all partitions of a topic.
 fn records(settings: &Settings, topic: &str) -> u64 {
-    let settings = Settings { topic: topic.to_owned(), ..settings.clone() };
-    block_on(async {
-        let bus = Kafka::open(settings, Arc::new(|| 0), netcrab_sources::Settings::default()).await.unwrap();
-        let mut records = 0;
-        for shard in 0..SHARDS {
-            records += bus.bounds(shard).await.unwrap().end;
-        }
-        records
-    })
+    let bus = open(Settings { topic: topic.to_owned(), ..settings.clone() });
+    (0..SHARDS).map(|shard| block_on(bus.bounds(shard)).unwrap().end).sum()
 }
 
 #[test]
@@ -127,9 +123,6 @@ fn closed_sessions_go_to_their_topics_and_what_is_no_event_to_the_rejects() {
     let expected = batch_tables(folder.path(), 800, 18);
     let tables = folder.path().join("stream");
     let settings = Settings { servers: servers.clone(), shards: SHARDS, ..Settings::default() };
-    let open = |settings: Settings| {
-        block_on(Kafka::open(settings, Arc::new(|| 1_790_000_000_000), netcrab_sources::Settings::default())).unwrap()
-    };
     let bus = open(settings.clone());
     for events in traffic(800, 18) {
         block_on(bus.append(split(&events, SHARDS).unwrap())).unwrap();

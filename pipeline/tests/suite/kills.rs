@@ -9,24 +9,22 @@ use netcrab_bus::log::{Log, Settings};
 use netcrab_bus::{Bus, split};
 use netcrab_pipeline::stream::crash::Step;
 use netcrab_pipeline::stream::tidy::tidy;
-use netcrab_sinks::delta::DeltaSink;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::bad_input::Disk;
-use crate::command_line::{assert_same, derived, netcrab, stderr, succeed, text};
+use crate::command_line::{assert_same, derived, netcrab, sink, stderr, succeed, text};
 use crate::stream::{batch_tables, block_on, traffic};
 
 const EVENTS: u64 = 3000;
 
 /// The built-in log beside the tables, written by this process.
 fn log(tables: &Path) -> Log {
-    let settings = Settings { folder: tables.join("_bus"), ..Settings::default() };
-    Log::open(settings, std::sync::Arc::new(|| 0)).unwrap()
+    log_in(&tables.join("_bus"))
 }
 
-fn sink(tables: &Path) -> DeltaSink {
-    DeltaSink::new(netcrab_pipeline::tables::address(text(tables)).unwrap())
+fn log_in(folder: &Path) -> Log {
+    Log::open(Settings::of(folder), std::sync::Arc::new(|| 0)).unwrap()
 }
 
 /// The Parquet files of all tables: those that lie there, and those that are named.
@@ -126,8 +124,7 @@ fn a_disk_that_fills_up_costs_time_and_no_events() {
     let tables = disk.folder().join("stream");
     // The bus has a disk of its own, so that events come while the tables cannot.
     let bus = folder.path().join("bus");
-    let settings = Settings { folder: bus.clone(), ..Settings::default() };
-    let log = Log::open(settings, std::sync::Arc::new(|| 0)).unwrap();
+    let log = log_in(&bus);
     let with_bus = |mut command: Command| {
         command.env("NETCRAB_BUS__LOG__FOLDER", &bus);
         command

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 use datafusion::dataframe::DataFrameWriteOptions;
 use netcrab_pipeline::config::Run;
 use netcrab_schema::events::EVENT;
-use netcrab_sinks::delta::DeltaSink;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use crate::command_line::{answer, assert_same, derived, netcrab, succeed, text};
+use crate::command_line::{answer, assert_same, derived, netcrab, sink, succeed, text};
 use crate::stream::block_on;
 
 /// A server over `tables`, listening on `address`.
@@ -119,8 +118,7 @@ fn batch(events: &[Value]) -> String {
 fn batch_of_accepted(folder: &Path, tables: &Path) -> PathBuf {
     let file = folder.join("accepted.parquet");
     block_on(async {
-        let sink = DeltaSink::new(netcrab_pipeline::tables::address(text(tables)).unwrap());
-        let session = netcrab_pipeline::tables::session(&sink, &Run::default()).await.unwrap();
+        let session = netcrab_pipeline::tables::session(&sink(tables), &Run::default()).await.unwrap();
         let columns: Vec<&str> = EVENT.iter().map(|column| column.name).collect();
         let accepted = session.sql(&format!("SELECT {} FROM events_raw", columns.join(", "))).await.unwrap();
         let options = DataFrameWriteOptions::new().with_single_file_output(true);

@@ -13,14 +13,13 @@ use netcrab_pipeline::config::Config;
 use netcrab_pipeline::stream::settings::Settings;
 use netcrab_pipeline::stream::shard::{Ask, Report, Shard, Shared};
 use netcrab_schema::arrow::event_in_flight;
-use netcrab_sinks::delta::DeltaSink;
 use netcrab_sources::generate::{self, Traffic};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::command_line::{answer, assert_same, derived, succeed, text};
+use crate::command_line::{answer, assert_same, derived, sink, succeed, text};
 
 /// Tables fed by shards of a bus in memory.
 struct World {
@@ -35,7 +34,7 @@ impl World {
         let bus = Arc::new(Memory::new(shards, 1 << 30));
         let shared = Shared {
             bus: Arc::clone(&bus) as Arc<dyn Bus>,
-            sink: DeltaSink::new(netcrab_pipeline::tables::address(text(tables)).unwrap()),
+            sink: sink(tables),
             folder: tables.to_owned(),
             settings,
             context: netcrab_pipeline::run::task_context(&config).unwrap(),
