@@ -39,6 +39,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     ensure!((HOURS_MIN..1e6).contains(&hours), "--keep-hours is {hours}; expected 0.0167 (a minute) or more");
     let sink = super::sink(&arguments.tables)?;
     let folder = sink.root().to_file_path().ok();
+    if let Some(folder) = &folder {
+        let any = netcrab_schema::ALL.iter().any(|table| folder.join(table.name).exists());
+        ensure!(any, "there are no tables in {}; check the path given to --tables", folder.display());
+    }
     let keep = Duration::from_secs_f64(hours * 3600.0);
     let tidied = tidy(&sink, folder.as_deref(), keep, arguments.dry_run).await?;
     if context.json {

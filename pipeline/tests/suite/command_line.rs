@@ -103,6 +103,23 @@ fn every_command_has_help_with_examples() {
 }
 
 #[test]
+fn vacuum_says_where_there_is_nothing_and_leaves_what_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = fail(&["vacuum", "--tables", text(&folder.path().join("nowhere"))]);
+    assert!(nowhere.contains("there are no tables in") && nowhere.contains("--tables"), "{nowhere}");
+    let soon = fail(&["vacuum", "--tables", text(folder.path()), "--keep-hours", "0"]);
+    assert!(soon.contains("--keep-hours is 0; expected"), "{soon}");
+    let (events, tables) = (traffic(folder.path(), "events.parquet", "2000", "1"), folder.path().join("tables"));
+    succeed(&["run", text(&events), "--tables", text(&tables)]);
+    let before = derived(&tables);
+    let said: serde_json::Value =
+        serde_json::from_str(&succeed(&["vacuum", "--tables", text(&tables), "--keep-hours", "0.02", "--json"]))
+            .unwrap();
+    assert!(said["tables"].as_array().unwrap().iter().all(|table| table["files"] == 0), "{said}");
+    assert_eq!(derived(&tables), before);
+}
+
+#[test]
 fn generated_events_become_tables_and_running_again_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let events = traffic(folder.path(), "events.parquet", "20000", "1");
