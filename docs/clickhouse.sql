@@ -177,7 +177,7 @@ CREATE TABLE IF NOT EXISTS fact_screen_hotspots
     `product_id` LowCardinality(String) COMMENT 'Product that was used.',
     `date` Date32 COMMENT 'Day of the session\'s first event.',
     `screen_id` LowCardinality(String) COMMENT 'The screen.',
-    `route` SimpleAggregateFunction(min, LowCardinality(String)) COMMENT 'Alphabetically first route seen on it that day.',
+    `route` SimpleAggregateFunction(min, LowCardinality(String)) COMMENT 'Alphabetically first route on it in these sessions.',
     `sessions` SimpleAggregateFunction(sum, Int64) COMMENT 'Sessions that visited it.',
     `visits` SimpleAggregateFunction(sum, Int64) COMMENT 'Visits to it.',
     `frustration_sum` SimpleAggregateFunction(sum, Float64) COMMENT 'Over the sessions that visited it; divide by sessions.',
@@ -186,6 +186,7 @@ CREATE TABLE IF NOT EXISTS fact_screen_hotspots
     `dead_clicks` SimpleAggregateFunction(sum, Int64) COMMENT 'Filed under it.',
     `error_clicks` SimpleAggregateFunction(sum, Int64) COMMENT 'Filed under it.',
     `backtracks` SimpleAggregateFunction(sum, Int64) COMMENT 'Filed under it.',
+    `abandoned_tasks` SimpleAggregateFunction(sum, Int64) COMMENT 'Filed under it.',
     `dropoffs` SimpleAggregateFunction(sum, Int64) COMMENT 'Sessions whose last visit is here.',
     `time_spent_ms_sum` SimpleAggregateFunction(sum, Int64) COMMENT 'Length of its visits; divide by visits.'
 )

@@ -99,8 +99,17 @@ pub struct ScreenSums {
     pub dead_clicks: i64,
     pub error_clicks: i64,
     pub backtracks: i64,
+    pub abandoned_tasks: i64,
     pub dropoffs: i64,
     pub time_spent_ms_sum: i64,
+}
+
+impl ScreenSums {
+    /// Whether nobody visited it and no incident is filed under it.
+    pub fn is_nothing(&self) -> bool {
+        let incidents = [self.rage_clicks, self.dead_clicks, self.error_clicks, self.backtracks, self.abandoned_tasks];
+        self.visits == 0 && incidents == [0; 5]
+    }
 }
 
 /// One move over a period, summed; the columns of `fact_flows`.

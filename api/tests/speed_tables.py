@@ -23,7 +23,7 @@ SELECT {OWNER}, 'screen' || lpad(s::VARCHAR, 2, '0') AS screen_id, '/screen/' ||
        100 + (s * 7 + :day) % 50 AS sessions, 150 + (s * 11 + :day) % 70 AS visits,
        (100 + (s * 7 + :day) % 50) * (0.05 + ((s * 13 + :day * 3) % 40) / 100.0)::DOUBLE AS frustration_sum,
        (100 + (s * 7 + :day) % 50) * 0.6::DOUBLE AS efficiency_sum,
-       (s * 3 + :day) % 9 AS rage_clicks, (s + :day) % 7 AS dead_clicks, s % 3 AS error_clicks, :day % 5 AS backtracks,
+       (s * 3 + :day) % 9 AS rage_clicks, (s + :day) % 7 AS dead_clicks, s % 3 AS error_clicks, :day % 5 AS backtracks, s % 4 AS abandoned_tasks,
        s % 20 AS dropoffs, 900000 + s AS time_spent_ms_sum
 FROM range(5) o(org), range(3) p(product), range(40) q(s) ORDER BY ALL"""
 FLOWS = f"""

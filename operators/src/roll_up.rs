@@ -86,6 +86,7 @@ pub static HOTSPOTS: RollUp = RollUp {
         sum("dead_clicks"),
         sum("error_clicks"),
         sum("backtracks"),
+        sum("abandoned_tasks"),
         sum("dropoffs"),
         sum("time_spent_ms_sum"),
     ],
@@ -138,7 +139,6 @@ pub struct Totals {
     texts: Interner,
     places: HashTable<u32>,
     keys: Vec<Key>,
-    shown: Vec<bool>,
     values: Vec<Vec<i128>>,
     hasher: foldhash::fast::FixedState,
 }
@@ -152,7 +152,6 @@ impl Totals {
             texts: Interner::default(),
             places: HashTable::new(),
             keys: Vec::new(),
-            shown: Vec::new(),
             values: roll_up.measures.iter().map(|_| Vec::new()).collect(),
             hasher: foldhash::fast::FixedState::default(),
         }
@@ -163,12 +162,6 @@ impl Totals {
         let list = session::list(batch, self.roll_up.list)?;
         let places = self.places(batch, list)?;
         let rows = list.values().as_struct();
-        if let Some(shown) = rows.column_by_name("shown") {
-            let shown = shown.as_boolean();
-            places.iter().enumerate().for_each(|(row, &place)| self.shown[place as usize] |= shown.value(row));
-        } else {
-            places.iter().for_each(|&place| self.shown[place as usize] = true);
-        }
         for (values, measure) in self.values.iter_mut().zip(self.roll_up.measures) {
             values.resize(self.keys.len(), measure.start());
             measure.add(values, &places, rows, &mut self.texts)?;
@@ -212,7 +205,6 @@ impl Totals {
                     .get();
                 if place as usize == keys.len() {
                     keys.push(key);
-                    self.shown.push(false);
                 }
                 places.push(place);
             }
@@ -228,7 +220,7 @@ impl Totals {
 
     /// The rows, sorted by date and key.
     pub fn finish(self) -> Result<RecordBatch> {
-        let mut order: Vec<usize> = (0..self.keys.len()).filter(|&place| self.shown[place]).collect();
+        let mut order: Vec<usize> = (0..self.keys.len()).collect();
         order.sort_by(|&a, &b| self.sort_key(a).cmp(&self.sort_key(b)));
         let mut owners_and_symbols = ["org_id", "product_id"].iter().chain(self.roll_up.symbols);
         let key_columns: Vec<&str> = owners_and_symbols.by_ref().copied().collect();

@@ -120,6 +120,7 @@ impl Table {
     }
 
     /// A query for the rows of `from` (a table of this shape), one for each key where rows of a key add up.
+    /// A key whose counts are all zero was taken out again, and is none.
     pub fn folded(&self, from: &str) -> String {
         let Engine::Fold(folds) = self.engine else { return format!("SELECT * FROM {from}") };
         let column = |column: &'static Column| {
@@ -130,7 +131,12 @@ impl Table {
             }
         };
         let columns: Vec<String> = self.columns().map(column).collect();
-        format!("SELECT {} FROM {from} GROUP BY {}", columns.join(", "), self.key.join(", "))
+        let counts = folds.iter().filter(|&&(name, fold)| {
+            fold == Fold::Sum && self.column(name).is_some_and(|column| column.kind == Type::Int64)
+        });
+        let counts: Vec<String> = counts.map(|(name, _)| format!("sum({name}) <> 0")).collect();
+        let having = if counts.is_empty() { String::new() } else { format!(" HAVING {}", counts.join(" OR ")) };
+        format!("SELECT {} FROM {from} GROUP BY {}{having}", columns.join(", "), self.key.join(", "))
     }
 
     /// The partition columns of the Delta table.

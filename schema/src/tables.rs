@@ -183,7 +183,7 @@ pub static FACT_SCREEN_HOTSPOTS: Table = Table {
         OWNER_AND_DATE,
         &[
             required("screen_id", Symbol, "", "The screen."),
-            required("route", Symbol, "", "Alphabetically first route seen on it that day."),
+            required("route", Symbol, "", "Alphabetically first route on it in these sessions."),
             required("sessions", Int64, "sessions", "Sessions that visited it."),
             required("visits", Int64, "visits", "Visits to it."),
             required(
@@ -202,6 +202,7 @@ pub static FACT_SCREEN_HOTSPOTS: Table = Table {
             required("dead_clicks", Int64, "incidents", "Filed under it."),
             required("error_clicks", Int64, "incidents", "Filed under it."),
             required("backtracks", Int64, "incidents", "Filed under it."),
+            required("abandoned_tasks", Int64, "incidents", "Filed under it."),
             required("dropoffs", Int64, "sessions", "Sessions whose last visit is here."),
             required("time_spent_ms_sum", Int64, "ms", "Length of its visits; divide by visits."),
         ],
@@ -219,6 +220,7 @@ pub static FACT_SCREEN_HOTSPOTS: Table = Table {
         ("dead_clicks", Sum),
         ("error_clicks", Sum),
         ("backtracks", Sum),
+        ("abandoned_tasks", Sum),
         ("dropoffs", Sum),
         ("time_spent_ms_sum", Sum),
     ]),

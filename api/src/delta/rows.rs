@@ -101,6 +101,7 @@ pub(super) fn sum_screens<'a>(
         let (frustration_sum, efficiency_sum) = (batch.scores("frustration_sum")?, batch.scores("efficiency_sum")?);
         let (rage_clicks, dead_clicks) = (batch.numbers("rage_clicks")?, batch.numbers("dead_clicks")?);
         let (error_clicks, backtracks) = (batch.numbers("error_clicks")?, batch.numbers("backtracks")?);
+        let abandoned_tasks = batch.numbers("abandoned_tasks")?;
         let (dropoffs, time_spent_ms_sum) = (batch.numbers("dropoffs")?, batch.numbers("time_spent_ms_sum")?);
         for row in 0..batch.num_rows() {
             let sums = screens.entry_ref(screen_id.value(row)).or_default();
@@ -115,12 +116,14 @@ pub(super) fn sum_screens<'a>(
             sums.dead_clicks += dead_clicks.value(row);
             sums.error_clicks += error_clicks.value(row);
             sums.backtracks += backtracks.value(row);
+            sums.abandoned_tasks += abandoned_tasks.value(row);
             sums.dropoffs += dropoffs.value(row);
             sums.time_spent_ms_sum += time_spent_ms_sum.value(row);
         }
     }
     let named = screens.into_iter().map(|(screen_id, sums)| ScreenSums { screen_id, ..sums });
-    let mut screens: Vec<ScreenSums> = named.collect();
+    // What a repair took out leaves cells that add up to nothing.
+    let mut screens: Vec<ScreenSums> = named.filter(|sums| !sums.is_nothing()).collect();
     screens.sort_unstable_by(|a, b| a.screen_id.cmp(&b.screen_id));
     Ok(screens)
 }
@@ -142,7 +145,7 @@ pub(super) fn sum_moves<'a>(batches: impl IntoIterator<Item = &'a RecordBatch>) 
     }
     let mut named = Vec::new();
     for (from_screen, to_screens) in from_screens {
-        let moves = to_screens.into_iter();
+        let moves = to_screens.into_iter().filter(|(_, sums)| sums.moves != 0);
         named.extend(moves.map(|(to_screen, sums)| MoveSums { from_screen: from_screen.clone(), to_screen, ..sums }));
     }
     named.sort_unstable_by(|a, b| (&a.from_screen, &a.to_screen).cmp(&(&b.from_screen, &b.to_screen)));

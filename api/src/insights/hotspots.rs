@@ -58,6 +58,8 @@ pub(crate) struct Hotspot {
     pub error_clicks: i64,
     /// Backtracks filed under it.
     pub backtracks: i64,
+    /// Abandoned tasks filed under it.
+    pub abandoned_tasks: i64,
     /// Rage clicks for each session that visited it.
     #[schema(required)]
     pub rage_click_rate: Option<f64>,
@@ -150,6 +152,7 @@ impl Hotspot {
             dead_clicks: sums.dead_clicks,
             error_clicks: sums.error_clicks,
             backtracks: sums.backtracks,
+            abandoned_tasks: sums.abandoned_tasks,
             dropoffs: sums.dropoffs,
         }
     }

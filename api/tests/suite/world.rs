@@ -267,6 +267,7 @@ fn hotspots(visits: &[Visit]) -> Vec<Row> {
                 "dead_click" => Some("dead_clicks"),
                 "error_click" => Some("error_clicks"),
                 "backtrack" => Some("backtracks"),
+                "abandoned_task" => Some("abandoned_tasks"),
                 _ => None,
             };
             let sums = screens.entry(key(screen)).or_default();

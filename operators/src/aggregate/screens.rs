@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, ListArray};
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow::array::{ArrayRef, AsArray, Int64Array, ListArray};
+use arrow::datatypes::{Field, Fields};
 use datafusion::common::Result;
 use netcrab_schema::Type;
 use netcrab_schema::arrow::in_flight_type;
@@ -16,7 +16,7 @@ use crate::session::{list_column, symbols};
 use crate::symbols;
 
 /// The additive columns, in order, as whole numbers; scores in units of [`score::UNIT`].
-pub const ADDITIVE: [&str; 10] = [
+pub const ADDITIVE: [&str; 11] = [
     "sessions",
     "visits",
     "frustration_units",
@@ -25,6 +25,7 @@ pub const ADDITIVE: [&str; 10] = [
     "dead_clicks",
     "error_clicks",
     "backtracks",
+    "abandoned_tasks",
     "dropoffs",
     "time_spent_ms_sum",
 ];
@@ -88,7 +89,16 @@ impl Screens {
             part.shown = true;
             part.incidents[kind as usize] += 1;
         }
-        self.ends.push(self.parts.len());
+        // A screen that the session neither visited nor had trouble on is no part of its hotspots.
+        let mut kept = start;
+        for at in start..self.parts.len() {
+            if self.parts[at].shown {
+                self.parts.swap(kept, at);
+                kept += 1;
+            }
+        }
+        self.parts.truncate(kept);
+        self.ends.push(kept);
         unique_screens
     }
 
@@ -129,7 +139,6 @@ impl Screens {
         let columns = vec![
             symbol("screen_id", |part| part.screen)?,
             symbol("route", |part| part.route)?,
-            Arc::new(self.parts.iter().map(|part| Some(part.shown)).collect::<BooleanArray>()) as ArrayRef,
             number(&|part| i64::from(part.visits > 0)),
             number(&|part| part.visits),
             once(&|scores| scores.0),
@@ -138,6 +147,7 @@ impl Screens {
             filed(Kind::DeadClick),
             filed(Kind::ErrorClick),
             filed(Kind::Backtrack),
+            filed(Kind::AbandonedTask),
             number(&|part| part.dropoffs),
             number(&|part| part.time_spent_ms),
         ];
@@ -148,8 +158,7 @@ impl Screens {
 /// The fields of a part.
 pub fn screen_fields() -> Fields {
     let field = |name: &str, kind| Field::new(name, in_flight_type(kind), false);
-    let symbols =
-        [field("screen_id", Type::Symbol), field("route", Type::Symbol), Field::new("shown", DataType::Boolean, false)];
+    let symbols = ["screen_id", "route"].map(|name| field(name, Type::Symbol));
     symbols.into_iter().chain(ADDITIVE.map(|name| field(name, Type::Int64))).collect()
 }
 

@@ -9,7 +9,7 @@ use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::session::{self, SessionBatch, fields_of_events};
-use netcrab_operators::sessionize::hash::{CheckpointError, Counts, LateDay, OpenSessions, SessionizeExec};
+use netcrab_operators::sessionize::hash::{CheckpointError, Counts, OpenSessions, SessionizeExec, Visit};
 use netcrab_operators::settings::{Sessionize, Settings};
 use netcrab_schema::arrow::event_in_flight;
 use proptest::prelude::*;
@@ -142,7 +142,7 @@ fn whatever_the_watermarks_an_event_comes_out_once_or_is_late() {
                 .sum::<usize>();
             let taken = state.take_late();
             prop_assert_eq!(taken.events, handed_back);
-            prop_assert_eq!(taken.days.is_empty(), handed_back == 0);
+            prop_assert_eq!(taken.since.is_empty(), handed_back == 0);
             late += handed_back;
             prop_assert_eq!(closed + late + state.counts().events, came);
         }
@@ -249,10 +249,30 @@ fn a_late_event_is_handed_back_and_one_after_its_closed_session_is_not() {
     // Before it, its repeat, within its gap; a millisecond more begins a session.
     assert_eq!(push(&mut state, &[0, 1000, 1000 + GAP_MS, 1001 + GAP_MS]), 3);
     let late = state.take_late();
-    let visit = LateDay { org_id: "o".into(), product_id: "p".into(), visit: "s1".into(), day: 20_727 };
-    assert_eq!((late.events, late.days.into_iter().collect::<Vec<_>>()), (3, vec![visit]));
+    let visit = Visit { org_id: "o".into(), product_id: "p".into(), visit: "s1".into() };
+    assert_eq!((late.events, late.since.into_iter().collect::<Vec<_>>()), (3, vec![(visit, MIDNIGHT)]));
     assert_eq!(close(&mut state, MIDNIGHT + 2 * LENGTH_MS), [(1, 1)]);
     assert_eq!(state.take_late().events, 0);
+}
+
+#[test]
+fn a_key_that_is_held_closes_nothing_until_it_is_let_go() {
+    let mut state = no_sessions(100);
+    push(&mut state, &[0, 5 * GAP_MS]);
+    let visit = Visit { org_id: "o".into(), product_id: "p".into(), visit: "s1".into() };
+    state.hold([&visit]);
+    for watermark in [MIDNIGHT + 2 * GAP_MS, MIDNIGHT + 8 * GAP_MS, i64::MAX] {
+        assert_eq!(close(&mut state, watermark), []);
+        state.forget(watermark.min(MIDNIGHT + 8 * GAP_MS));
+    }
+    assert_eq!(state.counts(), Counts { sessions: 1, events: 2 });
+    assert_eq!(state.closed_until(&visit), None);
+    state.hold([]);
+    assert_eq!(close(&mut state, MIDNIGHT + 2 * GAP_MS), [(0, 1)]);
+    state.hold([&visit]);
+    assert_eq!(close(&mut state, i64::MAX), []);
+    state.hold([]);
+    assert_eq!(close(&mut state, i64::MAX), [(1, 1)]);
 }
 
 #[test]

@@ -912,8 +912,8 @@ fn hotspots(reports: &[Report]) -> Vec<HotspotRow> {
 }
 
 /// sessions: sessions that visited it. visits: visits to it. frustration_sum, efficiency_sum: over the
-/// sessions that visited it, once each. rage_clicks, dead_clicks, error_clicks, backtracks: incidents
-/// filed under it. dropoffs: sessions whose last visit is here. time_spent_ms_sum: length of its visits.
+/// sessions that visited it, once each. rage_clicks, dead_clicks, error_clicks, backtracks,
+/// abandoned_tasks: incidents filed under it. dropoffs: sessions whose last visit is here. time_spent_ms_sum: length of its visits.
 fn hotspot_row(org_id: &str, product_id: &str, date: i32, screen_id: &str, reports: &[&Report]) -> HotspotRow {
     let visits: Vec<&Visit> =
         reports.iter().flat_map(|report| &report.visits).filter(|visit| visit.screen_id == screen_id).collect();
@@ -944,14 +944,20 @@ fn hotspot_row(org_id: &str, product_id: &str, date: i32, screen_id: &str, repor
         dead_clicks: of_kind(&incidents, "dead_click"),
         error_clicks: of_kind(&incidents, "error_click"),
         backtracks: of_kind(&incidents, "backtrack"),
+        abandoned_tasks: of_kind(&incidents, "abandoned_task"),
         dropoffs: visitors.iter().filter(left_here).count() as i64,
         time_spent_ms_sum: visits.iter().map(|visit| visit.spent_ms).sum(),
     }
 }
 
-/// route: the smallest by bytes over all events on that screen in sessions of that date.
+/// route: the smallest by bytes over the events on that screen in sessions of that date that visited it or
+/// filed an incident under it.
 fn smallest_route(screen_id: &str, reports: &[&Report]) -> String {
-    let events = reports.iter().flat_map(|report| &report.session.events);
+    let concerned = reports.iter().filter(|report| {
+        report.visits.iter().any(|visit| visit.screen_id == screen_id)
+            || report.incidents.iter().any(|incident| incident.screen_id == screen_id)
+    });
+    let events = concerned.flat_map(|report| &report.session.events);
     let routes = events.filter(|event| event.screen_id == screen_id).map(|event| &event.route);
     routes.min().cloned().unwrap_or_default()
 }

@@ -127,7 +127,11 @@ impl Checkpoints {
         let damaged = |reason: String| Error::Damaged { file: path.display().to_string(), reason };
         let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         if manifest.format != FORMAT {
-            return Err(damaged(format!("its format is {}, this release reads {FORMAT}", manifest.format)));
+            return Err(damaged(format!(
+                "its format is {}, this release reads {FORMAT}; bring it to its end with the release that wrote it \
+                 (`netcrab process --finish`), then begin with new tables",
+                manifest.format
+            )));
         }
         if (manifest.shard, manifest.epoch) != (self.shard, epoch) {
             return Err(damaged("it belongs elsewhere".to_owned()));
@@ -244,7 +248,7 @@ fn disk(path: &Path, done: &'static str, source: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use super::*;
 
@@ -262,13 +266,20 @@ mod tests {
             forgotten_ms: i64::MIN,
             state: None,
             reopened: None,
-            late: BTreeSet::new(),
-            late_before: BTreeSet::new(),
+            late: BTreeMap::from([(visit("v"), -1)]),
+            late_before: BTreeMap::new(),
+            repairing_before: BTreeMap::new(),
+            begins: false,
             repaired: false,
             run: String::new(),
             tables: BTreeMap::new(),
             rules: String::new(),
+            rules_since_ms: i64::MIN,
         }
+    }
+
+    fn visit(name: &str) -> netcrab_operators::sessionize::hash::Visit {
+        netcrab_operators::sessionize::hash::Visit { org_id: "o".into(), product_id: "p".into(), visit: name.into() }
     }
 
     fn opened() -> (tempfile::TempDir, Checkpoints) {
@@ -326,7 +337,7 @@ mod tests {
     #[test]
     fn a_manifest_of_another_format_or_shard_is_refused_by_name() {
         let (_folder, checkpoints) = opened();
-        for (epoch, other) in [(1, Manifest { format: 2, ..manifest(1) }), (2, Manifest { shard: 4, ..manifest(2) })] {
+        for (epoch, other) in [(1, Manifest { format: 1, ..manifest(1) }), (2, Manifest { shard: 4, ..manifest(2) })] {
             checkpoints.commit(epoch, &other.to_bytes().unwrap()).unwrap();
             let refused = checkpoints.read(epoch).unwrap_err().to_string();
             assert!(refused.contains(&format!("epoch-{epoch:020}.json")), "{refused}");

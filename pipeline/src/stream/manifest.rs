@@ -2,15 +2,18 @@
 //!
 //! Nothing of the clock or the machine is in it: the same events in the same epochs give the same bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use netcrab_operators::sessionize::hash::LateDay;
+use netcrab_operators::sessionize::hash::Visit;
 use netcrab_sinks::Change;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The form that this release writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
+
+/// Keys with late events, and the ts of the first of each, ms.
+pub type Late = BTreeMap<Visit, i64>;
 
 /// The watermark of a shard that saw no event yet.
 pub const NO_WATERMARK: i64 = i64::MIN;
@@ -45,12 +48,19 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reopened: Option<StateFile>,
     /// Late events that came in it, to be brought to their sessions.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub late: BTreeSet<LateDay>,
+    #[serde(default, with = "pairs", skip_serializing_if = "BTreeMap::is_empty")]
+    pub late: Late,
     /// Late events that waited before it; said where the open sessions are written, and else by the epochs before.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub late_before: BTreeSet<LateDay>,
-    /// Whether it brought late events to their sessions: the first that waited, see [`super::repair::first`].
+    #[serde(default, with = "pairs", skip_serializing_if = "BTreeMap::is_empty")]
+    pub late_before: Late,
+    /// Late events whose repair had begun before it; said where the open sessions are written.
+    #[serde(default, with = "pairs", skip_serializing_if = "BTreeMap::is_empty")]
+    pub repairing_before: Late,
+    /// Whether a repair begins with it, of the first that waited before it ([`super::repair::first`]): from its end
+    /// on none of their sessions closes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begins: bool,
+    /// Whether it brought the late events whose repair had begun to their sessions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repaired: bool,
     /// What the files of the sessions it closed are named after.
@@ -60,6 +70,8 @@ pub struct Manifest {
     pub tables: BTreeMap<String, Change>,
     /// Digest of the rules it derived with.
     pub rules: String,
+    /// Sessions that closed at a watermark up to this may have been derived with other rules, ms.
+    pub rules_since_ms: i64,
 }
 
 /// A file beside the manifests.
@@ -83,4 +95,19 @@ impl Manifest {
 /// A name for bytes: 32 hex digits.
 pub fn digest(bytes: &[u8]) -> String {
     format!("{:032x}", xxh3_128(bytes))
+}
+
+/// A map whose keys are no texts, as a list of pairs.
+mod pairs {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Late;
+
+    pub(super) fn serialize<S: Serializer>(late: &Late, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(late)
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Late, D::Error> {
+        Ok(Vec::deserialize(from)?.into_iter().collect())
+    }
 }

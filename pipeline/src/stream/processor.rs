@@ -249,7 +249,7 @@ impl Processor {
             (status.epoch, status.next_offset) = (shard.epoch(), shard.next_offset());
             status.watermark_ms = shard.watermark_ms();
             (status.open_sessions, status.open_events, status.state_bytes) = (open_sessions, open_events, state_bytes);
-            status.late_waiting = shard.late().len();
+            status.late_waiting = shard.late();
             status.fault = None;
             status.lag = report.as_ref().map_or(0, |report| report.lag);
             if let Some(report) = report {
@@ -304,9 +304,12 @@ pub fn metrics(statuses: &Statuses) -> String {
     family("netcrab_stream_open_sessions", "gauge", "Sessions that are open.", &|status| status.open_sessions as f64);
     family("netcrab_stream_open_events", "gauge", "Events that are open.", &|status| status.open_events as f64);
     family("netcrab_stream_state_bytes", "gauge", "Bytes of what is open.", &|status| status.state_bytes as f64);
-    family("netcrab_stream_late_waiting", "gauge", "Late keys and days that wait for a repair.", &|status| {
-        status.late_waiting as f64
-    });
+    family(
+        "netcrab_stream_late_waiting",
+        "gauge",
+        "Keys with late events that wait for a repair or are in one.",
+        &|status| status.late_waiting as f64,
+    );
     family("netcrab_stream_failing", "gauge", "Whether the shard waits after a failed epoch.", &|status| {
         f64::from(u8::from(status.fault.is_some()))
     });

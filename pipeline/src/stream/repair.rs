@@ -7,10 +7,19 @@
 //! One late event can lengthen a session, join two, or move the numbers of all that follow. So the
 //! sessions it may concern are taken back: their rows leave the tables, and their events are opened
 //! again as if they had never been closed. The watermark then closes them by the ordinary rules, in the
-//! same epoch where they are due. What a session adds to the sums of a day cannot be taken out of a
-//! smallest route, so hotspots and flows of that product's day are summed anew from the events that stay.
+//! same epoch where they are due.
 //!
-//! All of it is one epoch: it is a fact with its manifest, or it never was.
+//!     epoch n   begins: none of the keys' sessions closes from here on
+//!               │ beside the epochs: what is taken back, files without it
+//!     epoch m   takes it up: the files change, the sessions open again, and what is due closes
+//!
+//! Epoch m is a fact with its manifest, or it never was: then the repair is made again, from the files
+//! of that time.
+//!
+//! **Sums.** What sessions added to hotspots and flows is taken out by rows with the same numbers below
+//! zero; a cell whose counts are all zero is none ([`Table::folded`]). Their events all come back, so
+//! the smallest route of a screen stays, unless a session may move to another day, or its events were
+//! counted by other rules: those days of a product are summed anew from the events that stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -19,7 +28,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use arrow::array::{ArrayRef, AsArray, Date32Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{
+    DataType, Date32Type, Field, Float64Type, Int64Type, Schema, SchemaRef, TimestampMillisecondType,
+};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
@@ -29,7 +40,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use netcrab_operators::chain;
 use netcrab_operators::session::DAY_MS;
-use netcrab_operators::sessionize::hash::{LateDay, OpenSessions, closes_at};
+use netcrab_operators::sessionize::hash::{OpenSessions, Visit, closes_at};
 use netcrab_operators::settings::Settings as Rules;
 use netcrab_schema::arrow::{event_in_flight, in_flight_type, to_store_type};
 use netcrab_schema::events::EVENT;
@@ -37,12 +48,13 @@ use netcrab_schema::tables::{
     DIM_TASK_TYPES, EVENTS_RAW, EVENTS_SESSIONIZED, FACT_FLOWS, FACT_INCIDENTS, FACT_SCREEN_HOTSPOTS, FACT_SESSIONS,
     FACT_TASKS,
 };
-use netcrab_schema::{Table, Type};
+use netcrab_schema::{Engine, Fold, Table, Type};
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{Change, Part, RunId, Sink};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::files::{self, Files};
+use super::manifest::Late;
 use crate::run::{SHAPES_MAX, sorted};
 
 /// Tables with rows of one session each.
@@ -85,7 +97,7 @@ pub struct Place<'a> {
     pub context: SessionContext,
     /// The rules in force.
     pub rules: &'a Arc<Rules>,
-    /// The name of the epoch.
+    /// The name of what is done there: another try at the same has the same.
     pub run: &'a str,
     /// The shard.
     pub shard: u32,
@@ -99,81 +111,111 @@ struct Closed {
     date: i32,
     session_no: i64,
     start_ms: i64,
-    end_ms: i64,
+    /// The watermark at which it closed, ms.
+    closes_at: i64,
 }
 
 /// A late key: from when on its sessions are opened again.
+#[derive(Debug)]
 pub struct LateKey {
-    org_id: String,
-    product_id: String,
-    visit: String,
-    /// The day before its first late day.
+    visit: Visit,
+    /// The ts of its first late event, ms.
+    since_ms: i64,
+    /// The first date of sessions that the event may concern.
     from_date: i32,
     /// Events from here on are not closed; none are open where it is absent.
     closed_until: Option<i64>,
+}
+
+impl LateKey {
+    /// Whether a late event may belong to a session, or to one before it.
+    fn concerns(&self, closed: &Closed) -> bool {
+        closed.closes_at > self.since_ms
+    }
 }
 
 /// Most keys that one repair brings their late events.
 const KEYS_MAX: usize = 10_000;
 
 /// The late events that a repair takes on, and those that go on waiting.
-pub fn first(late: &BTreeSet<LateDay>) -> (BTreeSet<LateDay>, BTreeSet<LateDay>) {
-    let key = |late: &LateDay| (late.org_id.clone(), late.product_id.clone(), late.visit.clone());
-    let (mut taken, mut keys, mut last) = (BTreeSet::new(), 0, None);
-    for day in late {
-        let of_key = key(day);
-        if last.as_ref() != Some(&of_key) {
-            keys += 1;
-            last = Some(of_key);
-        }
-        if keys > KEYS_MAX {
-            break;
-        }
-        taken.insert(day.clone());
-    }
-    let waiting = late.difference(&taken).cloned().collect();
-    (taken, waiting)
+pub fn first(late: &Late) -> (Late, Late) {
+    let mut taken = late.clone();
+    let waiting = late.keys().nth(KEYS_MAX).map(|first| taken.split_off(first));
+    (taken, waiting.unwrap_or_default())
 }
 
-/// Plans a repair of these keys.
-pub async fn plan(place: &Place<'_>, keys: &[LateKey]) -> Result<Repair> {
+/// Adds late events to others.
+pub fn add(to: &mut Late, late: &Late) {
+    for (visit, &since_ms) in late {
+        to.entry(visit.clone()).and_modify(|since| *since = since_ms.min(*since)).or_insert(since_ms);
+    }
+}
+
+/// Plans a repair of these keys; sessions that closed at or before `rules_since_ms` may know other rules.
+pub async fn plan(place: &Place<'_>, keys: &[LateKey], rules_since_ms: i64) -> Result<Repair> {
     let closed = closed_sessions(place, keys).await?;
-    let retracted: Vec<&Closed> = closed.iter().filter(|closed| closed.date >= keys[closed.key].from_date).collect();
+    let retracted: Vec<&Closed> = closed.iter().filter(|closed| keys[closed.key].concerns(closed)).collect();
     let reopened = reopened(place, keys, &closed).await?;
+    let of_key: BTreeMap<usize, &Reopened> = reopened.iter().map(|reopened| (reopened.key, reopened)).collect();
+    // Days of products that are summed anew.
+    let mut anew: BTreeSet<Day<'_>> = BTreeSet::new();
     for closed in &retracted {
-        let key = &keys[closed.key];
-        let found = reopened.iter().any(|reopened| reopened.key == closed.key);
-        anyhow::ensure!(found, "events_raw has no events of session {} of {}", closed.session_key, key.org_id);
+        let Some(reopened) = of_key.get(&closed.key) else {
+            let org_id = &keys[closed.key].visit.org_id;
+            anyhow::bail!("events_raw has no events of session {} of {org_id}", closed.session_key);
+        };
+        if closed.closes_at <= rules_since_ms || may_leave(closed, reopened, place.rules)? {
+            anew.insert(closed.day());
+        }
     }
-    let mut repair = Repair { reopened, changes: BTreeMap::new() };
+    let mut changes = BTreeMap::new();
     if !retracted.is_empty() {
-        retract(place, &retracted, &mut repair.changes).await?;
+        retract(place, &retracted, &anew, &mut changes).await?;
     }
-    Ok(repair)
+    Ok(Repair { reopened, changes })
+}
+
+/// Whether a screen may lose a route on the day of a session: where that may come to lie on another day, or events
+/// that repeat each other disagree.
+fn may_leave(closed: &Closed, reopened: &Reopened, rules: &Rules) -> Result<bool> {
+    let ts = column(&reopened.events, "ts")?.as_primitive::<TimestampMillisecondType>().values().clone();
+    let (Some(&first), Some(&last)) = (ts.first(), ts.last()) else { return Ok(true) };
+    if first.div_euclid(DAY_MS) < i64::from(closed.date) || last - first >= rules.sessionize.length_ms {
+        return Ok(true);
+    }
+    let texts = ["event_id", "screen_id", "route"].map(|name| plain(&reopened.events, name));
+    let [event_ids, screens, routes] = texts;
+    let (event_ids, screens, routes) = (event_ids?, screens?, routes?);
+    let mut places = BTreeMap::new();
+    let differs = |row: usize| {
+        let place = (screens.value(row), routes.value(row));
+        *places.entry(event_ids.value(row)).or_insert(place) != place
+    };
+    Ok((0..reopened.events.num_rows()).any(differs))
+}
+
+/// org_id, product_id and date.
+type Day<'a> = (&'a str, &'a str, i32);
+
+impl Closed {
+    fn day(&self) -> Day<'_> {
+        (&self.owner.0, &self.owner.1, self.date)
+    }
 }
 
 /// The keys of late events, in order; `state` is what is open.
-pub fn late_keys(late: &BTreeSet<LateDay>, state: &OpenSessions) -> Vec<LateKey> {
-    // In order, so the first day of a key comes first.
-    let mut keys: Vec<LateKey> = Vec::new();
-    for LateDay { org_id, product_id, visit, day } in late {
-        let known = keys
-            .last()
-            .is_some_and(|last| (&last.org_id, &last.product_id, &last.visit) == (org_id, product_id, visit));
-        if !known {
-            keys.push(LateKey {
-                closed_until: state.closed_until(org_id, product_id, visit),
-                org_id: org_id.clone(),
-                product_id: product_id.clone(),
-                visit: visit.clone(),
-                from_date: day - 1,
-            });
-        }
-    }
-    keys
+pub fn late_keys(late: &Late, state: &OpenSessions) -> Vec<LateKey> {
+    let key = |(visit, &since_ms): (&Visit, &i64)| LateKey {
+        closed_until: state.closed_until(visit),
+        visit: visit.clone(),
+        since_ms,
+        // No session is longer than this.
+        from_date: since_ms.saturating_sub(state.settings().length_ms).div_euclid(DAY_MS) as i32,
+    };
+    late.iter().map(key).collect()
 }
 
-/// The closed sessions of the keys from two days before the first late day of each, in order.
+/// The closed sessions of the keys from two days before the first late event of each, in order.
 async fn closed_sessions(place: &Place<'_>, keys: &[LateKey]) -> Result<Vec<Closed>> {
     let Some(first) = keys.iter().map(|key| key.from_date - 1).min() else { return Ok(Vec::new()) };
     let parts = since(place.files, &FACT_SESSIONS, first);
@@ -203,7 +245,11 @@ async fn closed_sessions(place: &Place<'_>, keys: &[LateKey]) -> Result<Vec<Clos
             date: date.value(row),
             session_no: session_no.value(row),
             start_ms: start.value(row).div_euclid(1000),
-            end_ms: end.value(row).div_euclid(1000),
+            closes_at: closes_at(
+                &place.rules.sessionize,
+                start.value(row).div_euclid(1000),
+                end.value(row).div_euclid(1000),
+            ),
         }));
     }
     Ok(closed)
@@ -215,26 +261,24 @@ async fn reopened(place: &Place<'_>, keys: &[LateKey], closed: &[Closed]) -> Res
     let mut ranges = Vec::with_capacity(keys.len());
     for (number, key) in keys.iter().enumerate() {
         let of_key = || closed.iter().filter(|closed| closed.key == number);
-        let first = of_key().find(|closed| closed.date >= key.from_date);
-        let before = of_key().rfind(|closed| closed.date < key.from_date);
+        let first = of_key().find(|closed| key.concerns(closed));
+        let before = of_key().rfind(|closed| !key.concerns(closed));
         let sessions = match (first, before) {
             (Some(first), _) => first.session_no,
             (None, Some(before)) => before.session_no + 1,
             (None, None) => 0,
         };
-        let closed_until =
-            before.map_or(i64::MIN, |before| closes_at(&place.rules.sessionize, before.start_ms, before.end_ms));
+        let closed_until = before.map_or(i64::MIN, |before| before.closes_at);
         remains.push((u32::try_from(sessions).unwrap_or(u32::MAX), closed_until));
-        // No event of the days before the late one is late, and a session taken back may begin the day before.
-        let from_ms = (i64::from(key.from_date) + 1) * DAY_MS;
-        let from_ms = first.map_or(from_ms, |first| first.start_ms.min(from_ms)).max(closed_until);
+        let from_ms = first.map_or(key.since_ms, |first| first.start_ms.min(key.since_ms));
         ranges.push((
             from_ms.saturating_mul(1000),
             key.closed_until.map_or(i64::MAX, |until| until.saturating_mul(1000)),
         ));
     }
-    let Some(first) = keys.iter().map(|key| key.from_date).min() else { return Ok(Vec::new()) };
-    let parts = since(place.files, &EVENTS_RAW, first);
+    let Some(from_us) = ranges.iter().map(|range| range.0).min() else { return Ok(Vec::new()) };
+    let until_us = ranges.iter().map(|range| range.1).max().unwrap_or(i64::MAX);
+    let parts = since(place.files, &EVENTS_RAW, i32::try_from(from_us.div_euclid(1000 * DAY_MS))?);
     let Some(events) = place.rows(&EVENTS_RAW, &parts).await? else { return Ok(Vec::new()) };
     place.register("events", events)?;
     place.register_batch("late", late_batch(keys, |number| ranges[number])?)?;
@@ -244,8 +288,11 @@ async fn reopened(place: &Place<'_>, keys: &[LateKey], closed: &[Closed]) -> Res
          JOIN late ON late.org_id = e.org_id AND late.product_id = e.product_id
              AND late.visit = CASE WHEN e.session_id = '' THEN e.user_hash ELSE e.session_id END
          WHERE CAST(e.ts AS BIGINT) >= late.from_us AND CAST(e.ts AS BIGINT) < late.until_us
+             AND e.ts >= {} AND e.ts <= {}
          ORDER BY late.key, e.ts, e.event_id, e.received_at",
-        columns.join(", ")
+        columns.join(", "),
+        instant(from_us),
+        instant(until_us)
     );
     let mut of_keys: BTreeMap<i64, Vec<RecordBatch>> = BTreeMap::new();
     for batch in place.context.sql(&query).await?.collect().await? {
@@ -273,53 +320,66 @@ fn events_of(batch: &RecordBatch) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(event_in_flight(), EVENT.iter().map(column).collect::<Result<_>>()?)?)
 }
 
-/// Takes sessions out of every table.
-async fn retract(place: &Place<'_>, retracted: &[&Closed], changes: &mut BTreeMap<String, Change>) -> Result<()> {
-    let names = StringArray::from_iter_values(retracted.iter().map(|closed| &closed.session_key));
-    let names = RecordBatch::try_from_iter([("retracted_key", Arc::new(names) as ArrayRef)])?;
-    let retracted_keys = place.context.read_batch(names)?;
-    let days: BTreeSet<(&str, &str, i32)> =
-        retracted.iter().map(|closed| (closed.owner.0.as_str(), closed.owner.1.as_str(), closed.date)).collect();
-    let dates: BTreeSet<i32> = days.iter().map(|day| day.2).collect();
-    let without = |rows: DataFrame| {
-        rows.join(retracted_keys.clone(), JoinType::LeftAnti, &["session_key"], &["retracted_key"], None)
+/// Takes sessions out of every table; days of products in `anew` are summed again.
+async fn retract(
+    place: &Place<'_>,
+    retracted: &[&Closed],
+    anew: &BTreeSet<Day<'_>>,
+    changes: &mut BTreeMap<String, Change>,
+) -> Result<()> {
+    let keys_of = |retracted: &mut dyn Iterator<Item = &&Closed>| -> Result<DataFrame> {
+        let names = StringArray::from_iter_values(retracted.map(|closed| &closed.session_key));
+        let names = RecordBatch::try_from_iter([("retracted_key", Arc::new(names) as ArrayRef)])?;
+        Ok(place.context.read_batch(names)?)
     };
-    let those = |rows: DataFrame| {
-        rows.join(retracted_keys.clone(), JoinType::LeftSemi, &["session_key"], &["retracted_key"], None)
+    let among = |rows: DataFrame, keys: &DataFrame, kind: JoinType| {
+        rows.join(keys.clone(), kind, &["session_key"], &["retracted_key"], None)
     };
+    let all = keys_of(&mut retracted.iter())?;
+    let dates: BTreeSet<i32> = retracted.iter().map(|closed| closed.date).collect();
+    let mut touched: BTreeMap<&str, Vec<&Part>> = BTreeMap::new();
     for table in OF_SESSIONS {
-        let mut touched = Vec::new();
+        let touched = touched.entry(table.name).or_default();
         for part in place.files.on(table, &dates) {
             let Some(rows) = place.rows(table, &[part]).await? else { continue };
-            if those(rows)?.count().await? > 0 {
+            if among(rows, &all, JoinType::LeftSemi)?.limit(0, Some(1))?.count().await? > 0 {
                 touched.push(part);
             }
         }
-        if let Some(rows) = place.rows(table, &touched).await? {
+        if let Some(rows) = place.rows(table, touched).await? {
             let change = changes.entry(table.name.to_owned()).or_default();
             change.removed.extend(touched.iter().map(|part| part.path.clone()));
-            change.added.extend(place.stage(table, without(rows)?, "stays").await?);
+            change.added.extend(place.stage(table, among(rows, &all, JoinType::LeftAnti)?, "stays").await?);
         }
     }
-    let tasks = place.files.on(&FACT_TASKS, &dates);
-    if let Some(tasks) = place.rows(&FACT_TASKS, &tasks).await? {
-        place.register("tasks", those(tasks)?)?;
+    if let Some(tasks) = place.rows(&FACT_TASKS, &touched[FACT_TASKS.name]).await? {
+        place.register("tasks", among(tasks, &all, JoinType::LeftSemi)?)?;
         let counted = place.context.sql(UNCOUNTED_TASKS).await?;
         let change = changes.entry(DIM_TASK_TYPES.name.to_owned()).or_default();
         change.added.extend(place.stage(&DIM_TASK_TYPES, counted, "uncounted").await?);
     }
-    let owners = days.iter().map(|day| day.0);
-    let products = days.iter().map(|day| day.1);
+    if let Some(events) = place.rows(&EVENTS_SESSIONIZED, &touched[EVENTS_SESSIONIZED.name]).await? {
+        let taken_out = keys_of(&mut retracted.iter().filter(|closed| !anew.contains(&closed.day())))?;
+        for (table, rows) in sums(place, among(events, &taken_out, JoinType::LeftSemi)?).await? {
+            let rows = rows.iter().map(|rows| below_zero(table, rows)).collect::<Result<Vec<_>>>()?;
+            let change = changes.entry(table.name.to_owned()).or_default();
+            change.added.extend(place.stage(table, place.context.read_batches(rows)?, "taken out").await?);
+        }
+    }
+    if anew.is_empty() {
+        return Ok(());
+    }
     let days = RecordBatch::try_from_iter([
-        ("day_org_id", Arc::new(StringArray::from_iter_values(owners)) as ArrayRef),
-        ("day_product_id", Arc::new(StringArray::from_iter_values(products))),
-        ("day_date", Arc::new(days.iter().map(|day| Some(day.2)).collect::<Date32Array>())),
+        ("day_org_id", Arc::new(StringArray::from_iter_values(anew.iter().map(|day| day.0))) as ArrayRef),
+        ("day_product_id", Arc::new(StringArray::from_iter_values(anew.iter().map(|day| day.1)))),
+        ("day_date", Arc::new(anew.iter().map(|day| Some(day.2)).collect::<Date32Array>())),
     ])?;
     let days = place.context.read_batch(days)?;
     let of_days = |rows: DataFrame, kind: JoinType| {
         let (ours, theirs) = (["org_id", "product_id", "date"], ["day_org_id", "day_product_id", "day_date"]);
         rows.join(days.clone(), kind, &ours, &theirs, None)
     };
+    let dates: BTreeSet<i32> = anew.iter().map(|day| day.2).collect();
     for table in SUMMED {
         let parts = place.files.on(table, &dates);
         let Some(rows) = place.rows(table, &parts).await? else { continue };
@@ -329,7 +389,12 @@ async fn retract(place: &Place<'_>, retracted: &[&Closed], changes: &mut BTreeMa
     }
     let events = place.files.on(&EVENTS_SESSIONIZED, &dates);
     let Some(events) = place.rows(&EVENTS_SESSIONIZED, &events).await? else { return Ok(()) };
-    sum_anew(place, of_days(without(events)?, JoinType::LeftSemi)?, changes).await
+    let stay = of_days(among(events, &all, JoinType::LeftAnti)?, JoinType::LeftSemi)?;
+    for (table, rows) in sums(place, stay).await? {
+        let change = changes.entry(table.name.to_owned()).or_default();
+        change.added.extend(place.stage(table, place.context.read_batches(rows)?, "anew").await?);
+    }
+    Ok(())
 }
 
 /// Rows that take the tasks of sessions out of the counts of their types. What was seen first and last stays.
@@ -342,8 +407,8 @@ const UNCOUNTED_TASKS: &str = "
     FROM tasks
     GROUP BY org_id, product_id, task_type";
 
-/// Hotspots and flows of these events of whole sessions.
-async fn sum_anew(place: &Place<'_>, events: DataFrame, changes: &mut BTreeMap<String, Change>) -> Result<()> {
+/// Hotspots and flows of these events of whole sessions: one row for each key.
+async fn sums(place: &Place<'_>, events: DataFrame) -> Result<Vec<(&'static Table, Vec<RecordBatch>)>> {
     let columns = EVENT.iter().map(|column| {
         let stored = datafusion::prelude::col(column.name);
         datafusion::logical_expr::cast(stored, in_flight_type(column.kind)).alias(column.name)
@@ -354,14 +419,28 @@ async fn sum_anew(place: &Place<'_>, events: DataFrame, changes: &mut BTreeMap<S
     let sizes = netcrab_operators::sessionize::sorted::Sizes { partitions: 64, memory_max, shapes_max: SHAPES_MAX };
     let plans = chain::plans(source, place.rules, sizes, &SUMMED)?;
     // The plans share one pass, so they run together.
-    let staged = plans.into_iter().map(|(table, plan)| async move {
-        let parts = place.stage_plan(table, plan, "anew").await?;
-        anyhow::Ok((table, parts))
+    let collected = plans.into_iter().map(|(table, plan)| async move {
+        let rows = datafusion::physical_plan::collect(plan, place.context.task_ctx()).await?;
+        anyhow::Ok((table, rows))
     });
-    for (table, parts) in futures::future::try_join_all(staged).await? {
-        changes.entry(table.name.to_owned()).or_default().added.extend(parts);
-    }
-    Ok(())
+    futures::future::try_join_all(collected).await
+}
+
+/// The same rows, with every sum below zero.
+fn below_zero(table: &Table, rows: &RecordBatch) -> Result<RecordBatch> {
+    let Engine::Fold(folds) = table.engine else { return Ok(rows.clone()) };
+    let column = |(column, values): (netcrab_schema::Column, &ArrayRef)| -> ArrayRef {
+        if !folds.contains(&(column.name, Fold::Sum)) {
+            return Arc::clone(values);
+        }
+        // A zero stays the zero it is.
+        match column.kind {
+            Type::Float64 => Arc::new(values.as_primitive::<Float64Type>().unary::<_, Float64Type>(|sum| 0.0 - sum)),
+            _ => Arc::new(values.as_primitive::<Int64Type>().unary::<_, Int64Type>(|sum| -sum)),
+        }
+    };
+    let columns = table.columns().copied().zip(rows.columns()).map(column).collect();
+    Ok(RecordBatch::try_new(rows.schema(), columns)?)
 }
 
 impl Place<'_> {
@@ -402,27 +481,36 @@ fn since<'a>(files: &'a Files, table: &Table, from: i32) -> Vec<&'a Part> {
 
 /// The late keys as rows to join, each with a range of instants, µs.
 fn late_batch(keys: &[LateKey], range: impl Fn(usize) -> (i64, i64)) -> Result<RecordBatch> {
-    let text = |of: fn(&LateKey) -> &String| Arc::new(StringArray::from_iter_values(keys.iter().map(of))) as ArrayRef;
+    let text = |of: fn(&Visit) -> &String| {
+        Arc::new(StringArray::from_iter_values(keys.iter().map(|key| of(&key.visit)))) as ArrayRef
+    };
     let number = |of: &dyn Fn(usize) -> i64| Arc::new((0..keys.len()).map(of).collect::<Int64Array>()) as ArrayRef;
     Ok(RecordBatch::try_from_iter([
         ("key", number(&|key| key as i64)),
-        ("org_id", text(|key| &key.org_id)),
-        ("product_id", text(|key| &key.product_id)),
-        ("visit", text(|key| &key.visit)),
+        ("org_id", text(|visit| &visit.org_id)),
+        ("product_id", text(|visit| &visit.product_id)),
+        ("visit", text(|visit| &visit.visit)),
         ("from_date", Arc::new(keys.iter().map(|key| Some(key.from_date)).collect::<Date32Array>())),
         ("from_us", number(&|key| range(key).0)),
         ("until_us", number(&|key| range(key).1)),
     ])?)
 }
 
+/// An instant as queries say it, µs.
+fn instant(us: i64) -> String {
+    format!("arrow_cast(CAST({us} AS BIGINT), 'Timestamp(Microsecond, Some(\"UTC\"))')")
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+    batch.column_by_name(name).with_context(|| format!("no column `{name}`"))
+}
+
 fn plain(batch: &RecordBatch, name: &str) -> Result<StringArray> {
-    let column = batch.column_by_name(name).with_context(|| format!("no column `{name}`"))?;
-    Ok(arrow::compute::cast(column, &DataType::Utf8)?.as_string::<i32>().clone())
+    Ok(arrow::compute::cast(column(batch, name)?, &DataType::Utf8)?.as_string::<i32>().clone())
 }
 
 fn whole(batch: &RecordBatch, name: &str) -> Result<Int64Array> {
-    let column = batch.column_by_name(name).with_context(|| format!("no column `{name}`"))?;
-    Ok(arrow::compute::cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+    Ok(arrow::compute::cast(column(batch, name)?, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
 }
 
 /// Rows of a batch that is written, about.
@@ -527,17 +615,14 @@ mod tests {
     }
 
     #[test]
-    fn a_repair_takes_on_so_many_keys_with_all_their_days_and_the_rest_waits() {
-        let day = |visit: usize, day| LateDay {
-            org_id: "o".into(),
-            product_id: "p".into(),
-            visit: format!("{visit:06}"),
-            day,
-        };
-        let late: BTreeSet<LateDay> = (0..=KEYS_MAX).flat_map(|visit| [day(visit, 1), day(visit, 2)]).collect();
+    fn a_repair_takes_on_so_many_keys_and_the_rest_waits() {
+        let visit = |number: usize| Visit { org_id: "o".into(), product_id: "p".into(), visit: format!("{number:06}") };
+        let late: Late = (0..=KEYS_MAX).map(|number| (visit(number), 5)).collect();
         let (taken, waiting) = first(&late);
-        assert_eq!((taken.len(), waiting.len()), (2 * KEYS_MAX, 2));
-        assert!(waiting.contains(&day(KEYS_MAX, 1)) && waiting.contains(&day(KEYS_MAX, 2)));
-        assert_eq!(first(&waiting), (waiting.clone(), BTreeSet::new()));
+        assert_eq!((taken.len(), waiting.clone()), (KEYS_MAX, Late::from([(visit(KEYS_MAX), 5)])));
+        assert_eq!(first(&waiting), (waiting.clone(), Late::new()));
+        let mut both = taken;
+        add(&mut both, &Late::from([(visit(0), 4), (visit(1), 6), (visit(KEYS_MAX), 7)]));
+        assert_eq!((both[&visit(0)], both[&visit(1)], both[&visit(KEYS_MAX)]), (4, 5, 7));
     }
 }

@@ -1,6 +1,6 @@
 //! One shard: its epochs, one after another, and where it goes on after a kill.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use netcrab_api::StoreError;
 use netcrab_api::live::{OpenEvents, Opened};
 use netcrab_bus::{Bus, Fault, Fetched};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
-use netcrab_operators::sessionize::hash::{LateDay, OpenSessions, SessionizeExec};
+use netcrab_operators::sessionize::hash::{OpenSessions, SessionizeExec};
 use netcrab_operators::settings::Settings as Rules;
 use netcrab_schema::Table;
 use netcrab_schema::arrow::event_in_flight;
@@ -34,9 +34,9 @@ use super::checkpoints::Checkpoints;
 use super::compact;
 use super::crash::{self, Step};
 use super::files::{self, Files};
-use super::manifest::{FORMAT, Manifest, NO_WATERMARK, StateFile, digest};
+use super::manifest::{FORMAT, Late, Manifest, NO_WATERMARK, StateFile, digest};
 use super::publish;
-use super::repair::{self, Place, Repair};
+use super::repair::{self, Place, Reopened, Repair};
 use super::retain;
 use super::settings::Settings;
 use super::shown::{self, Changed, Show};
@@ -46,8 +46,8 @@ use crate::run::{DatedExec, SHAPES_MAX, Staging, sorted, stage_all};
 /// How far the watermark goes between two looks for what may be forgotten, ms.
 const FORGET_EVERY_MS: i64 = 3_600_000;
 
-/// Memory that bringing small files together may take, bytes; beyond it, it spills.
-const COMPACTION_BYTES: usize = 256 << 20;
+/// Memory that work beside the epochs may take, bytes; beyond it, it spills.
+const BESIDE_BYTES: usize = 256 << 20;
 
 /// What all shards of a process share.
 pub struct Shared {
@@ -102,6 +102,7 @@ pub struct Shard {
     done: Done,
     files: Files,
     compacting: Option<Compacting>,
+    repairing: Option<Repairing>,
     idle_since_ms: Option<i64>,
     /// Since when late events wait.
     late_since_ms: Option<i64>,
@@ -116,7 +117,14 @@ struct Done {
     watermark_ms: i64,
     latest_ms: i64,
     forgotten_ms: i64,
-    late: BTreeSet<LateDay>,
+    /// Late events that wait.
+    late: Late,
+    /// Late events on their way to their sessions; none of these closes.
+    repairing: Late,
+    /// The latest watermark that closed anything, the end of a stream included.
+    closed_ms: i64,
+    rules: String,
+    rules_since_ms: i64,
     /// The newest epoch whose open sessions were written; 0 before there is one.
     state_epoch: u64,
     /// Events since then.
@@ -132,7 +140,11 @@ impl Default for Done {
             watermark_ms: NO_WATERMARK,
             latest_ms: NO_WATERMARK,
             forgotten_ms: NO_WATERMARK,
-            late: BTreeSet::new(),
+            late: Late::new(),
+            repairing: Late::new(),
+            closed_ms: NO_WATERMARK,
+            rules: String::new(),
+            rules_since_ms: NO_WATERMARK,
             state_epoch: 0,
             events_since: 0,
         }
@@ -177,6 +189,7 @@ impl Shard {
             done: Done::default(),
             files: Files::default(),
             compacting: None,
+            repairing: None,
             idle_since_ms: None,
             late_since_ms: None,
         };
@@ -246,9 +259,9 @@ impl Shard {
         self.done.epoch
     }
 
-    /// Late events that wait for a repair, by key and day.
-    pub fn late(&self) -> &BTreeSet<LateDay> {
-        &self.done.late
+    /// How many keys have late events that wait for a repair or are in one.
+    pub fn late(&self) -> usize {
+        self.done.late.len() + self.done.repairing.len()
     }
 
     /// What is open: sessions, events, bytes.
@@ -272,11 +285,14 @@ impl Shard {
     pub async fn step(&mut self, ask: Ask<'_>) -> Result<Option<Report>> {
         let mut timing = Timing::new();
         crash::before(Step::Read);
-        let Some(plan) = self.plan(ask).await? else { return Ok(None) };
+        let repair = self.repaired(ask).await?;
+        let Some(plan) = self.plan(ask, repair.is_some()).await? else { return Ok(None) };
         timing.done(Step::Read);
 
         crash::before(Step::Stage);
-        let repair = self.repair(&plan, ask.rules).await?;
+        if let Some(repair) = &repair {
+            self.reopen(&repair.reopened)?;
+        }
         let mut tables = self.stage(&plan, ask.rules).await?;
         let upkeep = match &repair {
             Some(repair) => repair.changes.clone(),
@@ -300,7 +316,8 @@ impl Shard {
         let state = self.write_state(&plan).await?;
         timing.done(Step::State);
 
-        let late_before = if state.is_some() { self.done.late.clone() } else { BTreeSet::new() };
+        let before = |late: &Late| if state.is_some() { late.clone() } else { Late::new() };
+        let (late_before, repairing_before) = (before(&self.done.late), before(&self.done.repairing));
         let manifest = Manifest {
             format: FORMAT,
             shard: self.number,
@@ -314,12 +331,15 @@ impl Shard {
             forgotten_ms,
             state,
             reopened,
-            late: late.days,
+            late: late.since,
             late_before,
+            repairing_before,
+            begins: plan.begins,
             repaired: repair.is_some(),
             run: plan.run.as_str().to_owned(),
             tables,
             rules: plan.rules.clone(),
+            rules_since_ms: plan.rules_since_ms,
         };
         let bytes = manifest.to_bytes()?;
         crash::before(Step::Commit);
@@ -328,11 +348,13 @@ impl Shard {
 
         self.apply(&manifest, &mut timing).await?;
         self.advance(&manifest, &bytes, ask.finish);
+        self.hold();
         self.files.change(&manifest.tables);
-        if repair.is_some() {
+        if plan.begins {
             self.late_since_ms = None;
         }
-        if self.compacting.is_none() && !ask.finish {
+        // One thing beside the epochs after another.
+        if self.compacting.is_none() && self.done.repairing.is_empty() && !ask.finish {
             self.compacting = self.compact(&plan, ask.rules);
         }
         crash::before(Step::Release);
@@ -350,7 +372,7 @@ impl Shard {
     }
 
     /// Decides what the next epoch is; `None` where it would change nothing.
-    async fn plan(&mut self, ask: Ask<'_>) -> Result<Option<Plan>> {
+    async fn plan(&mut self, ask: Ask<'_>, repaired: bool) -> Result<Option<Plan>> {
         let Settings { epoch_bytes_max, .. } = self.shared.settings;
         let fetched = self.shared.bus.read(self.number, self.done.next, None, epoch_bytes_max).await?;
         for fault in &fetched.faults {
@@ -373,29 +395,26 @@ impl Shard {
             false => watermark::next(&self.shared.settings, known),
         };
         let due = self.lock().next_due().is_some_and(|due| due <= watermark_ms);
-        let repairs = self.repair_due(ask);
+        let begins = self.repair_due(ask);
         let compacted = self.compacting.as_ref().is_some_and(|compacting| compacting.task.is_finished());
-        if idle && !due && !repairs && !compacted {
+        if idle && !due && !begins && !repaired && !compacted {
             return Ok(None);
         }
         let epoch = self.done.epoch + 1;
-        let rules = digest(&serde_json::to_vec(ask.rules.as_ref())?);
+        let rules = digest(&[env!("CARGO_PKG_VERSION").as_bytes(), &serde_json::to_vec(ask.rules.as_ref())?].concat());
+        let rules_since_ms = if rules == self.done.rules { self.done.rules_since_ms } else { self.done.closed_ms };
         let name = format!(
-            "{} {epoch} {} {} {} {watermark_ms} {rules} {}",
-            self.number,
-            self.done.digest,
-            self.done.next,
-            fetched.next,
-            env!("CARGO_PKG_VERSION")
+            "{} {epoch} {} {} {} {watermark_ms} {rules} {repaired}",
+            self.number, self.done.digest, self.done.next, fetched.next,
         );
         let run = RunId::of_shard(self.number, xxh3_128(name.as_bytes()));
         let lag = end.saturating_sub(fetched.next);
-        Ok(Some(Plan { epoch, name, run, fetched, watermark_ms, latest_ms, rules, lag, repairs }))
+        Ok(Some(Plan { epoch, name, run, fetched, watermark_ms, latest_ms, rules, rules_since_ms, lag, begins }))
     }
 
-    /// Whether late events have waited long enough.
+    /// Whether late events have waited long enough, and no others are repaired.
     fn repair_due(&mut self, ask: Ask<'_>) -> bool {
-        if self.done.late.is_empty() {
+        if self.done.late.is_empty() || !self.done.repairing.is_empty() {
             return false;
         }
         // Where nobody knows since when they wait, as after a restart, they wait from now on.
@@ -417,18 +436,63 @@ impl Shard {
         Ok(change.collect())
     }
 
-    /// Opens the sessions of late events again, and takes them out of the tables.
-    async fn repair(&self, plan: &Plan, rules: &Arc<Rules>) -> Result<Option<Repair>> {
-        if !plan.repairs {
-            return Ok(None);
+    /// The repair that was made beside the epochs, once it is done. The end of a stream waits for it.
+    async fn repaired(&mut self, ask: Ask<'_>) -> Result<Option<Repair>> {
+        if self.repairing.is_none() && self.compacting.is_none() {
+            self.repairing = self.begin_repair(ask.rules);
         }
-        let keys = repair::late_keys(&repair::first(&self.done.late).0, &self.lock());
-        let repair = repair::plan(&self.place(plan, rules), &keys).await;
+        let is_done = |repairing: &mut Repairing| ask.finish || repairing.task.is_finished();
+        let Some(Repairing { began, task }) = self.repairing.take_if(is_done) else { return Ok(None) };
+        let repair = task.await.map_err(anyhow::Error::from).flatten();
         let repair = repair.context("late events could not be brought to their sessions")?;
-        for reopened in &repair.reopened {
-            self.lock().reopen(&reopened.events, reopened.sessions, reopened.closed_until)?;
+        if self.still_there(&repair.changes, began) {
+            return Ok(Some(repair));
         }
-        Ok(Some(repair))
+        tracing::info!(shard = self.number, "files under repair were replaced or are old; it begins again");
+        self.repairing = self.begin_repair(ask.rules);
+        Ok(None)
+    }
+
+    /// Opens sessions again, and lets close what was held for their repair.
+    fn reopen(&self, reopened: &[Reopened]) -> Result<()> {
+        let mut state = self.lock();
+        state.hold([]);
+        reopened.iter().try_for_each(|of_key| {
+            state.reopen(&of_key.events, of_key.sessions, of_key.closed_until).map_err(anyhow::Error::from)
+        })
+    }
+
+    /// Holds open what is under repair, and nothing else.
+    fn hold(&self) {
+        self.lock().hold(self.done.repairing.keys());
+    }
+
+    /// Begins to bring late events to their sessions, where a repair of them has begun.
+    fn begin_repair(&self, rules: &Arc<Rules>) -> Option<Repairing> {
+        if self.done.repairing.is_empty() {
+            return None;
+        }
+        let keys = repair::late_keys(&self.done.repairing, &self.lock());
+        let (shared, files, rules, shard) =
+            (Arc::clone(&self.shared), self.files.clone(), Arc::clone(rules), self.number);
+        // Where others try as much, they see the same files and take the same names.
+        let run = format!("repair {} {}", self.done.digest, self.done.rules);
+        let rules_since_ms = self.done.rules_since_ms;
+        let task = tokio::spawn(async move {
+            let place = place(&shared, &files, &rules, &run, shard)?;
+            repair::plan(&place, &keys, rules_since_ms).await
+        });
+        Some(Repairing { began: Instant::now(), task: AbortOnDropHandle::new(task) })
+    }
+
+    /// Whether the files that something beside the epochs replaces are still in the tables, and those it wrote are
+    /// sure not to be tidied away yet.
+    fn still_there(&self, changes: &BTreeMap<String, Change>, began: Instant) -> bool {
+        let keep = Duration::from_millis(self.shared.settings.keep_removed_ms);
+        let there = |(name, change): (&String, &Change)| {
+            netcrab_schema::by_name(name).is_some_and(|table| self.files.have(table, &change.removed))
+        };
+        began.elapsed() <= keep / 2 && changes.iter().all(there)
     }
 
     /// What changes in the tables without any event: days that expire, or files that were brought together.
@@ -444,12 +508,7 @@ impl Shard {
         let (shared, rules, run, shard) = (Arc::clone(&self.shared), Arc::clone(rules), plan.name.clone(), self.number);
         let task = tokio::spawn(async move {
             let none = Files::default();
-            let mut place = place(&shared, &none, &rules, &run, shard);
-            // Memory of its own: it shall not take that of the epochs.
-            let pool = Arc::new(FairSpillPool::new(COMPACTION_BYTES));
-            let runtime = RuntimeEnvBuilder::from_runtime_env(&shared.context.runtime_env()).with_memory_pool(pool);
-            let config = shared.context.session_config().clone();
-            place.context = SessionContext::new_with_config_rt(config, runtime.build_arc()?);
+            let place = place(&shared, &none, &rules, &run, shard)?;
             let paths = parts.iter().collect::<Vec<_>>();
             let rows = files::rows(&place.context, &place.folder.join(table.name), table, &paths).await?;
             let rows = rows.context("files to compact")?;
@@ -461,7 +520,7 @@ impl Shard {
 
     /// What compaction changes in this epoch: nothing, until it is done. The end of a stream waits for it.
     async fn compacted(&mut self, plan: &Plan, ask: Ask<'_>) -> BTreeMap<String, Change> {
-        if ask.finish && self.compacting.is_none() {
+        if ask.finish && self.compacting.is_none() && self.done.repairing.is_empty() {
             self.compacting = self.compact(plan, ask.rules);
         }
         let is_done = |compacting: &mut Compacting| ask.finish || compacting.task.is_finished();
@@ -475,16 +534,8 @@ impl Shard {
                 return BTreeMap::new();
             }
         };
-        // A repair may have replaced the files meanwhile, and what lay about for long may have been tidied away.
-        let keep = Duration::from_millis(self.shared.settings.keep_removed_ms);
-        if !self.files.have(table, &removed) || began.elapsed() > keep / 2 {
-            return BTreeMap::new();
-        }
-        BTreeMap::from([(table.name.to_owned(), Change { added, removed })])
-    }
-
-    fn place<'a>(&'a self, plan: &'a Plan, rules: &'a Arc<Rules>) -> Place<'a> {
-        place(&self.shared, &self.files, rules, &plan.name, self.number)
+        let changes = BTreeMap::from([(table.name.to_owned(), Change { added, removed })]);
+        if self.still_there(&changes, began) { changes } else { BTreeMap::new() }
     }
 
     fn plans(&self, plan: &Plan, rules: &Arc<Rules>) -> Result<Vec<TablePlan>> {
@@ -568,13 +619,18 @@ impl Shard {
         done.next = manifest.to;
         done.latest_ms = manifest.latest_ms;
         done.forgotten_ms = manifest.forgotten_ms;
-        if !manifest.late_before.is_empty() {
-            done.late = manifest.late_before.clone();
+        if manifest.state.is_some() {
+            (done.late, done.repairing) = (manifest.late_before.clone(), manifest.repairing_before.clone());
         }
         if manifest.repaired {
-            done.late = repair::first(&done.late).1;
+            done.repairing.clear();
         }
-        done.late.extend(manifest.late.iter().cloned());
+        if manifest.begins {
+            (done.repairing, done.late) = repair::first(&done.late);
+        }
+        repair::add(&mut done.late, &manifest.late);
+        (done.rules, done.rules_since_ms) = (manifest.rules.clone(), manifest.rules_since_ms);
+        done.closed_ms = done.closed_ms.max(manifest.watermark_ms);
         // A stream that ended may go on: then its end was no time that passed.
         if !finished || manifest.watermark_ms != i64::MAX {
             done.watermark_ms = manifest.watermark_ms;
@@ -613,6 +669,7 @@ impl Shard {
             }
             let finished = manifest.watermark_ms == i64::MAX;
             self.advance(manifest, &[], finished);
+            self.hold();
         }
         Ok(())
     }
@@ -629,10 +686,10 @@ impl Shard {
 
     /// Does to the open sessions what an epoch did to them.
     async fn replay(&self, manifest: &Manifest) -> Result<()> {
-        if let Some(file) = &manifest.reopened {
-            for reopened in repair::read(self.checkpoints.open_state(file)?)? {
-                self.lock().reopen(&reopened.events, reopened.sessions, reopened.closed_until)?;
-            }
+        if manifest.repaired {
+            let file = manifest.reopened.as_ref();
+            let reopened = file.map(|file| repair::read(self.checkpoints.open_state(file)?)).transpose()?;
+            self.reopen(&reopened.unwrap_or_default())?;
         }
         let mut next = manifest.from;
         while next < manifest.to {
@@ -676,10 +733,25 @@ struct Compacting {
     task: AbortOnDropHandle<Result<Vec<Part>>>,
 }
 
-fn place<'a>(shared: &'a Shared, files: &'a Files, rules: &'a Arc<Rules>, run: &'a str, shard: u32) -> Place<'a> {
+/// Late events on their way to their sessions.
+struct Repairing {
+    began: Instant,
+    task: AbortOnDropHandle<Result<Repair>>,
+}
+
+/// Where work beside the epochs is done. It has memory of its own, for it shall not take theirs.
+fn place<'a>(
+    shared: &'a Shared,
+    files: &'a Files,
+    rules: &'a Arc<Rules>,
+    run: &'a str,
+    shard: u32,
+) -> Result<Place<'a>> {
+    let pool = Arc::new(FairSpillPool::new(BESIDE_BYTES));
+    let runtime = RuntimeEnvBuilder::from_runtime_env(&shared.context.runtime_env()).with_memory_pool(pool);
     let config = shared.context.session_config().clone();
-    let context = SessionContext::new_with_config_rt(config, shared.context.runtime_env());
-    Place { folder: &shared.folder, sink: &shared.sink, files, context, rules, run, shard }
+    let context = SessionContext::new_with_config_rt(config, runtime.build_arc()?);
+    Ok(Place { folder: &shared.folder, sink: &shared.sink, files, context, rules, run, shard })
 }
 
 /// Looks at open sessions without closing them.
@@ -746,10 +818,11 @@ struct Plan {
     watermark_ms: i64,
     latest_ms: i64,
     rules: String,
+    rules_since_ms: i64,
     /// Offsets of the bus that are left for later epochs.
     lag: u64,
-    /// Whether late events are brought to their sessions.
-    repairs: bool,
+    /// Whether a repair of late events begins with its end.
+    begins: bool,
 }
 
 /// What stood on the bus and is no event, as rows of `rejects`.

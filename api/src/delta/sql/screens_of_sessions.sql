@@ -48,18 +48,29 @@ visited AS (
   FROM stays
   GROUP BY screen_id
 ),
+filed AS (
+  SELECT incident.session_key, screen_id, kind
+  FROM chosen JOIN fact_incidents AS incident ON incident.session_key = chosen.session_key
+  WHERE org_id = $org AND product_id = $product AND date BETWEEN $from AND $to
+),
 troubled AS (
   SELECT screen_id,
          sum(CASE WHEN kind = 'rage_click' THEN 1 ELSE 0 END) AS rage_clicks,
          sum(CASE WHEN kind = 'dead_click' THEN 1 ELSE 0 END) AS dead_clicks,
          sum(CASE WHEN kind = 'error_click' THEN 1 ELSE 0 END) AS error_clicks,
-         sum(CASE WHEN kind = 'backtrack' THEN 1 ELSE 0 END) AS backtracks
-  FROM chosen JOIN fact_incidents AS incident ON incident.session_key = chosen.session_key
-  WHERE org_id = $org AND product_id = $product AND date BETWEEN $from AND $to
+         sum(CASE WHEN kind = 'backtrack' THEN 1 ELSE 0 END) AS backtracks,
+         sum(CASE WHEN kind = 'abandoned_task' THEN 1 ELSE 0 END) AS abandoned_tasks
+  FROM filed
   GROUP BY screen_id
 ),
+concerned AS (
+  SELECT session_key, screen_id FROM stays UNION SELECT session_key, screen_id FROM filed
+),
 routes AS (
-  SELECT screen_id, min(route) AS route FROM events GROUP BY screen_id
+  SELECT events.screen_id, min(route) AS route
+  FROM events
+  JOIN concerned ON concerned.session_key = events.session_key AND concerned.screen_id = events.screen_id
+  GROUP BY events.screen_id
 ),
 screens AS (
   SELECT screen_id FROM visited UNION SELECT screen_id FROM troubled
@@ -74,6 +85,7 @@ SELECT screens.screen_id,
        coalesce(dead_clicks, 0) AS dead_clicks,
        coalesce(error_clicks, 0) AS error_clicks,
        coalesce(backtracks, 0) AS backtracks,
+       coalesce(abandoned_tasks, 0) AS abandoned_tasks,
        coalesce(dropoffs, 0) AS dropoffs,
        coalesce(time_spent_ms_sum, 0) AS time_spent_ms_sum
 FROM screens

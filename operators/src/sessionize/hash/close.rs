@@ -83,14 +83,18 @@ impl OpenSessions {
         }
     }
 
-    /// The keys that rang and may be due; the others are armed again.
+    /// The keys that rang and may be due; the others are armed again, and those that are held for the same instant.
     fn take_due(&mut self, watermark: i64) -> Vec<u32> {
-        let mut due = Vec::new();
+        let (mut due, mut held) = (Vec::new(), Vec::new());
         for (rang, keys) in self.deadlines.take(watermark) {
             for key in keys {
                 let slot = self.keys.slot(key);
                 let stale = tick(slot.due_at) != rang || slot.events == 0;
                 if stale {
+                    continue;
+                }
+                if self.held.contains(&slot.hash) {
+                    held.push((key, slot.due_at));
                     continue;
                 }
                 let may_close_at = slot.may_close_at(&self.settings);
@@ -102,6 +106,7 @@ impl OpenSessions {
                 }
             }
         }
+        held.into_iter().for_each(|(key, due_at)| self.deadlines.add(key, due_at));
         due
     }
 

@@ -15,8 +15,9 @@
 //!
 //! **Late events.** An event is late when its key's last closed session closed at a watermark above
 //! its ts: it belongs before or into a session that is gone. It is not admitted but counted and handed
-//! back ([`OpenSessions::take_late`]), so that the key is repaired from events_raw from that day on. An
-//! event below the watermark that no closed session is concerned with is as good as any.
+//! back ([`OpenSessions::take_late`]), so that the key is repaired from events_raw from that instant on. An
+//! event below the watermark that no closed session is concerned with is as good as any. While a key is
+//! repaired none of its sessions closes ([`OpenSessions::hold`]).
 //!
 //! **Repeats.** `order` counts an event_id once among the open events of its key. A repeat of an event
 //! whose session is closed is late, or opens a session where its ts differs by as much: that such a
@@ -41,4 +42,4 @@ pub(super) use checkpoint::{In, Out};
 pub use close::{Closing, Peeking};
 pub use exec::SessionizeExec;
 pub use keys::closes_at;
-pub use open::{Counts, Late, LateDay, OpenSessions};
+pub use open::{Counts, Late, OpenSessions, Visit};

@@ -5,7 +5,7 @@
 //! A plain structure: it reads no clock and does no IO, so the same batches and watermarks leave the
 //! same state.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -17,8 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::blocks::{Blocks, Chain, ROOM};
 use super::checkpoint::{CheckpointError, In, Out};
 use super::deadlines::{Deadlines, tick};
-use super::keys::{Keys, closes_at};
-use crate::session::DAY_MS;
+use super::keys::{Keys, Slot, closes_at};
 use crate::sessionize::layout::Layout;
 use crate::sessionize::packed::{Head, Packer, Packing, Who};
 use crate::sessionize::rows::{Tables, Translation};
@@ -39,6 +38,8 @@ pub struct OpenSessions {
     /// Keys whose sessions changed since somebody asked, at most `changed_max`.
     changed: HashSet<u32>,
     changed_max: usize,
+    /// Hashes of keys none of whose sessions closes for now.
+    pub(super) held: HashSet<u64>,
     forgotten_before: i64,
     scratch: Scratch,
 }
@@ -57,21 +58,19 @@ pub struct Counts {
 pub struct Late {
     /// How many.
     pub events: usize,
-    /// Whose they are and when, each once.
-    pub days: BTreeSet<LateDay>,
+    /// Whose they are, and the ts of the first of each, ms.
+    pub since: BTreeMap<Visit, i64>,
 }
 
-/// A key and a day of late events.
+/// A key, by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct LateDay {
+pub struct Visit {
     /// org_id of the key.
     pub org_id: String,
     /// product_id of the key.
     pub product_id: String,
     /// session_id or, where that is empty, user_hash.
     pub visit: String,
-    /// UTC day of the event, in days since 1970. The session it belongs to may have begun before it.
-    pub day: i32,
 }
 
 /// The tables of what was interned so far.
@@ -107,6 +106,7 @@ impl OpenSessions {
             late: Late::default(),
             changed: HashSet::new(),
             changed_max: 0,
+            held: HashSet::new(),
             forgotten_before: i64::MIN,
             scratch: Scratch::default(),
         })
@@ -211,18 +211,31 @@ impl OpenSessions {
 
     /// The watermark at which the last closed session of a key closed; `None` where the key is not known,
     /// or none of its sessions is known to have closed.
-    pub fn closed_until(&self, org_id: &str, product_id: &str, visit: &str) -> Option<i64> {
-        let [org, product] = self.layout.owner;
-        let owner = [self.packer.interners[org].find(org_id)?, self.packer.interners[product].find(product_id)?];
-        let mut packed = Vec::new();
-        text::pack(visit, &mut packed);
-        let hash = self.packer.hash_of(&packed, owner);
+    pub fn closed_until(&self, visit: &Visit) -> Option<i64> {
+        let (hash, owner, packed) = self.hash_of(visit)?;
         let mut space = Vec::new();
         let key = self.keys.find(hash, |slot| {
             read_head(&self.layout, &self.blocks, &slot.rows, &mut space)
                 .is_some_and(|head| head.owner == owner && head.visit() == packed)
         });
         Some(self.keys.slot(key?).closed_until).filter(|&closed_until| closed_until > i64::MIN)
+    }
+
+    /// Lets no session of these keys close, whatever the watermark, and those of all others again.
+    ///
+    /// It is not part of the written state: whoever reads that says it anew. A key that shares its hash with one
+    /// of these is held too, and closes as much later.
+    pub fn hold<'a>(&mut self, visits: impl IntoIterator<Item = &'a Visit>) {
+        self.held = visits.into_iter().filter_map(|visit| Some(self.hash_of(visit)?.0)).collect();
+    }
+
+    /// The hash of a key, the codes of its owner, and its visit, packed; `None` where no event had such an owner.
+    fn hash_of(&self, Visit { org_id, product_id, visit }: &Visit) -> Option<(u64, [u32; 2], Vec<u8>)> {
+        let [org, product] = self.layout.owner;
+        let owner = [self.packer.interners[org].find(org_id)?, self.packer.interners[product].find(product_id)?];
+        let mut packed = Vec::new();
+        text::pack(visit, &mut packed);
+        Some((self.packer.hash_of(&packed, owner), owner, packed))
     }
 
     /// Counts an open event whose bytes were appended, and arms its key where it may be due earlier now.
@@ -255,7 +268,8 @@ impl OpenSessions {
         let [org_id, product_id] = texts;
         let visit = text::unpack(head.visit(), &mut [0; 64]).to_owned();
         self.late.events += 1;
-        self.late.days.insert(LateDay { org_id, product_id, visit, day: ts.div_euclid(DAY_MS) as i32 });
+        let since = self.late.since.entry(Visit { org_id, product_id, visit }).or_insert(ts);
+        *since = ts.min(*since);
         Ok(())
     }
 
@@ -296,8 +310,9 @@ impl OpenSessions {
     /// whether its session was closed. A key that comes back is numbered from 0 again: forget only
     /// what is older than anything that numbers must count on from. Looks at every key.
     pub fn forget(&mut self, before: i64) {
-        let Self { keys, blocks, .. } = self;
-        keys.remove(|slot| slot.events == 0 && slot.closed_until <= before, |slot| blocks.free(&mut slot.rows));
+        let Self { keys, blocks, held, .. } = self;
+        let forgets = |slot: &Slot| slot.events == 0 && slot.closed_until <= before && !held.contains(&slot.hash);
+        keys.remove(forgets, |slot| blocks.free(&mut slot.rows));
         self.forgotten_before = self.forgotten_before.max(before);
     }
 

@@ -159,6 +159,7 @@ pub(crate) struct HotspotRow {
     pub dead_clicks: i64,
     pub error_clicks: i64,
     pub backtracks: i64,
+    pub abandoned_tasks: i64,
     pub dropoffs: i64,
     pub time_spent_ms_sum: i64,
 }
@@ -519,6 +520,7 @@ impl Row for HotspotRow {
         "dead_clicks",
         "error_clicks",
         "backtracks",
+        "abandoned_tasks",
         "dropoffs",
         "time_spent_ms_sum",
     ];
@@ -538,6 +540,7 @@ impl Row for HotspotRow {
             show(&self.dead_clicks),
             show(&self.error_clicks),
             show(&self.backtracks),
+            show(&self.abandoned_tasks),
             show(&self.dropoffs),
             show(&self.time_spent_ms_sum),
         ]
