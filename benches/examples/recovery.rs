@@ -53,6 +53,7 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
     let settings = Settings { lateness_ms: 0, ..Settings::default() };
     let shared = Arc::new(Shared {
         bus: Arc::clone(&bus),
+        clickhouse: None,
         sink: DeltaSink::new(netcrab_pipeline::tables::address(address)?),
         folder: folder.to_owned(),
         settings,

@@ -35,6 +35,8 @@ pub struct Config {
     pub api: netcrab_api::Config,
     /// Where accepted events wait.
     pub bus: Bus,
+    /// ClickHouse, where the tables lie there too.
+    pub clickhouse: netcrab_sinks::clickhouse::Settings,
     /// How a stream runs.
     pub stream: crate::stream::settings::Settings,
 }

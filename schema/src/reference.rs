@@ -20,10 +20,11 @@ pub fn page() -> String {
     page
 }
 
-/// Every `CREATE TABLE`, in order.
+/// Every `CREATE TABLE` and `CREATE VIEW`, in order.
 pub fn clickhouse_script() -> String {
+    let tables = ALL.iter().flat_map(|table| [clickhouse::create_table(table), clickhouse::create_view(table)]);
     let statements: Vec<String> =
-        ALL.iter().map(|table| clickhouse::create_table(table).trim_end().to_owned()).collect();
+        tables.chain([clickhouse::create_positions()]).map(|statement| statement.trim_end().to_owned()).collect();
     format!("-- Made from schema/ by `cargo test -p netcrab-schema`.\n\n{};\n", statements.join(";\n\n"))
 }
 

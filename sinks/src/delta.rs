@@ -12,8 +12,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arrow::array::{ArrayRef, Date32Array, RecordBatch};
 use arrow::compute::kernels::cast_utils::Parser;
 use arrow::datatypes::Date32Type;
+use arrow::error::ArrowError;
 use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
@@ -22,10 +24,13 @@ use deltalake::operations::vacuum::VacuumMode;
 use deltalake::protocol::checkpoints::cleanup_expired_logs_for;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableError, TableProperty};
-use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use netcrab_schema::{Column, Table, Type};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
 use url::Url;
 
 use crate::parquet::TableWriter;
@@ -41,6 +46,9 @@ pub struct Tidied {
     /// Entries of the log.
     pub log_entries: u64,
 }
+
+/// Rows of a part.
+pub type Rows = BoxStream<'static, Result<RecordBatch, Error>>;
 
 /// How long the log of a table remembers that a file was removed. A stream removes many.
 const FORGET_REMOVED: &str = "interval 1 days";
@@ -92,10 +100,28 @@ impl DeltaSink {
                 rows: file.num_records().and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0),
                 bytes: u64::try_from(file.size()).unwrap_or(0),
                 stats: String::new(),
+                moved: false,
                 path,
             });
         }
         Ok(parts)
+    }
+
+    /// The rows of a staged part, in the types of its file, with their date; in the order of the table's columns.
+    pub async fn read(&self, table: &'static Table, part: &Part) -> Result<Rows, Error> {
+        let store = self.store(table).await?;
+        let place = self.location(table).to_string();
+        let fault = move |error: ParquetError| file_fault(table, &place, Box::new(error));
+        let path = Path::from(part.path.as_str());
+        let file = store.get(&path).await.map_err(|error| self.store_fault(table, error))?;
+        // A file is closed at 128 MiB, so it can be held while its batches are decoded one by one.
+        let file = file.bytes().await.map_err(|error| self.store_fault(table, error))?;
+        // Dictionaries of the arrow schema would come back as views of whole pages.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map_err(&fault)?;
+        let (date, rows) = (part.date, builder.build().map_err(&fault)?);
+        let rows = rows.map(move |batch| Ok(with_date(table, &batch?, date)?));
+        Ok(futures::stream::iter(rows).boxed())
     }
 
     /// The table as it stands, or `None` where there is none yet.
@@ -299,6 +325,20 @@ fn delta_type(kind: Type) -> DataType {
         Type::TextList => return ArrayType::new(DataType::STRING, false).into(),
     };
     DataType::Primitive(primitive)
+}
+
+/// The columns of `table` out of a file, which lacks the date that its folder names.
+fn with_date(table: &'static Table, batch: &RecordBatch, date: Option<i32>) -> Result<RecordBatch, ArrowError> {
+    let columns = table.columns().map(|column| -> Result<(&str, ArrayRef, bool), ArrowError> {
+        let found = match date.filter(|_| table.by_date && column.name == "date") {
+            Some(date) => Arc::new(Date32Array::from_value(date, batch.num_rows())) as ArrayRef,
+            None => batch.column_by_name(column.name).cloned().ok_or_else(|| {
+                ArrowError::SchemaError(format!("a file of `{}` has no `{}`", table.name, column.name))
+            })?,
+        };
+        Ok((column.name, found, column.nullable))
+    });
+    RecordBatch::try_from_iter_with_nullable(columns.collect::<Result<Vec<_>, _>>()?)
 }
 
 /// What a store says of a file; `None` where there is none, as somebody else may have removed it.

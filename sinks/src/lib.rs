@@ -11,6 +11,7 @@
 //!
 //! [`memory`] is the reference; one contract suite (`tests/suite`) holds for every sink.
 
+pub mod clickhouse;
 pub mod delta;
 pub mod memory;
 mod parquet;
@@ -84,6 +85,9 @@ pub struct Part {
     pub bytes: u64,
     /// Per-file statistics of the Delta protocol, as JSON.
     pub stats: String,
+    /// Whether its rows were in the table before, in other parts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moved: bool,
 }
 
 impl Staged {
@@ -107,7 +111,10 @@ pub struct Position {
     pub number: i64,
 }
 
-/// What one transaction of a stream changes in a table.
+/// What one transaction of a stream changes in a table, said twice.
+///
+/// A sink that keeps parts takes `added` for `removed`. One that keeps rows and knows no parts writes the rows of
+/// those added parts that are not [`Part::moved`], and takes out what the other fields say; to it compaction is nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Staged parts that become the table's.
@@ -115,12 +122,35 @@ pub struct Change {
     /// Paths of parts that the table no longer has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<String>,
+    /// Staged parts, of no table, with the rows that leave; only where a sink that keeps rows is told of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Part>,
+    /// Days of products, by org_id and product_id, of which the writer's rows before this transaction leave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub anew: Vec<(String, String, i32)>,
+    /// The writer's rows of earlier dates leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired_before: Option<i32>,
 }
 
 impl Change {
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty()
+    }
+
+    /// Adds what another change of the same transaction does.
+    pub fn add(&mut self, other: Change) {
+        self.added.extend(other.added);
+        self.removed.extend(other.removed);
+        self.lost.extend(other.lost);
+        self.anew.extend(other.anew);
+        self.expired_before = self.expired_before.max(other.expired_before);
+    }
+
+    /// The parts whose rows the table did not have before.
+    pub fn new_parts(&self) -> impl Iterator<Item = &Part> {
+        self.added.iter().filter(|part| !part.moved)
     }
 }
 
@@ -191,6 +221,26 @@ pub enum Error {
         table: &'static str,
         /// Where it lies.
         place: String,
+    },
+    /// Rows that were read are not those of a table.
+    #[error(transparent)]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// The operator must act.
+    #[error("ClickHouse: {reason}; {mend}")]
+    ClickHouseRefuses {
+        /// What is wrong.
+        reason: String,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// A retry may help.
+    #[error("ClickHouse: {doing} failed")]
+    ClickHouse {
+        /// What was being done.
+        doing: String,
+        /// What went wrong.
+        #[source]
+        source: Box<::clickhouse::error::Error>,
     },
     /// Reading the rows to be kept went wrong.
     #[error(transparent)]

@@ -104,6 +104,7 @@ impl Sink for MemorySink {
                 rows: rows.num_rows() as u64,
                 bytes: rows.get_array_memory_size() as u64,
                 stats: String::new(),
+                moved: false,
             });
             state.staged.insert(path, rows);
         }

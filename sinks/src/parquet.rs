@@ -142,6 +142,7 @@ impl OpenFile {
             stats: stats::stats(table, &metadata),
             path: self.path,
             date: self.date,
+            moved: false,
         })
     }
 

@@ -18,6 +18,7 @@ use netcrab_pipeline::run::task_context;
 use netcrab_pipeline::stream::processor::{Processor, Seen, Statuses};
 use netcrab_pipeline::stream::shard::Shared;
 use netcrab_pipeline::stream::shown::{self, Show};
+use netcrab_sinks::clickhouse::ClickHouse;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +49,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
     let bus = open_bus(&context.config, &arguments.tables, Access::Read).await?;
-    let (rules, processor) = processor(&context.config, &arguments.tables, bus, None)?;
+    let (rules, processor) = processor(&context.config, &arguments.tables, bus, None).await?;
     if arguments.finish {
         let events = processor.finish().await?;
         if context.json {
@@ -135,7 +136,7 @@ async fn open_kafka(_: &Config) -> Result<Arc<dyn Bus>> {
 }
 
 /// What works on the shards of `bus`, and where new rules are given to it.
-pub(super) fn processor(
+pub(super) async fn processor(
     config: &Config,
     tables: &Path,
     bus: Arc<dyn Bus>,
@@ -150,6 +151,7 @@ pub(super) fn processor(
     let shared = Shared {
         bus,
         sink: super::sink(address)?,
+        clickhouse: clickhouse(config).await?,
         settings: config.stream.clone(),
         context: task_context(config)?,
         folder,
@@ -158,6 +160,16 @@ pub(super) fn processor(
     let (sender, rules) = watch::channel(Arc::new(config.rules()));
     let statuses = Statuses::default();
     Ok((sender, Arc::new(Processor { shared: Arc::new(shared), rules, statuses, closed_seen, clock: now_ms })))
+}
+
+/// ClickHouse with its tables prepared, where it is configured.
+pub(super) async fn clickhouse(config: &Config) -> Result<Option<ClickHouse>> {
+    if config.clickhouse.hosts.is_empty() {
+        return Ok(None);
+    }
+    let server = ClickHouse::new(&config.clickhouse)?;
+    server.prepare().await?;
+    Ok(Some(server))
 }
 
 /// Where open sessions are shown, and the tables beside which they are.

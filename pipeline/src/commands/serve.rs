@@ -89,7 +89,7 @@ async fn serve_stream(config: &PipelineConfig, file: Option<PathBuf>, tables: &P
     let store = Arc::new(DeltaStore::open(tables, limits).await?);
     let live = Arc::new(Live::new(config.stream.live_sessions_max));
     let shown = Shown { live: Arc::clone(&live), tables: Arc::clone(&store) };
-    let (rules, processor) = super::process::processor(config, tables, Arc::clone(&bus), Some(shown))?;
+    let (rules, processor) = super::process::processor(config, tables, Arc::clone(&bus), Some(shown)).await?;
     let store = Arc::new(LiveStore::new(store, live));
     let state =
         AppState::taking_events(&config.api, store, jiff::Timestamp::now, config.sources.clone(), Arc::clone(&bus))?;

@@ -271,7 +271,6 @@ mod tests {
             repairing_before: BTreeMap::new(),
             begins: false,
             repaired: false,
-            run: String::new(),
             tables: BTreeMap::new(),
             rules: String::new(),
             rules_since_ms: i64::MIN,

@@ -80,9 +80,10 @@ mod tests {
                 rows: 1,
                 bytes,
                 stats: String::new(),
+                moved: false,
             };
             let added = (0..count).map(part).collect();
-            files.change(&BTreeMap::from([(table.name.to_owned(), Change { added, removed: Vec::new() })]));
+            files.change(&BTreeMap::from([(table.name.to_owned(), Change { added, ..Change::default() })]));
         }
         files
     }

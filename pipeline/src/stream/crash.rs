@@ -13,6 +13,7 @@ pub enum Step {
     State,
     Commit,
     Apply,
+    Insert,
     Publish,
     Applied,
     Release,
@@ -20,13 +21,14 @@ pub enum Step {
 
 impl Step {
     /// Every step.
-    pub const ALL: [Step; 9] = [
+    pub const ALL: [Step; 10] = [
         Step::Read,
         Step::Stage,
         Step::Keep,
         Step::State,
         Step::Commit,
         Step::Apply,
+        Step::Insert,
         Step::Publish,
         Step::Applied,
         Step::Release,
@@ -41,6 +43,7 @@ impl Step {
             Step::State => "state",
             Step::Commit => "commit",
             Step::Apply => "apply",
+            Step::Insert => "insert",
             Step::Publish => "publish",
             Step::Applied => "applied",
             Step::Release => "release",

@@ -63,9 +63,6 @@ pub struct Manifest {
     /// Whether it brought the late events whose repair had begun to their sessions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repaired: bool,
-    /// What the files of the sessions it closed are named after.
-    #[serde(default)]
-    pub run: String,
     /// What it changes in each table.
     pub tables: BTreeMap<String, Change>,
     /// Digest of the rules it derived with.

@@ -17,11 +17,12 @@
 //! 5. create `epoch-n.json`, which must not exist yet: from here on the epoch is a fact. Whoever finds
 //!    that it exists has lost the shard to another process, and stops;
 //! 6. change the tables, one transaction each, which a table that has it already ignores;
-//! 7. send the rows of closed sessions to those who listen on the bus, where that is configured;
-//! 8. create `epoch-n.applied`;
-//! 9. tell the bus how far the shard has come, for information.
+//! 7. insert the same rows into ClickHouse, where that is configured, and note the epoch there;
+//! 8. send the rows of closed sessions to those who listen on the bus, where that is configured;
+//! 9. create `epoch-n.applied`;
+//! 10. tell the bus how far the shard has come, for information.
 //!
-//! **After a kill** the newest `epoch-n.json` decides. Steps 6 to 9 are done again from what it names;
+//! **After a kill** the newest `epoch-n.json` decides. Steps 6 to 10 are done again from what it names;
 //! what came before step 5 is as if it never was, and its files are litter that the next clean-up takes.
 //!
 //! **The state is not written each time.** An epoch takes the events of its range and closes at its

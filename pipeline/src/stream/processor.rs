@@ -23,8 +23,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::checkpoints::Error as CheckpointsError;
-use super::shard::{Ask, Report, Shard, Shared};
+use super::shard::{Ask, Behind, Report, Shard, Shared};
 use super::tidy;
+
+/// How long an epoch under way may take to end once it is to stop.
+const DRAIN: Duration = Duration::from_secs(20);
 
 /// First and longest pause after an epoch that failed.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
@@ -197,7 +200,12 @@ impl Processor {
         while !stop.is_cancelled() {
             let began = Instant::now();
             let rules = self.rules.borrow().clone();
-            let report = shard.step(Ask { now_ms: (self.clock)(), finish: false, rules: &rules }).await?;
+            let step = shard.step(Ask { now_ms: (self.clock)(), finish: false, rules: &rules });
+            let report = tokio::select! {
+                report = step => report?,
+                // A step that waits for somebody who does not answer is left where it is, as by a kill.
+                () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => return Ok(()),
+            };
             let behind = report.as_ref().is_some_and(|report| report.lag > 0);
             if let Some(report) = &report {
                 // What was closed is read from the tables before it is no longer shown as open.
@@ -273,6 +281,7 @@ fn passes(fault: &anyhow::Error) -> bool {
             cause.downcast_ref::<CheckpointError>(),
             Some(CheckpointError::Version | CheckpointError::Events | CheckpointError::Settings { .. })
         ) || matches!(cause.downcast_ref::<SinkError>(), Some(SinkError::Schema { .. }))
+            || cause.is::<Behind>()
             || matches!(cause.downcast_ref::<netcrab_bus::Error>(), Some(netcrab_bus::Error::Gone { .. }))
     });
     !lasting

@@ -30,7 +30,7 @@ pub(super) async fn publish(shared: &Shared, manifest: &Manifest) -> Result<()> 
     for (table, to) in SENT.into_iter().filter(|(_, to)| shared.bus.publishes(*to)) {
         let Some(change) = manifest.tables.get(table.name) else { continue };
         // What compaction or a repair wrote again was sent before.
-        let parts: Vec<_> = change.added.iter().filter(|part| part.path.contains(&manifest.run)).collect();
+        let parts: Vec<_> = change.new_parts().collect();
         let config = shared.context.session_config().clone();
         let context = SessionContext::new_with_config_rt(config, shared.context.runtime_env());
         let Some(rows) = files::rows(&context, &shared.folder.join(table.name), table, &parts).await? else { continue };

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use arrow::array::{ArrayRef, AsArray, Date32Array, Int64Array, RecordBatch, StringArray};
+use arrow::compute::{SortColumn, lexsort_to_indices, sort_to_indices, take_record_batch};
 use arrow::datatypes::{
     DataType, Date32Type, Field, Float64Type, Int64Type, Schema, SchemaRef, TimestampMillisecondType,
 };
@@ -37,7 +38,8 @@ use arrow::ipc::writer::StreamWriter;
 use datafusion::common::JoinType;
 use datafusion::dataframe::DataFrame;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::prelude::SessionContext;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::prelude::{Expr, SessionContext, col, lit};
 use netcrab_operators::chain;
 use netcrab_operators::session::DAY_MS;
 use netcrab_operators::sessionize::hash::{OpenSessions, Visit, closes_at};
@@ -101,6 +103,8 @@ pub struct Place<'a> {
     pub run: &'a str,
     /// The shard.
     pub shard: u32,
+    /// Whether a sink that keeps rows is to be told which of them leave.
+    pub rows_too: bool,
 }
 
 /// A closed session of a late key.
@@ -135,7 +139,7 @@ impl LateKey {
 }
 
 /// Most keys that one repair brings their late events.
-const KEYS_MAX: usize = 10_000;
+const KEYS_MAX: usize = 5_000;
 
 /// The late events that a repair takes on, and those that go on waiting.
 pub fn first(late: &Late) -> (Late, Late) {
@@ -153,6 +157,7 @@ pub fn add(to: &mut Late, late: &Late) {
 
 /// Plans a repair of these keys; sessions that closed at or before `rules_since_ms` may know other rules.
 pub async fn plan(place: &Place<'_>, keys: &[LateKey], rules_since_ms: i64) -> Result<Repair> {
+    let began = std::time::Instant::now();
     let closed = closed_sessions(place, keys).await?;
     let retracted: Vec<&Closed> = closed.iter().filter(|closed| keys[closed.key].concerns(closed)).collect();
     let reopened = reopened(place, keys, &closed).await?;
@@ -172,6 +177,16 @@ pub async fn plan(place: &Place<'_>, keys: &[LateKey], rules_since_ms: i64) -> R
     if !retracted.is_empty() {
         retract(place, &retracted, &anew, &mut changes).await?;
     }
+    tracing::info!(
+        shard = place.shard,
+        keys = keys.len(),
+        sessions = retracted.len(),
+        events = reopened.iter().map(|reopened| reopened.events.num_rows()).sum::<usize>(),
+        days_anew = anew.len(),
+        files = changes.values().map(|change| change.removed.len()).sum::<usize>(),
+        took_ms = began.elapsed().as_millis() as u64,
+        "late events can be brought to their sessions"
+    );
     Ok(Repair { reopened, changes })
 }
 
@@ -288,8 +303,7 @@ async fn reopened(place: &Place<'_>, keys: &[LateKey], closed: &[Closed]) -> Res
          JOIN late ON late.org_id = e.org_id AND late.product_id = e.product_id
              AND late.visit = CASE WHEN e.session_id = '' THEN e.user_hash ELSE e.session_id END
          WHERE CAST(e.ts AS BIGINT) >= late.from_us AND CAST(e.ts AS BIGINT) < late.until_us
-             AND e.ts >= {} AND e.ts <= {}
-         ORDER BY late.key, e.ts, e.event_id, e.received_at",
+             AND e.ts >= {} AND e.ts <= {}",
         columns.join(", "),
         instant(from_us),
         instant(until_us)
@@ -297,18 +311,37 @@ async fn reopened(place: &Place<'_>, keys: &[LateKey], closed: &[Closed]) -> Res
     let mut of_keys: BTreeMap<i64, Vec<RecordBatch>> = BTreeMap::new();
     for batch in place.context.sql(&query).await?.collect().await? {
         let key = whole(&batch, "key")?;
-        let mut start = 0;
+        let batch = take_record_batch(&batch, &sort_to_indices(&key, None, None)?)?;
+        let (key, events, mut start) = (whole(&batch, "key")?, events_of(&batch)?, 0);
         for run in key.values().chunk_by(|a, b| a == b) {
-            of_keys.entry(run[0]).or_default().push(events_of(&batch.slice(start, run.len()))?);
+            of_keys.entry(run[0]).or_default().push(events.slice(start, run.len()));
             start += run.len();
         }
     }
     let reopened = of_keys.into_iter().map(|(key, batches)| {
         let (sessions, closed_until) = remains[key as usize];
-        let events = arrow::compute::concat_batches(&event_in_flight(), &batches)?;
+        let events = in_order(&arrow::compute::concat_batches(&event_in_flight(), &batches)?)?;
         Ok(Reopened { key: key as usize, sessions, closed_until, events })
     });
     reopened.collect()
+}
+
+/// Events by ts, event_id and received_at: the same order whatever files they come from.
+fn in_order(events: &RecordBatch) -> Result<RecordBatch> {
+    let by = ["ts", "event_id", "received_at"].map(|name| {
+        let values = arrow::compute::cast(column(events, name)?, &comparable(column(events, name)?.data_type()))?;
+        anyhow::Ok(SortColumn { values, options: None })
+    });
+    let by = by.into_iter().collect::<Result<Vec<_>>>()?;
+    Ok(take_record_batch(events, &lexsort_to_indices(&by, None)?)?)
+}
+
+/// A type that is sorted by value: a dictionary's texts.
+fn comparable(kind: &DataType) -> DataType {
+    match kind {
+        DataType::Dictionary(_, values) => values.as_ref().clone(),
+        other => other.clone(),
+    }
 }
 
 /// The event columns of a batch, as they travel between stages.
@@ -320,6 +353,27 @@ fn events_of(batch: &RecordBatch) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(event_in_flight(), EVENT.iter().map(column).collect::<Result<_>>()?)?)
 }
 
+/// The rows of these sessions.
+fn among(rows: DataFrame, sessions: &[&str]) -> Result<DataFrame> {
+    Ok(rows.filter(of_sessions(sessions, false))?)
+}
+
+/// The rows of all other sessions.
+fn without(rows: DataFrame, sessions: &[&str]) -> Result<DataFrame> {
+    Ok(rows.filter(of_sessions(sessions, true))?)
+}
+
+/// A filter that a scan runs, so that rows stay in order and no join holds them.
+fn of_sessions(sessions: &[&str], negated: bool) -> Expr {
+    col("session_key").in_list(sessions.iter().map(|session| lit(*session)).collect(), negated)
+}
+
+/// Parts whose rows were in the table before.
+pub fn moved(mut parts: Vec<Part>) -> Vec<Part> {
+    parts.iter_mut().for_each(|part| part.moved = true);
+    parts
+}
+
 /// Takes sessions out of every table; days of products in `anew` are summed again.
 async fn retract(
     place: &Place<'_>,
@@ -327,40 +381,40 @@ async fn retract(
     anew: &BTreeSet<Day<'_>>,
     changes: &mut BTreeMap<String, Change>,
 ) -> Result<()> {
-    let keys_of = |retracted: &mut dyn Iterator<Item = &&Closed>| -> Result<DataFrame> {
-        let names = StringArray::from_iter_values(retracted.map(|closed| &closed.session_key));
-        let names = RecordBatch::try_from_iter([("retracted_key", Arc::new(names) as ArrayRef)])?;
-        Ok(place.context.read_batch(names)?)
-    };
-    let among = |rows: DataFrame, keys: &DataFrame, kind: JoinType| {
-        rows.join(keys.clone(), kind, &["session_key"], &["retracted_key"], None)
-    };
-    let all = keys_of(&mut retracted.iter())?;
+    let all: Vec<&str> = retracted.iter().map(|closed| closed.session_key.as_str()).collect();
     let dates: BTreeSet<i32> = retracted.iter().map(|closed| closed.date).collect();
     let mut touched: BTreeMap<&str, Vec<&Part>> = BTreeMap::new();
     for table in OF_SESSIONS {
         let touched = touched.entry(table.name).or_default();
         for part in place.files.on(table, &dates) {
             let Some(rows) = place.rows(table, &[part]).await? else { continue };
-            if among(rows, &all, JoinType::LeftSemi)?.limit(0, Some(1))?.count().await? > 0 {
-                touched.push(part);
+            if among(rows.clone(), &all)?.limit(0, Some(1))?.count().await? == 0 {
+                continue;
             }
-        }
-        if let Some(rows) = place.rows(table, touched).await? {
             let change = changes.entry(table.name.to_owned()).or_default();
-            change.removed.extend(touched.iter().map(|part| part.path.clone()));
-            change.added.extend(place.stage(table, among(rows, &all, JoinType::LeftAnti)?, "stays").await?);
+            change.removed.push(part.path.clone());
+            // What stays is in order, as it was.
+            let stays =
+                files::typed(without(rows.clone(), &all)?, table, to_store_type)?.create_physical_plan().await?;
+            let what = format!("stays of {}", part.path);
+            change.added.extend(moved(place.stage_in_order(table, stays, &what).await?));
+            if place.rows_too {
+                let lost = files::typed(among(rows, &all)?, table, to_store_type)?.create_physical_plan().await?;
+                change.lost.extend(place.stage_in_order(table, lost, &format!("lost of {}", part.path)).await?);
+            }
+            touched.push(part);
         }
     }
     if let Some(tasks) = place.rows(&FACT_TASKS, &touched[FACT_TASKS.name]).await? {
-        place.register("tasks", among(tasks, &all, JoinType::LeftSemi)?)?;
+        place.register("tasks", among(tasks, &all)?)?;
         let counted = place.context.sql(UNCOUNTED_TASKS).await?;
         let change = changes.entry(DIM_TASK_TYPES.name.to_owned()).or_default();
         change.added.extend(place.stage(&DIM_TASK_TYPES, counted, "uncounted").await?);
     }
     if let Some(events) = place.rows(&EVENTS_SESSIONIZED, &touched[EVENTS_SESSIONIZED.name]).await? {
-        let taken_out = keys_of(&mut retracted.iter().filter(|closed| !anew.contains(&closed.day())))?;
-        for (table, rows) in sums(place, among(events, &taken_out, JoinType::LeftSemi)?).await? {
+        let taken_out = retracted.iter().filter(|closed| !anew.contains(&closed.day()));
+        let taken_out: Vec<&str> = taken_out.map(|closed| closed.session_key.as_str()).collect();
+        for (table, rows) in sums(place, among(events, &taken_out)?).await? {
             let rows = rows.iter().map(|rows| below_zero(table, rows)).collect::<Result<Vec<_>>>()?;
             let change = changes.entry(table.name.to_owned()).or_default();
             change.added.extend(place.stage(table, place.context.read_batches(rows)?, "taken out").await?);
@@ -385,11 +439,12 @@ async fn retract(
         let Some(rows) = place.rows(table, &parts).await? else { continue };
         let change = changes.entry(table.name.to_owned()).or_default();
         change.removed.extend(parts.iter().map(|part| part.path.clone()));
-        change.added.extend(place.stage(table, of_days(rows, JoinType::LeftAnti)?, "stays").await?);
+        change.added.extend(moved(place.stage(table, of_days(rows, JoinType::LeftAnti)?, "stays").await?));
+        change.anew.extend(anew.iter().map(|day| (day.0.to_owned(), day.1.to_owned(), day.2)));
     }
     let events = place.files.on(&EVENTS_SESSIONIZED, &dates);
     let Some(events) = place.rows(&EVENTS_SESSIONIZED, &events).await? else { return Ok(()) };
-    let stay = of_days(among(events, &all, JoinType::LeftAnti)?, JoinType::LeftSemi)?;
+    let stay = of_days(without(events, &all)?, JoinType::LeftSemi)?;
     for (table, rows) in sums(place, stay).await? {
         let change = changes.entry(table.name.to_owned()).or_default();
         change.added.extend(place.stage(table, place.context.read_batches(rows)?, "anew").await?);
@@ -410,7 +465,7 @@ const UNCOUNTED_TASKS: &str = "
 /// Hotspots and flows of these events of whole sessions: one row for each key.
 async fn sums(place: &Place<'_>, events: DataFrame) -> Result<Vec<(&'static Table, Vec<RecordBatch>)>> {
     let columns = EVENT.iter().map(|column| {
-        let stored = datafusion::prelude::col(column.name);
+        let stored = col(column.name);
         datafusion::logical_expr::cast(stored, in_flight_type(column.kind)).alias(column.name)
     });
     let events = events.select(columns.collect::<Vec<_>>())?;
@@ -467,9 +522,20 @@ impl Place<'_> {
     }
 
     async fn stage_plan(&self, table: &'static Table, plan: Arc<dyn ExecutionPlan>, what: &str) -> Result<Vec<Part>> {
+        self.stage_in_order(table, sorted(table, plan)?, what).await
+    }
+
+    /// Stages rows that come in the order of the table, in one partition.
+    async fn stage_in_order(
+        &self,
+        table: &'static Table,
+        plan: Arc<dyn ExecutionPlan>,
+        what: &str,
+    ) -> Result<Vec<Part>> {
         let name = format!("{} {what} {}", self.run, table.name);
         let run = RunId::of_shard(self.shard, xxh3_128(name.as_bytes()));
-        let rows = sorted(table, plan)?.execute(0, self.context.task_ctx())?;
+        let plan: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(plan));
+        let rows = plan.execute(0, self.context.task_ctx())?;
         Ok(self.sink.stage(table, &run, rows).await?.parts)
     }
 }

@@ -27,8 +27,11 @@ pub fn expired(settings: &Settings, files: &Files, watermark_ms: i64) -> BTreeMa
         } else {
             settings.facts_days
         };
-        if days > 0 && date.is_some_and(|date| i64::from(date) < today.saturating_sub(i64::from(days))) {
-            changes.entry(table.to_owned()).or_default().removed.extend(parts.iter().map(|part| part.path.clone()));
+        let first = i32::try_from(today.saturating_sub(i64::from(days))).unwrap_or(i32::MIN);
+        if days > 0 && date.is_some_and(|date| date < first) {
+            let change = changes.entry(table.to_owned()).or_default();
+            change.removed.extend(parts.iter().map(|part| part.path.clone()));
+            change.expired_before = Some(first);
         }
     }
     changes
@@ -45,10 +48,16 @@ mod tests {
     fn a_date_is_kept_for_as_many_days_after_it_and_no_more() {
         let mut files = Files::default();
         for table in [&EVENTS_RAW, &FACT_SESSIONS] {
-            let part =
-                |date: i32| Part { path: format!("{date}"), date: Some(date), rows: 1, bytes: 1, stats: String::new() };
+            let part = |date: i32| Part {
+                path: format!("{date}"),
+                date: Some(date),
+                rows: 1,
+                bytes: 1,
+                stats: String::new(),
+                moved: false,
+            };
             let added = (0..10).map(part).collect();
-            files.change(&BTreeMap::from([(table.name.to_owned(), Change { added, removed: Vec::new() })]));
+            files.change(&BTreeMap::from([(table.name.to_owned(), Change { added, ..Change::default() })]));
         }
         let settings = Settings { events_days: 3, ..Settings::default() };
         let of_day = |day: i64, ms: i64| {

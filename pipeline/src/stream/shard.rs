@@ -24,6 +24,7 @@ use netcrab_operators::settings::Settings as Rules;
 use netcrab_schema::Table;
 use netcrab_schema::arrow::event_in_flight;
 use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS, REJECTS};
+use netcrab_sinks::clickhouse::ClickHouse;
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{Change, Part, Position, RunId, Sink};
 use netcrab_sources::reject;
@@ -36,7 +37,7 @@ use super::crash::{self, Step};
 use super::files::{self, Files};
 use super::manifest::{FORMAT, Late, Manifest, NO_WATERMARK, StateFile, digest};
 use super::publish;
-use super::repair::{self, Place, Reopened, Repair};
+use super::repair::{self, Place, Reopened, Repair, moved};
 use super::retain;
 use super::settings::Settings;
 use super::shown::{self, Changed, Show};
@@ -45,6 +46,9 @@ use crate::run::{DatedExec, SHAPES_MAX, Staging, sorted, stage_all};
 
 /// How far the watermark goes between two looks for what may be forgotten, ms.
 const FORGET_EVERY_MS: i64 = 3_600_000;
+
+/// The table that ClickHouse notes the epochs of all tables under.
+pub const NOTED: &Table = &EVENTS_RAW;
 
 /// Memory that work beside the epochs may take, bytes; beyond it, it spills.
 const BESIDE_BYTES: usize = 256 << 20;
@@ -55,6 +59,8 @@ pub struct Shared {
     pub bus: Arc<dyn Bus>,
     /// Where tables go.
     pub sink: DeltaSink,
+    /// Where the tables lie too.
+    pub clickhouse: Option<ClickHouse>,
     /// The folder of the tables, where the shards keep their files too.
     pub folder: PathBuf,
     /// How the stream runs.
@@ -106,6 +112,8 @@ pub struct Shard {
     idle_since_ms: Option<i64>,
     /// Since when late events wait.
     late_since_ms: Option<i64>,
+    /// No repair is tried before this, after one that failed.
+    repair_again_ms: i64,
 }
 
 /// Where the last epoch left the shard.
@@ -192,8 +200,11 @@ impl Shard {
             repairing: None,
             idle_since_ms: None,
             late_since_ms: None,
+            repair_again_ms: i64::MIN,
         };
-        let Some((newest, bytes)) = shard.checkpoints.newest()? else { return Ok(shard) };
+        let newest = shard.checkpoints.newest()?;
+        shard.check_clickhouse(newest.as_ref().map(|(manifest, _)| manifest)).await?;
+        let Some((newest, bytes)) = newest else { return Ok(shard) };
         if !shard.checkpoints.applied(newest.epoch) {
             shard.apply(&newest, &mut Timing::new()).await?;
         }
@@ -201,6 +212,19 @@ impl Shard {
         shard.done.digest = digest(&bytes);
         shard.files = Files::read(&shard.shared.sink, number).await?;
         Ok(shard)
+    }
+
+    /// Refuses a ClickHouse that lacks epochs whose files may be gone by now.
+    async fn check_clickhouse(&self, newest: Option<&Manifest>) -> Result<()> {
+        let Some(server) = &self.shared.clickhouse else { return Ok(()) };
+        let name = writer(self.number);
+        let noted = server.position(NOTED, &name).await?.unwrap_or(0);
+        let epoch = newest.map_or(0, |newest| newest.epoch);
+        let applied = if self.checkpoints.applied(epoch) { epoch } else { epoch.saturating_sub(1) };
+        if noted >= applied as i64 {
+            return Ok(());
+        }
+        Err(Behind { shard: self.number, noted, applied }.into())
     }
 
     /// Shows what is open from now on, in place of what was shown before.
@@ -336,7 +360,6 @@ impl Shard {
             repairing_before,
             begins: plan.begins,
             repaired: repair.is_some(),
-            run: plan.run.as_str().to_owned(),
             tables,
             rules: plan.rules.clone(),
             rules_since_ms: plan.rules_since_ms,
@@ -432,19 +455,30 @@ impl Shard {
         stage_all(&self.shared.sink, &plans, &self.shared.context, &ids, &mut staging).await?;
         let changes = staging.staged.into_iter().filter(|(_, staged)| !staged.parts.is_empty());
         let change =
-            changes.map(|(table, staged)| (table.name.to_owned(), Change { added: staged.parts, removed: Vec::new() }));
+            changes.map(|(table, staged)| (table.name.to_owned(), Change { added: staged.parts, ..Change::default() }));
         Ok(change.collect())
     }
 
     /// The repair that was made beside the epochs, once it is done. The end of a stream waits for it.
     async fn repaired(&mut self, ask: Ask<'_>) -> Result<Option<Repair>> {
-        if self.repairing.is_none() && self.compacting.is_none() {
+        let waits = self.compacting.is_some() || (ask.now_ms < self.repair_again_ms && !ask.finish);
+        if self.repairing.is_none() && !waits {
             self.repairing = self.begin_repair(ask.rules);
         }
         let is_done = |repairing: &mut Repairing| ask.finish || repairing.task.is_finished();
         let Some(Repairing { began, task }) = self.repairing.take_if(is_done) else { return Ok(None) };
-        let repair = task.await.map_err(anyhow::Error::from).flatten();
-        let repair = repair.context("late events could not be brought to their sessions")?;
+        let repair = match task.await.map_err(anyhow::Error::from).flatten() {
+            Ok(repair) => repair,
+            Err(fault) if ask.finish => {
+                return Err(fault.context("late events could not be brought to their sessions"));
+            }
+            Err(fault) => {
+                // What is on the bus goes on meanwhile; the sessions of these events stay open until it succeeds.
+                tracing::warn!(shard = self.number, reason = %format!("{fault:#}"), "late events have to wait");
+                self.repair_again_ms = ask.now_ms.saturating_add(self.shared.settings.repair_ms as i64);
+                return Ok(None);
+            }
+        };
         if self.still_there(&repair.changes, began) {
             return Ok(Some(repair));
         }
@@ -534,7 +568,8 @@ impl Shard {
                 return BTreeMap::new();
             }
         };
-        let changes = BTreeMap::from([(table.name.to_owned(), Change { added, removed })]);
+        let changes =
+            BTreeMap::from([(table.name.to_owned(), Change { added: moved(added), removed, ..Change::default() })]);
         if self.still_there(&changes, began) { changes } else { BTreeMap::new() }
     }
 
@@ -597,12 +632,30 @@ impl Shard {
             crash::after(Step::Apply);
         }
         timing.took(Step::Apply);
+        crash::before(Step::Insert);
+        self.insert(manifest, &position).await?;
+        timing.done(Step::Insert);
         crash::before(Step::Publish);
         publish::publish(&self.shared, manifest).await?;
         timing.done(Step::Publish);
         crash::before(Step::Applied);
         self.checkpoints.mark_applied(manifest.epoch)?;
         timing.done(Step::Applied);
+        Ok(())
+    }
+
+    /// Changes the tables in ClickHouse, all at once; an epoch that is noted there is left alone.
+    async fn insert(&self, manifest: &Manifest, position: &Position) -> Result<()> {
+        let Some(server) = &self.shared.clickhouse else { return Ok(()) };
+        if server.position(NOTED, &position.writer).await?.is_some_and(|number| number >= position.number) {
+            return Ok(());
+        }
+        let written = manifest.tables.iter().map(|(name, change)| async move {
+            server.write(table(name)?, self.number, position, change, &self.shared.sink).await?;
+            anyhow::Ok(())
+        });
+        futures::future::try_join_all(written).await?;
+        server.note(NOTED, position).await?;
         Ok(())
     }
 
@@ -724,6 +777,18 @@ impl Shard {
     }
 }
 
+/// ClickHouse was away from the stream for some epochs.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "ClickHouse has the tables of shard {shard} up to epoch {noted}, Delta up to {applied}; stop the stream and run \
+     `netcrab backfill --to clickhouse`"
+)]
+pub struct Behind {
+    shard: u32,
+    noted: i64,
+    applied: u64,
+}
+
 /// Small files on their way together.
 struct Compacting {
     table: &'static Table,
@@ -749,9 +814,13 @@ fn place<'a>(
 ) -> Result<Place<'a>> {
     let pool = Arc::new(FairSpillPool::new(BESIDE_BYTES));
     let runtime = RuntimeEnvBuilder::from_runtime_env(&shared.context.runtime_env()).with_memory_pool(pool);
-    let config = shared.context.session_config().clone();
+    // One file after another, in its order.
+    let mut config = shared.context.session_config().clone().with_target_partitions(1);
+    // A view would hold, and count, all texts of the page that it comes from.
+    config.options_mut().execution.parquet.schema_force_view_types = false;
     let context = SessionContext::new_with_config_rt(config, runtime.build_arc()?);
-    Ok(Place { folder: &shared.folder, sink: &shared.sink, files, context, rules, run, shard })
+    let rows_too = shared.clickhouse.is_some();
+    Ok(Place { folder: &shared.folder, sink: &shared.sink, files, context, rules, run, shard, rows_too })
 }
 
 /// Looks at open sessions without closing them.
@@ -802,9 +871,7 @@ impl OpenEvents for Peek {
 
 fn add_changes(to: &mut BTreeMap<String, Change>, changes: BTreeMap<String, Change>) {
     for (table, change) in changes {
-        let to = to.entry(table).or_default();
-        to.added.extend(change.added);
-        to.removed.extend(change.removed);
+        to.entry(table).or_default().add(change);
     }
 }
 

@@ -29,7 +29,8 @@ pub async fn tidy(
     let mut spared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for manifest in folder.map(checkpoints::unapplied).transpose()?.unwrap_or_default() {
         for (table, change) in manifest.tables {
-            spared.entry(table).or_default().extend(change.added.into_iter().map(|part| part.path));
+            let parts = change.added.into_iter().chain(change.lost);
+            spared.entry(table).or_default().extend(parts.map(|part| part.path));
         }
     }
     let mut tidied = Vec::new();

@@ -63,22 +63,24 @@ pub(crate) fn traffic(folder: &Path, name: &str, events: &str, seed: &str) -> Pa
     path
 }
 
+/// The derived tables, and what their rows are ordered by.
+pub(crate) const DERIVED: [(&str, &str); 7] = [
+    ("fact_sessions", "session_key"),
+    ("fact_incidents", "incident_id"),
+    ("fact_tasks", "session_key, task_no"),
+    ("fact_screen_hotspots", "org_id, product_id, date, screen_id"),
+    ("fact_flows", "org_id, product_id, date, from_screen, to_screen"),
+    ("dim_task_types", "org_id, product_id, task_type"),
+    ("dim_releases", "org_id, product_id, version_tag"),
+];
+
 /// Every derived table, row by row, in a stable order; rows that add up are folded.
 pub(crate) fn derived(tables: &Path) -> Vec<String> {
-    let of_sessions = [
-        ("fact_sessions", "session_key"),
-        ("fact_incidents", "incident_id"),
-        ("fact_tasks", "session_key, task_no"),
-        ("fact_screen_hotspots", "org_id, product_id, date, screen_id"),
-        ("fact_flows", "org_id, product_id, date, from_screen, to_screen"),
-        ("dim_task_types", "org_id, product_id, task_type"),
-        ("dim_releases", "org_id, product_id, version_tag"),
-    ];
     let rows = |(name, order): &(&str, &str)| {
         let table = netcrab_schema::by_name(name).unwrap();
         answer(tables, &format!("{} ORDER BY {order}", table.folded(name)))
     };
-    of_sessions.iter().map(rows).collect()
+    DERIVED.iter().map(rows).collect()
 }
 
 /// Fails with the first lines that differ: whole tables are too long to read.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod bad_input;
+mod clickhouse;
 mod command_line;
 mod config;
 mod incremental;
@@ -12,5 +13,7 @@ mod kills;
 mod real_data;
 mod rerun;
 mod serve;
+#[path = "../../../sinks/tests/suite/server.rs"]
+mod server;
 mod stream;
 mod workspace;

@@ -13,6 +13,7 @@ use netcrab_pipeline::config::Config;
 use netcrab_pipeline::stream::settings::Settings;
 use netcrab_pipeline::stream::shard::{Ask, Report, Shard, Shared};
 use netcrab_schema::arrow::event_in_flight;
+use netcrab_sinks::clickhouse::ClickHouse;
 use netcrab_sources::generate::{self, Traffic};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -22,19 +23,25 @@ use rand_chacha::ChaCha8Rng;
 use crate::command_line::{answer, assert_same, derived, sink, succeed, text};
 
 /// Tables fed by shards of a bus in memory.
-struct World {
-    shared: Arc<Shared>,
+pub(crate) struct World {
+    pub(crate) shared: Arc<Shared>,
     rules: Arc<Rules>,
     bus: Arc<Memory>,
 }
 
 impl World {
     fn new(tables: &Path, shards: u32, settings: Settings) -> Self {
+        Self::beside(tables, shards, settings, None)
+    }
+
+    /// The same, with ClickHouse beside the tables.
+    pub(crate) fn beside(tables: &Path, shards: u32, settings: Settings, clickhouse: Option<ClickHouse>) -> Self {
         let config = Config::default();
         let bus = Arc::new(Memory::new(shards, 1 << 30));
         let shared = Shared {
             bus: Arc::clone(&bus) as Arc<dyn Bus>,
             sink: sink(tables),
+            clickhouse,
             folder: tables.to_owned(),
             settings,
             context: netcrab_pipeline::run::task_context(&config).unwrap(),
@@ -43,20 +50,20 @@ impl World {
         Self { shared: Arc::new(shared), rules: Arc::new(Rules::default()), bus }
     }
 
-    async fn append(&self, events: &RecordBatch) {
+    pub(crate) async fn append(&self, events: &RecordBatch) {
         self.bus.append(split(events, self.bus.shards()).unwrap()).await.unwrap();
     }
 
-    async fn open(&self, shard: u32) -> Shard {
+    pub(crate) async fn open(&self, shard: u32) -> Shard {
         Shard::open(Arc::clone(&self.shared), shard, &self.rules).await.unwrap()
     }
 
-    async fn step(&self, shard: &mut Shard, now_ms: i64, finish: bool) -> Option<Report> {
+    pub(crate) async fn step(&self, shard: &mut Shard, now_ms: i64, finish: bool) -> Option<Report> {
         shard.step(Ask { now_ms, finish, rules: &self.rules }).await.unwrap()
     }
 
     /// Runs a shard to the end of the bus, and closes everything.
-    async fn finish(&self, shard: &mut Shard) {
+    pub(crate) async fn finish(&self, shard: &mut Shard) {
         while self.step(shard, i64::MAX, true).await.is_some() {}
     }
 }

@@ -1,5 +1,6 @@
-//! What every sink promises, on the memory sink and on Delta tables.
+//! What every sink promises: the memory sink, Delta tables, and ClickHouse where it can run.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Date32Array, Float64Array, Int64Array, RecordBatch};
@@ -9,10 +10,13 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
 use netcrab_schema::Table;
 use netcrab_schema::tables::FACT_FLOWS;
+use netcrab_sinks::clickhouse::{ClickHouse, ClickHouseSink};
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::memory::MemorySink;
 use netcrab_sinks::{Change, Position, Replace, RunId, Sink};
 use url::Url;
+
+use super::server;
 
 const TABLE: &Table = &FACT_FLOWS;
 
@@ -20,26 +24,40 @@ const TABLE: &Table = &FACT_FLOWS;
 enum Opened {
     Memory(MemorySink),
     Delta(DeltaSink, #[expect(dead_code, reason = "the folder lives as long as the sink")] tempfile::TempDir),
+    ClickHouse(ClickHouseSink, ClickHouse, #[expect(dead_code, reason = "as above")] tempfile::TempDir),
 }
 
 impl Opened {
-    fn every() -> Vec<Opened> {
-        let folder = tempfile::tempdir().unwrap();
-        let root = Url::from_directory_path(folder.path()).unwrap();
-        vec![Opened::Memory(MemorySink::default()), Opened::Delta(DeltaSink::new(root), folder)]
+    async fn every() -> Vec<Opened> {
+        let delta = || {
+            let folder = tempfile::tempdir().unwrap();
+            let root = Url::from_directory_path(folder.path()).unwrap();
+            (DeltaSink::new(root), folder)
+        };
+        let (sink, folder) = delta();
+        let mut every = vec![Opened::Memory(MemorySink::default()), Opened::Delta(sink, folder)];
+        if let Some(shared) = server::shared() {
+            let (server, (staging, folder)) = (shared.tables().await, delta());
+            every.push(Opened::ClickHouse(ClickHouseSink::new(server.clone(), staging), server, folder));
+        }
+        every
     }
 
     fn sink(&self) -> &dyn Sink {
         match self {
             Opened::Memory(sink) => sink,
             Opened::Delta(sink, _) => sink,
+            Opened::ClickHouse(sink, ..) => sink,
         }
     }
 
-    /// (date, moves) of every row, sorted.
+    /// (date, moves) of every date: rows of a table that adds up may be one at any time.
     async fn rows(&self) -> Vec<(i32, i64)> {
         let batches = match self {
             Opened::Memory(sink) => sink.rows(TABLE),
+            Opened::ClickHouse(_, server, _) => {
+                server.rows(&format!("SELECT date, moves FROM {}", TABLE.name), &[]).await.unwrap().batches
+            }
             Opened::Delta(sink, _) => match sink.open(TABLE).await.unwrap() {
                 None => Vec::new(),
                 Some(table) => {
@@ -49,9 +67,11 @@ impl Opened {
                 }
             },
         };
-        let mut rows: Vec<(i32, i64)> = batches.iter().flat_map(pairs).collect();
-        rows.sort_unstable();
-        rows
+        let mut dates: BTreeMap<i32, i64> = BTreeMap::new();
+        for (date, moves) in batches.iter().flat_map(pairs) {
+            *dates.entry(date).or_default() += moves;
+        }
+        dates.into_iter().collect()
     }
 }
 
@@ -86,7 +106,7 @@ pub(crate) fn flows(rows: &[(i32, i64)]) -> SendableRecordBatchStream {
 
 #[tokio::test]
 async fn staged_rows_are_unseen_until_they_are_committed() {
-    for opened in Opened::every() {
+    for opened in Opened::every().await {
         let (sink, run) = (opened.sink(), RunId::new(1));
         let staged = sink.stage(TABLE, &run, flows(&[(1, 10), (1, 11), (2, 20)])).await.unwrap();
         assert_eq!(staged.rows(), 3);
@@ -94,7 +114,7 @@ async fn staged_rows_are_unseen_until_they_are_committed() {
         assert!(!sink.holds(TABLE, &run).await.unwrap());
         assert!(!sink.has_rows(TABLE).await.unwrap());
         assert!(sink.commit(TABLE, &run, &staged, Replace::Nothing).await.unwrap());
-        assert_eq!(opened.rows().await, [(1, 10), (1, 11), (2, 20)]);
+        assert_eq!(opened.rows().await, [(1, 21), (2, 20)]);
         assert!(sink.holds(TABLE, &run).await.unwrap());
         assert!(sink.has_rows(TABLE).await.unwrap());
     }
@@ -102,7 +122,7 @@ async fn staged_rows_are_unseen_until_they_are_committed() {
 
 #[tokio::test]
 async fn a_run_is_committed_once() {
-    for opened in Opened::every() {
+    for opened in Opened::every().await {
         let (sink, run) = (opened.sink(), RunId::new(1));
         for first in [true, false] {
             let staged = sink.stage(TABLE, &run, flows(&[(1, 10)])).await.unwrap();
@@ -114,7 +134,7 @@ async fn a_run_is_committed_once() {
 
 #[tokio::test]
 async fn only_the_dates_named_are_replaced_both_ends_included() {
-    for opened in Opened::every() {
+    for opened in Opened::every().await {
         let sink = opened.sink();
         let before = sink.stage(TABLE, &RunId::new(1), flows(&[(1, 1), (2, 2), (3, 3), (4, 4)])).await.unwrap();
         sink.commit(TABLE, &RunId::new(1), &before, Replace::Nothing).await.unwrap();
@@ -126,7 +146,7 @@ async fn only_the_dates_named_are_replaced_both_ends_included() {
 
 #[tokio::test]
 async fn replacing_all_leaves_only_the_new_rows_and_none_empties_the_table() {
-    for opened in Opened::every() {
+    for opened in Opened::every().await {
         let sink = opened.sink();
         for (run, rows) in [(1, vec![(1, 1), (2, 2)]), (2, vec![(5, 5)]), (3, vec![])] {
             let staged = sink.stage(TABLE, &RunId::new(run), flows(&rows)).await.unwrap();
@@ -138,7 +158,7 @@ async fn replacing_all_leaves_only_the_new_rows_and_none_empties_the_table() {
 
 #[tokio::test]
 async fn discarded_rows_never_come_back() {
-    for opened in Opened::every() {
+    for opened in Opened::every().await {
         let sink = opened.sink();
         let staged = sink.stage(TABLE, &RunId::new(1), flows(&[(1, 1)])).await.unwrap();
         sink.discard(TABLE, &staged).await.unwrap();
@@ -155,12 +175,12 @@ fn position(writer: &str, number: i64) -> Position {
 async fn adds(sink: &dyn Sink, run: u128, rows: &[(i32, i64)]) -> Change {
     let staged = sink.stage(TABLE, &RunId::of_shard(7, run), flows(rows)).await.unwrap();
     sink.keep(TABLE, &staged).await.unwrap();
-    Change { added: staged.parts, removed: Vec::new() }
+    Change { added: staged.parts, ..Change::default() }
 }
 
 #[tokio::test]
 async fn a_change_is_applied_once_however_often_it_is_asked_for() {
-    for opened in Opened::every() {
+    for opened in Opened::every().await {
         let sink = opened.sink();
         assert_eq!(sink.position(TABLE, "a").await.unwrap(), None);
         let change = adds(sink, 1, &[(1, 10)]).await;
@@ -175,7 +195,7 @@ async fn a_change_is_applied_once_however_often_it_is_asked_for() {
 
 #[tokio::test]
 async fn writers_number_their_changes_each_for_itself() {
-    for opened in Opened::every() {
+    for opened in Opened::every().await {
         let sink = opened.sink();
         let (one, two, three) =
             (adds(sink, 1, &[(1, 1)]).await, adds(sink, 2, &[(1, 2)]).await, adds(sink, 3, &[(1, 3)]).await);
@@ -183,19 +203,20 @@ async fn writers_number_their_changes_each_for_itself() {
         assert!(sink.apply(TABLE, &position("b", 1), &two).await.unwrap());
         assert!(!sink.apply(TABLE, &position("a", 4), &three).await.unwrap());
         assert!(sink.apply(TABLE, &position("a", 6), &three).await.unwrap());
-        assert_eq!(opened.rows().await, [(1, 1), (1, 2), (1, 3)]);
+        assert_eq!(opened.rows().await, [(1, 6)]);
     }
 }
 
 #[tokio::test]
 async fn a_change_takes_parts_out_and_adds_others_at_once() {
-    for opened in Opened::every() {
+    for opened in Opened::every().await {
         let sink = opened.sink();
         let (one, two) = (adds(sink, 1, &[(1, 1), (2, 2)]).await, adds(sink, 2, &[(3, 3)]).await);
         sink.apply(TABLE, &position("a", 1), &one).await.unwrap();
         sink.apply(TABLE, &position("a", 2), &two).await.unwrap();
         let mut change = adds(sink, 3, &[(1, 11)]).await;
         change.removed = one.added.iter().filter(|part| part.date == Some(1)).map(|part| part.path.clone()).collect();
+        change.lost = adds(sink, 4, &[(1, 1)]).await.added;
         sink.apply(TABLE, &position("a", 3), &change).await.unwrap();
         assert_eq!(opened.rows().await, [(1, 11), (2, 2), (3, 3)]);
     }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod clickhouse;
 mod contract;
 mod delta;
+mod server;
 mod tidy;

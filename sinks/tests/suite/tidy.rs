@@ -29,7 +29,9 @@ impl World {
 
     async fn apply(&self, number: i64, added: Vec<Part>, removed: Vec<String>) {
         let position = Position { writer: "shard".to_owned(), number };
-        assert!(self.sink.apply(&FACT_FLOWS, &position, &Change { added, removed }).await.unwrap());
+        assert!(
+            self.sink.apply(&FACT_FLOWS, &position, &Change { added, removed, ..Change::default() }).await.unwrap()
+        );
     }
 
     async fn tidy(&self, keep: Duration, spared: &[&Part], dry_run: bool) -> Tidied {

@@ -1,0 +1,230 @@
+//! A stream with ClickHouse beside its Delta tables: both hold the tables of a batch, whatever fails.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::datatypes::{Field, Schema};
+use arrow::record_batch::RecordBatch;
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::datasource::MemTable;
+use datafusion::prelude::SessionContext;
+use netcrab_bus::log::{Log, Settings as LogSettings};
+use netcrab_bus::{Bus, split};
+use netcrab_pipeline::stream::settings::Settings;
+use netcrab_schema::arrow::at_rest_type;
+use netcrab_schema::clickhouse as ddl;
+use netcrab_sinks::clickhouse::ClickHouse;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::command_line::{DERIVED, answer, assert_same, derived, netcrab, stderr, text};
+use crate::server::{self, Fault, Proxy};
+use crate::stream::{World, batch_tables, block_on, traffic};
+
+/// The derived tables as ClickHouse's views show them, in the words of [`derived`].
+async fn shown(server: &ClickHouse) -> Vec<String> {
+    let mut tables = Vec::new();
+    for (name, order) in DERIVED {
+        tables.push(table(server, name, order).await);
+    }
+    tables
+}
+
+/// A table as ClickHouse's view shows it, in the words of [`answer`].
+async fn table(server: &ClickHouse, name: &str, order: &str) -> String {
+    let table = netcrab_schema::by_name(name).unwrap();
+    let fields = table.columns().map(|column| Field::new(column.name, at_rest_type(column.kind), column.nullable));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let found = server.rows(&format!("SELECT * FROM {name}"), &[]).await.unwrap();
+    let cast = |batch: &RecordBatch| {
+        let columns = schema.fields().iter().map(|field| {
+            let column = batch.column_by_name(field.name()).unwrap();
+            arrow::compute::cast(column, field.data_type()).unwrap()
+        });
+        RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
+    };
+    let batches = found.batches.iter().map(cast).collect::<Vec<_>>();
+    let context = SessionContext::new();
+    context.register_table(name, Arc::new(MemTable::try_new(Arc::clone(&schema), vec![batches]).unwrap())).unwrap();
+    let rows = context.sql(&format!("SELECT * FROM {name} ORDER BY {order}")).await.unwrap().collect().await.unwrap();
+    pretty_format_batches(&rows).unwrap().to_string()
+}
+
+/// What a repair moves besides the derived tables.
+const EVENTS_OF: [(&str, &str); 2] = [("events_sessionized", "session_key, position"), ("events_raw", "event_id, ts")];
+
+async fn count(server: &ClickHouse, what: &str) -> i64 {
+    server.rows(&format!("SELECT count() AS n FROM {what}"), &[]).await.unwrap().number("n").unwrap()
+}
+
+#[test]
+fn repairs_leave_no_ghosts_in_clickhouse() {
+    let Some(shared) = server::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let expected = batch_tables(folder.path(), 2400, 11);
+    let tables = folder.path().join("stream");
+    let settings = Settings { lateness_ms: 0, state_events_min: 500, repair_ms: 20, ..Settings::default() };
+    let server = block_on(shared.tables());
+    block_on(async {
+        let world = World::beside(&tables, 2, settings, Some(server.clone()));
+        let mut chance = ChaCha8Rng::seed_from_u64(5);
+        let mut shards = [world.open(0).await, world.open(1).await];
+        let (mut now_ms, mut late) = (i64::MAX / 2, 0);
+        for events in traffic(2400, 11) {
+            world.append(&events).await;
+            for (number, shard) in shards.iter_mut().enumerate() {
+                now_ms += 7;
+                late += world.step(shard, now_ms, false).await.map_or(0, |report| report.late);
+                if chance.random_bool(0.2) {
+                    *shard = world.open(number as u32).await;
+                }
+                while chance.random_bool(0.8) && shard.late() > 0 {
+                    now_ms += 7;
+                    world.step(shard, now_ms, false).await;
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            }
+        }
+        for shard in &mut shards {
+            world.finish(shard).await;
+        }
+        assert!(late > 10, "{late} events were late");
+        let left = count(&server, "fact_sessions_rows WHERE gone = 1").await;
+        assert!(left > 0, "no session ever left");
+        assert_same(&shown(&server).await, &expected);
+    });
+    for (name, order) in EVENTS_OF {
+        let columns = netcrab_schema::by_name(name).unwrap().columns().map(|column| column.name).collect::<Vec<_>>();
+        let of_delta = answer(&tables, &format!("SELECT {} FROM {name} ORDER BY {order}", columns.join(", ")));
+        assert_same(&[block_on(table(&server, name, order))], &[of_delta]);
+    }
+    block_on(async {
+        // And so it stays when the server brings its parts together.
+        for table in netcrab_schema::ALL {
+            server.execute(&format!("OPTIMIZE TABLE {} FINAL", ddl::rows_table(table)), &[]).await.unwrap();
+        }
+        assert_same(&shown(&server).await, &expected);
+    });
+    assert_same(&derived(&tables), &expected);
+}
+
+const EVENTS: u64 = 2000;
+
+/// A child that brings events to the tables and to ClickHouse behind `host`.
+fn process(tables: &Path, host: &str, database: &str, crash: Option<&str>) -> Child {
+    let mut command = command(tables, host, database, &["process", "--tables", text(tables)]);
+    if let Some(crash) = crash {
+        command.env("NETCRAB_CRASH", crash);
+    }
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn command(_: &Path, host: &str, database: &str, arguments: &[&str]) -> Command {
+    let mut command = netcrab(arguments);
+    for (name, value) in [("EPOCH_MS", "20"), ("STATE_EVENTS_MIN", "400"), ("LATENESS_MS", "0"), ("REPAIR_MS", "300")] {
+        command.env(format!("NETCRAB_STREAM__{name}"), value);
+    }
+    command.env("NETCRAB_CLICKHOUSE__HOSTS", format!("[\"http://{host}\"]"));
+    command.env("NETCRAB_CLICKHOUSE__DATABASE", database);
+    command.env("NETCRAB_CLICKHOUSE__TIMEOUT_MS", "1500");
+    command
+}
+
+fn finish(tables: &Path, host: &str, database: &str) {
+    let output = command(tables, host, database, &["process", "--tables", text(tables), "--finish"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+fn log(tables: &Path) -> Log {
+    Log::open(LogSettings::of(tables.join("_bus")), Arc::new(|| 0)).unwrap()
+}
+
+fn wait(child: &mut Child) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code().is_none();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+#[test]
+fn killed_around_its_inserts_and_at_random_behind_a_network_that_fails_it_counts_every_event_once() {
+    let Some(shared) = server::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let expected = batch_tables(folder.path(), EVENTS, 3);
+    let tables = folder.path().join("stream");
+    let database = shared.settings().database;
+    let mut chance = ChaCha8Rng::seed_from_u64(21);
+    // A third of all calls fails in one way or another.
+    let proxy = Proxy::before(shared.address(), move || match chance.random_range(0..100) {
+        0..12 => Fault::Error,
+        12..24 => Fault::Refused,
+        24..27 => Fault::LostAnswer,
+        27..32 => Fault::Slow(Duration::from_millis(300)),
+        _ => Fault::None,
+    });
+    let log = log(&tables);
+    let mut batches = traffic(EVENTS, 3).into_iter();
+    for point in ["insert.before:1", "insert.after:1", "apply.after:1", "insert.after:2", "applied.before:1"] {
+        block_on(log.append(split(&batches.next().unwrap(), 1).unwrap())).unwrap();
+        let mut child = process(&tables, proxy.address(), &database, Some(point));
+        if point.ends_with(":2") {
+            std::thread::sleep(Duration::from_millis(800));
+            block_on(log.append(split(&batches.next().unwrap(), 1).unwrap())).unwrap();
+        }
+        assert!(wait(&mut child), "{point} was not reached");
+    }
+    let mut chance = ChaCha8Rng::seed_from_u64(8);
+    for events in batches {
+        block_on(log.append(split(&events, 1).unwrap())).unwrap();
+        let mut child = process(&tables, proxy.address(), &database, None);
+        std::thread::sleep(Duration::from_millis(chance.random_range(200..2500)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    finish(&tables, proxy.address(), &database);
+    assert_same(&derived(&tables), &expected);
+    let settings = netcrab_sinks::clickhouse::Settings { database, ..shared.settings() };
+    let server = ClickHouse::new(&settings).unwrap();
+    assert_same(&block_on(shown(&server)), &expected);
+    assert_eq!(block_on(count(&server, "events_raw")), EVENTS as i64);
+}
+
+#[test]
+fn while_clickhouse_is_stopped_events_wait_and_none_is_lost() {
+    if server::shared().is_none() {
+        return;
+    }
+    let own = server::own().unwrap();
+    let (address, database) = (own.address(), "away".to_owned());
+    let port = address.split_once(':').unwrap().1.to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let expected = batch_tables(folder.path(), EVENTS, 4);
+    let tables = folder.path().join("stream");
+    let log = log(&tables);
+    let mut child = process(&tables, &address, &database, None);
+    for (place, events) in traffic(EVENTS, 4).into_iter().enumerate() {
+        block_on(log.append(split(&events, 1).unwrap())).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        match place {
+            6 => own.stop(),
+            14 => {
+                std::thread::sleep(Duration::from_secs(5));
+                own.start(&port);
+            }
+            _ => {}
+        }
+        assert!(child.try_wait().unwrap().is_none(), "the process ended at batch {place}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    finish(&tables, &address, &database);
+    assert_same(&derived(&tables), &expected);
+    let settings = netcrab_sinks::clickhouse::Settings { database, ..own.settings() };
+    assert_same(&block_on(shown(&ClickHouse::new(&settings).unwrap())), &expected);
+}

@@ -1,0 +1,114 @@
+//! What must be there before rows are written: looked at, made, and brought up to this release, at every start.
+
+use netcrab_schema::clickhouse::{self as ddl, POSITIONS};
+use netcrab_schema::{ALL, Table};
+
+use super::ClickHouse;
+use crate::Error;
+
+/// The oldest server that is known to do.
+const SERVER_MIN: (u64, u64) = (24, 8);
+
+impl ClickHouse {
+    /// Creates what is missing, adds columns that are new in this release, and refuses what it cannot write to.
+    pub async fn prepare(&self) -> Result<(), Error> {
+        self.check_server().await?;
+        self.create_database().await?;
+        self.execute(&ddl::create_positions(), &[]).await?;
+        for table in ALL {
+            self.execute(&ddl::create_table(table), &[]).await?;
+            self.migrate(table).await?;
+            self.execute(&ddl::create_view(table), &[]).await?;
+        }
+        self.check_windows().await
+    }
+
+    async fn create_database(&self) -> Result<(), Error> {
+        // Its own name would be refused for a database that is not there.
+        let database = &self.settings.database;
+        let create = format!("CREATE DATABASE IF NOT EXISTS {database}");
+        self.persist(&create, |client| {
+            let query = client.with_database("default").query_raw(&create);
+            async move { query.execute().await }
+        })
+        .await
+    }
+
+    async fn check_server(&self) -> Result<(), Error> {
+        let version = self
+            .persist("SELECT version()", |client| {
+                let query = client.with_database("default").query_raw("SELECT version()");
+                async move { query.fetch_one::<String>().await }
+            })
+            .await?;
+        let mut parts = version.split('.').map(|part| part.parse::<u64>().unwrap_or(0));
+        let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+        if found < SERVER_MIN {
+            let reason = format!("the server is of version {version}");
+            return Err(Error::ClickHouseRefuses { reason, mend: "24.8 or later is needed; upgrade it" });
+        }
+        Ok(())
+    }
+
+    /// Adds columns that an older release did not know; columns of other types are another schema.
+    async fn migrate(&self, table: &'static Table) -> Result<(), Error> {
+        let rows = ddl::rows_table(table);
+        let params = [("table", rows.clone())];
+        let there =
+            "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {table:String}";
+        let answer = self.rows(there, &params).await?;
+        let found: Vec<(String, String)> = answer.texts("name")?.into_iter().zip(answer.texts("type")?).collect();
+        for ((name, definition), (_, kind)) in ddl::definitions(table).zip(ddl::types(table)) {
+            match found.iter().find(|(found, _)| found == name) {
+                Some((_, found)) if *found == kind => {}
+                Some((_, found)) => {
+                    let reason = format!("column `{name}` of `{rows}` is of type {found}, this release writes {kind}");
+                    let mend = "move the table away (RENAME TABLE), and fill a new one with `netcrab backfill --to clickhouse`";
+                    return Err(Error::ClickHouseRefuses { reason, mend });
+                }
+                None => {
+                    tracing::info!(table = rows, column = name, "a column is added");
+                    self.execute(&format!("ALTER TABLE {rows} ADD COLUMN IF NOT EXISTS {definition}"), &[]).await?;
+                }
+            }
+        }
+        let params = [("table", rows.clone())];
+        let key =
+            "SELECT sorting_key AS key FROM system.tables WHERE database = currentDatabase() AND name = {table:String}";
+        let found = self.rows(key, &params).await?.texts("key")?.join("");
+        let expected = ddl::order(table).join(", ");
+        if found != expected {
+            let reason = format!("`{rows}` is ordered by ({found}), this release expects ({expected})");
+            let mend = "move the table away (RENAME TABLE), and fill a new one with `netcrab backfill --to clickhouse`";
+            return Err(Error::ClickHouseRefuses { reason, mend });
+        }
+        Ok(())
+    }
+
+    /// Inserts are known by name only within a window; without one an insert whose answer got lost counts twice.
+    async fn check_windows(&self) -> Result<(), Error> {
+        let names = ALL.iter().map(|table| format!("'{}'", ddl::rows_table(table))).collect::<Vec<_>>().join(", ");
+        // Tables that are replicated know inserts by name by themselves.
+        let without = format!(
+            "SELECT name FROM system.tables WHERE database = currentDatabase() AND name IN ({names}) \
+             AND engine NOT LIKE 'Replicated%' AND engine NOT LIKE 'Shared%' \
+             AND toUInt64OrZero(extract(engine_full, 'non_replicated_deduplication_window = (\\\\d+)')) = 0"
+        );
+        let without = self.rows(&without, &[]).await?.texts("name")?;
+        let Some(table) = without.first() else { return Ok(()) };
+        let reason = format!("`{table}` has no deduplication window, so repeated inserts would count twice");
+        let mend = "run ALTER TABLE … MODIFY SETTING non_replicated_deduplication_window = 1000";
+        Err(Error::ClickHouseRefuses { reason, mend })
+    }
+
+    /// The last transaction of every writer, by table.
+    pub async fn positions(&self) -> Result<Vec<(String, String, i64)>, Error> {
+        let question = format!(
+            "SELECT table, writer, toString(max(number)) AS number FROM {POSITIONS} GROUP BY table, writer ORDER BY table, writer"
+        );
+        let answer = self.rows(&question, &[]).await?;
+        let numbers = answer.texts("number")?.into_iter().map(|number| number.parse().unwrap_or(0));
+        let named = answer.texts("table")?.into_iter().zip(answer.texts("writer")?);
+        Ok(named.zip(numbers).map(|((table, writer), number)| (table, writer, number)).collect())
+    }
+}
