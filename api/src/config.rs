@@ -13,6 +13,8 @@ use crate::ingest;
 pub struct Config {
     /// Address to listen on. Default: 127.0.0.1:7878, so nothing outside this machine is served unless asked for.
     pub listen: SocketAddr,
+    /// Where answers come from. Default: `delta`.
+    pub store: StoreKind,
     /// Who may read what. Default: none, and then every question about an organisation is 401.
     pub keys: Vec<ApiKey>,
     /// Who may send events. Default: none, and then every batch is 401.
@@ -23,6 +25,17 @@ pub struct Config {
     pub ingest: ingest::Settings,
     /// Certificates; table `[api.tls]`.
     pub tls: Tls,
+}
+
+/// A place that answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// The Delta tables, read by this process.
+    #[default]
+    Delta,
+    /// ClickHouse, as `[clickhouse]` names it.
+    Clickhouse,
 }
 
 /// A bearer key and the organisation whose data it reads.
@@ -88,6 +101,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7878)),
+            store: StoreKind::default(),
             keys: Vec::new(),
             agent_keys: Vec::new(),
             limits: Limits::default(),

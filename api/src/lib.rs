@@ -12,6 +12,7 @@
 //! have been checked. Invariant: a request never reads a Delta log; see `delta`.
 
 mod asked;
+pub mod clickhouse;
 mod config;
 mod cursor;
 pub mod delta;
@@ -34,7 +35,8 @@ mod state;
 pub mod store;
 mod tls;
 
-pub use config::{AgentKey, ApiKey, Config, Error, Limits, Tls};
+pub use clickhouse::ClickHouseStore;
+pub use config::{AgentKey, ApiKey, Config, Error, Limits, StoreKind, Tls};
 pub use delta::{DeltaLimits, DeltaStore};
 pub use ingest::{Rejected, Rejects, Settings as IngestSettings};
 pub use no_tables::NoTables;

@@ -6,6 +6,7 @@
 //! Invariant: this is the only crate that knows the clock, signals and threads.
 
 pub mod config;
+pub mod copy;
 pub mod events_exec;
 pub mod progress;
 pub mod rerun;

@@ -50,6 +50,10 @@ enum Command {
     Status(commands::status::Arguments),
     /// Remove files that no table names any more.
     Vacuum(commands::vacuum::Arguments),
+    /// Copy the tables into an empty ClickHouse.
+    Backfill(commands::backfill::Arguments),
+    /// Compare the tables with those in ClickHouse.
+    Verify(commands::verify::Arguments),
     /// Serve the API over the tables.
     Serve(commands::serve::Arguments),
     /// Generate a month, run the chain, show the worst screens, serve the API.
@@ -122,6 +126,8 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Process(arguments) => commands::process::run(&context, arguments).await,
             Command::Status(arguments) => commands::status::run(&context, arguments).await,
             Command::Vacuum(arguments) => commands::vacuum::run(&context, arguments).await,
+            Command::Backfill(arguments) => commands::backfill::run(&context, arguments).await,
+            Command::Verify(arguments) => commands::verify::run(&context, arguments).await,
             Command::Serve(arguments) => commands::serve::run(&context, arguments).await,
             Command::Demo(arguments) => commands::demo::run(&context, arguments).await,
             Command::Config => Ok(ExitCode::SUCCESS),

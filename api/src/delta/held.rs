@@ -121,7 +121,7 @@ fn without_owner(rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
 }
 
 /// Cuts rows sorted by `date` into days, copied so that a day owns its bytes.
-pub(super) fn by_day(rows: &[RecordBatch]) -> Result<BTreeMap<Day, RecordBatch>, StoreError> {
+pub(crate) fn by_day(rows: &[RecordBatch]) -> Result<BTreeMap<Day, RecordBatch>, StoreError> {
     let mut days: BTreeMap<Day, Vec<RecordBatch>> = BTreeMap::new();
     for batch in rows.iter().filter(|batch| batch.num_rows() > 0) {
         let dates = dates(batch, "date")?;

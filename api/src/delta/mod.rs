@@ -9,7 +9,7 @@
 //! not resolved here.
 
 mod files;
-mod held;
+pub(crate) mod held;
 mod log;
 mod queries;
 pub(crate) mod rows;

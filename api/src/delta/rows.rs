@@ -27,7 +27,7 @@ pub(super) fn plain_text(column: &ArrayRef) -> Result<ArrayRef, StoreError> {
 }
 
 /// The days of a column.
-pub(super) fn dates(batch: &RecordBatch, name: &str) -> Result<Date32Array, StoreError> {
+pub(crate) fn dates(batch: &RecordBatch, name: &str) -> Result<Date32Array, StoreError> {
     Ok(batch.cast(name, &DataType::Date32)?.as_primitive::<Date32Type>().clone())
 }
 
@@ -91,7 +91,7 @@ fn list(lists: &ListArray, row: usize) -> Vec<String> {
 }
 
 /// Adds up screens of any days, by name.
-pub(super) fn sum_screens<'a>(
+pub(crate) fn sum_screens<'a>(
     batches: impl IntoIterator<Item = &'a RecordBatch>,
 ) -> Result<Vec<ScreenSums>, StoreError> {
     let mut screens: HashMap<String, ScreenSums> = HashMap::new();
@@ -129,7 +129,7 @@ pub(super) fn sum_screens<'a>(
 }
 
 /// Adds up moves of any days, by name.
-pub(super) fn sum_moves<'a>(batches: impl IntoIterator<Item = &'a RecordBatch>) -> Result<Vec<MoveSums>, StoreError> {
+pub(crate) fn sum_moves<'a>(batches: impl IntoIterator<Item = &'a RecordBatch>) -> Result<Vec<MoveSums>, StoreError> {
     let mut from_screens: HashMap<String, HashMap<String, MoveSums>> = HashMap::new();
     for batch in batches {
         let (from_screen, to_screen) = (batch.texts("from_screen")?, batch.texts("to_screen")?);
@@ -153,7 +153,7 @@ pub(super) fn sum_moves<'a>(batches: impl IntoIterator<Item = &'a RecordBatch>) 
 }
 
 /// Sessions of one day by version.
-pub(super) fn session_days(day: Day, batch: &RecordBatch, days: &mut Vec<SessionDay>) -> Result<(), StoreError> {
+pub(crate) fn session_days(day: Day, batch: &RecordBatch, days: &mut Vec<SessionDay>) -> Result<(), StoreError> {
     let (version, sessions) = (batch.texts("version_tag")?, batch.numbers("sessions")?);
     let (frustration_sum, efficiency_sum) = (batch.scores("frustration_sum")?, batch.scores("efficiency_sum")?);
     days.extend((0..batch.num_rows()).map(|row| SessionDay {
@@ -167,7 +167,7 @@ pub(super) fn session_days(day: Day, batch: &RecordBatch, days: &mut Vec<Session
 }
 
 /// Releases with the organisation and the product of each.
-pub(super) fn releases(batch: &RecordBatch) -> Result<Vec<(String, String, Release)>, StoreError> {
+pub(crate) fn releases(batch: &RecordBatch) -> Result<Vec<(String, String, Release)>, StoreError> {
     let (org_id, product_id) = (batch.texts("org_id")?, batch.texts("product_id")?);
     let version = batch.texts("version_tag")?;
     let (first_seen_at, released_at) = (batch.instants("first_seen_at")?, batch.instants("released_at")?);

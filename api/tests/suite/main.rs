@@ -1,6 +1,7 @@
 //! The API over small Delta tables, asked through its router as a client would.
 
 mod access;
+mod clickhouse;
 mod contract;
 mod filters;
 mod ingest;
@@ -8,5 +9,7 @@ mod insights;
 mod operations;
 mod paging;
 mod problems;
+#[path = "../../../sinks/tests/suite/server.rs"]
+mod server;
 mod speed;
 mod world;

@@ -1,5 +1,6 @@
 //! One command, one file: its arguments with examples, and what it prints.
 
+pub(crate) mod backfill;
 pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod generate;
@@ -11,6 +12,7 @@ pub(crate) mod serve;
 pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod vacuum;
+pub(crate) mod verify;
 
 use anyhow::{Context as _, Result, bail};
 use netcrab_schema::Table;

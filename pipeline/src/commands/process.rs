@@ -77,7 +77,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     // Whichever ends first, the other is told to.
     let serving = async {
         let _guard = answers;
-        super::serve::serve_tables(api, tables, Some(told), stop.clone().cancelled_owned()).await
+        super::serve::serve_tables(api, tables, None, Some(told), stop.clone().cancelled_owned()).await
     };
     let working = async {
         let _guard = work;

@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use netcrab_api::live::{Live, LiveStore};
-use netcrab_api::{AgentKey, ApiKey, AppState, Companion, Config, DeltaLimits, DeltaStore, Server};
+use netcrab_api::{
+    AgentKey, ApiKey, AppState, ClickHouseStore, Companion, Config, DeltaLimits, DeltaStore, InsightStore, Server,
+    StoreKind,
+};
 use netcrab_pipeline::config::Config as PipelineConfig;
 use netcrab_pipeline::stream::processor::Statuses;
 use netcrab_pipeline::stream::shown;
@@ -74,7 +77,8 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         eprintln!("serving {} on http://{listen}/ (Ctrl-C ends it)", arguments.tables);
     }
     if api.agent_keys.is_empty() {
-        serve(api, &arguments.tables).await?;
+        let store = clickhouse_store(&api, &context.config).await?;
+        serve_tables(api, &arguments.tables, store, None, stop_signal()).await?;
     } else {
         let config = PipelineConfig { api, ..context.config.clone() };
         serve_stream(&config, context.config_file.clone(), Path::new(&arguments.tables)).await?;
@@ -87,10 +91,11 @@ async fn serve_stream(config: &PipelineConfig, file: Option<PathBuf>, tables: &P
     let bus = super::process::open_bus(config, tables, Access::Write).await?;
     let limits = DeltaLimits { refresh_ms: config.stream.epoch_ms.clamp(100, 2000), ..DeltaLimits::default() };
     let store = Arc::new(DeltaStore::open(tables, limits).await?);
+    let clickhouse = clickhouse_store(&config.api, config).await?;
     let live = Arc::new(Live::new(config.stream.live_sessions_max));
     let shown = Shown { live: Arc::clone(&live), tables: Arc::clone(&store) };
     let (rules, processor) = super::process::processor(config, tables, Arc::clone(&bus), Some(shown)).await?;
-    let store = Arc::new(LiveStore::new(store, live));
+    let store = Arc::new(LiveStore::new(clickhouse.unwrap_or(store), live));
     let state =
         AppState::taking_events(&config.api, store, jiff::Timestamp::now, config.sources.clone(), Arc::clone(&bus))?;
     tokio::spawn(super::process::reload(file, rules));
@@ -116,6 +121,16 @@ async fn serve_stream(config: &PipelineConfig, file: Option<PathBuf>, tables: &P
     Ok(rejects.await?)
 }
 
+/// The store in ClickHouse, where the API is to answer from it.
+pub(super) async fn clickhouse_store(api: &Config, config: &PipelineConfig) -> Result<Option<Arc<dyn InsightStore>>> {
+    if api.store != StoreKind::Clickhouse {
+        return Ok(None);
+    }
+    let server = super::process::clickhouse(config).await?;
+    let server = server.context("`api.store` is \"clickhouse\" and no server is named; set `clickhouse.hosts`")?;
+    Ok(Some(Arc::new(ClickHouseStore::open(server).await)))
+}
+
 /// What the processor says of itself.
 pub(super) struct Told(pub(super) Statuses);
 
@@ -132,20 +147,21 @@ impl Companion for Told {
 
 /// Serves until Ctrl-C or SIGTERM, then lets open requests finish.
 pub(super) async fn serve(api: Config, tables: &str) -> Result<()> {
-    serve_tables(api, tables, None, stop_signal()).await
+    serve_tables(api, tables, None, None, stop_signal()).await
 }
 
 /// Serves the tables, and what `netcrab process` has open beside them, until `shutdown`.
 pub(super) async fn serve_tables(
     api: Config,
     tables: &str,
+    clickhouse: Option<Arc<dyn InsightStore>>,
     companion: Option<Arc<dyn Companion>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     let store = Arc::new(DeltaStore::open(Path::new(tables), DeltaLimits::default()).await?);
     let live = Arc::new(Live::new(usize::MAX));
     let following = tokio::spawn(shown::follow(PathBuf::from(tables), Arc::clone(&live), Arc::clone(&store)));
-    let state = AppState::new(&api, Arc::new(LiveStore::new(store, live)))?;
+    let state = AppState::new(&api, Arc::new(LiveStore::new(clickhouse.unwrap_or(store), live)))?;
     if let Some(companion) = companion {
         state.accompany(companion);
     }

@@ -36,6 +36,17 @@ pub fn unapplied(tables: &Path) -> Result<Vec<Manifest>, Error> {
     Ok(unapplied)
 }
 
+/// The last epoch of each shard that is in the tables: 0 before the first.
+pub fn applied_epochs(tables: &Path) -> Result<Vec<(u32, u64)>, Error> {
+    let mut epochs = Vec::new();
+    for shard in shards(tables) {
+        let checkpoints = Checkpoints::open(tables, shard)?;
+        let newest = checkpoints.newest()?.map_or(0, |(newest, _)| newest.epoch);
+        epochs.push((shard, if checkpoints.applied(newest) { newest } else { newest.saturating_sub(1) }));
+    }
+    Ok(epochs)
+}
+
 /// Where the files of `shard` lie beside the tables in `tables`.
 pub fn folder(tables: &Path, shard: u32) -> PathBuf {
     tables.join(FOLDER).join(format!("shard-{shard:04}"))

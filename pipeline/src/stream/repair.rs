@@ -21,13 +21,13 @@
 //! the smallest route of a screen stays, unless a session may move to another day, or its events were
 //! counted by other rules: those days of a product are summed anew from the events that stay.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use arrow::array::{ArrayRef, AsArray, Date32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{SortColumn, lexsort_to_indices, sort_to_indices, take_record_batch};
 use arrow::datatypes::{
     DataType, Date32Type, Field, Float64Type, Int64Type, Schema, SchemaRef, TimestampMillisecondType,
@@ -37,9 +37,11 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use datafusion::common::JoinType;
 use datafusion::dataframe::DataFrame;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{Expr, SessionContext, col, lit};
+use futures::StreamExt;
 use netcrab_operators::chain;
 use netcrab_operators::session::DAY_MS;
 use netcrab_operators::sessionize::hash::{OpenSessions, Visit, closes_at};
@@ -139,7 +141,7 @@ impl LateKey {
 }
 
 /// Most keys that one repair brings their late events.
-const KEYS_MAX: usize = 5_000;
+pub const KEYS_MAX: usize = 10_000;
 
 /// The late events that a repair takes on, and those that go on waiting.
 pub fn first(late: &Late) -> (Late, Late) {
@@ -363,7 +365,7 @@ fn without(rows: DataFrame, sessions: &[&str]) -> Result<DataFrame> {
     Ok(rows.filter(of_sessions(sessions, true))?)
 }
 
-/// A filter that a scan runs, so that rows stay in order and no join holds them.
+/// A filter that a scan runs, so that no join holds rows.
 fn of_sessions(sessions: &[&str], negated: bool) -> Expr {
     col("session_key").in_list(sessions.iter().map(|session| lit(*session)).collect(), negated)
 }
@@ -382,25 +384,23 @@ async fn retract(
     changes: &mut BTreeMap<String, Change>,
 ) -> Result<()> {
     let all: Vec<&str> = retracted.iter().map(|closed| closed.session_key.as_str()).collect();
+    let retracted_keys: Arc<HashSet<String>> = Arc::new(all.iter().map(|&key| key.to_owned()).collect());
     let dates: BTreeSet<i32> = retracted.iter().map(|closed| closed.date).collect();
     let mut touched: BTreeMap<&str, Vec<&Part>> = BTreeMap::new();
     for table in OF_SESSIONS {
         let touched = touched.entry(table.name).or_default();
         for part in place.files.on(table, &dates) {
-            let Some(rows) = place.rows(table, &[part]).await? else { continue };
-            if among(rows.clone(), &all)?.limit(0, Some(1))?.count().await? == 0 {
+            if !place.holds_any(table, part, &retracted_keys).await? {
                 continue;
             }
             let change = changes.entry(table.name.to_owned()).or_default();
             change.removed.push(part.path.clone());
             // What stays is in order, as it was.
-            let stays =
-                files::typed(without(rows.clone(), &all)?, table, to_store_type)?.create_physical_plan().await?;
-            let what = format!("stays of {}", part.path);
-            change.added.extend(moved(place.stage_in_order(table, stays, &what).await?));
+            let stays = place.picked(table, part, &retracted_keys, false).await?;
+            change.added.extend(moved(place.stage_rows(table, stays, &format!("stays of {}", part.path)).await?));
             if place.rows_too {
-                let lost = files::typed(among(rows, &all)?, table, to_store_type)?.create_physical_plan().await?;
-                change.lost.extend(place.stage_in_order(table, lost, &format!("lost of {}", part.path)).await?);
+                let lost = place.picked(table, part, &retracted_keys, true).await?;
+                change.lost.extend(place.stage_rows(table, lost, &format!("lost of {}", part.path)).await?);
             }
             touched.push(part);
         }
@@ -522,22 +522,63 @@ impl Place<'_> {
     }
 
     async fn stage_plan(&self, table: &'static Table, plan: Arc<dyn ExecutionPlan>, what: &str) -> Result<Vec<Part>> {
-        self.stage_in_order(table, sorted(table, plan)?, what).await
+        let rows = sorted(table, plan)?.execute(0, self.context.task_ctx())?;
+        self.stage_rows(table, rows, what).await
     }
 
-    /// Stages rows that come in the order of the table, in one partition.
-    async fn stage_in_order(
+    /// Stages rows that come in the order of the table.
+    async fn stage_rows(
         &self,
         table: &'static Table,
-        plan: Arc<dyn ExecutionPlan>,
+        rows: SendableRecordBatchStream,
         what: &str,
     ) -> Result<Vec<Part>> {
         let name = format!("{} {what} {}", self.run, table.name);
         let run = RunId::of_shard(self.shard, xxh3_128(name.as_bytes()));
-        let plan: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(plan));
-        let rows = plan.execute(0, self.context.task_ctx())?;
         Ok(self.sink.stage(table, &run, rows).await?.parts)
     }
+
+    /// The rows of a file that are of `sessions`, or all others, in the order of the file.
+    ///
+    /// The sessions are thousands: as a filter of a query they would be planned anew for each file.
+    async fn picked(
+        &self,
+        table: &'static Table,
+        part: &Part,
+        sessions: &Arc<HashSet<String>>,
+        of_them: bool,
+    ) -> Result<SendableRecordBatchStream> {
+        let rows = self.rows(table, &[part]).await?.context("a file has rows")?;
+        let rows = files::typed(rows, table, to_store_type)?.execute_stream().await?;
+        let (schema, sessions) = (rows.schema(), Arc::clone(sessions));
+        let picked = rows.map(move |batch| {
+            let batch = batch?;
+            let mask = mask(&batch, &sessions, of_them)?;
+            Ok(arrow::compute::filter_record_batch(&batch, &mask)?)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, picked)))
+    }
+
+    /// Whether a file has rows of these sessions.
+    async fn holds_any(&self, table: &'static Table, part: &Part, sessions: &HashSet<String>) -> Result<bool> {
+        let Some(rows) = self.rows(table, &[part]).await? else { return Ok(false) };
+        let mut keys = rows.select_columns(&["session_key"])?.execute_stream().await?;
+        while let Some(batch) = keys.next().await {
+            if mask(&batch?, sessions, true)?.has_true() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Which rows are of `sessions`, or of others.
+fn mask(batch: &RecordBatch, sessions: &HashSet<String>, of_them: bool) -> Result<BooleanArray, ArrowError> {
+    let keys =
+        batch.column_by_name("session_key").ok_or_else(|| ArrowError::SchemaError("no session_key".to_owned()))?;
+    let keys = arrow::compute::cast(keys, &DataType::Utf8)?;
+    let keys = keys.as_string::<i32>();
+    Ok(keys.iter().map(|key| Some(key.is_some_and(|key| sessions.contains(key)) == of_them)).collect())
 }
 
 /// The files of a table from a date on.

@@ -442,7 +442,9 @@ impl Shard {
         }
         // Where nobody knows since when they wait, as after a restart, they wait from now on.
         let since_ms = *self.late_since_ms.get_or_insert(ask.now_ms);
-        ask.finish || ask.now_ms.saturating_sub(since_ms) >= self.shared.settings.repair_ms as i64
+        ask.finish
+            || self.done.late.len() >= repair::KEYS_MAX
+            || ask.now_ms.saturating_sub(since_ms) >= self.shared.settings.repair_ms as i64
     }
 
     /// Runs the plans of an epoch; gives what they staged.
@@ -902,7 +904,7 @@ fn rejected(faults: &[Fault]) -> Result<RecordBatch> {
 }
 
 /// The name of a shard in the transactions of tables.
-fn writer(shard: u32) -> String {
+pub fn writer(shard: u32) -> String {
     format!("netcrab/shard-{shard:04}")
 }
 

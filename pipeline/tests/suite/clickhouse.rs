@@ -20,7 +20,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::command_line::{DERIVED, answer, assert_same, derived, netcrab, stderr, text};
-use crate::server::{self, Fault, Proxy};
+use crate::proxy::{Fault, Proxy};
+use crate::server;
 use crate::stream::{World, batch_tables, block_on, traffic};
 
 /// The derived tables as ClickHouse's views show them, in the words of [`derived`].
@@ -53,7 +54,8 @@ async fn table(server: &ClickHouse, name: &str, order: &str) -> String {
 }
 
 /// What a repair moves besides the derived tables.
-const EVENTS_OF: [(&str, &str); 2] = [("events_sessionized", "session_key, position"), ("events_raw", "event_id, ts")];
+const EVENTS_OF: [(&str, &str); 2] =
+    [("events_sessionized", "session_key, position"), ("events_raw", "event_id, ts, received_at")];
 
 async fn count(server: &ClickHouse, what: &str) -> i64 {
     server.rows(&format!("SELECT count() AS n FROM {what}"), &[]).await.unwrap().number("n").unwrap()
@@ -227,4 +229,102 @@ fn while_clickhouse_is_stopped_events_wait_and_none_is_lost() {
     assert_same(&derived(&tables), &expected);
     let settings = netcrab_sinks::clickhouse::Settings { database, ..own.settings() };
     assert_same(&block_on(shown(&ClickHouse::new(&settings).unwrap())), &expected);
+}
+
+fn copying(command: &[&str], settings: &netcrab_sinks::clickhouse::Settings) -> Command {
+    let mut program = netcrab(command);
+    program.env("NETCRAB_CLICKHOUSE__HOSTS", format!("[\"{}\"]", settings.hosts[0]));
+    program.env("NETCRAB_CLICKHOUSE__DATABASE", &settings.database);
+    program
+}
+
+fn said(command: &mut Command) -> (bool, String) {
+    let output = command.output().unwrap();
+    (output.status.success(), format!("{}{}", String::from_utf8_lossy(&output.stdout), stderr(&output)))
+}
+
+#[test]
+fn a_backfill_copies_everything_once_and_verify_finds_what_is_missing_or_other() {
+    let Some(shared) = server::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let expected = batch_tables(folder.path(), 3000, 8);
+    let tables = folder.path().join("batch");
+    let settings = shared.settings();
+    let backfill = ["backfill", "--to", "clickhouse", "--tables", text(&tables)];
+    let verify = ["verify", "--tables", text(&tables)];
+    // Killed again and again on its way.
+    for pause_ms in [150, 300, 600] {
+        let mut child = copying(&backfill, &settings).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(pause_ms));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let (done, told) = said(&mut copying(&backfill, &settings));
+    assert!(done && told.contains("copied"), "{told}");
+    let server = ClickHouse::new(&settings).unwrap();
+    assert_same(&block_on(shown(&server)), &expected);
+    let (same, told) = said(&mut copying(&verify, &settings));
+    assert!(same && told.contains("the same"), "{told}");
+    let (again, told) = said(&mut copying(&backfill, &settings));
+    assert!(again && told.contains("copied 0 rows"), "{told}");
+    // A row less, and a row that is other.
+    block_on(async {
+        let one = "(SELECT session_key FROM fact_sessions_rows ORDER BY session_key LIMIT 1)";
+        server.execute(&format!("DELETE FROM fact_sessions_rows WHERE session_key IN {one}"), &[]).await.unwrap();
+        let other =
+            "ALTER TABLE fact_tasks_rows UPDATE clicks = clicks + 1 WHERE task_no = 0 SETTINGS mutations_sync = 2";
+        server.execute(other, &[]).await.unwrap();
+    });
+    let (same, told) = said(&mut copying(&verify, &settings));
+    assert!(!same && told.contains("fact_sessions") && told.contains("--replace"), "{told}");
+    assert!(told.contains("fact_tasks") && told.contains("(other values)"), "{told}");
+    assert!(!told.contains("fact_flows"), "{told}");
+    let (same, _) = said(copying(&verify, &settings).args(["--only", "fact_flows,events_raw"]));
+    assert!(same);
+    // Rows from elsewhere are not mixed with ours.
+    let others = folder.path().join("others");
+    std::fs::create_dir(&others).unwrap();
+    batch_tables(&others, 500, 9);
+    let others = others.join("batch");
+    let of_others = ["backfill", "--to", "clickhouse", "--tables", text(&others)];
+    let (done, told) = said(&mut copying(&of_others, &settings));
+    assert!(!done && told.contains("not empty") && told.contains("--replace"), "{told}");
+    let (done, told) = said(copying(&backfill, &settings).arg("--replace"));
+    assert!(done, "{told}");
+    assert_same(&block_on(shown(&server)), &expected);
+}
+
+#[test]
+fn a_stream_goes_on_in_a_clickhouse_that_was_filled_and_refuses_one_that_lacks_epochs() {
+    let Some(shared) = server::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let expected = batch_tables(folder.path(), EVENTS, 7);
+    let tables = folder.path().join("stream");
+    let settings = shared.settings();
+    let (host, database) = (shared.address(), settings.database.clone());
+    let log = log(&tables);
+    let mut batches = traffic(EVENTS, 7).into_iter();
+    for events in batches.by_ref().take(10) {
+        block_on(log.append(split(&events, 1).unwrap())).unwrap();
+    }
+    // Without ClickHouse at first.
+    let mut child = netcrab(&["process", "--tables", text(&tables)]);
+    child.env("NETCRAB_STREAM__EPOCH_MS", "20").env("NETCRAB_STREAM__LATENESS_MS", "0");
+    let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let process = ["process", "--tables", text(&tables), "--finish"];
+    let (done, told) = said(&mut command(&tables, &host, &database, &process));
+    assert!(!done && told.contains("backfill --to clickhouse"), "{told}");
+    let (done, told) = said(&mut copying(&["backfill", "--to", "clickhouse", "--tables", text(&tables)], &settings));
+    assert!(done, "{told}");
+    for events in batches {
+        block_on(log.append(split(&events, 1).unwrap())).unwrap();
+    }
+    finish(&tables, &host, &database);
+    assert_same(&derived(&tables), &expected);
+    assert_same(&block_on(shown(&ClickHouse::new(&settings).unwrap())), &expected);
+    let (same, told) = said(&mut copying(&["verify", "--tables", text(&tables)], &settings));
+    assert!(same, "{told}");
 }

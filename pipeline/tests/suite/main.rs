@@ -10,6 +10,8 @@ mod incremental;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod kills;
+#[path = "../../../sinks/tests/suite/proxy.rs"]
+mod proxy;
 mod real_data;
 mod rerun;
 mod serve;

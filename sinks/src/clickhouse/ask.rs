@@ -81,6 +81,24 @@ impl ClickHouse {
         Err(Error::ClickHouse { doing: doing(question), source: Box::new(last) })
     }
 
+    /// Tells of the rows of an answer as they come, however many; it is asked once, of one host, without a time limit.
+    pub async fn each_batch<E>(
+        &self,
+        question: &str,
+        mut tell: impl FnMut(&RecordBatch) -> Result<(), E>,
+    ) -> Result<Result<(), E>, Error> {
+        let client = self.hosts[self.place(0)].clone().with_database(self.settings.database.as_str());
+        let failed = |fault| Error::ClickHouse { doing: doing(question), source: Box::new(fault) };
+        let query = client.query_raw(question).with_setting("max_execution_time", "0");
+        let mut cursor = query.fetch_arrow().map_err(failed)?;
+        while let Some(batch) = cursor.next().await.map_err(failed)? {
+            if let Err(error) = tell(&batch) {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
+    }
+
     /// Deletes the rows that `replace` names.
     pub(super) async fn delete(&self, table: &'static Table, replace: Replace) -> Result<(), Error> {
         let rows = ddl::rows_table(table);

@@ -11,7 +11,8 @@ use netcrab_sinks::{Change, Position, Replace, RunId, Sink};
 use url::Url;
 
 use super::contract::flows;
-use super::server::{self, Fault, Proxy};
+use super::proxy::{Fault, Proxy};
+use super::server;
 
 fn folder() -> (tempfile::TempDir, DeltaSink) {
     let folder = tempfile::tempdir().unwrap();

@@ -5,5 +5,6 @@
 mod clickhouse;
 mod contract;
 mod delta;
+mod proxy;
 mod server;
 mod tidy;

@@ -1,0 +1,76 @@
+//! `netcrab backfill`: an empty ClickHouse gets the rows of the Delta tables.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use netcrab_pipeline::copy::{self, Backfill};
+
+use super::grouped;
+use crate::Context;
+
+/// Where rows can be copied to.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum To {
+    /// The server of `[clickhouse]`.
+    Clickhouse,
+}
+
+/// Arguments of `netcrab backfill`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  NETCRAB_CLICKHOUSE__HOSTS='[\"http://localhost:8123\"]' netcrab backfill --to clickhouse --tables ./tables
+  netcrab backfill --to clickhouse --tables ./tables --replace      begins from nothing, whatever is there
+
+Interrupted, it goes on where it was. Stop `netcrab serve` and `netcrab process` on these tables first; started again
+with the same [clickhouse], they go on in both places.")]
+pub(crate) struct Arguments {
+    /// Where to.
+    #[arg(long, value_enum)]
+    to: To,
+    /// Folder (or s3:// URL) of the tables.
+    #[arg(long, value_name = "DIR")]
+    tables: String,
+    /// Empty the tables in ClickHouse first.
+    #[arg(long)]
+    replace: bool,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
+    let To::Clickhouse = arguments.to;
+    let sink = super::sink(&arguments.tables)?;
+    let server = super::process::clickhouse(&context.config).await?;
+    ensure!(server.is_some(), "no ClickHouse is configured; set `clickhouse.hosts`, as in [\"http://localhost:8123\"]");
+    let Some(server) = server else { return Ok(ExitCode::FAILURE) };
+    let folder: Option<PathBuf> = sink.root().to_file_path().ok();
+    let backfill = Backfill::plan(&sink, folder.as_deref(), &server, arguments.replace).await?;
+    let is_drawn = !context.quiet && std::io::stderr().is_terminal();
+    let bar = if is_drawn { ProgressBar::new(backfill.bytes()) } else { ProgressBar::hidden() };
+    let template = "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {elapsed}, {eta} left";
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_position(backfill.bytes_done());
+    let copied = copy::backfill(&backfill, &sink, &server, |table, bytes| {
+        bar.set_message(table);
+        bar.inc(bytes);
+    })
+    .await?;
+    bar.finish_and_clear();
+    if context.json {
+        println!(
+            "{}",
+            serde_json::json!({ "files": copied.files, "rows": copied.rows, "filesBefore": backfill.files_done() })
+        );
+    } else {
+        println!(
+            "copied {} rows of {} files; check with: netcrab verify --tables {}",
+            grouped(copied.rows),
+            grouped(copied.files),
+            arguments.tables
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
