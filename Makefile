@@ -23,11 +23,15 @@ build: ## the release binary
 test: test-rust test-clients ## everything
 
 test-rust:
-	@scripts/setup.sh kafka
+	@scripts/setup.sh tests
+	@scripts/minio.sh path >/dev/null
+	@scripts/clickhouse.sh path >/dev/null
 	$(CARGO) test --workspace $(FEATURES) $(RUST_TESTS)
 
-test-clients: ## DuckDB, Polars, pyarrow and deltalake read the tables; DuckDB recomputes them; MinIO holds events
+test-clients: ## DuckDB, Polars, pyarrow and deltalake read the tables; DuckDB recomputes them; so does ClickHouse; MinIO holds events and tables
+	@scripts/setup.sh tests
 	@scripts/minio.sh path >/dev/null
+	@scripts/clickhouse.sh path >/dev/null
 	$(CARGO) build --workspace $(FEATURES) --tests --bins
 	NETCRAB="$(CARGO_TARGET_DIR)/debug/netcrab" "$$(scripts/python.sh)" -m pytest -q -p no:cacheprovider pipeline/tests/clients
 

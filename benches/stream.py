@@ -8,7 +8,9 @@ that is the freshness. At the end it kills the server with SIGKILL, starts it ag
 works: that is the recovery. Everything runs on this machine; load and server share its cores.
 
 `--soak` watches memory, disk and files while it runs, and fails where memory still grows in the last third.
-The traffic covers a day, so a run of minutes is a day of events in accelerated time.
+The traffic covers a day, so a run of minutes is a day of events in accelerated time. What is late is accelerated with
+it: a second of connections out of step is five minutes of the traffic, so the lateness is set to half an hour;
+more sessions are open then, and as many are shown.
 """
 
 import argparse
@@ -68,7 +70,8 @@ class Bodies:
 
 
 class Server:
-    def __init__(self, tables):
+    def __init__(self, tables, settings):
+        self.settings = settings
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -78,7 +81,7 @@ class Server:
     def start(self):
         command = [NETCRAB, "--quiet", "serve", "--tables", self.tables, "--listen", f"127.0.0.1:{self.port}",
                    "--key", f"nc_bench={ORG}", "--agent-key", f"nc_agent_bench={ORG}"]
-        self.process = subprocess.Popen(command, env={**os.environ, "NETCRAB_API__INGEST__EVENTS_PER_S_MAX": "10000000"})
+        self.process = subprocess.Popen(command, env={**os.environ, "NETCRAB_API__INGEST__EVENTS_PER_S_MAX": "10000000", **self.settings})
 
     def connection(self):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -207,7 +210,7 @@ def main():
     cache.mkdir(parents=True, exist_ok=True)
     batches = Bodies(cache, args.rate * args.seconds, 1 if args.soak else args.days)
     with tempfile.TemporaryDirectory(dir=cache) as tables:
-        server = Server(tables)
+        server = Server(tables, {"NETCRAB_STREAM__LATENESS_MS": "1800000", "NETCRAB_STREAM__LIVE_SESSIONS_MAX": "200000"} if args.soak else {})
         server.until_up()
         answered, refused, seen, latest, ended = [], [], [], [None], threading.Event()
         prober = threading.Thread(target=probe, args=(server, ended, seen, latest))

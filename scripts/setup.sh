@@ -2,7 +2,8 @@
 # Installs what the build needs and is missing: a C compiler, cmake and python3 with venv.
 #
 #     setup.sh           for the programs
-#     setup.sh kafka     also for the Kafka bus (make, OpenSSL's headers) and its tests (Java, Maven)
+#     setup.sh tests     also for the Kafka bus (make, OpenSSL's headers) and for the servers of the tests: Kafka
+#                        (Java, Maven), MinIO (Go), ClickHouse (npm)
 set -euo pipefail
 
 if ! command -v cargo >/dev/null; then
@@ -14,12 +15,14 @@ missing=()
 command -v cc >/dev/null || missing+=(build-essential)
 command -v cmake >/dev/null || missing+=(cmake)
 command -v python3 >/dev/null || missing+=(python3 python3-venv)
-if [ "${1:-}" = kafka ]; then
+if [ "${1:-}" = tests ]; then
     command -v make >/dev/null || missing+=(make)
     command -v pkg-config >/dev/null || missing+=(pkg-config)
     pkg-config --exists libssl 2>/dev/null || missing+=(libssl-dev)
     command -v java >/dev/null && command -v keytool >/dev/null || missing+=(default-jre-headless)
     command -v mvn >/dev/null || missing+=(maven)
+    command -v go >/dev/null || missing+=(golang-go)
+    command -v npm >/dev/null || missing+=(npm)
 fi
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0

@@ -279,11 +279,17 @@ WITH parts AS (
         kind = 'rage_click', kind = 'dead_click', kind = 'error_click', kind = 'backtrack', 0, 0
     FROM incidents
 ),
--- over all events, also those of sessions that never visited the screen
+-- over the events of sessions that visited the screen or filed an incident under it
+concerned AS (
+    SELECT session_key, visit.screen_id AS screen_id FROM scored ARRAY JOIN scored.visits AS visit
+    UNION ALL
+    SELECT session_key, screen_id FROM incidents
+),
 routes AS (
     SELECT org_id, product_id, date, event.screen_id AS screen_id, min(event.route) AS route
     FROM sessions
     ARRAY JOIN arrayDistinct(arrayMap(e -> (e.screen_id, e.route)::Tuple(screen_id String, route String), events)) AS event
+    WHERE (session_key, event.screen_id) IN (SELECT session_key, screen_id FROM concerned)
     GROUP BY org_id, product_id, date, screen_id
 )
 SELECT org_id, product_id, date, screen_id, any(routes.route) AS route,

@@ -422,10 +422,11 @@ COPY (
         FROM incidents
         GROUP BY session, screen_id
     ),
-    -- over all events, also those of sessions that never visited the screen
+    -- over the events of sessions that visited the screen or filed an incident under it
     routes AS (
         SELECT org_id, product_id, date, screen_id, min(route) AS route
         FROM screens
+        SEMI JOIN parts USING (session, screen_id)
         JOIN sessions USING (session)
         GROUP BY ALL
     )

@@ -358,10 +358,14 @@ COPY (
         FROM incidents
         GROUP BY ALL
     ),
-    -- over all events, also those of sessions that never visited the screen
+    -- over the events of sessions that visited the screen or filed an incident under it
+    concerned AS (
+        SELECT session_key, screen_id FROM visited UNION SELECT session_key, screen_id FROM incidents
+    ),
     routes AS (
         SELECT org_id, product_id, date, screen_id, min(route) AS route
         FROM events
+        SEMI JOIN concerned USING (session_key, screen_id)
         GROUP BY ALL
     )
     SELECT org_id, product_id, date, screen_id, route,

@@ -16,6 +16,10 @@ use crate::config::Run;
 /// The address of a folder of tables: a path or a URL.
 pub fn address(tables: &str) -> Result<Url> {
     if tables.contains("://") {
+        netcrab_sinks::s3::register(
+            |uri, bucket| netcrab_sources::s3_store(uri, bucket).map_err(Into::into),
+            netcrab_sources::store_mend,
+        );
         return Url::parse(tables)
             .with_context(|| format!("`{tables}` is not an address of tables; give a folder or a URL"));
     }

@@ -177,6 +177,10 @@ impl DeltaSink {
     }
 
     fn store_fault(&self, table: &'static Table, error: object_store::Error) -> Error {
+        if self.root.scheme() != "file" {
+            let (place, mend) = (self.root.to_string(), crate::s3::mend(&error));
+            return Error::Store { table: table.name, place, mend, source: Box::new(error) };
+        }
         file_fault(table, self.root.as_str(), Box::new(error))
     }
 
@@ -198,7 +202,17 @@ impl DeltaSink {
             .with_partition_columns(table.partition().iter().copied())
             .with_configuration_property(TableProperty::DeletedFileRetentionDuration, Some(FORGET_REMOVED))
             .await;
-        created.map_err(|fault| self.fault(table, fault))
+        match created {
+            Ok(created) => Ok(created),
+            // Another writer created it at the same moment.
+            Err(fault) => match self.open(table).await? {
+                Some(opened) => {
+                    self.check_schema(table, &opened)?;
+                    Ok(opened)
+                }
+                None => Err(self.fault(table, fault)),
+            },
+        }
     }
 
     fn check_schema(&self, table: &'static Table, opened: &DeltaTable) -> Result<(), Error> {
@@ -213,6 +227,10 @@ impl DeltaSink {
     }
 
     fn fault(&self, table: &'static Table, fault: DeltaTableError) -> Error {
+        if let Some(mend) = store_cause(&fault).filter(|_| self.root.scheme() != "file") {
+            let place = self.root.to_string();
+            return Error::Store { table: table.name, place, mend: crate::s3::mend(mend), source: Box::new(fault) };
+        }
         match cause(&fault) {
             Some(std::io::ErrorKind::StorageFull) => Error::Full { table: table.name, place: self.root.to_string() },
             Some(std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem) => {
@@ -289,6 +307,18 @@ pub(crate) fn file_fault(
         }
         _ => Error::File { table: table.name, place: place.to_owned(), source },
     }
+}
+
+/// The fault of the object store below another, where there is one.
+fn store_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a object_store::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<object_store::Error>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// The kind of the IO error at the bottom, where there is one.

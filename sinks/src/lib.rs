@@ -15,6 +15,7 @@ pub mod clickhouse;
 pub mod delta;
 pub mod memory;
 mod parquet;
+pub mod s3;
 mod stats;
 
 use async_trait::async_trait;
@@ -255,6 +256,19 @@ pub enum Error {
         /// What went wrong.
         #[source]
         source: Box<deltalake::DeltaTableError>,
+    },
+    /// The operator must act, or a retry helps.
+    #[error("`{table}` in {place} could not be reached; {mend}")]
+    Store {
+        /// The table.
+        table: &'static str,
+        /// Where it lies.
+        place: String,
+        /// What to do.
+        mend: &'static str,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A file could not be written.
     #[error("a file of `{table}` in {place} could not be written")]

@@ -197,7 +197,7 @@ impl Error {
 }
 
 /// What a failure of the object store asks of its reader.
-fn mend(error: &object_store::Error) -> &'static str {
+pub fn mend(error: &object_store::Error) -> &'static str {
     use object_store::Error as Cause;
     // The status of a failed listing stands only in its text.
     let said = error.to_string();

@@ -32,8 +32,8 @@ mod symbols;
 mod time;
 pub mod wire;
 
-pub use error::Error;
-pub use listing::Format;
+pub use error::{Error, mend as store_mend};
+pub use listing::{Format, s3 as s3_store};
 pub use mapping::Mapping;
 pub use read::Decoded;
 pub use settings::Settings;

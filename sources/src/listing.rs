@@ -261,7 +261,7 @@ fn kind_of(name: &str) -> Option<(Format, Compression)> {
 }
 
 /// The bucket, by `AWS_ENDPOINT_URL`, `AWS_REGION` and the keys of the environment.
-fn s3(uri: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, Error> {
+pub fn s3(uri: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, Error> {
     if bucket.is_empty() {
         return Err(Error::Address { uri: uri.to_owned(), cause: "it names no bucket".to_owned() });
     }

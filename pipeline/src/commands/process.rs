@@ -102,6 +102,7 @@ pub(super) enum Access {
 
 /// The bus that the settings name.
 pub(super) async fn open_bus(config: &Config, tables: &Path, access: Access) -> Result<Arc<dyn Bus>> {
+    ensure_local(tables)?;
     match config.bus.kind {
         BusKind::Log => open_log(config, tables, access),
         BusKind::Kafka => open_kafka(config).await,
@@ -160,6 +161,18 @@ pub(super) async fn processor(
     let (sender, rules) = watch::channel(Arc::new(config.rules()));
     let statuses = Statuses::default();
     Ok((sender, Arc::new(Processor { shared: Arc::new(shared), rules, statuses, closed_seen, clock: now_ms })))
+}
+
+/// Refuses tables that no stream can be fed to.
+fn ensure_local(tables: &Path) -> Result<()> {
+    let is_url = tables.to_str().is_some_and(|tables| tables.contains("://"));
+    anyhow::ensure!(
+        !is_url,
+        "a stream keeps its state beside its tables, in a local folder; `{}` is none. Copy days that are done with \
+         `netcrab run`, or read the tables from ClickHouse",
+        tables.display()
+    );
+    Ok(())
 }
 
 /// ClickHouse with its tables prepared, where it is configured.

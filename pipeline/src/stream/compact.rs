@@ -5,7 +5,7 @@
 //! Files of a table and date are compacted once as many of one size class are there; so a row is
 //! written again once for each class, and not each time something is added. Rows that add up are folded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use netcrab_schema::Table;
 use netcrab_sinks::Part;
@@ -30,9 +30,10 @@ pub struct Compaction {
     pub parts: Vec<Part>,
 }
 
-/// What to compact next: the most files of one class, of one table and date.
-pub fn next(files: &Files) -> Option<Compaction> {
-    let groups = files.all().filter_map(|(name, _, parts)| Some((netcrab_schema::by_name(name)?, fullest(parts)?)));
+/// What to compact next: the most files of one class, of one table and date; none of the tables in `without`.
+pub fn next(files: &Files, without: &BTreeSet<&str>) -> Option<Compaction> {
+    let groups = files.all().filter(|(name, ..)| !without.contains(name));
+    let groups = groups.filter_map(|(name, _, parts)| Some((netcrab_schema::by_name(name)?, fullest(parts)?)));
     let (table, parts) = groups.max_by_key(|(_, parts)| parts.len())?;
     Some(Compaction { table, parts })
 }
@@ -88,23 +89,27 @@ mod tests {
         files
     }
 
+    fn next_of(files: Files) -> Option<Compaction> {
+        next(&files, &BTreeSet::new())
+    }
+
     #[test]
     fn fifteen_files_stay_and_sixteen_are_brought_together() {
-        assert!(next(&files(&[(&FACT_FLOWS, 1, 15, 10)])).is_none());
-        let next = next(&files(&[(&FACT_FLOWS, 1, 16, 10), (&FACT_SESSIONS, 1, 15, 10)])).unwrap();
+        assert!(next_of(files(&[(&FACT_FLOWS, 1, 15, 10)])).is_none());
+        let next = next_of(files(&[(&FACT_FLOWS, 1, 16, 10), (&FACT_SESSIONS, 1, 15, 10)])).unwrap();
         assert_eq!((next.table.name, next.parts.len()), ("fact_flows", 16));
     }
 
     #[test]
     fn files_of_two_dates_or_two_classes_do_not_come_together() {
-        assert!(next(&files(&[(&FACT_FLOWS, 1, 8, 10), (&FACT_FLOWS, 2, 8, 10)])).is_none());
-        assert!(next(&files(&[(&FACT_FLOWS, 1, 8, SMALL_BYTES), (&FACT_FLOWS, 1, 8, SMALL_BYTES + 1)])).is_none());
+        assert!(next_of(files(&[(&FACT_FLOWS, 1, 8, 10), (&FACT_FLOWS, 2, 8, 10)])).is_none());
+        assert!(next_of(files(&[(&FACT_FLOWS, 1, 8, SMALL_BYTES), (&FACT_FLOWS, 1, 8, SMALL_BYTES + 1)])).is_none());
     }
 
     #[test]
     fn large_files_are_left_alone_and_no_more_than_a_large_file_is_made() {
-        assert!(next(&files(&[(&FACT_FLOWS, 1, 20, LARGE_BYTES)])).is_none());
-        let next = next(&files(&[(&FACT_FLOWS, 1, 20, 20 << 20)])).unwrap();
+        assert!(next_of(files(&[(&FACT_FLOWS, 1, 20, LARGE_BYTES)])).is_none());
+        let next = next_of(files(&[(&FACT_FLOWS, 1, 20, 20 << 20)])).unwrap();
         assert_eq!(next.parts.len(), 6);
     }
 }

@@ -314,18 +314,39 @@ async fn reopened(place: &Place<'_>, keys: &[LateKey], closed: &[Closed]) -> Res
     for batch in place.context.sql(&query).await?.collect().await? {
         let key = whole(&batch, "key")?;
         let batch = take_record_batch(&batch, &sort_to_indices(&key, None, None)?)?;
-        let (key, events, mut start) = (whole(&batch, "key")?, events_of(&batch)?, 0);
+        let (key, mut start) = (whole(&batch, "key")?, 0);
         for run in key.values().chunk_by(|a, b| a == b) {
-            of_keys.entry(run[0]).or_default().push(events.slice(start, run.len()));
+            of_keys.entry(run[0]).or_default().push(batch.slice(start, run.len()));
             start += run.len();
         }
     }
-    let reopened = of_keys.into_iter().map(|(key, batches)| {
-        let (sessions, closed_until) = remains[key as usize];
-        let events = in_order(&arrow::compute::concat_batches(&event_in_flight(), &batches)?)?;
-        Ok(Reopened { key: key as usize, sessions, closed_until, events })
-    });
-    reopened.collect()
+    let (mut reopened, mut group, mut rows) = (Vec::with_capacity(of_keys.len()), Vec::new(), 0);
+    for (key, batches) in of_keys {
+        let schema = batches[0].schema();
+        group.push((key as usize, in_order(&arrow::compute::concat_batches(&schema, &batches)?)?));
+        rows += group.last().map_or(0, |(_, events)| events.num_rows());
+        if rows >= WRITTEN_ROWS {
+            together(&std::mem::take(&mut group), &remains, &mut reopened)?;
+            rows = 0;
+        }
+    }
+    together(&group, &remains, &mut reopened)?;
+    Ok(reopened)
+}
+
+/// The events of some keys as they travel between stages: slices of one batch, whose dictionaries they share. Those of
+/// each key for itself would take a hundred times the memory of its events.
+fn together(keys: &[(usize, RecordBatch)], remains: &[(u32, i64)], reopened: &mut Vec<Reopened>) -> Result<()> {
+    let Some((_, first)) = keys.first() else { return Ok(()) };
+    let events = events_of(&arrow::compute::concat_batches(&first.schema(), keys.iter().map(|(_, events)| events))?)?;
+    let mut start = 0;
+    for (key, of_key) in keys {
+        let (sessions, closed_until) = remains[*key];
+        let events = events.slice(start, of_key.num_rows());
+        start += of_key.num_rows();
+        reopened.push(Reopened { key: *key, sessions, closed_until, events });
+    }
+    Ok(())
 }
 
 /// Events by ts, event_id and received_at: the same order whatever files they come from.

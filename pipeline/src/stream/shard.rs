@@ -1,6 +1,6 @@
 //! One shard: its epochs, one after another, and where it goes on after a kill.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,7 +51,7 @@ const FORGET_EVERY_MS: i64 = 3_600_000;
 pub const NOTED: &Table = &EVENTS_RAW;
 
 /// Memory that work beside the epochs may take, bytes; beyond it, it spills.
-const BESIDE_BYTES: usize = 256 << 20;
+const BESIDE_BYTES: usize = 384 << 20;
 
 /// What all shards of a process share.
 pub struct Shared {
@@ -114,6 +114,8 @@ pub struct Shard {
     late_since_ms: Option<i64>,
     /// No repair is tried before this, after one that failed.
     repair_again_ms: i64,
+    /// Tables whose small files could not be brought together; not tried again until the shard is opened anew.
+    stay_apart: BTreeSet<&'static str>,
 }
 
 /// Where the last epoch left the shard.
@@ -201,6 +203,7 @@ impl Shard {
             idle_since_ms: None,
             late_since_ms: None,
             repair_again_ms: i64::MIN,
+            stay_apart: BTreeSet::new(),
         };
         let newest = shard.checkpoints.newest()?;
         shard.check_clickhouse(newest.as_ref().map(|(manifest, _)| manifest)).await?;
@@ -442,9 +445,11 @@ impl Shard {
         }
         // Where nobody knows since when they wait, as after a restart, they wait from now on.
         let since_ms = *self.late_since_ms.get_or_insert(ask.now_ms);
-        ask.finish
-            || self.done.late.len() >= repair::KEYS_MAX
-            || ask.now_ms.saturating_sub(since_ms) >= self.shared.settings.repair_ms as i64
+        let (waited_ms, repair_ms) = (ask.now_ms.saturating_sub(since_ms), self.shared.settings.repair_ms as i64);
+        let due = self.done.late.len() >= repair::KEYS_MAX || waited_ms >= repair_ms;
+        // Small files cost a repair more than their rows do: they are brought together first, for a while.
+        let small = self.compacting.is_some() || compact::next(&self.files, &self.stay_apart).is_some();
+        ask.finish || (due && (!small || waited_ms >= repair_ms.saturating_mul(2)))
     }
 
     /// Runs the plans of an epoch; gives what they staged.
@@ -539,7 +544,7 @@ impl Shard {
 
     /// Begins to bring small files together beside the epochs, where there are many.
     fn compact(&self, plan: &Plan, rules: &Arc<Rules>) -> Option<Compacting> {
-        let compact::Compaction { table, parts } = compact::next(&self.files)?;
+        let compact::Compaction { table, parts } = compact::next(&self.files, &self.stay_apart)?;
         let removed = parts.iter().map(|part| part.path.clone()).collect();
         let (shared, rules, run, shard) = (Arc::clone(&self.shared), Arc::clone(rules), plan.name.clone(), self.number);
         let task = tokio::spawn(async move {
@@ -567,6 +572,7 @@ impl Shard {
             Ok(added) => added,
             Err(fault) => {
                 tracing::warn!(shard = self.number, table = table.name, reason = %format!("{fault:#}"), "small files stay apart");
+                self.stay_apart.insert(table.name);
                 return BTreeMap::new();
             }
         };
@@ -818,6 +824,8 @@ fn place<'a>(
     let runtime = RuntimeEnvBuilder::from_runtime_env(&shared.context.runtime_env()).with_memory_pool(pool);
     // One file after another, in its order.
     let mut config = shared.context.session_config().clone().with_target_partitions(1);
+    // What merges spilled rows must have room for some batches of each.
+    config = config.with_sort_spill_reservation_bytes(BESIDE_BYTES / 4);
     // A view would hold, and count, all texts of the page that it comes from.
     config.options_mut().execution.parquet.schema_force_view_types = false;
     let context = SessionContext::new_with_config_rt(config, runtime.build_arc()?);

@@ -12,6 +12,8 @@ import subprocess
 import time
 
 import deltalake
+import duckdb
+import polars
 import pyarrow.compute
 import pyarrow.fs
 import pyarrow.parquet
@@ -220,6 +222,70 @@ def test_an_empty_object_has_no_events_and_stops_nothing(local, store, tmp_path)
 def test_a_prefix_with_nothing_below_it_names_what_is_expected(store, tmp_path):
     said = fails(["run", "s3://events/nothing/here"], store.endpoint, tmp_path / "t")
     assert "no event files in `s3://events/nothing/here`" in said and ".parquet" in said, said
+
+
+def on_s3(store, prefix):
+    """Where tables lie, and what the deltalake client needs to read them."""
+    options = {"AWS_ENDPOINT_URL": store.endpoint, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1", **KEYS}
+    return f"s3://events/{prefix}", options
+
+
+def test_tables_in_a_bucket_are_those_on_disk_for_every_reader(netcrab, local, store, tmp_path):
+    netcrab("run", local, "--tables", tmp_path / "disk")
+    tables, options = on_s3(store, "tables")
+    for _ in range(2):
+        succeed(["run", local, "--tables", tables], store.endpoint)
+    for name in TABLES:
+        ours = deltalake.DeltaTable(f"{tables}/{name}", storage_options=options).to_pyarrow_table()
+        theirs = deltalake.DeltaTable(tmp_path / "disk" / name).to_pyarrow_table()
+        assert sorted(map(repr, ours.to_pylist())) == sorted(map(repr, theirs.to_pylist())), name
+    question = "SELECT screen_id, sum(visits) AS visits FROM fact_screen_hotspots GROUP BY 1 ORDER BY 1"
+    in_bucket = succeed(["--json", "sql", "--tables", tables, question], store.endpoint)
+    assert in_bucket == netcrab("--json", "sql", "--tables", tmp_path / "disk", question)
+    frame = polars.read_delta(f"{tables}/fact_flows", storage_options=options)
+    assert frame["moves"].sum() > 0
+    duck = duckdb.connect()
+    endpoint = store.endpoint.removeprefix("http://")
+    try:
+        duck.sql("INSTALL httpfs; LOAD httpfs")
+    except duckdb.Error:
+        return  # without its extension this client reads no bucket; the others did
+    duck.sql(f"CREATE SECRET (TYPE s3, KEY_ID '{KEYS['AWS_ACCESS_KEY_ID']}', SECRET '{KEYS['AWS_SECRET_ACCESS_KEY']}', "
+             f"ENDPOINT '{endpoint}', URL_STYLE path, USE_SSL false)")
+    files = [f"{tables}/fact_flows/{file}" for file in deltalake.DeltaTable(f"{tables}/fact_flows", storage_options=options).files()]
+    assert int(duck.sql(f"SELECT sum(moves) FROM read_parquet({files})").fetchall()[0][0]) == frame["moves"].sum()
+
+
+def test_two_runs_at_once_into_one_bucket_leave_whole_tables(local, store):
+    tables, options = on_s3(store, "raced")
+    commands = [command(["run", local / name, "--tables", tables], store.endpoint) for name in ("a.parquet", "b.ndjson")]
+    racing = [subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+              for line, environment in commands]
+    said = [process.communicate(timeout=SECONDS_MAX)[1] for process in racing]
+    assert any(process.returncode == 0 for process in racing), said
+    # Whoever lost says so, and whatever order they came in, once more settles it.
+    for name in ("a.parquet", "b.ndjson"):
+        succeed(["run", local / name, "--tables", tables], store.endpoint)
+    raw = deltalake.DeltaTable(f"{tables}/events_raw", storage_options=options).to_pyarrow_table()
+    assert raw.num_rows == 8000
+
+
+@pytest.mark.parametrize("wrong, expected", [
+    ({"AWS_SECRET_ACCESS_KEY": "wrong-value"}, "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+    ({"bucket": "no-such-bucket"}, "there is no such bucket; check its name"),
+])
+def test_tables_that_cannot_be_written_say_what_to_do(local, store, wrong, expected):
+    bucket = wrong.get("bucket", "events")
+    environment = {name: value for name, value in wrong.items() if name != "bucket"}
+    done = run(["run", local / "a.parquet", "--tables", f"s3://{bucket}/denied"], store.endpoint, **environment)
+    assert done.returncode == 1 and expected in done.stderr, done.stderr
+    assert "wrong-value" not in done.stderr and "panicked" not in done.stderr, done.stderr
+
+
+def test_a_stream_says_that_its_tables_lie_on_a_disk(store):
+    for command_line in (["process"], ["serve", "--key", "nc_k=acme", "--agent-key", "nc_agent_k=acme"]):
+        done = run([*command_line, "--tables", "s3://events/live"], store.endpoint)
+        assert done.returncode == 1 and "local folder" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("key", ["", "a/b", "a.parquet"])

@@ -50,7 +50,7 @@ fn dependencies_point_one_way() {
             ],
         ),
         ("sinks", &["netcrab-sources", "netcrab-operators", "netcrab-api", "netcrab-pipeline"]),
-        ("api", &["netcrab-operators", "netcrab-pipeline", "netcrab-sinks"]),
+        ("api", &["netcrab-operators", "netcrab-pipeline"]),
     ];
     for (folder, names) in forbidden {
         let used = dependencies(folder);

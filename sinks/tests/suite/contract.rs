@@ -16,7 +16,7 @@ use netcrab_sinks::memory::MemorySink;
 use netcrab_sinks::{Change, Position, Replace, RunId, Sink};
 use url::Url;
 
-use super::server;
+use super::{s3, server};
 
 const TABLE: &Table = &FACT_FLOWS;
 
@@ -36,6 +36,9 @@ impl Opened {
         };
         let (sink, folder) = delta();
         let mut every = vec![Opened::Memory(MemorySink::default()), Opened::Delta(sink, folder)];
+        if let Some(root) = s3::root() {
+            every.push(Opened::Delta(DeltaSink::new(root), tempfile::tempdir().unwrap()));
+        }
         if let Some(shared) = server::shared() {
             let (server, (staging, folder)) = (shared.tables().await, delta());
             every.push(Opened::ClickHouse(ClickHouseSink::new(server.clone(), staging), server, folder));
@@ -225,8 +228,14 @@ async fn a_change_takes_parts_out_and_adds_others_at_once() {
 #[tokio::test]
 async fn two_sinks_on_one_folder_see_each_others_changes() {
     let folder = tempfile::tempdir().unwrap();
-    let root = Url::from_directory_path(folder.path()).unwrap();
-    let (here, there) = (DeltaSink::new(root.clone()), DeltaSink::new(root));
+    let roots = [Some(Url::from_directory_path(folder.path()).unwrap()), s3::root()];
+    for root in roots.into_iter().flatten() {
+        two_sinks(&root).await;
+    }
+}
+
+async fn two_sinks(root: &Url) {
+    let (here, there) = (DeltaSink::new(root.clone()), DeltaSink::new(root.clone()));
     for number in 0..5 {
         let (sink, writer) = if number % 2 == 0 { (&here, "a") } else { (&there, "b") };
         let change = adds(sink, number, &[(1, number as i64)]).await;
@@ -237,4 +246,26 @@ async fn two_sinks_on_one_folder_see_each_others_changes() {
     let parts = here.parts(TABLE, "-s0007-").await.unwrap();
     assert_eq!(parts.iter().map(|part| part.rows).sum::<u64>(), 5);
     assert_eq!(here.parts(TABLE, "-s0008-").await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn writers_that_race_for_one_table_all_get_their_rows_in_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let roots = [Some(Url::from_directory_path(folder.path()).unwrap()), s3::root()];
+    for root in roots.into_iter().flatten() {
+        let race = (0..4u128).map(|writer| {
+            let sink = DeltaSink::new(root.clone());
+            tokio::spawn(async move {
+                for number in 0..5i64 {
+                    let change = adds(&sink, writer * 100 + number as u128, &[(1, 1)]).await;
+                    assert!(sink.apply(TABLE, &position(&writer.to_string(), number), &change).await.unwrap());
+                }
+            })
+        });
+        for racer in race.collect::<Vec<_>>() {
+            racer.await.unwrap();
+        }
+        let parts = DeltaSink::new(root).parts(TABLE, "").await.unwrap();
+        assert_eq!(parts.iter().map(|part| part.rows).sum::<u64>(), 20);
+    }
 }

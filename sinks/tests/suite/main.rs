@@ -6,5 +6,6 @@ mod clickhouse;
 mod contract;
 mod delta;
 mod proxy;
+mod s3;
 mod server;
 mod tidy;

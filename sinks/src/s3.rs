@@ -1,0 +1,64 @@
+//! Delta tables on an S3 store.
+//!
+//!     s3://bucket/tables ─▶ the store of the environment (AWS_ENDPOINT_URL, AWS_REGION, keys) ─▶ Delta's own log store
+//!
+//! A commit creates the next entry of the log only where nobody has (`If-None-Match: *`), so two writers cannot both
+//! have it, and no lock or table of locks is needed beside the bucket.
+
+use std::sync::{Arc, OnceLock};
+
+use deltalake::logstore::{
+    LogStore, LogStoreFactory, ObjectStoreFactory, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
+    object_store_factories,
+};
+use deltalake::{DeltaResult, DeltaTableError};
+use object_store::ObjectStore;
+use object_store::path::Path;
+use url::Url;
+
+/// Opens the store of a bucket; the first text is the address, for messages.
+pub type Open = fn(&str, &str) -> Result<Arc<dyn ObjectStore>, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Says what a fault of a store asks of its reader.
+pub type Mend = fn(&object_store::Error) -> &'static str;
+
+static MEND: OnceLock<Mend> = OnceLock::new();
+
+/// Lets Delta open `s3://` addresses from then on. How a store of the environment is opened, and what its faults
+/// ask for, is the business of whoever reads from such stores too.
+pub fn register(open: Open, mend: Mend) {
+    MEND.get_or_init(|| {
+        for scheme in ["s3://", "s3a://"] {
+            let Ok(scheme) = Url::parse(scheme) else { continue };
+            object_store_factories().insert(scheme.clone(), Arc::new(S3(open)));
+            logstore_factories().insert(scheme, Arc::new(S3(open)));
+        }
+        mend
+    });
+}
+
+pub(crate) fn mend(error: &object_store::Error) -> &'static str {
+    MEND.get().map_or("run the same command again", |mend| mend(error))
+}
+
+struct S3(Open);
+
+impl ObjectStoreFactory for S3 {
+    fn parse_url_opts(&self, url: &Url, _: &StorageConfig) -> DeltaResult<(ObjectStoreRef, Path)> {
+        let store = (self.0)(url.as_str(), url.host_str().unwrap_or_default());
+        let store = store.map_err(|source| DeltaTableError::GenericError { source })?;
+        Ok((store, Path::from_url_path(url.path()).unwrap_or_default()))
+    }
+}
+
+impl LogStoreFactory for S3 {
+    fn with_options(
+        &self,
+        prefixed_store: ObjectStoreRef,
+        root_store: ObjectStoreRef,
+        location: &Url,
+        options: &StorageConfig,
+    ) -> DeltaResult<Arc<dyn LogStore>> {
+        Ok(default_logstore(prefixed_store, root_store, location, options))
+    }
+}
