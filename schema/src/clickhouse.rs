@@ -93,7 +93,7 @@ pub fn create_table(table: &Table) -> String {
 pub fn create_view(table: &Table) -> String {
     let (name, rows) = (table.name, rows_table(table));
     let columns = |column: &dyn Fn(&Column) -> String| -> String {
-        table.columns().map(|found| format!("    {}", column(&found))).collect::<Vec<_>>().join(",\n")
+        table.columns().map(|found| format!("    {}", column(found))).collect::<Vec<_>>().join(",\n")
     };
     let plain = || columns(&|column| format!("`{}`", column.name));
     let body = match table.engine {
@@ -130,7 +130,7 @@ pub fn create_positions() -> String {
 
 /// Each column of the rows of `table`: its name, and its definition as `CREATE` and `ADD COLUMN` take it.
 pub fn definitions(table: &Table) -> impl Iterator<Item = (&'static str, String)> {
-    let columns = table.columns().map(|column| (column.name, column_definition(table, &column)));
+    let columns = table.columns().map(|column| (column.name, column_definition(table, column)));
     let extras = extras(table).iter().map(|extra| (extra.name(), extra.definition(table).to_owned()));
     columns.chain(extras).collect::<Vec<_>>().into_iter()
 }

@@ -18,7 +18,7 @@ use arrow::datatypes::Date32Type;
 use arrow::error::ArrowError;
 use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
 use deltalake::kernel::{Action, Add, ArrayType, DataType, PrimitiveType, StructField, Transaction};
 use deltalake::operations::vacuum::VacuumMode;
 use deltalake::protocol::checkpoints::cleanup_expired_logs_for;
@@ -49,6 +49,9 @@ pub struct Tidied {
 
 /// Rows of a part.
 pub type Rows = BoxStream<'static, Result<RecordBatch, Error>>;
+
+/// How often a transaction is tried anew because another writer was first.
+const CONFLICTS_MAX: usize = 20;
 
 /// How long the log of a table remembers that a file was removed. A stream removes many.
 const FORGET_REMOVED: &str = "interval 1 days";
@@ -263,6 +266,112 @@ impl DeltaSink {
         Ok(opened)
     }
 
+    /// Tries until no other writer changed the table in between in a way that the log does not put in order by itself.
+    async fn settle<F>(&self, table: &'static Table, change: impl Fn() -> F) -> Result<bool, Error>
+    where
+        F: Future<Output = Result<bool, Error>>,
+    {
+        for _ in 0..CONFLICTS_MAX {
+            match change().await {
+                Err(Error::Delta { source, .. }) if is_conflict(&source) => {
+                    // Two that created it at once leave its metadata twice; the schema is looked at anew.
+                    self.opened.lock().unwrap_or_else(PoisonError::into_inner).remove(table.name);
+                }
+                settled => return settled,
+            }
+        }
+        change().await
+    }
+
+    async fn try_to_commit(
+        &self,
+        table: &'static Table,
+        run: &RunId,
+        staged: &Staged,
+        replace: Replace,
+    ) -> Result<bool, Error> {
+        let opened = self.latest(table).await?;
+        if self.holds(table, run).await? {
+            return Ok(false);
+        }
+        let fault = |fault| self.fault(table, fault);
+        let snapshot = opened.snapshot().map_err(fault)?.snapshot();
+        let log_store = opened.log_store();
+        let mut actions: Vec<Action> = Vec::new();
+        let files: Vec<_> = match replace {
+            Replace::Nothing => Vec::new(),
+            _ => snapshot.file_views(log_store.as_ref(), None).try_collect().await.map_err(fault)?,
+        };
+        for file in files {
+            let date = file.partition_values_map().get("date").cloned().flatten();
+            let replaced = match date.as_deref().and_then(parse_day) {
+                Some(date) => replace.covers(date),
+                None => true,
+            };
+            if replaced {
+                actions.push(Action::Remove(file.remove_action(true)));
+            }
+        }
+        actions.extend(staged.parts.iter().map(|part| Action::Add(add(part))));
+        let operation = DeltaOperation::Write {
+            mode: if replace == Replace::Nothing { SaveMode::Append } else { SaveMode::Overwrite },
+            partition_by: Some(table.partition().iter().map(|&name| name.to_owned()).collect()),
+            predicate: None,
+        };
+        let properties = CommitProperties::default().with_application_transaction(Transaction::new(run.as_str(), 1));
+        CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(Some(snapshot), log_store, operation)
+            .await
+            .map_err(fault)?;
+        Ok(true)
+    }
+
+    async fn try_to_apply(&self, table: &'static Table, position: &Position, change: &Change) -> Result<bool, Error> {
+        let mut opened = self.latest(table).await?;
+        let fault = |fault| self.fault(table, fault);
+        let log_store = opened.log_store();
+        let snapshot = opened.snapshot().map_err(fault)?.snapshot();
+        let come_to = snapshot.transaction_version(log_store.as_ref(), &position.writer).await.map_err(fault)?;
+        if come_to.is_some_and(|number| number >= position.number) {
+            return Ok(false);
+        }
+        let mut actions: Vec<Action> = Vec::new();
+        if !change.removed.is_empty() {
+            let removed: BTreeSet<&str> = change.removed.iter().map(String::as_str).collect();
+            let mut files = snapshot.file_views(log_store.as_ref(), None);
+            while let Some(file) = files.try_next().await.map_err(fault)? {
+                if removed.contains(file.path().as_ref()) {
+                    actions.push(Action::Remove(file.remove_action(true)));
+                }
+            }
+        }
+        actions.extend(change.added.iter().map(|part| Action::Add(add(part))));
+        let operation = DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: Some(table.partition().iter().map(|&name| name.to_owned()).collect()),
+            predicate: None,
+        };
+        let transaction = Transaction::new(position.writer.as_str(), position.number);
+        // A log that grows by an entry each second is too long to be listed for each; `tidy` does it now and then.
+        let properties = CommitProperties::default()
+            .with_application_transaction(transaction)
+            .with_cleanup_expired_logs(Some(false));
+        let committed = CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(Some(snapshot), log_store, operation)
+            .await
+            .map_err(fault)?;
+        opened.state = Some(committed.snapshot());
+        self.see(table, &opened);
+        if let Some(folder) = self.folder(table) {
+            let log = folder.join("_delta_log");
+            let entry = log.join(format!("{:020}.json", committed.version()));
+            sync(table, BTreeSet::from([entry, log])).await?;
+        }
+        Ok(true)
+    }
+
     fn seen(&self, table: &Table) -> Option<DeltaTable> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).get(table.name).cloned()
     }
@@ -275,6 +384,10 @@ impl DeltaSink {
     fn folder(&self, table: &Table) -> Option<PathBuf> {
         self.location(table).to_file_path().ok()
     }
+}
+
+fn is_conflict(fault: &DeltaTableError) -> bool {
+    matches!(fault, DeltaTableError::Transaction { source: TransactionError::CommitConflict(_) })
 }
 
 /// Waits until files and folders are safe from a power cut.
@@ -410,41 +523,7 @@ impl Sink for DeltaSink {
         staged: &Staged,
         replace: Replace,
     ) -> Result<bool, Error> {
-        let opened = self.latest(table).await?;
-        if self.holds(table, run).await? {
-            return Ok(false);
-        }
-        let fault = |fault| self.fault(table, fault);
-        let snapshot = opened.snapshot().map_err(fault)?.snapshot();
-        let log_store = opened.log_store();
-        let mut actions: Vec<Action> = Vec::new();
-        let files: Vec<_> = match replace {
-            Replace::Nothing => Vec::new(),
-            _ => snapshot.file_views(log_store.as_ref(), None).try_collect().await.map_err(fault)?,
-        };
-        for file in files {
-            let date = file.partition_values_map().get("date").cloned().flatten();
-            let replaced = match date.as_deref().and_then(parse_day) {
-                Some(date) => replace.covers(date),
-                None => true,
-            };
-            if replaced {
-                actions.push(Action::Remove(file.remove_action(true)));
-            }
-        }
-        actions.extend(staged.parts.iter().map(|part| Action::Add(add(part))));
-        let operation = DeltaOperation::Write {
-            mode: if replace == Replace::Nothing { SaveMode::Append } else { SaveMode::Overwrite },
-            partition_by: Some(table.partition().iter().map(|&name| name.to_owned()).collect()),
-            predicate: None,
-        };
-        let properties = CommitProperties::default().with_application_transaction(Transaction::new(run.as_str(), 1));
-        CommitBuilder::from(properties)
-            .with_actions(actions)
-            .build(Some(snapshot), log_store, operation)
-            .await
-            .map_err(fault)?;
-        Ok(true)
+        self.settle(table, || self.try_to_commit(table, run, staged, replace)).await
     }
 
     async fn keep(&self, table: &'static Table, staged: &Staged) -> Result<(), Error> {
@@ -463,48 +542,7 @@ impl Sink for DeltaSink {
     }
 
     async fn apply(&self, table: &'static Table, position: &Position, change: &Change) -> Result<bool, Error> {
-        let mut opened = self.latest(table).await?;
-        let fault = |fault| self.fault(table, fault);
-        let log_store = opened.log_store();
-        let snapshot = opened.snapshot().map_err(fault)?.snapshot();
-        let come_to = snapshot.transaction_version(log_store.as_ref(), &position.writer).await.map_err(fault)?;
-        if come_to.is_some_and(|number| number >= position.number) {
-            return Ok(false);
-        }
-        let mut actions: Vec<Action> = Vec::new();
-        if !change.removed.is_empty() {
-            let removed: BTreeSet<&str> = change.removed.iter().map(String::as_str).collect();
-            let mut files = snapshot.file_views(log_store.as_ref(), None);
-            while let Some(file) = files.try_next().await.map_err(fault)? {
-                if removed.contains(file.path().as_ref()) {
-                    actions.push(Action::Remove(file.remove_action(true)));
-                }
-            }
-        }
-        actions.extend(change.added.iter().map(|part| Action::Add(add(part))));
-        let operation = DeltaOperation::Write {
-            mode: SaveMode::Append,
-            partition_by: Some(table.partition().iter().map(|&name| name.to_owned()).collect()),
-            predicate: None,
-        };
-        let transaction = Transaction::new(position.writer.as_str(), position.number);
-        // A log that grows by an entry each second is too long to be listed for each; `tidy` does it now and then.
-        let properties = CommitProperties::default()
-            .with_application_transaction(transaction)
-            .with_cleanup_expired_logs(Some(false));
-        let committed = CommitBuilder::from(properties)
-            .with_actions(actions)
-            .build(Some(snapshot), log_store, operation)
-            .await
-            .map_err(fault)?;
-        opened.state = Some(committed.snapshot());
-        self.see(table, &opened);
-        if let Some(folder) = self.folder(table) {
-            let log = folder.join("_delta_log");
-            let entry = log.join(format!("{:020}.json", committed.version()));
-            sync(table, BTreeSet::from([entry, log])).await?;
-        }
-        Ok(true)
+        self.settle(table, || self.try_to_apply(table, position, change)).await
     }
 
     async fn position(&self, table: &'static Table, writer: &str) -> Result<Option<i64>, Error> {

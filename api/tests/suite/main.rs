@@ -1,5 +1,7 @@
 //! The API over small Delta tables, asked through its router as a client would.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod access;
 mod clickhouse;
 mod contract;

@@ -97,7 +97,7 @@ impl Written<'_> {
         let columns = columns.map(|(column, values)| {
             (
                 column.name,
-                if gone { below_zero(self.table, &column, values) } else { Arc::clone(values) },
+                if gone { below_zero(self.table, column, values) } else { Arc::clone(values) },
                 column.nullable,
             )
         });

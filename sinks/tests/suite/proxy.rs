@@ -70,7 +70,7 @@ fn handle(mut client: TcpStream, server: &str, fault: Fault) -> std::io::Result<
     match fault {
         Fault::Refused => return client.shutdown(Shutdown::Both),
         Fault::Error => {
-            client.read(&mut [0; 65_536])?;
+            let _ = client.read(&mut [0; 65_536])?;
             let said = "Code: 202. DB::Exception: Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)";
             write!(
                 client,
