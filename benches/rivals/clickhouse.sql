@@ -268,7 +268,7 @@ INSERT INTO FUNCTION file('${output}/fact_screen_hotspots.parquet', Parquet)
 WITH parts AS (
     SELECT org_id, product_id, date, visit.screen_id AS screen_id,
         1 AS sessions, count() AS visits, any(frustration) AS frustration, any(efficiency) AS efficiency,
-        0 AS rage_clicks, 0 AS dead_clicks, 0 AS error_clicks, 0 AS backtracks,
+        0 AS rage_clicks, 0 AS dead_clicks, 0 AS error_clicks, 0 AS backtracks, 0 AS abandoned_tasks,
         sum(is_last) AS dropoffs, sum(until - visit.ts) AS time_spent_ms
     FROM scored
     ARRAY JOIN scored.visits AS visit, visit_ends AS until,
@@ -276,7 +276,7 @@ WITH parts AS (
     GROUP BY org_id, product_id, date, session_key, screen_id
     UNION ALL
     SELECT org_id, product_id, date, screen_id, 0, 0, 0, 0,
-        kind = 'rage_click', kind = 'dead_click', kind = 'error_click', kind = 'backtrack', 0, 0
+        kind = 'rage_click', kind = 'dead_click', kind = 'error_click', kind = 'backtrack', kind = 'abandoned_task', 0, 0
     FROM incidents
 ),
 -- over the events of sessions that visited the screen or filed an incident under it
@@ -297,6 +297,7 @@ SELECT org_id, product_id, date, screen_id, any(routes.route) AS route,
     of_units(sum(frustration)) AS frustration_sum, of_units(sum(efficiency)) AS efficiency_sum,
     sum(parts.rage_clicks) AS rage_clicks, sum(parts.dead_clicks) AS dead_clicks,
     sum(parts.error_clicks) AS error_clicks, sum(parts.backtracks) AS backtracks,
+    sum(parts.abandoned_tasks) AS abandoned_tasks,
     sum(parts.dropoffs) AS dropoffs, sum(parts.time_spent_ms) AS time_spent_ms_sum
 FROM parts
 JOIN routes USING (org_id, product_id, date, screen_id)

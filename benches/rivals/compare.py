@@ -28,7 +28,7 @@ COLUMNS = {
     "fact_tasks": """org_id product_id date session_key task_no task_type started_at completed_at duration_ms clicks
         screens success abandoned flow_complexity""",
     "fact_screen_hotspots": """org_id product_id date screen_id route sessions visits frustration_sum efficiency_sum
-        rage_clicks dead_clicks error_clicks backtracks dropoffs time_spent_ms_sum""",
+        rage_clicks dead_clicks error_clicks backtracks abandoned_tasks dropoffs time_spent_ms_sum""",
     "fact_flows": "org_id product_id date from_screen to_screen moves sessions frustration_sum",
 }
 COLUMNS = {table: names.split() for table, names in COLUMNS.items()}

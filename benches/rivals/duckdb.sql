@@ -410,7 +410,7 @@ COPY (
             sum(coalesce(next_ts, end_ts) - ts) AS time_spent_ms,
             count(*) FILTER (next_ts IS NULL) AS dropoffs,
             any_value(frustration) AS frustration, any_value(efficiency) AS efficiency,
-            0 AS rage_clicks, 0 AS dead_clicks, 0 AS error_clicks, 0 AS backtracks
+            0 AS rage_clicks, 0 AS dead_clicks, 0 AS error_clicks, 0 AS backtracks, 0 AS abandoned_tasks
         FROM visits
         JOIN scored USING (session)
         GROUP BY session, screen_id
@@ -418,7 +418,8 @@ COPY (
         SELECT session, screen_id,
             0, 0, 0, 0, 0, 0,
             count(*) FILTER (kind = 'rage_click'), count(*) FILTER (kind = 'dead_click'),
-            count(*) FILTER (kind = 'error_click'), count(*) FILTER (kind = 'backtrack')
+            count(*) FILTER (kind = 'error_click'), count(*) FILTER (kind = 'backtrack'),
+            count(*) FILTER (kind = 'abandoned_task')
         FROM incidents
         GROUP BY session, screen_id
     ),
@@ -435,6 +436,7 @@ COPY (
         of_units(sum(frustration)) AS frustration_sum, of_units(sum(efficiency)) AS efficiency_sum,
         sum(parts.rage_clicks)::BIGINT AS rage_clicks, sum(parts.dead_clicks)::BIGINT AS dead_clicks,
         sum(parts.error_clicks)::BIGINT AS error_clicks, sum(parts.backtracks)::BIGINT AS backtracks,
+        sum(parts.abandoned_tasks)::BIGINT AS abandoned_tasks,
         sum(dropoffs)::BIGINT AS dropoffs, sum(time_spent_ms)::BIGINT AS time_spent_ms_sum
     FROM parts
     JOIN (SELECT session, org_id, product_id, date FROM sessions) USING (session)

@@ -301,6 +301,7 @@ counted AS (
         coalesce(dead_clicks, 0) AS dead_clicks,
         coalesce(error_clicks, 0) AS error_clicks,
         coalesce(backtracks, 0) AS backtracks,
+        coalesce(abandoned_tasks, 0) AS abandoned_tasks,
         coalesce(abandoned_tasks, 0) AS abandoned_tasks
     FROM sessions
     LEFT JOIN visit_counts USING (session_key)
@@ -354,7 +355,8 @@ COPY (
             count(*) FILTER (kind = 'rage_click') AS rage_clicks,
             count(*) FILTER (kind = 'dead_click') AS dead_clicks,
             count(*) FILTER (kind = 'error_click') AS error_clicks,
-            count(*) FILTER (kind = 'backtrack') AS backtracks
+            count(*) FILTER (kind = 'backtrack') AS backtracks,
+            count(*) FILTER (kind = 'abandoned_task') AS abandoned_tasks
         FROM incidents
         GROUP BY ALL
     ),

@@ -330,12 +330,13 @@ def hotspots_table(events, visits, incidents, scored):
         dropoffs=col("dropoffs").sum(), time_spent_ms_sum=col("time_spent_ms_sum").sum())
     filed = incidents.join(day, on="session").group_by(key).agg(
         rage_clicks=(col("kind") == "rage_click").sum(), dead_clicks=(col("kind") == "dead_click").sum(),
-        error_clicks=(col("kind") == "error_click").sum(), backtracks=(col("kind") == "backtrack").sum())
+        error_clicks=(col("kind") == "error_click").sum(), backtracks=(col("kind") == "backtrack").sum(),
+        abandoned_tasks=(col("kind") == "abandoned_task").sum())
     concerned = pl.concat([table.select("session", "screen_id") for table in (visits, incidents)])
     routes = events.group_by("session", "screen_id").agg(col("route").min()).join(
         concerned, on=["session", "screen_id"], how="semi").join(day, on="session").group_by(key).agg(col("route").min())
     numbers = ["sessions", "visits", "frustration_sum", "efficiency_sum", "rage_clicks", "dead_clicks", "error_clicks",
-               "backtracks", "dropoffs", "time_spent_ms_sum"]
+               "backtracks", "abandoned_tasks", "dropoffs", "time_spent_ms_sum"]
     return seen.join(filed, on=key, how="full", coalesce=True).join(routes, on=key).select(
         *key, "route", *[col(name).fill_null(0) for name in numbers])
 

@@ -230,9 +230,19 @@ impl DeltaSink {
     }
 
     fn fault(&self, table: &'static Table, fault: DeltaTableError) -> Error {
-        if let Some(mend) = store_cause(&fault).filter(|_| self.root.scheme() != "file") {
-            let place = self.root.to_string();
-            return Error::Store { table: table.name, place, mend: crate::s3::mend(mend), source: Box::new(fault) };
+        if self.root.scheme() != "file" {
+            let mend = match store_cause(&fault) {
+                Some(cause) => Some(crate::s3::mend(cause)),
+                // Delta's kernel keeps only what the store said.
+                None if matches!(fault, DeltaTableError::KernelError(_)) => {
+                    let said = std::io::Error::other(fault.to_string());
+                    Some(crate::s3::mend(&object_store::Error::Generic { store: "S3", source: Box::new(said) }))
+                }
+                None => None,
+            };
+            if let Some(mend) = mend {
+                return Error::Store { table: table.name, place: self.root.to_string(), mend, source: Box::new(fault) };
+            }
         }
         match cause(&fault) {
             Some(std::io::ErrorKind::StorageFull) => Error::Full { table: table.name, place: self.root.to_string() },

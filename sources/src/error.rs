@@ -209,7 +209,12 @@ pub fn mend(error: &object_store::Error) -> &'static str {
         _ if says("NoSuchBucket") => "there is no such bucket; check its name, AWS_REGION and AWS_ENDPOINT_URL",
         Cause::NotFound { .. } => "it was removed while it was read; run again",
         Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => KEYS,
-        _ if says("403 Forbidden") || says("401 Unauthorized") => KEYS,
+        _ if ["403 Forbidden", "401 Unauthorized", "SignatureDoesNotMatch", "AccessDenied", "InvalidAccessKeyId"]
+            .iter()
+            .any(|refusal| says(refusal)) =>
+        {
+            KEYS
+        }
         _ if answers(error) => "check the address, AWS_REGION, AWS_ENDPOINT_URL and the keys",
         _ => "it does not answer; check AWS_ENDPOINT_URL and that the store runs, then run again",
     }
