@@ -301,7 +301,6 @@ counted AS (
         coalesce(dead_clicks, 0) AS dead_clicks,
         coalesce(error_clicks, 0) AS error_clicks,
         coalesce(backtracks, 0) AS backtracks,
-        coalesce(abandoned_tasks, 0) AS abandoned_tasks,
         coalesce(abandoned_tasks, 0) AS abandoned_tasks
     FROM sessions
     LEFT JOIN visit_counts USING (session_key)
@@ -375,6 +374,7 @@ COPY (
         of_units(coalesce(frustration, 0)) AS frustration_sum, of_units(coalesce(efficiency, 0)) AS efficiency_sum,
         coalesce(rage_clicks, 0) AS rage_clicks, coalesce(dead_clicks, 0) AS dead_clicks,
         coalesce(error_clicks, 0) AS error_clicks, coalesce(backtracks, 0) AS backtracks,
+        coalesce(abandoned_tasks, 0) AS abandoned_tasks,
         coalesce(dropoffs, 0)::BIGINT AS dropoffs, coalesce(time_spent_ms, 0)::BIGINT AS time_spent_ms_sum
     FROM visited_by_day
     FULL JOIN filed_by_day USING (org_id, product_id, date, screen_id)
