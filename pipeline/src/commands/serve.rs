@@ -158,8 +158,13 @@ pub(super) async fn serve_tables(
     companion: Option<Arc<dyn Companion>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let address = netcrab_pipeline::tables::address(tables)?;
-    let store = Arc::new(DeltaStore::open_url(&address, DeltaLimits::default()).await?);
+    let is_local = !tables.contains("://");
+    anyhow::ensure!(
+        is_local,
+        "the API answers from Delta tables in a local folder or from ClickHouse, and `{tables}` is no local folder; copy \
+         the tables with `netcrab backfill --to clickhouse`, and serve a folder with `api.store` = \"clickhouse\""
+    );
+    let store = Arc::new(DeltaStore::open(Path::new(tables), DeltaLimits::default()).await?);
     let live = Arc::new(Live::new(usize::MAX));
     let following = tokio::spawn(shown::follow(PathBuf::from(tables), Arc::clone(&live), Arc::clone(&store)));
     let state = AppState::new(&api, Arc::new(LiveStore::new(clickhouse.unwrap_or(store), live)))?;

@@ -283,7 +283,7 @@ def test_tables_that_cannot_be_written_say_what_to_do(local, store, wrong, expec
 
 
 def test_a_stream_says_that_its_tables_lie_on_a_disk(store):
-    for command_line in (["process"], ["serve", "--key", "nc_k=acme", "--agent-key", "nc_agent_k=acme"]):
+    for command_line in (["process"], ["serve", "--key", "nc_k=acme"], ["serve", "--key", "nc_k=acme", "--agent-key", "nc_agent_k=acme"]):
         done = run([*command_line, "--tables", "s3://events/live"], store.endpoint)
         assert done.returncode == 1 and "local folder" in done.stderr, done.stderr
 
