@@ -9,11 +9,11 @@ mod suite {
     mod disk;
     #[cfg(feature = "kafka")]
     mod kafka;
+    mod kept;
     mod kills;
     mod log;
     mod random;
 
-    use std::io::Write;
     use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicI64, Ordering};
@@ -57,14 +57,6 @@ mod suite {
         let batch = decoder.batch(body.as_bytes(), 1_790_000_100_000, usize::MAX, 7).unwrap();
         assert!(batch.faults.is_empty(), "{:?}", batch.faults);
         batch.events
-    }
-
-    /// Says that the test which calls this does not run, whatever is captured; where all must run it fails.
-    pub(crate) fn not_run(reason: &str) {
-        let name = std::thread::current().name().unwrap_or("a test").to_owned();
-        let said = format!("not run: {name}: {reason}\n");
-        std::io::stderr().lock().write_all(said.as_bytes()).unwrap();
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{name} did not run: {reason}");
     }
 
     /// A folder in memory where there is one, for tests that open a log thousands of times.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Float64Type};
 use arrow::row::{RowConverter, SortField};
@@ -31,7 +31,7 @@ use crate::stream::shard::{NOTED, writer};
 #[derive(Debug)]
 pub struct Backfill {
     parts: Vec<(&'static Table, Part)>,
-    done: BTreeSet<String>,
+    done: BTreeSet<Noted>,
     /// The last epoch of each shard.
     epochs: Vec<(u32, u64)>,
 }
@@ -45,9 +45,11 @@ pub struct Copied {
     pub rows: u64,
 }
 
-/// Who a part is noted by.
-fn noted_by(part: &Part) -> String {
-    format!("backfill/{}", part.path)
+/// A table, and who a part of it is noted by.
+type Noted = (String, String);
+
+fn noted(table: &Table, part: &Part) -> Noted {
+    (table.name.to_owned(), format!("backfill/{}", part.path))
 }
 
 impl Backfill {
@@ -74,37 +76,30 @@ impl Backfill {
             }
             server.execute(&format!("TRUNCATE TABLE {}", netcrab_schema::clickhouse::POSITIONS), &[]).await?;
         }
-        let known: BTreeSet<(&str, String)> = parts.iter().map(|(table, part)| (table.name, noted_by(part))).collect();
+        let known: BTreeSet<Noted> = parts.iter().map(|(table, part)| noted(table, part)).collect();
         let mut done = BTreeSet::new();
         for (table, writer, _) in server.positions().await? {
-            let ours = known.get(&(table.as_str(), writer.clone()));
-            if ours.is_none() {
-                bail!(
-                    "ClickHouse is not empty: `{table}` has rows of `{writer}`, which these tables do not have; \
-                     give --replace to empty it first"
-                );
-            }
-            done.insert(format!("{table} {writer}"));
+            let position = (table, writer);
+            ensure!(
+                known.contains(&position),
+                "ClickHouse is not empty: `{}` has rows of `{}`, which these tables do not have; give --replace to \
+                 empty it first",
+                position.0,
+                position.1
+            );
+            done.insert(position);
         }
-        let mut of_tables: BTreeMap<&str, bool> = BTreeMap::new();
-        for (table, part) in &parts {
-            *of_tables.entry(table.name).or_default() |= done.contains(&format!("{} {}", table.name, noted_by(part)));
-        }
-        for &table in ALL {
-            // Rows of a part that was under way are known by their names.
-            if done.is_empty()
-                && !of_tables.get(table.name).is_some_and(|begun| *begun)
-                && server.has_rows(table).await?
-            {
-                let first = parts.first().is_some_and(|(first, _)| first.name == table.name);
-                ensure!(first, "ClickHouse is not empty: `{}` has rows; give --replace to empty it first", table.name);
-            }
+        // Before a part is noted only the first can be under way, and its rows are known by their names.
+        let first = parts.first().map(|(table, _)| table.name);
+        for &table in ALL.iter().filter(|table| done.is_empty() && first != Some(table.name)) {
+            let empty = !server.has_rows(table).await?;
+            ensure!(empty, "ClickHouse is not empty: `{}` has rows; give --replace to empty it first", table.name);
         }
         Ok(Self { parts, done, epochs })
     }
 
     fn is_done(&self, table: &Table, part: &Part) -> bool {
-        self.done.contains(&format!("{} {}", table.name, noted_by(part)))
+        self.done.contains(&noted(table, part))
     }
 
     /// The bytes of all files.
@@ -133,7 +128,7 @@ pub async fn backfill(
     let mut sum = Copied::default();
     for (table, part) in backfill.parts.iter().filter(|(table, part)| !backfill.is_done(table, part)) {
         // The epochs of a stream are from 1.
-        let position = Position { writer: noted_by(part), number: 0 };
+        let position = Position { writer: noted(table, part).1, number: 0 };
         let change = Change { added: vec![part.clone()], ..Change::default() };
         server.write(table, shard_of(part), &position, &change, sink).await?;
         server.note(table, &position).await?;

@@ -13,7 +13,7 @@
 
 use std::fmt::Write;
 
-use crate::table::{Column, Engine, Fold, Table, Type};
+use crate::table::{Column, Engine, Table, Type};
 
 /// Where the last transaction of each writer is noted: (table, writer) to number.
 pub const POSITIONS: &str = "netcrab_positions";
@@ -97,16 +97,12 @@ pub fn create_view(table: &Table) -> String {
     };
     let plain = || columns(&|column| format!("`{}`", column.name));
     let body = match table.engine {
-        Engine::Fold(folds) => {
-            let folded = columns(&|column| match fold(table, column.name) {
+        Engine::Fold(_) => {
+            let folded = columns(&|column| match table.fold(column.name) {
                 Some(fold) => format!("{}(`{}`) AS `{}`", fold.function(), column.name, column.name),
                 None => format!("`{}`", column.name),
             });
-            let counts: Vec<String> = folds
-                .iter()
-                .filter(|&&(name, fold)| fold == Fold::Sum && table.column(name).is_some_and(|c| c.kind == Type::Int64))
-                .map(|(name, _)| format!("`{name}` <> 0"))
-                .collect();
+            let counts: Vec<String> = table.counts().map(|name| format!("`{name}` <> 0")).collect();
             let having = if counts.is_empty() { String::new() } else { format!("\nHAVING {}", counts.join(" OR ")) };
             format!("{folded}\nFROM {rows}\nGROUP BY {}{having}", table.key.join(", "))
         }
@@ -171,16 +167,11 @@ fn engine(table: &Table) -> &'static str {
 fn column_definition(table: &Table, column: &Column) -> String {
     let quoted = column.meaning.replace('\\', "\\\\").replace('\'', "\\'");
     let codec = codec(column.kind).map(|codec| format!(" CODEC({codec})")).unwrap_or_default();
-    let kind = match fold(table, column.name) {
+    let kind = match table.fold(column.name) {
         Some(fold) => format!("SimpleAggregateFunction({}, {})", fold.function(), type_name(column)),
         None => type_name(column),
     };
     format!("`{}` {kind} COMMENT '{quoted}'{codec}", column.name)
-}
-
-fn fold(table: &Table, column: &str) -> Option<Fold> {
-    let Engine::Fold(folds) = table.engine else { return None };
-    folds.iter().find(|(name, _)| *name == column).map(|(_, fold)| *fold)
 }
 
 fn type_name(column: &Column) -> String {

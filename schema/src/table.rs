@@ -119,22 +119,31 @@ impl Table {
         self.columns().find(|column| column.name == name)
     }
 
+    /// How the values of a column come together; `None` where it is part of the key, or rows do not add up.
+    pub fn fold(&self, column: &str) -> Option<Fold> {
+        let Engine::Fold(folds) = self.engine else { return None };
+        folds.iter().find(|(name, _)| *name == column).map(|(_, fold)| *fold)
+    }
+
+    /// The columns that count something: a row that was not taken out again has one that is not zero.
+    pub fn counts(&self) -> impl Iterator<Item = &'static str> {
+        let counts = |column: &&Column| column.kind == Type::Int64 && self.fold(column.name) == Some(Fold::Sum);
+        self.columns().filter(counts).map(|column| column.name)
+    }
+
     /// A query for the rows of `from` (a table of this shape), one for each key where rows of a key add up.
     /// A key whose counts are all zero was taken out again, and is none.
     pub fn folded(&self, from: &str) -> String {
-        let Engine::Fold(folds) = self.engine else { return format!("SELECT * FROM {from}") };
+        let Engine::Fold(_) = self.engine else { return format!("SELECT * FROM {from}") };
         let column = |column: &'static Column| {
             let name = column.name;
-            match folds.iter().find(|(folded, _)| *folded == name) {
-                Some((_, fold)) => format!("{}({name}) AS {name}", fold.function()),
+            match self.fold(name) {
+                Some(fold) => format!("{}({name}) AS {name}", fold.function()),
                 None => name.to_owned(),
             }
         };
         let columns: Vec<String> = self.columns().map(column).collect();
-        let counts = folds.iter().filter(|&&(name, fold)| {
-            fold == Fold::Sum && self.column(name).is_some_and(|column| column.kind == Type::Int64)
-        });
-        let counts: Vec<String> = counts.map(|(name, _)| format!("sum({name}) <> 0")).collect();
+        let counts: Vec<String> = self.counts().map(|name| format!("sum({name}) <> 0")).collect();
         let having = if counts.is_empty() { String::new() } else { format!(" HAVING {}", counts.join(" OR ")) };
         format!("SELECT {} FROM {from} GROUP BY {}{having}", columns.join(", "), self.key.join(", "))
     }

@@ -18,9 +18,14 @@ mod parquet;
 pub mod s3;
 mod stats;
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{Float64Type, Int64Type};
+use arrow::error::ArrowError;
 use async_trait::async_trait;
 use datafusion::execution::SendableRecordBatchStream;
-use netcrab_schema::Table;
+use netcrab_schema::{Column, Fold, Table, Type};
 use serde::{Deserialize, Serialize};
 
 /// Names a run: the same input under the same rules is the same run.
@@ -153,6 +158,22 @@ impl Change {
     pub fn new_parts(&self) -> impl Iterator<Item = &Part> {
         self.added.iter().filter(|part| !part.moved)
     }
+}
+
+/// The same rows with every sum below zero, so that they take others out; rows that do not add up stay as they are.
+pub fn below_zero(table: &Table, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let column = |(column, values): (&Column, &ArrayRef)| -> ArrayRef {
+        if table.fold(column.name) != Some(Fold::Sum) {
+            return Arc::clone(values);
+        }
+        // A zero stays the zero it is.
+        match column.kind {
+            Type::Float64 => Arc::new(values.as_primitive::<Float64Type>().unary::<_, Float64Type>(|sum| 0.0 - sum)),
+            _ => Arc::new(values.as_primitive::<Int64Type>().unary::<_, Int64Type>(|sum| -sum)),
+        }
+    };
+    let columns = table.columns().zip(rows.columns()).map(column).collect();
+    RecordBatch::try_new(rows.schema(), columns)
 }
 
 /// Something that keeps tables.

@@ -8,6 +8,8 @@ mod contract;
 mod filters;
 mod ingest;
 mod insights;
+#[path = "../../../bus/tests/suite/kept.rs"]
+mod kept;
 mod operations;
 mod paging;
 mod problems;

@@ -1,14 +1,13 @@
 //! A real broker for tests, started by `scripts/kafka.sh` and gone with the process that asked for it.
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use netcrab_bus::kafka::{Kafka, Settings};
 
-use super::Time;
+use super::{Time, kept};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka.sh");
 
@@ -27,7 +26,7 @@ pub(crate) fn shared() -> Option<&'static Broker> {
     match SHARED.get_or_init(own) {
         Ok(broker) => Some(broker),
         Err(reason) => {
-            super::not_run(reason);
+            kept::not_run(reason);
             None
         }
     }
@@ -36,24 +35,8 @@ pub(crate) fn shared() -> Option<&'static Broker> {
 /// A broker that a test may stop and start.
 pub(crate) fn own() -> Result<Broker, String> {
     let folder = tempfile::tempdir().unwrap().keep();
-    let keep = r#"trap '' INT TERM; if "$0" start "$1"; then echo up; read -r _; "$0" stop "$1"; fi; rm -rf "$1""#;
-    let keeper = Command::new("setsid")
-        .args(["bash", "-c", keep, SCRIPT, folder.to_str().unwrap()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut keeper = keeper.map_err(|fault| fault.to_string())?;
-    let mut said = String::new();
-    BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    if said.trim() == "up" {
-        return Ok(Broker { folder, _keeper: keeper });
-    }
-    drop(keeper.stdin.take());
-    let mut reason = String::new();
-    keeper.stderr.take().unwrap().read_to_string(&mut reason).unwrap();
-    keeper.wait().unwrap();
-    Err(reason.trim().to_owned())
+    let keeper = kept::start(SCRIPT, &folder)?;
+    Ok(Broker { folder, _keeper: keeper })
 }
 
 impl Broker {

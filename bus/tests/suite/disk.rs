@@ -6,7 +6,8 @@ use std::process::Command;
 use netcrab_bus::log::Settings;
 use netcrab_bus::{Bus, Error};
 
-use super::{events, held, ids, log, log_with, not_run};
+use super::kept::not_run;
+use super::{events, held, ids, log, log_with};
 
 /// A file system of its own, gone with the test.
 struct Disk(PathBuf);

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use netcrab_pipeline::copy::{self, Backfill};
@@ -43,9 +43,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
     let To::Clickhouse = arguments.to;
     let sink = super::sink(&arguments.tables)?;
-    let server = super::process::clickhouse(&context.config).await?;
-    ensure!(server.is_some(), "no ClickHouse is configured; set `clickhouse.hosts`, as in [\"http://localhost:8123\"]");
-    let Some(server) = server else { return Ok(ExitCode::FAILURE) };
+    let server = super::process::prepared(&context.config).await?;
     let folder: Option<PathBuf> = sink.root().to_file_path().ok();
     let backfill = Backfill::plan(&sink, folder.as_deref(), &server, arguments.replace).await?;
     let is_drawn = !context.quiet && std::io::stderr().is_terminal();

@@ -177,12 +177,14 @@ fn ensure_local(tables: &Path) -> Result<()> {
 
 /// ClickHouse with its tables prepared, where it is configured.
 pub(super) async fn clickhouse(config: &Config) -> Result<Option<ClickHouse>> {
-    if config.clickhouse.hosts.is_empty() {
-        return Ok(None);
-    }
+    if config.clickhouse.hosts.is_empty() { Ok(None) } else { Ok(Some(prepared(config).await?)) }
+}
+
+/// ClickHouse with its tables prepared; an error says what to set where it is not configured.
+pub(super) async fn prepared(config: &Config) -> Result<ClickHouse> {
     let server = ClickHouse::new(&config.clickhouse)?;
     server.prepare().await?;
-    Ok(Some(server))
+    Ok(server)
 }
 
 /// Where open sessions are shown, and the tables beside which they are.

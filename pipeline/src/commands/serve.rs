@@ -126,8 +126,7 @@ pub(super) async fn clickhouse_store(api: &Config, config: &PipelineConfig) -> R
     if api.store != StoreKind::Clickhouse {
         return Ok(None);
     }
-    let server = super::process::clickhouse(config).await?;
-    let server = server.context("`api.store` is \"clickhouse\" and no server is named; set `clickhouse.hosts`")?;
+    let server = super::process::prepared(config).await.context("`api.store` is \"clickhouse\"")?;
     Ok(Some(Arc::new(ClickHouseStore::open(server).await)))
 }
 

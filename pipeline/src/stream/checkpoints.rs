@@ -38,13 +38,8 @@ pub fn unapplied(tables: &Path) -> Result<Vec<Manifest>, Error> {
 
 /// The last epoch of each shard that is in the tables: 0 before the first.
 pub fn applied_epochs(tables: &Path) -> Result<Vec<(u32, u64)>, Error> {
-    let mut epochs = Vec::new();
-    for shard in shards(tables) {
-        let checkpoints = Checkpoints::open(tables, shard)?;
-        let newest = checkpoints.newest()?.map_or(0, |(newest, _)| newest.epoch);
-        epochs.push((shard, if checkpoints.applied(newest) { newest } else { newest.saturating_sub(1) }));
-    }
-    Ok(epochs)
+    let applied = |shard| Ok((shard, Checkpoints::open(tables, shard)?.last_applied()?));
+    shards(tables).into_iter().map(applied).collect()
 }
 
 /// Where the files of `shard` lie beside the tables in `tables`.
@@ -155,6 +150,12 @@ impl Checkpoints {
         let path = self.manifest(epoch);
         let created = self.create(&path, |file| file.write_all(manifest))?;
         if created { Ok(()) } else { Err(Error::Lost { shard: self.shard, epoch }) }
+    }
+
+    /// The last epoch that was applied to all tables; 0 before the first.
+    pub fn last_applied(&self) -> Result<u64, Error> {
+        let newest = self.epochs()?.into_iter().next_back().unwrap_or(0);
+        Ok(if self.applied(newest) { newest } else { newest.saturating_sub(1) })
     }
 
     /// Whether `epoch` was applied to all tables.

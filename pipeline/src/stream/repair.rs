@@ -29,9 +29,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{SortColumn, lexsort_to_indices, sort_to_indices, take_record_batch};
-use arrow::datatypes::{
-    DataType, Date32Type, Field, Float64Type, Int64Type, Schema, SchemaRef, TimestampMillisecondType,
-};
+use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema, SchemaRef, TimestampMillisecondType};
 use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
@@ -52,9 +50,9 @@ use netcrab_schema::tables::{
     DIM_TASK_TYPES, EVENTS_RAW, EVENTS_SESSIONIZED, FACT_FLOWS, FACT_INCIDENTS, FACT_SCREEN_HOTSPOTS, FACT_SESSIONS,
     FACT_TASKS,
 };
-use netcrab_schema::{Engine, Fold, Table, Type};
+use netcrab_schema::{Table, Type};
 use netcrab_sinks::delta::DeltaSink;
-use netcrab_sinks::{Change, Part, RunId, Sink};
+use netcrab_sinks::{Change, Part, RunId, Sink, below_zero};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::files::{self, Files};
@@ -436,7 +434,7 @@ async fn retract(
         let taken_out = retracted.iter().filter(|closed| !anew.contains(&closed.day()));
         let taken_out: Vec<&str> = taken_out.map(|closed| closed.session_key.as_str()).collect();
         for (table, rows) in sums(place, among(events, &taken_out)?).await? {
-            let rows = rows.iter().map(|rows| below_zero(table, rows)).collect::<Result<Vec<_>>>()?;
+            let rows = rows.iter().map(|rows| below_zero(table, rows)).collect::<Result<Vec<_>, _>>()?;
             let change = changes.entry(table.name.to_owned()).or_default();
             change.added.extend(place.stage(table, place.context.read_batches(rows)?, "taken out").await?);
         }
@@ -500,23 +498,6 @@ async fn sums(place: &Place<'_>, events: DataFrame) -> Result<Vec<(&'static Tabl
         anyhow::Ok((table, rows))
     });
     futures::future::try_join_all(collected).await
-}
-
-/// The same rows, with every sum below zero.
-fn below_zero(table: &Table, rows: &RecordBatch) -> Result<RecordBatch> {
-    let Engine::Fold(folds) = table.engine else { return Ok(rows.clone()) };
-    let column = |(column, values): (netcrab_schema::Column, &ArrayRef)| -> ArrayRef {
-        if !folds.contains(&(column.name, Fold::Sum)) {
-            return Arc::clone(values);
-        }
-        // A zero stays the zero it is.
-        match column.kind {
-            Type::Float64 => Arc::new(values.as_primitive::<Float64Type>().unary::<_, Float64Type>(|sum| 0.0 - sum)),
-            _ => Arc::new(values.as_primitive::<Int64Type>().unary::<_, Int64Type>(|sum| -sum)),
-        }
-    };
-    let columns = table.columns().copied().zip(rows.columns()).map(column).collect();
-    Ok(RecordBatch::try_new(rows.schema(), columns)?)
 }
 
 impl Place<'_> {

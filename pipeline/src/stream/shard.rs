@@ -205,9 +205,8 @@ impl Shard {
             repair_again_ms: i64::MIN,
             stay_apart: BTreeSet::new(),
         };
-        let newest = shard.checkpoints.newest()?;
-        shard.check_clickhouse(newest.as_ref().map(|(manifest, _)| manifest)).await?;
-        let Some((newest, bytes)) = newest else { return Ok(shard) };
+        shard.check_clickhouse().await?;
+        let Some((newest, bytes)) = shard.checkpoints.newest()? else { return Ok(shard) };
         if !shard.checkpoints.applied(newest.epoch) {
             shard.apply(&newest, &mut Timing::new()).await?;
         }
@@ -218,12 +217,11 @@ impl Shard {
     }
 
     /// Refuses a ClickHouse that lacks epochs whose files may be gone by now.
-    async fn check_clickhouse(&self, newest: Option<&Manifest>) -> Result<()> {
+    async fn check_clickhouse(&self) -> Result<()> {
         let Some(server) = &self.shared.clickhouse else { return Ok(()) };
         let name = writer(self.number);
         let noted = server.position(NOTED, &name).await?.unwrap_or(0);
-        let epoch = newest.map_or(0, |newest| newest.epoch);
-        let applied = if self.checkpoints.applied(epoch) { epoch } else { epoch.saturating_sub(1) };
+        let applied = self.checkpoints.last_applied()?;
         if noted >= applied as i64 {
             return Ok(());
         }
@@ -374,9 +372,9 @@ impl Shard {
 
         self.apply(&manifest, &mut timing).await?;
         self.advance(&manifest, &bytes, ask.finish);
-        self.hold();
         self.files.change(&manifest.tables);
         if plan.begins {
+            self.hold();
             self.late_since_ms = None;
         }
         // One thing beside the epochs after another.
@@ -448,8 +446,8 @@ impl Shard {
         let (waited_ms, repair_ms) = (ask.now_ms.saturating_sub(since_ms), self.shared.settings.repair_ms as i64);
         let due = self.done.late.len() >= repair::KEYS_MAX || waited_ms >= repair_ms;
         // Small files cost a repair more than their rows do: they are brought together first, for a while.
-        let small = self.compacting.is_some() || compact::next(&self.files, &self.stay_apart).is_some();
-        ask.finish || (due && (!small || waited_ms >= repair_ms.saturating_mul(2)))
+        let small = || self.compacting.is_some() || compact::next(&self.files, &self.stay_apart).is_some();
+        ask.finish || (due && (waited_ms >= repair_ms.saturating_mul(2) || !small()))
     }
 
     /// Runs the plans of an epoch; gives what they staged.

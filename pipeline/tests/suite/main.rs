@@ -9,6 +9,8 @@ mod config;
 mod incremental;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[path = "../../../bus/tests/suite/kept.rs"]
+mod kept;
 mod kills;
 #[path = "../../../sinks/tests/suite/proxy.rs"]
 mod proxy;

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::AsArray;
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, UInt8Array, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, RecordBatch, UInt8Array, UInt32Array, UInt64Array};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Float64Type, Int64Type};
 use clickhouse_ext_arrow::ArrowClientExt;
 use futures::TryStreamExt;
+use netcrab_schema::Table;
 use netcrab_schema::clickhouse::{self as ddl, Extra};
-use netcrab_schema::{Engine, Fold, Table, Type};
 
 use super::ClickHouse;
 use crate::delta::DeltaSink;
-use crate::{Error, Part, Position};
+use crate::{Error, Part, Position, below_zero};
 
 /// By whom and when rows are written.
 pub(super) struct Written<'a> {
@@ -93,14 +91,9 @@ impl Written<'_> {
     fn with_extras(&self, rows: &RecordBatch, gone: bool) -> Result<RecordBatch, Error> {
         let epoch = u64::try_from(self.position.number).unwrap_or(0);
         let length = rows.num_rows();
+        let rows = if gone { below_zero(self.table, rows)? } else { rows.clone() };
         let columns = self.table.columns().zip(rows.columns());
-        let columns = columns.map(|(column, values)| {
-            (
-                column.name,
-                if gone { below_zero(self.table, column, values) } else { Arc::clone(values) },
-                column.nullable,
-            )
-        });
+        let columns = columns.map(|(column, values)| (column.name, Arc::clone(values), column.nullable));
         let extras = ddl::extras(self.table).iter().map(|extra| {
             let values: ArrayRef = match extra {
                 Extra::Version => Arc::new(UInt64Array::from_value(2 * epoch + u64::from(!gone), length)),
@@ -111,23 +104,5 @@ impl Written<'_> {
             (extra.name(), values, false)
         });
         Ok(RecordBatch::try_from_iter_with_nullable(columns.chain(extras))?)
-    }
-}
-
-/// Sums that take others out.
-fn below_zero(table: &Table, column: &netcrab_schema::Column, values: &ArrayRef) -> ArrayRef {
-    let Engine::Fold(folds) = table.engine else { return Arc::clone(values) };
-    if !folds.contains(&(column.name, Fold::Sum)) {
-        return Arc::clone(values);
-    }
-    match column.kind {
-        Type::Float64 => {
-            let below: Float64Array = values.as_primitive::<Float64Type>().unary(|sum| 0.0 - sum);
-            Arc::new(below)
-        }
-        _ => {
-            let below: Int64Array = values.as_primitive::<Int64Type>().unary(|sum| -sum);
-            Arc::new(below)
-        }
     }
 }

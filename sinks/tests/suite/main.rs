@@ -5,6 +5,8 @@
 mod clickhouse;
 mod contract;
 mod delta;
+#[path = "../../../bus/tests/suite/kept.rs"]
+mod kept;
 mod proxy;
 mod s3;
 mod server;

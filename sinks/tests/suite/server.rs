@@ -1,12 +1,13 @@
 //! A real ClickHouse for tests, started by `scripts/clickhouse.sh` and gone with the process that asked for it.
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use netcrab_sinks::clickhouse::{ClickHouse, Settings};
+
+use super::kept;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/clickhouse.sh");
 
@@ -25,10 +26,7 @@ pub(crate) fn shared() -> Option<&'static Server> {
     match SHARED.get_or_init(own) {
         Ok(server) => Some(server),
         Err(reason) => {
-            let name = std::thread::current().name().unwrap_or("a test").to_owned();
-            let said = format!("not run: {name}: {reason}\n");
-            std::io::stderr().lock().write_all(said.as_bytes()).unwrap();
-            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{name} did not run: {reason}");
+            kept::not_run(reason);
             None
         }
     }
@@ -37,24 +35,8 @@ pub(crate) fn shared() -> Option<&'static Server> {
 /// A server that a test may stop and start.
 pub(crate) fn own() -> Result<Server, String> {
     let folder = tempfile::tempdir().unwrap().keep();
-    let keep = r#"trap '' INT TERM; if "$0" start "$1"; then echo up; read -r _; "$0" stop "$1"; fi; rm -rf "$1""#;
-    let keeper = Command::new("setsid")
-        .args(["bash", "-c", keep, SCRIPT, folder.to_str().unwrap()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut keeper = keeper.map_err(|fault| fault.to_string())?;
-    let mut said = String::new();
-    BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    if said.trim() == "up" {
-        return Ok(Server { folder, _keeper: keeper });
-    }
-    drop(keeper.stdin.take());
-    let mut reason = String::new();
-    keeper.stderr.take().unwrap().read_to_string(&mut reason).unwrap();
-    keeper.wait().unwrap();
-    Err(reason.trim().to_owned())
+    let keeper = kept::start(SCRIPT, &folder)?;
+    Ok(Server { folder, _keeper: keeper })
 }
 
 impl Server {

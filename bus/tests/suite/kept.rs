@@ -1,0 +1,37 @@
+//! Servers of a test, started by a script of `scripts/` and gone with the process that asked for them.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// Starts a server with its files in `folder`, which goes with it. The child stops it when its input ends, as it does
+/// when this process ends in whatever way.
+#[allow(dead_code, reason = "not every suite starts one")]
+pub(crate) fn start(script: &str, folder: &Path) -> Result<Child, String> {
+    let keep = r#"trap '' INT TERM; if "$0" start "$1"; then echo up; read -r _; "$0" stop "$1"; fi; rm -rf "$1""#;
+    let keeper = Command::new("setsid")
+        .args(["bash", "-c", keep, script, folder.to_str().unwrap()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut keeper = keeper.map_err(|fault| fault.to_string())?;
+    let mut said = String::new();
+    BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    if said.trim() == "up" {
+        return Ok(keeper);
+    }
+    drop(keeper.stdin.take());
+    let mut reason = String::new();
+    keeper.stderr.take().unwrap().read_to_string(&mut reason).unwrap();
+    keeper.wait().unwrap();
+    Err(reason.trim().to_owned())
+}
+
+/// Says that the test which calls this does not run, whatever is captured; where all must run it fails.
+pub(crate) fn not_run(reason: &str) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    let said = format!("not run: {name}: {reason}\n");
+    std::io::stderr().lock().write_all(said.as_bytes()).unwrap();
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{name} did not run: {reason}");
+}
