@@ -134,6 +134,9 @@ pub struct Change {
     /// Days of products, by org_id and product_id, of which the writer's rows before this transaction leave.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub anew: Vec<(String, String, i32)>,
+    /// Staged parts, of no table, with rows of those days that the table keeps; only where `lost` is told too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub again: Vec<Part>,
     /// The writer's rows of earlier dates leave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expired_before: Option<i32>,
@@ -151,7 +154,13 @@ impl Change {
         self.removed.extend(other.removed);
         self.lost.extend(other.lost);
         self.anew.extend(other.anew);
+        self.again.extend(other.again);
         self.expired_before = self.expired_before.max(other.expired_before);
+    }
+
+    /// Every part that was staged for it, those of no table too: they must last until it is made.
+    pub fn staged(&self) -> impl Iterator<Item = &Part> {
+        self.added.iter().chain(&self.lost).chain(&self.again)
     }
 
     /// The parts whose rows the table did not have before.

@@ -442,31 +442,41 @@ async fn retract(
     if anew.is_empty() {
         return Ok(());
     }
-    let days = RecordBatch::try_from_iter([
-        ("day_org_id", Arc::new(StringArray::from_iter_values(anew.iter().map(|day| day.0))) as ArrayRef),
-        ("day_product_id", Arc::new(StringArray::from_iter_values(anew.iter().map(|day| day.1)))),
-        ("day_date", Arc::new(anew.iter().map(|day| Some(day.2)).collect::<Date32Array>())),
-    ])?;
-    let days = place.context.read_batch(days)?;
-    let of_days = |rows: DataFrame, kind: JoinType| {
-        let (ours, theirs) = (["org_id", "product_id", "date"], ["day_org_id", "day_product_id", "day_date"]);
-        rows.join(days.clone(), kind, &ours, &theirs, None)
-    };
     let dates: BTreeSet<i32> = anew.iter().map(|day| day.2).collect();
     for table in SUMMED {
         let parts = place.files.on(table, &dates);
         let Some(rows) = place.rows(table, &parts).await? else { continue };
         let change = changes.entry(table.name.to_owned()).or_default();
         change.removed.extend(parts.iter().map(|part| part.path.clone()));
-        change.added.extend(moved(place.stage(table, of_days(rows, JoinType::LeftAnti)?, "stays").await?));
+        change.added.extend(moved(
+            place.stage(table, place.of_days(rows, anew.iter().copied(), JoinType::LeftAnti)?, "stays").await?,
+        ));
         change.anew.extend(anew.iter().map(|day| (day.0.to_owned(), day.1.to_owned(), day.2)));
     }
     let events = place.files.on(&EVENTS_SESSIONIZED, &dates);
     let Some(events) = place.rows(&EVENTS_SESSIONIZED, &events).await? else { return Ok(()) };
-    let stay = of_days(without(events, &all)?, JoinType::LeftSemi)?;
+    let stay = place.of_days(without(events, &all)?, anew.iter().copied(), JoinType::LeftSemi)?;
     for (table, rows) in sums(place, stay).await? {
         let change = changes.entry(table.name.to_owned()).or_default();
         change.added.extend(place.stage(table, place.context.read_batches(rows)?, "anew").await?);
+    }
+    Ok(())
+}
+
+/// Adds what came into days of sums while these were summed anew: a sink that keeps rows takes such days out whole.
+pub async fn add_meanwhile(place: &Place<'_>, changes: &mut BTreeMap<String, Change>) -> Result<()> {
+    for table in SUMMED {
+        let Some(change) = changes.get_mut(table.name).filter(|change| place.rows_too && !change.anew.is_empty())
+        else {
+            continue;
+        };
+        let dates: BTreeSet<i32> = change.anew.iter().map(|day| day.2).collect();
+        let mut parts = place.files.on(table, &dates);
+        parts.retain(|part| !change.removed.contains(&part.path));
+        let Some(rows) = place.rows(table, &parts).await? else { continue };
+        let days = change.anew.iter().map(|(org_id, product_id, date)| (org_id.as_str(), product_id.as_str(), *date));
+        let rows = place.of_days(rows, days, JoinType::LeftSemi)?;
+        change.again = place.stage(table, rows, "meanwhile").await?;
     }
     Ok(())
 }
@@ -503,6 +513,22 @@ async fn sums(place: &Place<'_>, events: DataFrame) -> Result<Vec<(&'static Tabl
 impl Place<'_> {
     async fn rows(&self, table: &'static Table, parts: &[&Part]) -> Result<Option<DataFrame>> {
         files::rows(&self.context, &self.folder.join(table.name), table, parts).await
+    }
+
+    /// The rows of these days of products, or all others.
+    fn of_days<'d>(
+        &self,
+        rows: DataFrame,
+        days: impl Iterator<Item = Day<'d>> + Clone,
+        kind: JoinType,
+    ) -> Result<DataFrame> {
+        let days = RecordBatch::try_from_iter([
+            ("day_org_id", Arc::new(StringArray::from_iter_values(days.clone().map(|day| day.0))) as ArrayRef),
+            ("day_product_id", Arc::new(StringArray::from_iter_values(days.clone().map(|day| day.1)))),
+            ("day_date", Arc::new(days.map(|day| Some(day.2)).collect::<Date32Array>())),
+        ])?;
+        let (ours, theirs) = (["org_id", "product_id", "date"], ["day_org_id", "day_product_id", "day_date"]);
+        Ok(rows.join(self.context.read_batch(days)?, kind, &ours, &theirs, None)?)
     }
 
     fn register(&self, name: &str, rows: DataFrame) -> Result<()> {

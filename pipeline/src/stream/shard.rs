@@ -320,7 +320,12 @@ impl Shard {
         }
         let mut tables = self.stage(&plan, ask.rules).await?;
         let upkeep = match &repair {
-            Some(repair) => repair.changes.clone(),
+            Some(repair) => {
+                let mut changes = repair.changes.clone();
+                let place = place(&self.shared, &self.files, ask.rules, &plan.name, self.number)?;
+                repair::add_meanwhile(&place, &mut changes).await?;
+                changes
+            }
             None => self.upkeep(&plan, ask).await,
         };
         add_changes(&mut tables, upkeep);
@@ -597,7 +602,7 @@ impl Shard {
 
     async fn keep(&self, tables: &BTreeMap<String, Change>) -> Result<()> {
         for (name, change) in tables {
-            let staged = netcrab_sinks::Staged { parts: change.added.clone() };
+            let staged = netcrab_sinks::Staged { parts: change.staged().cloned().collect() };
             self.shared.sink.keep(table(name)?, &staged).await?;
         }
         Ok(())

@@ -29,8 +29,7 @@ pub async fn tidy(
     let mut spared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for manifest in folder.map(checkpoints::unapplied).transpose()?.unwrap_or_default() {
         for (table, change) in manifest.tables {
-            let parts = change.added.into_iter().chain(change.lost);
-            spared.entry(table).or_default().extend(parts.map(|part| part.path));
+            spared.entry(table).or_default().extend(change.staged().map(|part| part.path.clone()));
         }
     }
     let mut tidied = Vec::new();

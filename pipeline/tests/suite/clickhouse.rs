@@ -12,6 +12,7 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use netcrab_bus::log::{Log, Settings as LogSettings};
 use netcrab_bus::{Bus, split};
+use netcrab_operators::settings::Settings as Rules;
 use netcrab_pipeline::stream::settings::Settings;
 use netcrab_schema::arrow::at_rest_type;
 use netcrab_schema::clickhouse as ddl;
@@ -110,6 +111,36 @@ fn repairs_leave_no_ghosts_in_clickhouse() {
         assert_same(&shown(&server).await, &expected);
     });
     assert_same(&derived(&tables), &expected);
+}
+
+#[test]
+fn days_that_are_summed_anew_keep_what_came_meanwhile() {
+    let Some(shared) = server::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let tables = folder.path().join("stream");
+    let settings = Settings { lateness_ms: 0, repair_ms: 0, ..Settings::default() };
+    let server = block_on(shared.tables());
+    block_on(async {
+        let mut world = World::beside(&tables, 1, settings, Some(server.clone()));
+        let mut shard = world.open(0).await;
+        let batches = traffic(3000, 13);
+        let mut late = 0;
+        for (place, events) in batches.iter().enumerate() {
+            if place == batches.len() / 2 {
+                // What closed until now was counted by other rules: its days are summed anew.
+                let mut rules = Rules::default();
+                rules.score.rage_click += 1.0;
+                world.rules = Arc::new(rules);
+            }
+            world.append(events).await;
+            // A repair begins with one epoch and is taken up by a later one; those between bring rows of the same days.
+            let report = world.step(&mut shard, i64::MAX / 2 + place as i64, false).await;
+            late += report.map_or(0, |report| report.late);
+        }
+        assert!(late > 10, "{late} events were late");
+        world.finish(&mut shard).await;
+    });
+    assert_same(&block_on(shown(&server)), &derived(&tables));
 }
 
 const EVENTS: u64 = 2000;

@@ -25,7 +25,7 @@ use crate::command_line::{answer, assert_same, derived, sink, succeed, text};
 /// Tables fed by shards of a bus in memory.
 pub(crate) struct World {
     pub(crate) shared: Arc<Shared>,
-    rules: Arc<Rules>,
+    pub(crate) rules: Arc<Rules>,
     bus: Arc<Memory>,
 }
 

@@ -93,7 +93,7 @@ impl ClickHouse {
         for part in &change.lost {
             self.insert(&written, part, true, staged).await?;
         }
-        for part in change.new_parts() {
+        for part in change.new_parts().chain(&change.again) {
             self.insert(&written, part, false, staged).await?;
         }
         Ok(())
