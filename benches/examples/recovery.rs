@@ -19,6 +19,7 @@ use netcrab_bus::{Bus, split};
 use netcrab_operators::settings::Settings as Rules;
 use netcrab_pipeline::config::Config;
 use netcrab_pipeline::stream::checkpoints::Checkpoints;
+use netcrab_pipeline::stream::folder::Folder;
 use netcrab_pipeline::stream::settings::Settings;
 use netcrab_pipeline::stream::shard::{Ask, Shard, Shared};
 use netcrab_sinks::delta::DeltaSink;
@@ -55,7 +56,6 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
         bus: Arc::clone(&bus),
         clickhouse: None,
         sink: DeltaSink::new(netcrab_pipeline::tables::address(address)?),
-        folder: folder.to_owned(),
         settings,
         context: netcrab_pipeline::run::task_context(&Config::default())?,
         live: None,
@@ -76,7 +76,7 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
             let began = Instant::now();
             while shard.step(ask).await?.is_some_and(|report| report.lag > 0) {}
             slowest = slowest.max(began.elapsed());
-            let (manifest, _) = Checkpoints::open(folder, 0)?.newest()?.context("an epoch")?;
+            let (manifest, _) = Checkpoints::of(&Folder::Disk(folder.to_owned()), 0).newest().await?.context("an epoch")?;
             came += manifest.events;
             event_bytes = event_bytes.or(Some(bytes_in(&folder.join("_bus"))? as f64 / came as f64));
             if let Some(state) = manifest.state {
@@ -86,7 +86,7 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
         }
         // As many events as are open came since the state was last written, nearly.
         if step + 2 == steps {
-            let waiting = Checkpoints::open(folder, 0)?.epochs()?.len();
+            let waiting = Checkpoints::of(&Folder::Disk(folder.to_owned()), 0).epochs().await?.len();
             let began = Instant::now();
             drop(shard);
             shard = Shard::open(Arc::clone(&shared), 0, &rules).await?;
@@ -112,7 +112,7 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
     }
     let before = shard.state_bytes()?;
     drop(shard);
-    let waiting = Checkpoints::open(folder, 0)?.epochs()?.len();
+    let waiting = Checkpoints::of(&Folder::Disk(folder.to_owned()), 0).epochs().await?.len();
     let began = Instant::now();
     let shard = Shard::open(Arc::clone(&shared), 0, &rules).await?;
     println!(

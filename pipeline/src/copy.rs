@@ -7,7 +7,6 @@
 //! that lacks a part.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -25,6 +24,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::Run;
 use crate::stream::checkpoints;
+use crate::stream::folder::Folder;
 use crate::stream::shard::{NOTED, writer};
 
 /// What is to be copied.
@@ -54,9 +54,10 @@ fn noted(table: &Table, part: &Part) -> Noted {
 
 impl Backfill {
     /// Lists what is to be copied; refuses a ClickHouse that has rows from elsewhere, unless it may be emptied.
-    pub async fn plan(sink: &DeltaSink, folder: Option<&Path>, server: &ClickHouse, replace: bool) -> Result<Self> {
+    pub async fn plan(sink: &DeltaSink, server: &ClickHouse, replace: bool) -> Result<Self> {
         let mut parts = Vec::new();
-        let epochs = folder.map(checkpoints::applied_epochs).transpose()?.unwrap_or_default();
+        let folder = Folder::of(sink)?;
+        let epochs = checkpoints::applied_epochs(&folder).await?;
         for &table in ALL {
             parts.extend(sink.parts(table, "").await?.into_iter().map(|part| (table, part)));
         }
@@ -65,7 +66,7 @@ impl Backfill {
             "there are no tables with rows in {}; check the path given to --tables",
             sink.root()
         );
-        let after = folder.map(checkpoints::applied_epochs).transpose()?.unwrap_or_default();
+        let after = checkpoints::applied_epochs(&folder).await?;
         ensure!(
             epochs == after,
             "a stream is running on these tables; stop `netcrab serve` and `netcrab process` first"

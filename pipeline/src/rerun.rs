@@ -81,7 +81,7 @@ pub async fn rerun(
         bail!("--to {} lies before --from {}; swap them", scope.to, scope.from);
     }
     if !dry_run {
-        no_stream(sink)?;
+        no_stream(sink).await?;
     }
     let Some(source) = earlier_events(sink, config).await? else {
         bail!("there are no events in events_raw to recompute from; load some with `netcrab run SOURCE --tables DIR`");

@@ -42,6 +42,8 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::config::Config;
 use crate::events_exec::{EventsExec, Rejects};
 use crate::progress::Progress;
+use crate::stream::checkpoints::has_stream;
+use crate::stream::folder::Folder;
 use crate::tables;
 
 /// Events a partition of the sorted shell should hold, about.
@@ -99,7 +101,7 @@ pub struct Job<'a> {
 impl Job<'_> {
     /// Runs to the end, or leaves the tables as they were.
     pub async fn run(self, progress: Arc<Progress>) -> Result<Summary> {
-        no_stream(self.sink)?;
+        no_stream(self.sink).await?;
         let source = Arc::new(self.source);
         let hashed = Arc::clone(&source);
         let source_id = tokio::task::spawn_blocking(move || RunId::new(hashed.fingerprint())).await?;
@@ -151,9 +153,8 @@ impl Job<'_> {
 }
 
 /// Refuses tables that a stream feeds: what it has open would be derived twice.
-pub(crate) fn no_stream(sink: &DeltaSink) -> Result<()> {
-    let folder = sink.root().to_file_path().ok();
-    if folder.is_some_and(|folder| crate::stream::checkpoints::has_stream(&folder)) {
+pub(crate) async fn no_stream(sink: &DeltaSink) -> Result<()> {
+    if has_stream(&Folder::of(sink)?).await? {
         anyhow::bail!(
             "these tables are fed by a stream; send it the events (netcrab serve, netcrab ingest), or choose another --tables"
         );

@@ -20,7 +20,8 @@ pub fn address(tables: &str) -> Result<Url> {
             |uri, bucket| netcrab_sources::s3_store(uri, bucket).map_err(Into::into),
             netcrab_sources::store_mend,
         );
-        return Url::parse(tables)
+        let folder = format!("{}/", tables.trim_end_matches('/'));
+        return Url::parse(&folder)
             .with_context(|| format!("`{tables}` is not an address of tables; give a folder or a URL"));
     }
     let path = std::path::absolute(Path::new(tables)).with_context(|| format!("`{tables}` is not a folder"))?;

@@ -180,10 +180,6 @@ impl DeltaSink {
     }
 
     fn store_fault(&self, table: &'static Table, error: object_store::Error) -> Error {
-        if self.root.scheme() != "file" {
-            let (place, mend) = (self.root.to_string(), crate::s3::mend(&error));
-            return Error::Store { table: table.name, place, mend, source: Box::new(error) };
-        }
         file_fault(table, self.root.as_str(), Box::new(error))
     }
 
@@ -421,6 +417,11 @@ pub(crate) fn file_fault(
     place: &str,
     source: Box<dyn std::error::Error + Send + Sync>,
 ) -> Error {
+    if !place.starts_with("file:")
+        && let Some(mend) = store_cause(source.as_ref()).map(crate::s3::mend)
+    {
+        return Error::Store { table: table.name, place: place.to_owned(), mend, source };
+    }
     match cause(source.as_ref()) {
         Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
             Error::Full { table: table.name, place: place.to_owned() }
@@ -439,7 +440,7 @@ fn store_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a o
         if let Some(found) = error.downcast_ref::<object_store::Error>() {
             return Some(found);
         }
-        next = error.source();
+        next = below(error);
     }
     None
 }
@@ -451,13 +452,16 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind
     while let Some(error) = next {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
             kind = Some(io.kind());
-            // An IO error may wrap another error that hides the real one.
-            next = io.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static)).or(error.source());
-        } else {
-            next = error.source();
         }
+        next = below(error);
     }
     kind
+}
+
+/// The error below another; an IO error hides the one that it wraps.
+fn below<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or(error.source())
 }
 
 fn delta_field(column: &Column) -> StructField {
@@ -566,7 +570,7 @@ impl Sink for DeltaSink {
         let store = self.store(table).await?;
         for part in &staged.parts {
             let removed = store.delete(&Path::from(part.path.as_str())).await;
-            removed.map_err(|error| file_fault(table, self.root.as_str(), Box::new(error)))?;
+            removed.map_err(|error| self.store_fault(table, error))?;
         }
         Ok(())
     }

@@ -22,23 +22,32 @@ pub type Open = fn(&str, &str) -> Result<Arc<dyn ObjectStore>, Box<dyn std::erro
 /// Says what a fault of a store asks of its reader.
 pub type Mend = fn(&object_store::Error) -> &'static str;
 
-static MEND: OnceLock<Mend> = OnceLock::new();
+static STORES: OnceLock<(Open, Mend)> = OnceLock::new();
 
 /// Lets Delta open `s3://` addresses from then on. How a store of the environment is opened, and what its faults
 /// ask for, is the business of whoever reads from such stores too.
 pub fn register(open: Open, mend: Mend) {
-    MEND.get_or_init(|| {
+    STORES.get_or_init(|| {
         for scheme in ["s3://", "s3a://"] {
             let Ok(scheme) = Url::parse(scheme) else { continue };
             object_store_factories().insert(scheme.clone(), Arc::new(S3(open)));
             logstore_factories().insert(scheme, Arc::new(S3(open)));
         }
-        mend
+        (open, mend)
     });
 }
 
-pub(crate) fn mend(error: &object_store::Error) -> &'static str {
-    MEND.get().map_or("run the same command again", |mend| mend(error))
+/// The store of the bucket that `url` lies in.
+pub fn open(url: &Url) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let unknown = || object_store::Error::NotSupported { source: format!("no store is known for {url}").into() };
+    let (open, _) = STORES.get().filter(|_| ["s3", "s3a"].contains(&url.scheme())).ok_or_else(unknown)?;
+    open(url.as_str(), url.host_str().unwrap_or_default())
+        .map_err(|source| object_store::Error::Generic { store: "S3", source })
+}
+
+/// What a fault of a store asks of its reader.
+pub fn mend(error: &object_store::Error) -> &'static str {
+    STORES.get().map_or("run the same command again", |(_, mend)| mend(error))
 }
 
 struct S3(Open);

@@ -208,6 +208,9 @@ pub fn mend(error: &object_store::Error) -> &'static str {
         Cause::Precondition { .. } => "it was replaced while it was read; run again",
         _ if says("NoSuchBucket") => "there is no such bucket; check its name, AWS_REGION and AWS_ENDPOINT_URL",
         Cause::NotFound { .. } => "it was removed while it was read; run again",
+        _ if ["ExpiredToken", "TokenRefreshRequired"].iter().any(|refusal| says(refusal)) => {
+            "the keys have expired; renew them, with AWS_SESSION_TOKEN, and run again"
+        }
         Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => KEYS,
         _ if ["403 Forbidden", "401 Unauthorized", "SignatureDoesNotMatch", "AccessDenied", "InvalidAccessKeyId"]
             .iter()
@@ -221,7 +224,7 @@ pub fn mend(error: &object_store::Error) -> &'static str {
 }
 
 const KEYS: &str = "access was refused; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
-                    and that they may list and read it";
+                    and that they may list, read and write it";
 
 /// Whether the store was reached at all.
 fn answers(error: &object_store::Error) -> bool {

@@ -60,8 +60,8 @@ impl LogFollower {
             Some((delta, commit)) => {
                 let store = delta.object_store();
                 let version = delta.version().unwrap_or(0);
-                let same = commit.is_some() && head(&store, version).await == commit;
-                if same && head(&store, version + 1).await.is_none() {
+                let same = commit.is_some() && head(&store, version).await? == commit;
+                if same && head(&store, version + 1).await?.is_none() {
                     self.read = Some((delta, commit));
                     return Ok(None);
                 }
@@ -80,14 +80,17 @@ impl LogFollower {
             _ => DeltaTableBuilder::from_url(self.url.clone())?.load().await?,
         };
         let files = files(self.table, &delta)?;
-        let commit = head(&delta.object_store(), delta.version().unwrap_or(0)).await;
+        let commit = head(&delta.object_store(), delta.version().unwrap_or(0)).await?;
         self.read = Some((delta, commit));
         Ok(Some(files))
     }
 }
 
-async fn head(store: &Arc<dyn ObjectStore>, version: u64) -> Option<ObjectMeta> {
-    store.head(&Path::from(format!("_delta_log/{version:020}.json"))).await.ok()
+async fn head(store: &Arc<dyn ObjectStore>, version: u64) -> Result<Option<ObjectMeta>, DeltaTableError> {
+    match store.head(&Path::from(format!("_delta_log/{version:020}.json"))).await {
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        found => Ok(Some(found?)),
+    }
 }
 
 // For a local folder that does not exist, deltalake may not even build a store.

@@ -1,7 +1,6 @@
 //! `netcrab backfill`: an empty ClickHouse gets the rows of the Delta tables.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -44,8 +43,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     let To::Clickhouse = arguments.to;
     let sink = super::sink(&arguments.tables)?;
     let server = super::process::prepared(&context.config).await?;
-    let folder: Option<PathBuf> = sink.root().to_file_path().ok();
-    let backfill = Backfill::plan(&sink, folder.as_deref(), &server, arguments.replace).await?;
+    let backfill = Backfill::plan(&sink, &server, arguments.replace).await?;
     let is_drawn = !context.quiet && std::io::stderr().is_terminal();
     let bar = if is_drawn { ProgressBar::new(backfill.bytes()) } else { ProgressBar::hidden() };
     let template = "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {elapsed}, {eta} left";

@@ -1,12 +1,11 @@
 //! `netcrab ingest`: events in over HTTP onto the bus; another process brings them to the tables.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use arrow::array::RecordBatch;
 use clap::Args;
 use datafusion::datasource::memory::MemorySourceConfig;
@@ -38,9 +37,9 @@ Examples:
 
 Then, in other processes: netcrab process --tables ./tables; netcrab serve --tables ./tables --key nc_secret=acme")]
 pub(crate) struct Arguments {
-    /// Folder of the tables: the built-in log lies beside them, and what is rejected goes to the table rejects.
+    /// Folder of the tables, or s3://bucket/prefix: the built-in log lies beside them, and what is rejected goes to the table rejects.
     #[arg(long, value_name = "DIR")]
-    tables: PathBuf,
+    tables: String,
     /// Address to listen on, in place of `api.listen`.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -58,11 +57,11 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         "nobody may send events; add --agent-key nc_agent_secret=ORG or [[api.agent_keys]] in netcrab.toml"
     );
     let bus = super::process::open_bus(&config, &arguments.tables, super::process::Access::Write).await?;
-    let store = Arc::new(DeltaStore::open(&arguments.tables, DeltaLimits::default()).await?);
+    let sink = super::sink(&arguments.tables)?;
+    let store = Arc::new(DeltaStore::open_url(sink.root(), DeltaLimits::default()).await?);
     let state = AppState::taking_events(&config.api, store, jiff::Timestamp::now, config.sources.clone(), bus)?;
-    let address = arguments.tables.to_str().context("the folder of the tables must have a name in Unicode")?;
     let stop = CancellationToken::new();
-    let rejects = store_rejects(&state, super::sink(address)?, &task_context(&config)?, &stop);
+    let rejects = store_rejects(&state, sink, &task_context(&config)?, &stop);
     let server = Server::bind(&config.api, state).await?;
     if !context.quiet {
         eprintln!("taking events on http://{}/v1/events/batch (Ctrl-C ends it)", server.address());

@@ -15,6 +15,7 @@ use netcrab_bus::{Bus, Clock};
 use netcrab_operators::settings::{Sessionize, Settings as Rules};
 use netcrab_pipeline::config::{BusKind, Config};
 use netcrab_pipeline::run::task_context;
+use netcrab_pipeline::stream::folder::Folder;
 use netcrab_pipeline::stream::processor::{Processor, Seen, Statuses};
 use netcrab_pipeline::stream::shard::Shared;
 use netcrab_pipeline::stream::shown::{self, Show};
@@ -32,13 +33,14 @@ Examples:
   netcrab process --tables ./tables                the built-in log in ./tables/_bus
   netcrab process --tables ./tables --listen 127.0.0.1:7979      and /health, /ready, /metrics, and the API
   netcrab process --tables ./tables --finish       to the end of the bus, closing every session
+  NETCRAB_BUS__KIND=kafka netcrab process --tables s3://bucket/tables      keys and endpoint in AWS_… variables
 
 SIGTERM or Ctrl-C ends it after the epoch under way; a kill at any moment loses nothing. SIGHUP reads
 [detect] and [score] anew: the next epoch begins with them.")]
 pub(crate) struct Arguments {
-    /// Folder of the tables.
+    /// Folder of the tables, or s3://bucket/prefix.
     #[arg(long, value_name = "DIR")]
-    tables: PathBuf,
+    tables: String,
     /// Address to answer /health, /ready and /metrics on, and the API for the keys in `api.keys`.
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "finish")]
     listen: Option<SocketAddr>,
@@ -71,13 +73,12 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         return Ok(ExitCode::SUCCESS);
     };
     let api = netcrab_api::Config { listen, ..context.config.api.clone() };
-    let tables = arguments.tables.to_str().context("the folder of the tables must have a name in Unicode")?;
     let told = Arc::new(super::serve::Told(Arc::clone(&processor.statuses)));
     let (answers, work) = (stop.clone().drop_guard(), stop.clone().drop_guard());
     // Whichever ends first, the other is told to.
     let serving = async {
         let _guard = answers;
-        super::serve::serve_tables(api, tables, None, Some(told), stop.clone().cancelled_owned()).await
+        super::serve::serve_tables(api, &arguments.tables, None, Some(told), stop.clone().cancelled_owned()).await
     };
     let working = async {
         let _guard = work;
@@ -101,18 +102,22 @@ pub(super) enum Access {
 }
 
 /// The bus that the settings name.
-pub(super) async fn open_bus(config: &Config, tables: &Path, access: Access) -> Result<Arc<dyn Bus>> {
-    ensure_local(tables)?;
+pub(super) async fn open_bus(config: &Config, tables: &str, access: Access) -> Result<Arc<dyn Bus>> {
     match config.bus.kind {
         BusKind::Log => open_log(config, tables, access),
         BusKind::Kafka => open_kafka(config).await,
     }
 }
 
-fn open_log(config: &Config, tables: &Path, access: Access) -> Result<Arc<dyn Bus>> {
+fn open_log(config: &Config, tables: &str, access: Access) -> Result<Arc<dyn Bus>> {
     let mut settings = config.bus.log.clone();
     if settings.folder.as_os_str().is_empty() {
-        settings.folder = tables.join("_bus");
+        anyhow::ensure!(
+            !tables.contains("://"),
+            "the built-in log lies on a local disk, and {tables} does not; say where with `bus.log.folder` \
+             (NETCRAB_BUS__LOG__FOLDER), or set `bus.kind` = \"kafka\""
+        );
+        settings.folder = Path::new(tables).join("_bus");
     }
     if access == Access::Look {
         return Ok(Arc::new(Log::open_to_read(settings).context("the built-in log cannot be looked at")?));
@@ -139,40 +144,29 @@ async fn open_kafka(_: &Config) -> Result<Arc<dyn Bus>> {
 /// What works on the shards of `bus`, and where new rules are given to it.
 pub(super) async fn processor(
     config: &Config,
-    tables: &Path,
+    tables: &str,
     bus: Arc<dyn Bus>,
     shown: Option<Shown>,
 ) -> Result<(watch::Sender<Arc<Rules>>, Arc<Processor>)> {
-    let folder = std::path::absolute(tables).with_context(|| format!("`{}` is no folder", tables.display()))?;
-    let address = folder.to_str().context("the folder of the tables must have a name in Unicode")?;
+    let sink = super::sink(tables)?;
+    let folder = Folder::of(&sink)?;
+    // What lies in a bucket that cannot be used is said now, and not in the log of each epoch.
+    folder.names().await?;
     let (live, closed_seen): (Arc<dyn Show>, _) = match shown {
         Some(Shown { live, tables }) => (live, Some(Arc::new(Refresh(tables)) as Arc<dyn Seen>)),
-        None => (Arc::new(shown::Files::new(&folder)), None),
+        None => (Arc::new(shown::Files::new(folder)), None),
     };
     let shared = Shared {
         bus,
-        sink: super::sink(address)?,
+        sink,
         clickhouse: clickhouse(config).await?,
         settings: config.stream.clone(),
         context: task_context(config)?,
-        folder,
         live: Some(live),
     };
     let (sender, rules) = watch::channel(Arc::new(config.rules()));
     let statuses = Statuses::default();
     Ok((sender, Arc::new(Processor { shared: Arc::new(shared), rules, statuses, closed_seen, clock: now_ms })))
-}
-
-/// Refuses tables that no stream can be fed to.
-fn ensure_local(tables: &Path) -> Result<()> {
-    let is_url = tables.to_str().is_some_and(|tables| tables.contains("://"));
-    anyhow::ensure!(
-        !is_url,
-        "a stream keeps its state beside its tables, in a local folder; `{}` is none. Copy days that are done with \
-         `netcrab run`, or read the tables from ClickHouse",
-        tables.display()
-    );
-    Ok(())
 }
 
 /// ClickHouse with its tables prepared, where it is configured.

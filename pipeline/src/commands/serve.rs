@@ -4,7 +4,7 @@
 //!                                         └─▶ open sessions ─┘
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -16,8 +16,10 @@ use netcrab_api::{
     StoreKind,
 };
 use netcrab_pipeline::config::Config as PipelineConfig;
+use netcrab_pipeline::stream::folder::Folder;
 use netcrab_pipeline::stream::processor::Statuses;
 use netcrab_pipeline::stream::shown;
+use netcrab_pipeline::tables::address;
 use tokio_util::sync::CancellationToken;
 
 use super::process::{Access, Shown};
@@ -33,7 +35,7 @@ Examples:
 
 Then: curl -H 'Authorization: Bearer nc_secret' 'http://127.0.0.1:7878/v1/insights/overview?orgId=acme&productId=crm'")]
 pub(crate) struct Arguments {
-    /// Folder of the tables.
+    /// Folder of the tables, or s3://bucket/prefix.
     #[arg(long, value_name = "DIR")]
     tables: String,
     /// Address to listen on, in place of `api.listen`.
@@ -81,16 +83,16 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         serve_tables(api, &arguments.tables, store, None, stop_signal()).await?;
     } else {
         let config = PipelineConfig { api, ..context.config.clone() };
-        serve_stream(&config, context.config_file.clone(), Path::new(&arguments.tables)).await?;
+        serve_stream(&config, context.config_file.clone(), &arguments.tables).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Takes events in, brings them to the tables, and serves both, until Ctrl-C or SIGTERM.
-async fn serve_stream(config: &PipelineConfig, file: Option<PathBuf>, tables: &Path) -> Result<()> {
+async fn serve_stream(config: &PipelineConfig, file: Option<PathBuf>, tables: &str) -> Result<()> {
     let bus = super::process::open_bus(config, tables, Access::Write).await?;
     let limits = DeltaLimits { refresh_ms: config.stream.epoch_ms.clamp(100, 2000), ..DeltaLimits::default() };
-    let store = Arc::new(DeltaStore::open(tables, limits).await?);
+    let store = Arc::new(DeltaStore::open_url(&address(tables)?, limits).await?);
     let clickhouse = clickhouse_store(&config.api, config).await?;
     let live = Arc::new(Live::new(config.stream.live_sessions_max));
     let shown = Shown { live: Arc::clone(&live), tables: Arc::clone(&store) };
@@ -157,15 +159,12 @@ pub(super) async fn serve_tables(
     companion: Option<Arc<dyn Companion>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let is_local = !tables.contains("://");
-    anyhow::ensure!(
-        is_local,
-        "the API answers from Delta tables in a local folder or from ClickHouse, and `{tables}` is no local folder; copy \
-         the tables with `netcrab backfill --to clickhouse`, and serve a folder with `api.store` = \"clickhouse\""
-    );
-    let store = Arc::new(DeltaStore::open(Path::new(tables), DeltaLimits::default()).await?);
+    let sink = super::sink(tables)?;
+    let folder = Folder::of(&sink)?;
+    folder.names().await?;
+    let store = Arc::new(DeltaStore::open_url(sink.root(), DeltaLimits::default()).await?);
     let live = Arc::new(Live::new(usize::MAX));
-    let following = tokio::spawn(shown::follow(PathBuf::from(tables), Arc::clone(&live), Arc::clone(&store)));
+    let following = tokio::spawn(shown::follow(folder, Arc::clone(&live), Arc::clone(&store)));
     let state = AppState::new(&api, Arc::new(LiveStore::new(clickhouse.unwrap_or(store), live)))?;
     if let Some(companion) = companion {
         state.accompany(companion);

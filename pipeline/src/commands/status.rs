@@ -1,12 +1,12 @@
 //! `netcrab status`: how far each shard of a stream has come.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 use netcrab_pipeline::stream::checkpoints::{self, Checkpoints};
+use netcrab_pipeline::stream::folder::Folder;
 use netcrab_pipeline::stream::manifest::Manifest;
 
 use super::grouped;
@@ -22,24 +22,26 @@ Examples:
 
 The lag is in offsets of the bus: batches in the built-in log, events in Kafka. It reads what the last epoch of each shard left; the process that works on them need not run.")]
 pub(crate) struct Arguments {
-    /// Folder of the tables.
+    /// Folder of the tables, or s3://bucket/prefix.
     #[arg(long, value_name = "DIR")]
-    tables: PathBuf,
+    tables: String,
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
-    if !checkpoints::has_stream(&arguments.tables) {
-        bail!("{} is fed by no stream; start one with netcrab serve or netcrab process", arguments.tables.display());
+    let folder = Folder::of(&super::sink(&arguments.tables)?)?;
+    let shards = checkpoints::shards(&folder).await?;
+    if shards.is_empty() {
+        bail!("{} is fed by no stream; start one with netcrab serve or netcrab process", arguments.tables);
     }
     let bus = super::process::open_bus(&context.config, &arguments.tables, Access::Look).await;
     if let Err(fault) = &bus {
         eprintln!("the lag is not known: {}", super::chain_of(fault));
     }
     let mut newest = Vec::new();
-    for shard in checkpoints::shards(&arguments.tables) {
-        let checkpoints = Checkpoints::open(&arguments.tables, shard)?;
-        if let Some((manifest, _)) = checkpoints.newest()? {
-            let applied = checkpoints.applied(manifest.epoch);
+    for shard in shards {
+        let checkpoints = Checkpoints::of(&folder, shard);
+        if let Some((manifest, _)) = checkpoints.newest().await? {
+            let applied = checkpoints.applied(manifest.epoch).await?;
             let end = match &bus {
                 Ok(bus) => bus.bounds(shard).await.ok().map(|bounds| bounds.end),
                 Err(_) => None,

@@ -44,7 +44,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         ensure!(any, "there are no tables in {}; check the path given to --tables", folder.display());
     }
     let keep = Duration::from_secs_f64(hours * 3600.0);
-    let tidied = tidy(&sink, folder.as_deref(), keep, arguments.dry_run).await?;
+    let tidied = tidy(&sink, keep, arguments.dry_run).await?;
     if context.json {
         let tables = tidied.iter().map(|(table, tidied)| {
             let (files, bytes, entries) = (tidied.files, tidied.bytes, tidied.log_entries);

@@ -1,34 +1,34 @@
-//! Manifests and states on a local disk, safe from a power cut.
+//! Manifests and states of a shard, beside its tables.
 //!
 //!     DIR/_stream/shard-0000/epoch-00000000000000000007.json
 //!                            epoch-00000000000000000007.applied
-//!                            state-00000000000000000005.bin
+//!                            state-00000000000000000005-RUN.bin
 //!
-//! A file is written under another name, made safe, and then linked to its own: it is there whole or
-//! not at all, and of two who create it one is told that it exists.
+//! Each is a file of a [`Folder`]: there whole or not at all, and of two who create it one is told that it exists.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fs::File;
+use std::io::{self, BufReader, Write};
 
+use netcrab_sinks::RunId;
+
+use super::folder::{self, Draft, Folder};
 use super::manifest::{FORMAT, Manifest, StateFile};
 
 /// The folder beside the tables.
 pub const FOLDER: &str = "_stream";
 
-/// Whether a folder of tables is fed by a stream.
-pub fn has_stream(tables: &Path) -> bool {
-    tables.join(FOLDER).exists()
+/// Whether tables are fed by a stream.
+pub async fn has_stream(tables: &Folder) -> Result<bool, Error> {
+    Ok(!shards(tables).await?.is_empty())
 }
 
 /// The epochs that are facts already, and not yet in the tables.
-pub fn unapplied(tables: &Path) -> Result<Vec<Manifest>, Error> {
+pub async fn unapplied(tables: &Folder) -> Result<Vec<Manifest>, Error> {
     let mut unapplied = Vec::new();
-    for shard in shards(tables) {
-        let checkpoints = Checkpoints::open(tables, shard)?;
-        if let Some((newest, _)) = checkpoints.newest()?
-            && !checkpoints.applied(newest.epoch)
+    for shard in shards(tables).await? {
+        let checkpoints = Checkpoints::of(tables, shard);
+        if let Some((newest, _)) = checkpoints.newest().await?
+            && !checkpoints.applied(newest.epoch).await?
         {
             unapplied.push(newest);
         }
@@ -37,23 +37,25 @@ pub fn unapplied(tables: &Path) -> Result<Vec<Manifest>, Error> {
 }
 
 /// The last epoch of each shard that is in the tables: 0 before the first.
-pub fn applied_epochs(tables: &Path) -> Result<Vec<(u32, u64)>, Error> {
-    let applied = |shard| Ok((shard, Checkpoints::open(tables, shard)?.last_applied()?));
-    shards(tables).into_iter().map(applied).collect()
+pub async fn applied_epochs(tables: &Folder) -> Result<Vec<(u32, u64)>, Error> {
+    let mut applied = Vec::new();
+    for shard in shards(tables).await? {
+        applied.push((shard, Checkpoints::of(tables, shard).last_applied().await?));
+    }
+    Ok(applied)
 }
 
 /// Where the files of `shard` lie beside the tables in `tables`.
-pub fn folder(tables: &Path, shard: u32) -> PathBuf {
-    tables.join(FOLDER).join(format!("shard-{shard:04}"))
+pub fn folder(tables: &Folder, shard: u32) -> Folder {
+    tables.join(FOLDER).join(&format!("shard-{shard:04}"))
 }
 
 /// The shards that have files beside the tables in `tables`, ascending.
-pub fn shards(tables: &Path) -> Vec<u32> {
-    let listed = fs::read_dir(tables.join(FOLDER)).into_iter().flatten().flatten();
-    let mut shards: Vec<u32> =
-        listed.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("shard-")?.parse().ok()).collect();
+pub async fn shards(tables: &Folder) -> Result<Vec<u32>, Error> {
+    let names = tables.join(FOLDER).names().await?;
+    let mut shards: Vec<u32> = names.iter().filter_map(|name| name.strip_prefix("shard-")?.parse().ok()).collect();
     shards.sort_unstable();
-    shards
+    Ok(shards)
 }
 
 /// Why the files of a shard could not be used.
@@ -75,62 +77,52 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The disk refused.
-    #[error("{file} could not be {done}; check the space and the rights of the folder")]
-    Disk {
-        /// The file.
-        file: String,
-        /// What was tried.
-        done: &'static str,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
+    /// A file could not be used.
+    #[error(transparent)]
+    File(#[from] folder::Error),
 }
 
 /// The files of one shard.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
-    folder: PathBuf,
+    folder: Folder,
     shard: u32,
 }
 
 impl Checkpoints {
-    /// The files of `shard` beside the tables in `tables`; the folder is created.
-    pub fn open(tables: &Path, shard: u32) -> Result<Self, Error> {
-        let folder = folder(tables, shard);
-        fs::create_dir_all(&folder).map_err(|source| disk(&folder, "created", source))?;
-        for folder in [Some(folder.as_path()), folder.parent(), Some(tables)].into_iter().flatten() {
-            sync(folder)?;
-        }
-        Ok(Self { folder, shard })
+    /// The files of `shard` beside the tables in `tables`, to read.
+    pub fn of(tables: &Folder, shard: u32) -> Self {
+        Self { folder: folder(tables, shard), shard }
+    }
+
+    /// The same, to write; the folder is created.
+    pub fn open(tables: &Folder, shard: u32) -> Result<Self, Error> {
+        let checkpoints = Self::of(tables, shard);
+        checkpoints.folder.make()?;
+        Ok(checkpoints)
     }
 
     /// The newest epoch, or `None` where there is none.
-    pub fn newest(&self) -> Result<Option<(Manifest, Vec<u8>)>, Error> {
-        let newest = self.epochs()?.into_iter().next_back();
-        newest.map(|epoch| self.read(epoch)).transpose()
+    pub async fn newest(&self) -> Result<Option<(Manifest, Vec<u8>)>, Error> {
+        match self.epochs().await?.into_iter().next_back() {
+            Some(epoch) => Ok(Some(self.read(epoch).await?)),
+            None => Ok(None),
+        }
     }
 
     /// The numbers of all epochs that are kept, ascending.
-    pub fn epochs(&self) -> Result<Vec<u64>, Error> {
-        let listed = fs::read_dir(&self.folder).map_err(|source| disk(&self.folder, "listed", source))?;
-        let mut epochs = Vec::new();
-        for entry in listed {
-            let entry = entry.map_err(|source| disk(&self.folder, "listed", source))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let number = name.strip_prefix("epoch-").and_then(|name| name.strip_suffix(".json"));
-            epochs.extend(number.and_then(|number| number.parse::<u64>().ok()));
-        }
+    pub async fn epochs(&self) -> Result<Vec<u64>, Error> {
+        let number = |name: String| name.strip_prefix("epoch-")?.strip_suffix(".json")?.parse::<u64>().ok();
+        let mut epochs: Vec<u64> = self.folder.names().await?.into_iter().filter_map(number).collect();
         epochs.sort_unstable();
         Ok(epochs)
     }
 
     /// The manifest of `epoch`, and its bytes.
-    pub fn read(&self, epoch: u64) -> Result<(Manifest, Vec<u8>), Error> {
-        let path = self.manifest(epoch);
-        let bytes = fs::read(&path).map_err(|source| disk(&path, "read", source))?;
-        let damaged = |reason: String| Error::Damaged { file: path.display().to_string(), reason };
+    pub async fn read(&self, epoch: u64) -> Result<(Manifest, Vec<u8>), Error> {
+        let name = manifest_name(epoch);
+        let bytes = self.folder.read(&name).await?;
+        let damaged = |reason: String| Error::Damaged { file: self.folder.name_of(&name), reason };
         let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         if manifest.format != FORMAT {
             return Err(damaged(format!(
@@ -146,116 +138,65 @@ impl Checkpoints {
     }
 
     /// Creates the manifest of an epoch; [`Error::Lost`] where somebody did already.
-    pub fn commit(&self, epoch: u64, manifest: &[u8]) -> Result<(), Error> {
-        let path = self.manifest(epoch);
-        let created = self.create(&path, |file| file.write_all(manifest))?;
+    pub async fn commit(&self, epoch: u64, manifest: &[u8]) -> Result<(), Error> {
+        let created = self.folder.create(&manifest_name(epoch), manifest).await?;
         if created { Ok(()) } else { Err(Error::Lost { shard: self.shard, epoch }) }
     }
 
     /// The last epoch that was applied to all tables; 0 before the first.
-    pub fn last_applied(&self) -> Result<u64, Error> {
-        let newest = self.epochs()?.into_iter().next_back().unwrap_or(0);
-        Ok(if self.applied(newest) { newest } else { newest.saturating_sub(1) })
+    pub async fn last_applied(&self) -> Result<u64, Error> {
+        let newest = self.epochs().await?.into_iter().next_back().unwrap_or(0);
+        Ok(if self.applied(newest).await? { newest } else { newest.saturating_sub(1) })
     }
 
     /// Whether `epoch` was applied to all tables.
-    pub fn applied(&self, epoch: u64) -> bool {
-        self.applied_mark(epoch).exists()
+    pub async fn applied(&self, epoch: u64) -> Result<bool, Error> {
+        Ok(self.folder.has(&applied_name(epoch)).await?)
     }
 
     /// Notes that `epoch` was applied to all tables.
-    pub fn mark_applied(&self, epoch: u64) -> Result<(), Error> {
-        self.create(&self.applied_mark(epoch), |_| Ok(())).map(|_| ())
+    pub async fn mark_applied(&self, epoch: u64) -> Result<(), Error> {
+        self.folder.create(&applied_name(epoch), b"").await?;
+        Ok(())
     }
 
-    /// Writes a file that the manifest of `epoch` will name. A file that an interrupted attempt left is replaced.
-    pub fn write_state(
-        &self,
-        kind: &str,
-        epoch: u64,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<StateFile, Error> {
-        let name = format!("{kind}-{epoch:020}.bin");
-        let path = self.folder.join(&name);
-        let scratch = self.scratch(&path);
-        let bytes = self.write(&scratch, write)?;
-        fs::rename(&scratch, &path).map_err(|source| disk(&path, "created", source))?;
-        sync(&self.folder)?;
+    /// Writes what will be a file that the manifest of an epoch names.
+    pub fn draft(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Draft, Error> {
+        Ok(self.folder.draft(write)?)
+    }
+
+    /// Names a draft for the manifest of `epoch`, and after what the epoch does: whoever loses it overwrites nothing.
+    pub async fn keep(&self, draft: Draft, kind: &str, epoch: u64, run: &RunId) -> Result<StateFile, Error> {
+        let (name, bytes) = (format!("{kind}-{epoch:020}-{}.bin", run.as_str()), draft.bytes);
+        draft.publish(&name).await?;
         Ok(StateFile { name, bytes })
     }
 
     /// Opens a file that a manifest names.
-    pub fn open_state(&self, file: &StateFile) -> Result<BufReader<File>, Error> {
-        let path = self.folder.join(&file.name);
-        let opened = File::open(&path).map_err(|source| disk(&path, "opened", source))?;
-        Ok(BufReader::with_capacity(1 << 20, opened))
+    pub async fn open_state(&self, file: &StateFile) -> Result<BufReader<File>, Error> {
+        Ok(self.folder.open(&file.name).await?)
     }
 
-    /// Removes the epochs before `epoch`, and the files that only they name.
-    pub fn forget_before(&self, epoch: u64) -> Result<(), Error> {
-        for old in self.epochs()?.into_iter().take_while(|&old| old < epoch) {
-            let (manifest, _) = self.read(old)?;
-            let states = [manifest.state, manifest.reopened].into_iter().flatten();
-            let states = states.map(|file| self.folder.join(file.name));
-            // The manifest goes last: while it is there, so is what it names.
-            for path in states.chain([self.applied_mark(old), self.manifest(old)]) {
-                match fs::remove_file(&path) {
-                    Err(source) if source.kind() != ErrorKind::NotFound => return Err(disk(&path, "removed", source)),
-                    _ => {}
-                }
-            }
+    /// Removes the epochs before `epoch`, and the files that they, or attempts at them, named.
+    pub async fn forget_before(&self, epoch: u64) -> Result<(), Error> {
+        let of_epoch = |name: &String| name.split(['-', '.']).nth(1)?.parse::<u64>().ok();
+        let mut old = self.folder.names().await?;
+        old.retain(|name| !name.starts_with('.') && of_epoch(name).is_some_and(|old| old < epoch));
+        // The manifest goes last: while it is there, so is what it names.
+        old.sort_by_key(|name| name.ends_with(".json"));
+        for name in old {
+            self.folder.remove(&name).await?;
         }
-        sync(&self.folder)
-    }
-
-    fn manifest(&self, epoch: u64) -> PathBuf {
-        self.folder.join(format!("epoch-{epoch:020}.json"))
-    }
-
-    fn applied_mark(&self, epoch: u64) -> PathBuf {
-        self.folder.join(format!("epoch-{epoch:020}.applied"))
-    }
-
-    /// A name that nobody else uses, in this process or another.
-    fn scratch(&self, path: &Path) -> PathBuf {
-        static USED: AtomicU64 = AtomicU64::new(0);
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        self.folder.join(format!(".{name}.{}-{}", std::process::id(), USED.fetch_add(1, Ordering::Relaxed)))
-    }
-
-    /// Creates `path` with what `write` writes; false where it exists.
-    fn create(&self, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<bool, Error> {
-        let scratch = self.scratch(path);
-        self.write(&scratch, write)?;
-        let linked = fs::hard_link(&scratch, path);
-        fs::remove_file(&scratch).map_err(|source| disk(&scratch, "removed", source))?;
-        match linked {
-            Ok(()) => sync(&self.folder).map(|()| true),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-            Err(source) => Err(disk(path, "created", source)),
-        }
-    }
-
-    /// Writes a file and makes it safe; gives its length.
-    fn write(&self, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u64, Error> {
-        let written = || {
-            let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-            let mut buffered = BufWriter::with_capacity(1 << 20, file);
-            write(&mut buffered)?;
-            let file = buffered.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.sync_all()?;
-            Ok(file.metadata()?.len())
-        };
-        written().map_err(|source| disk(path, "written", source))
+        Ok(())
     }
 }
 
-fn sync(folder: &Path) -> Result<(), Error> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| disk(folder, "made safe", source))
+fn manifest_name(epoch: u64) -> String {
+    format!("epoch-{epoch:020}.json")
 }
 
-fn disk(path: &Path, done: &'static str, source: io::Error) -> Error {
-    Error::Disk { file: path.display().to_string(), done, source }
+fn applied_name(epoch: u64) -> String {
+    format!("epoch-{epoch:020}.applied")
 }
 
 #[cfg(test)]
@@ -295,65 +236,69 @@ mod tests {
 
     fn opened() -> (tempfile::TempDir, Checkpoints) {
         let folder = tempfile::tempdir().unwrap();
-        let checkpoints = Checkpoints::open(folder.path(), 3).unwrap();
+        let checkpoints = Checkpoints::open(&Folder::Disk(folder.path().to_owned()), 3).unwrap();
         (folder, checkpoints)
     }
 
-    #[test]
-    fn the_newest_epoch_comes_back_as_it_was_committed() {
+    #[tokio::test]
+    async fn the_newest_epoch_comes_back_as_it_was_committed() {
         let (_folder, checkpoints) = opened();
-        assert!(checkpoints.newest().unwrap().is_none());
+        assert!(checkpoints.newest().await.unwrap().is_none());
         for epoch in [1, 2, 10] {
-            checkpoints.commit(epoch, &manifest(epoch).to_bytes().unwrap()).unwrap();
+            checkpoints.commit(epoch, &manifest(epoch).to_bytes().unwrap()).await.unwrap();
         }
-        assert_eq!(checkpoints.newest().unwrap().unwrap().0, manifest(10));
-        assert!(!checkpoints.applied(10));
-        checkpoints.mark_applied(10).unwrap();
-        checkpoints.mark_applied(10).unwrap();
-        assert!(checkpoints.applied(10));
+        assert_eq!(checkpoints.newest().await.unwrap().unwrap().0, manifest(10));
+        assert!(!checkpoints.applied(10).await.unwrap());
+        checkpoints.mark_applied(10).await.unwrap();
+        checkpoints.mark_applied(10).await.unwrap();
+        assert!(checkpoints.applied(10).await.unwrap());
     }
 
-    #[test]
-    fn of_many_who_commit_an_epoch_one_wins() {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_many_who_commit_an_epoch_one_wins() {
         let (_folder, checkpoints) = opened();
-        let committed = std::thread::scope(|scope| {
-            let commit = |to: u64| {
-                let (checkpoints, manifest) = (&checkpoints, Manifest { to, ..manifest(1) });
-                scope.spawn(move || checkpoints.commit(1, &manifest.to_bytes().unwrap()).is_ok())
-            };
-            let all: Vec<_> = (0..16).map(commit).collect();
-            all.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum::<usize>()
+        let all = (0..16).map(|to: u64| {
+            let (checkpoints, manifest) = (checkpoints.clone(), Manifest { to, ..manifest(1) });
+            tokio::spawn(async move { checkpoints.commit(1, &manifest.to_bytes().unwrap()).await.is_ok() })
         });
+        let mut committed = 0;
+        for task in all.collect::<Vec<_>>() {
+            committed += usize::from(task.await.unwrap());
+        }
         assert_eq!(committed, 1);
-        let lost = checkpoints.commit(1, b"{}").unwrap_err();
+        let lost = checkpoints.commit(1, b"{}").await.unwrap_err();
         assert!(matches!(lost, Error::Lost { shard: 3, epoch: 1 }), "{lost}");
     }
 
-    #[test]
-    fn old_epochs_go_with_the_files_they_name() {
+    #[tokio::test]
+    async fn old_epochs_go_with_the_files_they_name() {
         let (_folder, checkpoints) = opened();
         for epoch in 1..=4 {
             let mut manifest = manifest(epoch);
-            manifest.state =
-                Some(checkpoints.write_state("state", epoch, |file| file.write_all(&[epoch as u8])).unwrap());
-            checkpoints.commit(epoch, &manifest.to_bytes().unwrap()).unwrap();
-            checkpoints.mark_applied(epoch).unwrap();
+            // Another process began the same epoch otherwise.
+            for attempt in [1, 2] {
+                let draft = checkpoints.draft(|file| file.write_all(&[epoch as u8])).unwrap();
+                let run = RunId::new(attempt);
+                manifest.state = Some(checkpoints.keep(draft, "state", epoch, &run).await.unwrap());
+            }
+            checkpoints.commit(epoch, &manifest.to_bytes().unwrap()).await.unwrap();
+            checkpoints.mark_applied(epoch).await.unwrap();
         }
-        checkpoints.forget_before(3).unwrap();
-        assert_eq!(checkpoints.epochs().unwrap(), [3, 4]);
-        let names = fs::read_dir(&checkpoints.folder).unwrap().count();
-        assert_eq!(names, 6, "two epochs of three files each");
+        checkpoints.forget_before(3).await.unwrap();
+        assert_eq!(checkpoints.epochs().await.unwrap(), [3, 4]);
+        let names = checkpoints.folder.names().await.unwrap();
+        assert_eq!(names.len(), 8, "two epochs of four files each: {names:?}");
     }
 
-    #[test]
-    fn a_manifest_of_another_format_or_shard_is_refused_by_name() {
+    #[tokio::test]
+    async fn a_manifest_of_another_format_or_shard_is_refused_by_name() {
         let (_folder, checkpoints) = opened();
         for (epoch, other) in [(1, Manifest { format: 1, ..manifest(1) }), (2, Manifest { shard: 4, ..manifest(2) })] {
-            checkpoints.commit(epoch, &other.to_bytes().unwrap()).unwrap();
-            let refused = checkpoints.read(epoch).unwrap_err().to_string();
+            checkpoints.commit(epoch, &other.to_bytes().unwrap()).await.unwrap();
+            let refused = checkpoints.read(epoch).await.unwrap_err().to_string();
             assert!(refused.contains(&format!("epoch-{epoch:020}.json")), "{refused}");
         }
-        checkpoints.commit(3, b"{\"format\": 1").unwrap();
-        assert!(matches!(checkpoints.read(3), Err(Error::Damaged { .. })));
+        checkpoints.commit(3, b"{\"format\": 1").await.unwrap();
+        assert!(matches!(checkpoints.read(3).await, Err(Error::Damaged { .. })));
     }
 }

@@ -3,7 +3,6 @@
 //! A shard's files carry its name, so shards rewrite their own and never each other's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use arrow::datatypes::DataType;
@@ -73,17 +72,22 @@ impl Files {
     }
 }
 
-/// The rows of some files of `table`, which lies in `folder`, with their date; columns in table order.
+/// The rows of some files of `table`, with their date; columns in table order.
 pub async fn rows(
     context: &SessionContext,
-    folder: &Path,
+    sink: &DeltaSink,
     table: &'static Table,
     parts: &[&Part],
 ) -> Result<Option<DataFrame>> {
+    let location = sink.location(table);
+    let folder = location.to_file_path().ok();
     let mut by_date: BTreeMap<Option<i32>, Vec<String>> = BTreeMap::new();
     for part in parts {
-        let path = folder.join(&part.path);
-        let path = path.to_str().context("the folder of the tables has a name in Unicode")?.to_owned();
+        let path = match &folder {
+            Some(folder) => folder.join(&part.path).into_os_string().into_string(),
+            None => Ok(format!("{location}{}", part.path)),
+        };
+        let path = path.ok().context("the folder of the tables has a name in Unicode")?;
         by_date.entry(part.date).or_default().push(path);
     }
     let mut all: Option<DataFrame> = None;

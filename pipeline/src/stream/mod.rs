@@ -34,6 +34,7 @@ pub mod checkpoints;
 pub mod compact;
 pub mod crash;
 pub mod files;
+pub mod folder;
 pub mod manifest;
 pub mod processor;
 pub mod publish;

@@ -99,9 +99,9 @@ impl Processor {
     /// Works until `stop`; an epoch under way is finished first.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<()> {
         let keep = Duration::from_millis(self.shared.settings.keep_removed_ms);
-        let (shared, until) = (Arc::clone(&self.shared), stop.child_token());
+        let until = stop.child_token();
         let _tidying = until.clone().drop_guard();
-        tokio::spawn(async move { tidy::keep_tidy(shared.sink.clone(), &shared.folder, keep, until).await });
+        tokio::spawn(tidy::keep_tidy(self.shared.sink.clone(), keep, until));
         let mut membership = self.shared.bus.join().await?;
         let mut workers: BTreeMap<u32, Worker> = BTreeMap::new();
         let ended = self.serve(membership.as_mut(), &mut workers, &stop).await;

@@ -33,7 +33,7 @@ pub(super) async fn publish(shared: &Shared, manifest: &Manifest) -> Result<()> 
         let parts: Vec<_> = change.new_parts().collect();
         let config = shared.context.session_config().clone();
         let context = SessionContext::new_with_config_rt(config, shared.context.runtime_env());
-        let Some(rows) = files::rows(&context, &shared.folder.join(table.name), table, &parts).await? else { continue };
+        let Some(rows) = files::rows(&context, &shared.sink, table, &parts).await? else { continue };
         let mut rows = rows.execute_stream().await?;
         while let Some(batch) = rows.next().await {
             shared.bus.publish(to, table.name, &batch?).await?;

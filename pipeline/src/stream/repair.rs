@@ -23,7 +23,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{Read, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -89,8 +88,6 @@ pub struct Repair {
 
 /// Where a repair looks and writes.
 pub struct Place<'a> {
-    /// The folder of the tables.
-    pub folder: &'a Path,
     /// The tables.
     pub sink: &'a DeltaSink,
     /// The shard's files.
@@ -512,7 +509,7 @@ async fn sums(place: &Place<'_>, events: DataFrame) -> Result<Vec<(&'static Tabl
 
 impl Place<'_> {
     async fn rows(&self, table: &'static Table, parts: &[&Part]) -> Result<Option<DataFrame>> {
-        files::rows(&self.context, &self.folder.join(table.name), table, parts).await
+        files::rows(&self.context, self.sink, table, parts).await
     }
 
     /// The rows of these days of products, or all others.

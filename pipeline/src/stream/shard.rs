@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,6 +34,7 @@ use super::checkpoints::Checkpoints;
 use super::compact;
 use super::crash::{self, Step};
 use super::files::{self, Files};
+use super::folder::Folder;
 use super::manifest::{FORMAT, Late, Manifest, NO_WATERMARK, StateFile, digest};
 use super::publish;
 use super::repair::{self, Place, Reopened, Repair, moved};
@@ -61,8 +61,6 @@ pub struct Shared {
     pub sink: DeltaSink,
     /// Where the tables lie too.
     pub clickhouse: Option<ClickHouse>,
-    /// The folder of the tables, where the shards keep their files too.
-    pub folder: PathBuf,
     /// How the stream runs.
     pub settings: Settings,
     /// Memory and threads of the plans.
@@ -188,7 +186,9 @@ impl Shard {
     /// Takes the shard up where its last epoch left it: applies that epoch where it was not, and reads
     /// the open sessions anew.
     pub async fn open(shared: Arc<Shared>, number: u32, rules: &Arc<Rules>) -> Result<Self> {
-        let checkpoints = Checkpoints::open(&shared.folder, number)?;
+        let folder = Folder::of(&shared.sink)?;
+        folder.register(&shared.context.runtime_env());
+        let checkpoints = Checkpoints::open(&folder, number)?;
         let fields = event_in_flight().fields().clone();
         let state = OpenSessions::new(&fields, rules.sessionize.clone(), SHAPES_MAX)?;
         let mut shard = Self {
@@ -206,8 +206,8 @@ impl Shard {
             stay_apart: BTreeSet::new(),
         };
         shard.check_clickhouse().await?;
-        let Some((newest, bytes)) = shard.checkpoints.newest()? else { return Ok(shard) };
-        if !shard.checkpoints.applied(newest.epoch) {
+        let Some((newest, bytes)) = shard.checkpoints.newest().await? else { return Ok(shard) };
+        if !shard.checkpoints.applied(newest.epoch).await? {
             shard.apply(&newest, &mut Timing::new()).await?;
         }
         shard.restore(rules, &newest).await.context("the open sessions could not be read back")?;
@@ -221,7 +221,7 @@ impl Shard {
         let Some(server) = &self.shared.clickhouse else { return Ok(()) };
         let name = writer(self.number);
         let noted = server.position(NOTED, &name).await?.unwrap_or(0);
-        let applied = self.checkpoints.last_applied()?;
+        let applied = self.checkpoints.last_applied().await?;
         if noted >= applied as i64 {
             return Ok(());
         }
@@ -260,7 +260,7 @@ impl Shard {
         let mut tables = tables.into_iter();
         let mut next = || tables.next().unwrap_or_default();
         let opened = Opened { keys, sessions: next(), incidents: next() };
-        live.change(self.number, &Changed { gone, opened, events: next(), asked: Arc::new(peek) })?;
+        live.change(self.number, Changed { gone, opened, events: next(), asked: Arc::new(peek) }).await?;
         Ok(())
     }
 
@@ -339,10 +339,13 @@ impl Shard {
         let forgotten_ms = self.forget(plan.watermark_ms);
         crash::before(Step::State);
         let reopened = repair.as_ref().filter(|repair| !repair.reopened.is_empty());
-        let reopened = reopened.map(|repair| {
-            self.checkpoints.write_state("reopened", plan.epoch, |to| repair::write(&repair.reopened, to))
-        });
-        let reopened = reopened.transpose()?;
+        let reopened = match reopened {
+            Some(repair) => {
+                let draft = self.checkpoints.draft(|to| repair::write(&repair.reopened, to))?;
+                Some(self.checkpoints.keep(draft, "reopened", plan.epoch, &plan.run).await?)
+            }
+            None => None,
+        };
         let state = self.write_state(&plan).await?;
         timing.done(Step::State);
 
@@ -372,7 +375,7 @@ impl Shard {
         };
         let bytes = manifest.to_bytes()?;
         crash::before(Step::Commit);
-        self.checkpoints.commit(plan.epoch, &bytes)?;
+        self.checkpoints.commit(plan.epoch, &bytes).await?;
         timing.done(Step::Commit);
 
         self.apply(&manifest, &mut timing).await?;
@@ -554,7 +557,7 @@ impl Shard {
             let none = Files::default();
             let place = place(&shared, &none, &rules, &run, shard)?;
             let paths = parts.iter().collect::<Vec<_>>();
-            let rows = files::rows(&place.context, &place.folder.join(table.name), table, &paths).await?;
+            let rows = files::rows(&place.context, place.sink, table, &paths).await?;
             let rows = rows.context("files to compact")?;
             place.context.register_table("small", rows.into_view())?;
             place.stage(table, place.context.sql(&table.folded("small")).await?, "compact").await
@@ -626,12 +629,13 @@ impl Shard {
         if events < self.shared.settings.state_events_min.max(open) {
             return Ok(None);
         }
-        let (checkpoints, state, epoch) = (self.checkpoints.clone(), Arc::clone(&self.state), plan.epoch);
+        let (checkpoints, state) = (self.checkpoints.clone(), Arc::clone(&self.state));
         let write = move || {
             let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            checkpoints.write_state("state", epoch, |to| state.write(to))
+            checkpoints.draft(|to| state.write(to))
         };
-        Ok(Some(tokio::task::spawn_blocking(write).await??))
+        let draft = tokio::task::spawn_blocking(write).await??;
+        Ok(Some(self.checkpoints.keep(draft, "state", plan.epoch, &plan.run).await?))
     }
 
     /// Changes the tables as a committed epoch says, and notes it; what was changed before is left alone.
@@ -650,7 +654,7 @@ impl Shard {
         publish::publish(&self.shared, manifest).await?;
         timing.done(Step::Publish);
         crash::before(Step::Applied);
-        self.checkpoints.mark_applied(manifest.epoch)?;
+        self.checkpoints.mark_applied(manifest.epoch).await?;
         timing.done(Step::Applied);
         Ok(())
     }
@@ -707,15 +711,15 @@ impl Shard {
             return Ok(());
         }
         self.shared.bus.release(self.number, self.done.next).await?;
-        self.checkpoints.forget_before(self.done.state_epoch)?;
+        self.checkpoints.forget_before(self.done.state_epoch).await?;
         Ok(())
     }
 
     /// Makes the open sessions as they were after `newest`.
     async fn restore(&mut self, rules: &Rules, newest: &Manifest) -> Result<()> {
         let mut epochs: Vec<Manifest> = Vec::new();
-        for epoch in self.checkpoints.epochs()?.into_iter().rev() {
-            let (manifest, _) = self.checkpoints.read(epoch)?;
+        for epoch in self.checkpoints.epochs().await?.into_iter().rev() {
+            let (manifest, _) = self.checkpoints.read(epoch).await?;
             let whole = manifest.state.is_some();
             epochs.push(manifest);
             if whole {
@@ -739,9 +743,8 @@ impl Shard {
     }
 
     async fn read_state(&mut self, rules: &Rules, file: &StateFile) -> Result<()> {
-        let (checkpoints, sessionize, file) = (self.checkpoints.clone(), rules.sessionize.clone(), file.clone());
+        let (mut bytes, sessionize) = (self.checkpoints.open_state(file).await?, rules.sessionize.clone());
         let read = move || -> Result<OpenSessions> {
-            let mut bytes = checkpoints.open_state(&file)?;
             Ok(OpenSessions::read(&mut bytes, event_in_flight().fields(), sessionize, SHAPES_MAX)?)
         };
         self.state = Arc::new(Mutex::new(tokio::task::spawn_blocking(read).await??));
@@ -751,9 +754,11 @@ impl Shard {
     /// Does to the open sessions what an epoch did to them.
     async fn replay(&self, manifest: &Manifest) -> Result<()> {
         if manifest.repaired {
-            let file = manifest.reopened.as_ref();
-            let reopened = file.map(|file| repair::read(self.checkpoints.open_state(file)?)).transpose()?;
-            self.reopen(&reopened.unwrap_or_default())?;
+            let reopened = match &manifest.reopened {
+                Some(file) => repair::read(self.checkpoints.open_state(file).await?)?,
+                None => Vec::new(),
+            };
+            self.reopen(&reopened)?;
         }
         let mut next = manifest.from;
         while next < manifest.to {
@@ -833,7 +838,7 @@ fn place<'a>(
     config.options_mut().execution.parquet.schema_force_view_types = false;
     let context = SessionContext::new_with_config_rt(config, runtime.build_arc()?);
     let rows_too = shared.clickhouse.is_some();
-    Ok(Place { folder: &shared.folder, sink: &shared.sink, files, context, rules, run, shard, rows_too })
+    Ok(Place { sink: &shared.sink, files, context, rules, run, shard, rows_too })
 }
 
 /// Looks at open sessions without closing them.

@@ -9,10 +9,8 @@
 //! what lay before it goes.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{Cursor, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -25,23 +23,25 @@ use netcrab_api::{DeltaStore, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoints;
+use super::folder::Folder;
 
 /// Files after which all that is open is written again.
 const WHOLE_EVERY: u64 = 64;
 
+/// What the name of a file ends with that has all that is open.
+const WHOLE: &str = "-all";
+
 /// How often a follower looks for new files.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Largest file that a follower reads, bytes: a writer shows a bounded number of sessions.
-const FILE_BYTES_MAX: u64 = 1 << 30;
-
 /// Where a shard shows what it has open.
+#[async_trait]
 pub trait Show: Send + Sync {
     /// Begins anew: what the shard shows next is all that it has open.
     fn begin(&self, shard: u32);
 
     /// Takes what changed: keys with nothing open any more, and the sessions of others as they are now.
-    fn change(&self, shard: u32, change: &Changed) -> Result<()>;
+    async fn change(&self, shard: u32, change: Changed) -> Result<()>;
 
     /// Whether changes come with the events of their sessions.
     fn wants_events(&self) -> bool {
@@ -67,12 +67,13 @@ pub struct Changed {
     pub asked: Arc<dyn OpenEvents>,
 }
 
+#[async_trait]
 impl Show for Live {
     fn begin(&self, shard: u32) {
         self.forget(shard);
     }
 
-    fn change(&self, shard: u32, change: &Changed) -> Result<()> {
+    async fn change(&self, shard: u32, change: Changed) -> Result<()> {
         Ok(Live::change(self, shard, &change.gone, &change.opened, &change.asked)?)
     }
 }
@@ -80,14 +81,15 @@ impl Show for Live {
 /// Shows open sessions to other processes.
 #[derive(Debug)]
 pub struct Files {
-    tables: PathBuf,
+    tables: Folder,
     shards: Mutex<BTreeMap<u32, Next>>,
 }
 
 /// The next file of a shard.
 #[derive(Debug, Clone, Copy)]
 struct Next {
-    number: u64,
+    /// Its number, where it is known.
+    number: Option<u64>,
     /// Whether it has all that is open.
     whole: bool,
     since_whole: u64,
@@ -104,68 +106,65 @@ struct Head {
 
 impl Files {
     /// Files beside the tables in `tables`.
-    pub fn new(tables: &Path) -> Self {
-        Self { tables: tables.to_owned(), shards: Mutex::default() }
+    pub fn new(tables: Folder) -> Self {
+        Self { tables, shards: Mutex::default() }
+    }
+
+    fn shards(&self) -> MutexGuard<'_, BTreeMap<u32, Next>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+#[async_trait]
 impl Show for Files {
     fn begin(&self, shard: u32) {
-        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another process may have written before: its numbers are counted on from.
-        let number = shards
-            .get(&shard)
-            .map_or_else(|| list(&self.tables, shard).last().map_or(1, |last| last.0 + 1), |next| next.number);
+        let mut shards = self.shards();
+        let number = shards.get(&shard).and_then(|next| next.number);
         shards.insert(shard, Next { number, whole: true, since_whole: 0 });
     }
 
     fn is_due(&self, shard: u32) -> bool {
-        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        shards.get(&shard).is_some_and(|next| next.since_whole >= WHOLE_EVERY)
+        self.shards().get(&shard).is_some_and(|next| next.since_whole >= WHOLE_EVERY)
     }
 
     fn wants_events(&self) -> bool {
         true
     }
 
-    fn change(&self, shard: u32, change: &Changed) -> Result<()> {
-        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = shards.entry(shard).or_insert(Next { number: 1, whole: true, since_whole: 0 });
+    async fn change(&self, shard: u32, change: Changed) -> Result<()> {
+        let next = self.shards().get(&shard).copied().unwrap_or(Next { number: None, whole: true, since_whole: 0 });
         let folder = folder(&self.tables, shard);
-        fs::create_dir_all(&folder)?;
-        let name = format!("{:020}{}.arrows", next.number, if next.whole { "-all" } else { "" });
-        let unfinished = folder.join(".unfinished");
-        fs::write(&unfinished, encode(change)?)?;
-        fs::rename(&unfinished, folder.join(name))?;
+        let number = match next.number {
+            Some(number) => number,
+            // Another process may have written before: its numbers are counted on from.
+            None => list(&folder).await?.last().map_or(1, |last| last.0 + 1),
+        };
+        let name = format!("{number:020}{}.arrows", if next.whole { WHOLE } else { "" });
+        folder.show(&name, encode(&change)?).await?;
         if next.whole {
-            for (number, path) in list(&self.tables, shard) {
-                if number < next.number {
-                    fs::remove_file(path)?;
-                }
+            for (_, name) in list(&folder).await?.into_iter().filter(|(before, _)| *before < number) {
+                folder.remove(&name).await?;
             }
         }
         let since_whole = if next.whole { 1 } else { next.since_whole + 1 };
-        *next = Next { number: next.number + 1, whole: false, since_whole };
+        self.shards().insert(shard, Next { number: Some(number + 1), whole: false, since_whole });
         Ok(())
     }
 }
 
-fn folder(tables: &Path, shard: u32) -> PathBuf {
+fn folder(tables: &Folder, shard: u32) -> Folder {
     checkpoints::folder(tables, shard).join("open")
 }
 
 /// The files of a shard with their numbers, ascending.
-fn list(tables: &Path, shard: u32) -> Vec<(u64, PathBuf)> {
-    let listed = fs::read_dir(folder(tables, shard)).into_iter().flatten().flatten();
-    let mut files: Vec<(u64, PathBuf)> = listed
-        .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let number = name.strip_suffix(".arrows")?.trim_end_matches("-all");
-            Some((number.parse().ok()?, entry.path()))
-        })
-        .collect();
+async fn list(folder: &Folder) -> Result<Vec<(u64, String)>> {
+    let number = |name: String| {
+        let number = name.strip_suffix(".arrows")?.trim_end_matches(WHOLE).parse().ok()?;
+        Some((number, name))
+    };
+    let mut files: Vec<(u64, String)> = folder.names().await?.into_iter().filter_map(number).collect();
     files.sort_unstable();
-    files
+    Ok(files)
 }
 
 fn encode(Changed { gone, opened, events, .. }: &Changed) -> Result<Vec<u8>> {
@@ -212,19 +211,14 @@ fn decode(bytes: &[u8]) -> Result<(Vec<u32>, Opened)> {
 
 /// The events of open sessions, in a file.
 #[derive(Debug)]
-struct FileEvents(PathBuf);
+struct FileEvents(Folder, String);
 
 #[async_trait]
 impl OpenEvents for FileEvents {
     async fn of(&self, _: u32, _: &str) -> Result<Vec<RecordBatch>, StoreError> {
-        let path = self.0.clone();
-        let events = tokio::task::spawn_blocking(move || {
-            // A file that is gone was replaced; what it showed is shown anew or closed.
-            let Ok(bytes) = read(&path) else { return Ok(Vec::new()) };
-            batches(split(&bytes)?.1[2])
-        });
-        let events = events.await.unwrap_or_else(|panic| Err(panic.into()));
-        events.map_err(unreadable)
+        // A file that is gone was replaced; what it showed is shown anew or closed.
+        let Ok(bytes) = self.0.read(&self.1).await else { return Ok(Vec::new()) };
+        split(&bytes).and_then(|(_, [_, _, events])| batches(events)).map_err(unreadable)
     }
 }
 
@@ -234,28 +228,26 @@ pub(super) fn unreadable(fault: anyhow::Error) -> StoreError {
 }
 
 /// Follows what the shards beside the tables in `tables` show, for as long as `store` is asked.
-pub async fn follow(tables: PathBuf, live: Arc<Live>, store: Arc<DeltaStore>) {
+pub async fn follow(tables: Folder, live: Arc<Live>, store: Arc<DeltaStore>) {
     let mut follower = Follower { tables, live, seen: BTreeMap::new() };
     loop {
-        let looked = tokio::task::spawn_blocking(move || {
-            let found = follower.look();
-            (follower, found)
-        });
-        let Ok((back, found)) = looked.await else { return };
-        follower = back;
-        if !found.is_empty() {
-            // What closed is read from the tables before it is no longer shown as open.
-            if let Err(fault) = store.refresh().await {
-                tracing::warn!(reason = %fault, "the tables could not be looked at");
+        match follower.look().await {
+            Ok(found) if found.is_empty() => {}
+            Ok(found) => {
+                // What closed is read from the tables before it is no longer shown as open.
+                if let Err(fault) = store.refresh().await {
+                    tracing::warn!(reason = %fault, "the tables could not be looked at");
+                }
+                follower.take(found);
             }
-            follower.take(found);
+            Err(fault) => tracing::warn!(reason = %format!("{fault:#}"), "open sessions not shown"),
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
 struct Follower {
-    tables: PathBuf,
+    tables: Folder,
     live: Arc<Live>,
     /// The number of the last file that was taken, by shard.
     seen: BTreeMap<u32, u64>,
@@ -266,19 +258,20 @@ struct Found {
     shard: u32,
     number: u64,
     whole: bool,
-    path: PathBuf,
+    events: FileEvents,
     gone: Vec<u32>,
     opened: Opened,
 }
 
 impl Follower {
     /// Reads what is new, in order.
-    fn look(&self) -> Vec<Found> {
+    async fn look(&self) -> Result<Vec<Found>> {
         let mut found = Vec::new();
-        for shard in checkpoints::shards(&self.tables) {
-            let files = list(&self.tables, shard);
-            let is_whole = |path: &Path| path.to_string_lossy().ends_with("-all.arrows");
-            let whole = files.iter().rposition(|(_, path)| is_whole(path));
+        for shard in checkpoints::shards(&self.tables).await? {
+            let folder = folder(&self.tables, shard);
+            let files = list(&folder).await?;
+            let is_whole = |name: &str| name.ends_with("-all.arrows");
+            let whole = files.iter().rposition(|(_, name)| is_whole(name));
             let seen = self.seen.get(&shard).copied();
             // From the newest whole one, or on from what was seen, where nothing lies between.
             let from = match (whole, seen) {
@@ -287,38 +280,34 @@ impl Follower {
                 (_, Some(seen)) => files.partition_point(|(number, _)| *number <= seen),
                 (None, None) => continue,
             };
-            for (number, path) in &files[from..] {
+            for (number, name) in &files[from..] {
                 // A file may go while it is looked at; the next look finds what took its place.
-                let Ok(bytes) = read(path) else { break };
+                let Ok(bytes) = folder.read(name).await else { break };
                 match decode(&bytes) {
                     Ok((gone, opened)) => {
-                        let (number, whole, path) = (*number, is_whole(path), path.clone());
-                        found.push(Found { shard, number, whole, path, gone, opened });
+                        let (number, whole) = (*number, is_whole(name));
+                        let events = FileEvents(folder.clone(), name.clone());
+                        found.push(Found { shard, number, whole, events, gone, opened });
                     }
                     Err(fault) => {
-                        tracing::warn!(file = %path.display(), reason = %format!("{fault:#}"), "open sessions not shown");
+                        tracing::warn!(file = %folder.name_of(name), reason = %format!("{fault:#}"), "open sessions not shown");
                     }
                 }
             }
         }
-        found
+        Ok(found)
     }
 
     fn take(&mut self, found: Vec<Found>) {
-        for Found { shard, number, whole, path, gone, opened } in found {
+        for Found { shard, number, whole, events, gone, opened } in found {
             if whole {
                 self.live.forget(shard);
             }
-            let events = Arc::new(FileEvents(path)) as Arc<dyn OpenEvents>;
+            let events = Arc::new(events) as Arc<dyn OpenEvents>;
             if let Err(fault) = self.live.change(shard, &gone, &opened, &events) {
                 tracing::warn!(shard, reason = %fault, "open sessions not shown");
             }
             self.seen.insert(shard, number);
         }
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    anyhow::ensure!(fs::metadata(path)?.len() <= FILE_BYTES_MAX, "it is too large");
-    Ok(fs::read(path)?)
 }

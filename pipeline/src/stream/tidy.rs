@@ -5,7 +5,6 @@
 //! has staged and not yet applied is spared for as long as that takes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -15,19 +14,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::checkpoints;
+use super::folder::Folder;
 
 /// Shortest and longest time between two rounds of [`keep_tidy`].
 const EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(900));
 
-/// Tidies every table of `sink`, which lies in `folder` where it is on this machine; tells what was removed from each.
+/// Tidies every table of `sink`; tells what was removed from each.
 pub async fn tidy(
     sink: &DeltaSink,
-    folder: Option<&Path>,
     keep: Duration,
     dry_run: bool,
 ) -> Result<Vec<(&'static Table, Tidied)>> {
     let mut spared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for manifest in folder.map(checkpoints::unapplied).transpose()?.unwrap_or_default() {
+    for manifest in checkpoints::unapplied(&Folder::of(sink)?).await? {
         for (table, change) in manifest.tables {
             spared.entry(table).or_default().extend(change.staged().map(|part| part.path.clone()));
         }
@@ -41,14 +40,14 @@ pub async fn tidy(
 }
 
 /// Tidies now and then, until `stop`; what fails is tried again the next time.
-pub async fn keep_tidy(sink: DeltaSink, folder: &Path, keep: Duration, stop: CancellationToken) {
+pub async fn keep_tidy(sink: DeltaSink, keep: Duration, stop: CancellationToken) {
     let every = (keep / 4).clamp(EVERY.0, EVERY.1);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
-        match tidy(&sink, Some(folder), keep, false).await {
+        match tidy(&sink, keep, false).await {
             Ok(tidied) => {
                 for (table, Tidied { files, bytes, log_entries }) in tidied {
                     if files + log_entries > 0 {

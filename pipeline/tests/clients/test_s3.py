@@ -6,10 +6,17 @@ The store is MinIO, started here by scripts/minio.sh.
 import concurrent.futures
 import csv
 import gzip
+import hashlib
+import hmac
+import json
 import os
 import pathlib
+import re
+import socket
 import subprocess
 import time
+import urllib.parse
+import urllib.request
 
 import deltalake
 import duckdb
@@ -282,10 +289,116 @@ def test_tables_that_cannot_be_written_say_what_to_do(local, store, wrong, expec
     assert "wrong-value" not in done.stderr and "panicked" not in done.stderr, done.stderr
 
 
-def test_a_stream_says_that_its_tables_lie_on_a_disk(store):
-    for command_line in (["process"], ["serve", "--key", "nc_k=acme"], ["serve", "--key", "nc_k=acme", "--agent-key", "nc_agent_k=acme"]):
-        done = run([*command_line, "--tables", "s3://events/live"], store.endpoint)
-        assert done.returncode == 1 and "local folder" in done.stderr, done.stderr
+def keys_that_may(store, actions):
+    """Keys of the store's own that expire, and may do no more than this (AssumeRole of its STS, signed by hand)."""
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": ["arn:aws:s3:::*"]}]}
+    body = urllib.parse.urlencode({"Action": "AssumeRole", "Version": "2011-06-15", "DurationSeconds": 900,
+                                   "Policy": json.dumps(policy)})
+    host, now = store.endpoint.removeprefix("http://"), time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    scope = f"{now[:8]}/us-east-1/sts/aws4_request"
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    headers = {"content-type": "application/x-www-form-urlencoded", "host": host, "x-amz-date": now}
+    names = ";".join(headers)
+    canonical = "\n".join(["POST", "/", "", *(f"{name}:{value}" for name, value in headers.items()), "", names, digest])
+    signed = "\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = ("AWS4" + KEYS["AWS_SECRET_ACCESS_KEY"]).encode()
+    for part in [*scope.split("/"), signed]:
+        key = hmac.digest(key, part.encode(), "sha256")
+    headers["authorization"] = (f"AWS4-HMAC-SHA256 Credential={KEYS['AWS_ACCESS_KEY_ID']}/{scope}, "
+                                f"SignedHeaders={names}, Signature={key.hex()}")
+    with urllib.request.urlopen(urllib.request.Request(store.endpoint, body.encode(), headers)) as answer:
+        said = answer.read().decode()
+    found = [re.search(f"<{name}>(.*?)</{name}>", said)[1] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
+    return dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), found))
+
+
+def test_keys_without_permission_say_what_is_missing_and_leave_the_tables_as_they_were(local, store, tmp_path):
+    tables, _ = on_s3(store, "guarded")
+    succeed(["run", local / "a.parquet", "--tables", tables], store.endpoint)
+    count = ["--json", "sql", "--tables", tables, "SELECT count(*) AS n FROM events_raw"]
+    before = succeed(count, store.endpoint)
+    reads = keys_that_may(store, ["s3:GetObject", "s3:ListBucket"])
+    assert succeed(count, store.endpoint, **reads) == before
+    nothing = keys_that_may(store, ["s3:GetBucketLocation"])
+    log = {"NETCRAB_BUS__LOG__FOLDER": str(tmp_path / "bus")}
+    for arguments, keys in [(["run", local / "b.ndjson"], reads), (["run", local / "b.ndjson"], nothing),
+                            (["serve", "--key", "nc_k=acme"], nothing), (["process", "--finish"], nothing)]:
+        done = run([*arguments, "--tables", tables], store.endpoint, **keys, **log)
+        assert done.returncode == 1 and "that they may list, read and write it" in done.stderr, done.stderr
+        assert "panicked" not in done.stderr and keys["AWS_SECRET_ACCESS_KEY"] not in done.stderr
+    assert succeed(count, store.endpoint) == before
+
+
+def test_the_built_in_log_needs_a_disk(store):
+    for arguments in (["process"], ["ingest", "--agent-key", "nc_agent_k=acme"]):
+        done = run([*arguments, "--tables", "s3://events/live"], store.endpoint)
+        assert done.returncode == 1 and "bus.log.folder" in done.stderr, done.stderr
+
+
+class Api:
+    """`netcrab serve` over tables."""
+
+    def __init__(self, store, tables, *more, **environment):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        line, environment = command(["serve", "--tables", tables, "--listen", self.address, "--key", "nc_k=acme", *more],
+                                    store.endpoint, **environment)
+        self.process = subprocess.Popen(line, env=environment, stderr=subprocess.PIPE)
+
+    def __enter__(self):
+        for _ in range(300):
+            try:
+                self.ask("/health")
+                return self
+            except OSError:
+                assert self.process.poll() is None, self.process.stderr.read()
+                time.sleep(0.1)
+        raise AssertionError("it never answers")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.communicate(timeout=30)
+
+    def ask(self, path, body=None, key="nc_k"):
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(f"http://{self.address}{path}", body, headers)) as answer:
+            return json.loads(answer.read())
+
+
+def test_the_api_answers_from_a_bucket_as_from_a_disk(netcrab, local, store, tmp_path):
+    netcrab("run", local, "--tables", tmp_path / "disk")
+    tables, _ = on_s3(store, "served")
+    succeed(["run", local, "--tables", tables], store.endpoint)
+    with Api(store, tables) as bucket, Api(store, tmp_path / "disk") as disk:
+        products = disk.ask("/v1/insights/products?orgId=acme")["items"]
+        assert products
+        for product in products:
+            for page in ["insights/overview", "insights/hotspots", "insights/incidents", "insights/sessions", "insights/notes",
+                         "flows/top", "flows/graph"]:
+                path = f"/v1/{page}?orgId=acme&productId={product['productId']}"
+                assert bucket.ask(path) == disk.ask(path), path
+
+
+def test_events_sent_to_an_api_over_a_bucket_are_seen_at_once_and_stay(store, tmp_path):
+    tables, _ = on_s3(store, "live")
+    log = {"NETCRAB_BUS__LOG__FOLDER": str(tmp_path / "bus"), "NETCRAB_STREAM__EPOCH_MS": "100"}
+    events = [{"orgId": "acme", "productId": "crm", "sessionId": "s1", "userHash": "9f2c", "eventId": f"e{n}",
+               "ts": int(time.time() * 1000) - 1000 + n, "eventType": "click", "screenId": f"screen-{n % 3}",
+               "route": "/a", "deviceType": "desktop"} for n in range(30)]
+    body = json.dumps({"agentId": "a1", "sdkVersion": "1.0.0", "events": events}).encode()
+    with Api(store, tables, "--agent-key", "nc_agent_k=acme", **log) as api:
+        assert api.ask("/v1/events/batch", body, "nc_agent_k")["accepted"] == 30
+        for _ in range(200):
+            seen = api.ask("/v1/insights/sessions?orgId=acme&productId=crm")["items"]
+            if seen:
+                break
+            time.sleep(0.1)
+        assert len(seen) == 1, seen
+    succeed(["process", "--finish", "--tables", tables], store.endpoint, **log)
+    with Api(store, tables) as api:
+        assert len(api.ask("/v1/insights/sessions?orgId=acme&productId=crm")["items"]) == 1
+    assert "1" in succeed(["status", "--tables", tables], store.endpoint, **log)
 
 
 @pytest.mark.parametrize("key", ["", "a/b", "a.parquet"])

@@ -21,7 +21,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::command_line::{DERIVED, answer, assert_same, derived, netcrab, stderr, text};
-use crate::proxy::{Fault, Proxy};
+use crate::proxy::{BUSY, Fault, Proxy};
 use crate::server;
 use crate::stream::{World, batch_tables, block_on, traffic};
 
@@ -195,7 +195,7 @@ fn killed_around_its_inserts_and_at_random_behind_a_network_that_fails_it_counts
     let mut chance = ChaCha8Rng::seed_from_u64(21);
     // A third of all calls fails in one way or another.
     let proxy = Proxy::before(shared.address(), move || match chance.random_range(0..100) {
-        0..12 => Fault::Error,
+        0..12 => BUSY,
         12..24 => Fault::Refused,
         24..27 => Fault::LostAnswer,
         27..32 => Fault::Slow(Duration::from_millis(300)),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod bad_input;
+mod bucket;
 mod clickhouse;
 mod command_line;
 mod config;
@@ -16,6 +17,8 @@ mod kills;
 mod proxy;
 mod real_data;
 mod rerun;
+#[path = "../../../sinks/tests/suite/s3.rs"]
+mod s3;
 mod serve;
 #[path = "../../../sinks/tests/suite/server.rs"]
 mod server;

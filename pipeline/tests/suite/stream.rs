@@ -42,7 +42,6 @@ impl World {
             bus: Arc::clone(&bus) as Arc<dyn Bus>,
             sink: sink(tables),
             clickhouse,
-            folder: tables.to_owned(),
             settings,
             context: netcrab_pipeline::run::task_context(&config).unwrap(),
             live: None,

@@ -11,7 +11,7 @@ use netcrab_sinks::{Change, Position, Replace, RunId, Sink};
 use url::Url;
 
 use super::contract::flows;
-use super::proxy::{Fault, Proxy};
+use super::proxy::{BUSY, Fault, Proxy};
 use super::server;
 
 fn folder() -> (tempfile::TempDir, DeltaSink) {
@@ -125,7 +125,7 @@ async fn an_insert_whose_answer_got_lost_counts_once() {
     let mut asked = 0;
     let proxy = Proxy::before(shared.address(), move || {
         asked += 1;
-        [Fault::None, Fault::LostAnswer, Fault::Error, Fault::Refused][asked % 4]
+        [Fault::None, Fault::LostAnswer, BUSY, Fault::Refused][asked % 4]
     });
     let settings = Settings { hosts: vec![format!("http://{}", proxy.address())], timeout_ms: 700, ..direct.clone() };
     ClickHouse::new(&direct).unwrap().prepare().await.unwrap();

@@ -16,11 +16,17 @@ pub(crate) enum Fault {
     Slow(Duration),
     /// Brings it to the server, and keeps the answer.
     LostAnswer,
-    /// Answers with an error of the server; the server never sees it.
-    Error,
+    /// Answers with this status and text; the server never sees it.
+    Says(&'static str, &'static str),
     /// Closes the connection at once.
     Refused,
 }
+
+/// What ClickHouse says that has too much to do.
+pub(crate) const BUSY: Fault = Fault::Says(
+    "500 Internal Server Error",
+    "Code: 202. DB::Exception: Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)",
+);
 
 /// A proxy that takes one request for each connection.
 pub(crate) struct Proxy {
@@ -69,12 +75,11 @@ impl Proxy {
 fn handle(mut client: TcpStream, server: &str, fault: Fault) -> std::io::Result<()> {
     match fault {
         Fault::Refused => return client.shutdown(Shutdown::Both),
-        Fault::Error => {
+        Fault::Says(status, said) => {
             let _ = client.read(&mut [0; 65_536])?;
-            let said = "Code: 202. DB::Exception: Too many simultaneous queries. (TOO_MANY_SIMULTANEOUS_QUERIES)";
             write!(
                 client,
-                "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{said}",
+                "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{said}",
                 said.len()
             )?;
             // What is still on its way is read, so that the answer is not cut off.

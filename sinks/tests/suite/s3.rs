@@ -41,6 +41,12 @@ fn start() -> Result<Child, String> {
 
 static ENDPOINT: OnceLock<String> = OnceLock::new();
 
+#[allow(dead_code, reason = "not every suite starts processes that ask it")]
+/// Where it answers, as `host:port`.
+pub(crate) fn address() -> &'static str {
+    ENDPOINT.get().unwrap().trim_start_matches("http://")
+}
+
 /// As the environment would name it, which a test must not change while others run.
 fn open_store(endpoint: String) -> netcrab_sinks::s3::Open {
     ENDPOINT.set(endpoint).unwrap();
