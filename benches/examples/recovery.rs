@@ -76,7 +76,8 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
             let began = Instant::now();
             while shard.step(ask).await?.is_some_and(|report| report.lag > 0) {}
             slowest = slowest.max(began.elapsed());
-            let (manifest, _) = Checkpoints::of(&Folder::Disk(folder.to_owned()), 0).newest().await?.context("an epoch")?;
+            let (manifest, _) =
+                Checkpoints::of(&Folder::Disk(folder.to_owned()), 0).newest().await?.context("an epoch")?;
             came += manifest.events;
             event_bytes = event_bytes.or(Some(bytes_in(&folder.join("_bus"))? as f64 / came as f64));
             if let Some(state) = manifest.state {

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Float64Type};
 use arrow::row::{RowConverter, SortField};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use netcrab_schema::arrow::at_rest_type;
 use netcrab_schema::clickhouse::rows_table;
 use netcrab_schema::{ALL, Engine, Table, Type};
@@ -44,6 +44,9 @@ pub struct Copied {
     /// Their rows.
     pub rows: u64,
 }
+
+/// Files that are copied at once: while the server takes one in, another is read.
+const AT_ONCE: usize = 3;
 
 /// A table, and who a part of it is noted by.
 type Noted = (String, String);
@@ -90,9 +93,9 @@ impl Backfill {
             );
             done.insert(position);
         }
-        // Before a part is noted only the first can be under way, and its rows are known by their names.
-        let first = parts.first().map(|(table, _)| table.name);
-        for &table in ALL.iter().filter(|table| done.is_empty() && first != Some(table.name)) {
+        // Before a part is noted only the first can be under way, and their rows are known by their names.
+        let first: BTreeSet<&str> = parts.iter().take(AT_ONCE).map(|(table, _)| table.name).collect();
+        for &table in ALL.iter().filter(|table| done.is_empty() && !first.contains(table.name)) {
             let empty = !server.has_rows(table).await?;
             ensure!(empty, "ClickHouse is not empty: `{}` has rows; give --replace to empty it first", table.name);
         }
@@ -127,12 +130,17 @@ pub async fn backfill(
     mut copied: impl FnMut(&'static str, u64),
 ) -> Result<Copied> {
     let mut sum = Copied::default();
-    for (table, part) in backfill.parts.iter().filter(|(table, part)| !backfill.is_done(table, part)) {
+    let left = backfill.parts.iter().filter(|(table, part)| !backfill.is_done(table, part));
+    let copying = left.map(|(table, part)| async move {
         // The epochs of a stream are from 1.
         let position = Position { writer: noted(table, part).1, number: 0 };
         let change = Change { added: vec![part.clone()], ..Change::default() };
         server.write(table, shard_of(part), &position, &change, sink).await?;
         server.note(table, &position).await?;
+        anyhow::Ok((table, part))
+    });
+    let mut copying = futures::stream::iter(copying.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
+    while let Some((table, part)) = copying.try_next().await? {
         sum.files += 1;
         sum.rows += part.rows;
         copied(table.name, part.bytes);

@@ -20,11 +20,7 @@ use super::folder::Folder;
 const EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(900));
 
 /// Tidies every table of `sink`; tells what was removed from each.
-pub async fn tidy(
-    sink: &DeltaSink,
-    keep: Duration,
-    dry_run: bool,
-) -> Result<Vec<(&'static Table, Tidied)>> {
+pub async fn tidy(sink: &DeltaSink, keep: Duration, dry_run: bool) -> Result<Vec<(&'static Table, Tidied)>> {
     let mut spared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for manifest in checkpoints::unapplied(&Folder::of(sink)?).await? {
         for (table, change) in manifest.tables {

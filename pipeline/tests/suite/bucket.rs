@@ -114,7 +114,9 @@ fn killed_at_each_step_and_at_random_while_the_store_fails_it_counts_every_event
     for events in batches {
         world.append(&events);
         let mut child = world.process(None);
-        std::thread::sleep(Duration::from_millis(ChaCha8Rng::seed_from_u64(events.num_rows() as u64).random_range(200..1500)));
+        std::thread::sleep(Duration::from_millis(
+            ChaCha8Rng::seed_from_u64(events.num_rows() as u64).random_range(200..1500),
+        ));
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -13,6 +13,7 @@ use datafusion::prelude::SessionContext;
 use netcrab_bus::log::{Log, Settings as LogSettings};
 use netcrab_bus::{Bus, split};
 use netcrab_operators::settings::Settings as Rules;
+use netcrab_pipeline::stream::crash::Step;
 use netcrab_pipeline::stream::settings::Settings;
 use netcrab_schema::arrow::at_rest_type;
 use netcrab_schema::clickhouse as ddl;
@@ -26,7 +27,7 @@ use crate::server;
 use crate::stream::{World, batch_tables, block_on, traffic};
 
 /// The derived tables as ClickHouse's views show them, in the words of [`derived`].
-async fn shown(server: &ClickHouse) -> Vec<String> {
+pub(crate) async fn shown(server: &ClickHouse) -> Vec<String> {
     let mut tables = Vec::new();
     for (name, order) in DERIVED {
         tables.push(table(server, name, order).await);
@@ -145,6 +146,9 @@ fn days_that_are_summed_anew_keep_what_came_meanwhile() {
 
 const EVENTS: u64 = 2000;
 
+/// Enough for a batch at each step.
+const MANY: u64 = 4000;
+
 /// A child that brings events to the tables and to ClickHouse behind `host`.
 fn process(tables: &Path, host: &str, database: &str, crash: Option<&str>) -> Child {
     let mut command = command(tables, host, database, &["process", "--tables", text(tables)]);
@@ -186,10 +190,10 @@ fn wait(child: &mut Child) -> bool {
 }
 
 #[test]
-fn killed_around_its_inserts_and_at_random_behind_a_network_that_fails_it_counts_every_event_once() {
+fn killed_at_each_step_and_at_random_behind_a_network_that_fails_it_counts_every_event_once() {
     let Some(shared) = server::shared() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let expected = batch_tables(folder.path(), EVENTS, 3);
+    let expected = batch_tables(folder.path(), MANY, 3);
     let tables = folder.path().join("stream");
     let database = shared.settings().database;
     let mut chance = ChaCha8Rng::seed_from_u64(21);
@@ -202,10 +206,11 @@ fn killed_around_its_inserts_and_at_random_behind_a_network_that_fails_it_counts
         _ => Fault::None,
     });
     let log = log(&tables);
-    let mut batches = traffic(EVENTS, 3).into_iter();
-    for point in ["insert.before:1", "insert.after:1", "apply.after:1", "insert.after:2", "applied.before:1"] {
+    let mut batches = traffic(MANY, 3).into_iter();
+    let steps = Step::ALL.iter().flat_map(|step| ["before", "after"].map(|side| format!("{}.{side}:1", step.name())));
+    for point in steps.chain(["insert.after:2".to_owned()]) {
         block_on(log.append(split(&batches.next().unwrap(), 1).unwrap())).unwrap();
-        let mut child = process(&tables, proxy.address(), &database, Some(point));
+        let mut child = process(&tables, proxy.address(), &database, Some(&point));
         if point.ends_with(":2") {
             std::thread::sleep(Duration::from_millis(800));
             block_on(log.append(split(&batches.next().unwrap(), 1).unwrap())).unwrap();
@@ -225,7 +230,7 @@ fn killed_around_its_inserts_and_at_random_behind_a_network_that_fails_it_counts
     let settings = netcrab_sinks::clickhouse::Settings { database, ..shared.settings() };
     let server = ClickHouse::new(&settings).unwrap();
     assert_same(&block_on(shown(&server)), &expected);
-    assert_eq!(block_on(count(&server, "events_raw")), EVENTS as i64);
+    assert_eq!(block_on(count(&server, "events_raw")), MANY as i64);
 }
 
 #[test]
@@ -247,7 +252,8 @@ fn while_clickhouse_is_stopped_events_wait_and_none_is_lost() {
         match place {
             6 => own.stop(),
             14 => {
-                std::thread::sleep(Duration::from_secs(5));
+                let away_s = std::env::var("NETCRAB_AWAY_SECONDS").ok().and_then(|text| text.parse().ok());
+                std::thread::sleep(Duration::from_secs(away_s.unwrap_or(120)));
                 own.start(&port);
             }
             _ => {}

@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use datafusion::dataframe::DataFrameWriteOptions;
 use netcrab_pipeline::config::Run;
 use netcrab_schema::events::EVENT;
+use netcrab_sinks::clickhouse::ClickHouse;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use crate::command_line::{answer, assert_same, derived, netcrab, sink, succeed, text};
+use crate::clickhouse::shown;
+use crate::command_line::{answer, assert_same, derived, netcrab, sink, stderr, succeed, text};
+use crate::server;
 use crate::stream::block_on;
 
 /// A server over `tables`, listening on `address`.
@@ -131,6 +134,25 @@ fn batch_of_accepted(folder: &Path, tables: &Path) -> PathBuf {
 
 #[test]
 fn killed_two_hundred_times_while_events_come_in_every_accepted_event_counts_once() {
+    killed_while_events_come_in(&[], |_| {});
+}
+
+#[test]
+fn killed_two_hundred_times_beside_clickhouse_both_count_every_accepted_event_once() {
+    let Some(shared) = server::shared() else { return };
+    let settings = shared.settings();
+    let hosts = format!("[\"{}\"]", settings.hosts[0]);
+    killed_while_events_come_in(
+        &[("CLICKHOUSE__HOSTS", &hosts), ("CLICKHOUSE__DATABASE", &settings.database)],
+        |expected| {
+            assert_same(&block_on(shown(&ClickHouse::new(&settings).unwrap())), expected);
+        },
+    );
+}
+
+/// Kills a server that takes events in again and again, and compares its tables with those of a batch; `compare` gets
+/// these.
+fn killed_while_events_come_in(more: &[(&str, &str)], compare: impl FnOnce(&[String])) {
     let kills: usize = std::env::var("NETCRAB_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(200);
     let folder = tempfile::tempdir().unwrap();
     let tables = folder.path().join("stream");
@@ -141,6 +163,7 @@ fn killed_two_hundred_times_while_events_come_in_every_accepted_event_counts_onc
         ("STREAM__LATENESS_MS", "0"),
         ("STREAM__REPAIR_MS", "500"),
     ];
+    let settings = [&settings, more].concat();
     let (address, mut chance) = (free_address(), ChaCha8Rng::seed_from_u64(2));
     for some in events.chunks(events.len().div_ceil(kills)) {
         let mut server = Server::start(&tables, address, &settings);
@@ -164,9 +187,12 @@ fn killed_two_hundred_times_while_events_come_in_every_accepted_event_counts_onc
             }
         });
     }
-    succeed(&["process", "--tables", text(&tables), "--finish"]);
-    let batch = batch_of_accepted(folder.path(), &tables);
-    assert_same(&derived(&tables), &derived(&batch));
+    let mut finish = netcrab(&["process", "--tables", text(&tables), "--finish"]);
+    let finished = finish.envs(more.iter().map(|(name, value)| (format!("NETCRAB_{name}"), value))).output().unwrap();
+    assert!(finished.status.success(), "{}", stderr(&finished));
+    let expected = derived(&batch_of_accepted(folder.path(), &tables));
+    assert_same(&derived(&tables), &expected);
+    compare(&expected);
     let counted =
         answer(&tables, "SELECT count(*) AS n FROM (SELECT DISTINCT session_id, user_hash, event_id FROM events_raw)");
     let sent: std::collections::BTreeSet<_> = events

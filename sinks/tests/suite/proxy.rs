@@ -77,11 +77,7 @@ fn handle(mut client: TcpStream, server: &str, fault: Fault) -> std::io::Result<
         Fault::Refused => return client.shutdown(Shutdown::Both),
         Fault::Says(status, said) => {
             let _ = client.read(&mut [0; 65_536])?;
-            write!(
-                client,
-                "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{said}",
-                said.len()
-            )?;
+            write!(client, "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{said}", said.len())?;
             // What is still on its way is read, so that the answer is not cut off.
             client.shutdown(Shutdown::Write)?;
             client.set_read_timeout(Some(Duration::from_secs(2)))?;
