@@ -89,6 +89,12 @@ XML
             <quota>default</quota>
             <access_management>0</access_management>
         </default>
+        <guarded>
+            <password>a-secret</password>
+            <networks><ip>127.0.0.1</ip></networks>
+            <profile>default</profile>
+            <quota>default</quota>
+        </guarded>
     </users>
 </clickhouse>
 XML

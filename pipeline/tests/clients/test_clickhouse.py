@@ -1,8 +1,13 @@
 """What a team asks of its ClickHouse, by the client it would ask with, is what the Delta tables say."""
 
+import contextlib
 import os
 import pathlib
+import select
+import socket
+import ssl
 import subprocess
+import threading
 
 import clickhouse_connect
 import deltalake
@@ -49,3 +54,58 @@ def test_types_are_those_an_analyst_expects(client):
     assert start_ts.year == 2026 and str(date) == str(start_ts.date()) and isinstance(task_types, list) and row_version == 1
     arrow = client.query_arrow("SELECT screen_id, frustration_sum FROM fact_screen_hotspots LIMIT 5")
     assert arrow.num_rows == 5
+
+
+class Tls:
+    """Speaks TLS on a port of 127.0.0.1, and to `port` in the clear."""
+
+    def __init__(self, folder, port):
+        self.certificate = folder / "cert.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-days", "30", "-keyout", folder / "key.pem", "-out", self.certificate, "-subj", "/CN=localhost",
+                        "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"],
+                       check=True, capture_output=True)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.certificate, folder / "key.pem")
+        self.listener, self.port = socket.create_server(("127.0.0.1", 0)), port
+        self.host = f"https://localhost:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            client, _ = self.listener.accept()
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        with contextlib.suppress(OSError), self.context.wrap_socket(client, server_side=True) as client:
+            with socket.create_connection(("127.0.0.1", self.port)) as server:
+                # One request, one answer, one after another: what comes is passed on from whichever side it comes.
+                while True:
+                    ready = [client] if client.pending() else select.select([client, server], [], [])[0]
+                    for end in ready:
+                        some = end.recv(65536)
+                        if not some:
+                            return
+                        (server if end is client else client).sendall(some)
+
+
+def test_over_tls_a_user_and_a_trusted_certificate_are_needed_and_what_is_wrong_is_said(netcrab, tables, client, tmp_path):
+    tls = Tls(tmp_path, int(client.url.rsplit(":", 1)[1]))
+    client.command("CREATE DATABASE guarded")
+    right = {"NETCRAB_CLICKHOUSE__HOSTS": f'["{tls.host}"]', "NETCRAB_CLICKHOUSE__USER": "guarded",
+             "NETCRAB_CLICKHOUSE__PASSWORD": "a-secret", "NETCRAB_CLICKHOUSE__DATABASE": "guarded",
+             "SSL_CERT_FILE": str(tls.certificate)}
+
+    def run(*arguments, **other):
+        line = [os.environ["NETCRAB"], *map(str, arguments), "--tables", str(tables)]
+        return subprocess.run(line, capture_output=True, text=True, timeout=90, env={**os.environ, **right, **other})
+
+    copied = run("--quiet", "backfill", "--to", "clickhouse")
+    assert copied.returncode == 0, copied.stderr
+    same = run("verify")
+    assert same.returncode == 0 and "the same" in same.stdout, same.stderr
+    for wrong, said in [({"NETCRAB_CLICKHOUSE__PASSWORD": "guessed"}, "clickhouse.password"),
+                        ({"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}, "SSL_CERT_FILE")]:
+        refused = run("verify", **wrong)
+        assert refused.returncode == 1 and said in refused.stderr, refused.stderr
+        assert "a-secret" not in refused.stderr and "guessed" not in refused.stderr

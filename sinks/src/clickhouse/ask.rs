@@ -182,9 +182,23 @@ fn doing(sql: &str) -> String {
     format!("`{} …`", words.join(" "))
 }
 
+/// What was said, and by what it was caused; each once.
+fn said_of(fault: &Fault) -> String {
+    let mut said = fault.to_string();
+    let mut cause = std::error::Error::source(fault);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !said.contains(&text) {
+            said = format!("{said}: {text}");
+        }
+        cause = error.source();
+    }
+    said
+}
+
 /// The first line of what a server said.
 fn short(fault: &Fault) -> String {
-    let said = fault.to_string();
+    let said = said_of(fault);
     let line = said.lines().next().unwrap_or_default();
     let cut = line.char_indices().nth(300).map_or(line.len(), |(at, _)| at);
     line[..cut].to_owned()
@@ -196,6 +210,9 @@ fn after(fault: &Fault) -> After {
         Fault::BadResponse(said) => said,
         Fault::InvalidParams(_) | Fault::Unsupported(_) | Fault::SchemaMismatch(_) => {
             return After::Mend("this is a fault of netcrab; please report it");
+        }
+        Fault::Network(_) if said_of(fault).contains("invalid peer certificate") => {
+            return After::Mend("its certificate is not trusted: SSL_CERT_FILE names a file with those that are");
         }
         _ => return After::Again,
     };
