@@ -1,0 +1,1 @@
+//! What may leave as a pack, and only how.
