@@ -1,0 +1,83 @@
+//! Dropping any one unit changes each answer by no more than the plan says.
+
+use netcrab_packs::Plan;
+use netcrab_packs::definition::Unit as PrivacyUnit;
+use netcrab_packs::tally::Tallies;
+use proptest::prelude::*;
+
+use crate::population::{definition, tallied, world};
+
+/// By how much each answer of a cell differs, over what the plan allows; and whether anything does.
+fn differ(plan: &Plan, keys: &[&str], with: &Tallies, without: &Tallies, factor: f64) -> (f64, bool) {
+    let cell = |tallies: &Tallies| tallies.cell(keys, plan.org_sessions_max, plan.whole_org_units);
+    let (with, without) = (cell(with), cell(without));
+    // Noise is `factor` times what it is in a cell alone, and buys the same ρ for `factor²` times the change.
+    let allowed = factor * factor;
+    let mut worst = (with.org_parts - without.org_parts).abs() as f64 / (plan.orgs_sensitivity * allowed);
+    let sessions = (with.tally.sessions - without.tally.sessions).abs() as f64;
+    worst = worst.max(sessions / (plan.sessions_sensitivity * allowed));
+    for noised in &plan.queries {
+        let left = with.tally.answer(noised.query);
+        let right = without.tally.answer(noised.query);
+        let square: f64 = left.iter().zip(&right).map(|(a, b)| ((a - b) as f64).powi(2)).sum();
+        worst = worst.max(square.sqrt() / (noised.sensitivity * allowed));
+    }
+    (worst, with != without)
+}
+
+fn check(seed: u64, by_org: bool, cells: u32, share: f64) {
+    let definition = definition(|definition| {
+        definition.privacy.max_cells_per_unit = cells;
+        definition.privacy.max_share_of_cell = share;
+        if by_org {
+            definition.privacy.unit = PrivacyUnit::OrgMonth;
+        }
+    });
+    let plan = Plan::of(&definition).unwrap();
+    let units = world(seed, 8, 40);
+    let with = tallied(&definition, &plan, &units);
+    let dropped = &units[seed as usize % units.len()];
+    let rest: Vec<_> = units.iter().filter(|unit| unit.1 != dropped.1).cloned().collect();
+    let without = tallied(&definition, &plan, &rest);
+    let keys: Vec<&str> = with.keys().collect();
+    let mut touched = 0;
+    for key in &keys {
+        let (worst, any) = differ(&plan, &[key], &with, &without, 1.0);
+        assert!(worst <= 1.0 + 1e-9, "{key}: {worst} times what the plan says");
+        touched += u32::from(any);
+    }
+    assert!(touched <= cells, "a unit counts in {touched} cells");
+    let (worst, _) = differ(&plan, &keys, &with, &without, plan.merged_factor);
+    assert!(worst <= 1.0 + 1e-9, "together: {worst} times what the plan says");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn dropping_a_visitor_changes_no_answer_by_more_than_its_sensitivity(seed: u64, cells in 1u32..6, share in 0.02..1.0) {
+        check(seed, false, cells, share);
+    }
+}
+
+#[test]
+fn what_a_plan_spends_is_what_opendp_reckons_and_stays_within_epsilon_and_delta() {
+    for (epsilon, delta, cells) in [(4.0, 1e-6, 4), (1.0, 1e-9, 1), (0.1, 1e-5, 30)] {
+        let definition = definition(|definition| {
+            (definition.privacy.epsilon, definition.privacy.delta) = (epsilon, delta);
+            definition.privacy.max_cells_per_unit = cells;
+        });
+        let plan = Plan::of(&definition).unwrap();
+        let cost = |sensitivity: f64, sigma: f64| netcrab_packs::noise::cost(sensitivity, sigma).unwrap();
+        let mut cell = cost(plan.orgs_sensitivity, plan.orgs_sigma) + cost(plan.sessions_sensitivity, plan.sessions_sigma);
+        cell += plan.queries.iter().map(|noised| cost(noised.sensitivity, noised.sigma)).sum::<f64>();
+        let window = cell * f64::from(cells) + cost(f64::from(cells), plan.summary_sigma);
+        let total = window * f64::from(plan.windows);
+        assert!((total / plan.rho_total - 1.0).abs() < 1e-6, "{total} of {}", plan.rho_total);
+        let kept = netcrab_packs::noise::epsilon(plan.rho_total, delta / 2.0).unwrap();
+        assert!(kept <= epsilon && kept > epsilon * 0.999, "{kept} of {epsilon}");
+        // The merged cell costs a unit that has all its cells there no more than these cells cost.
+        let merged = |sensitivity: f64, sigma: f64| cost(sensitivity * f64::from(cells), sigma * plan.merged_factor);
+        let together = merged(plan.orgs_sensitivity, plan.orgs_sigma) / cost(plan.orgs_sensitivity, plan.orgs_sigma);
+        assert!(together <= f64::from(cells) * (1.0 + 1e-9), "{together}");
+    }
+}
