@@ -23,8 +23,9 @@ const CONNECT_WAIT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Takes the writers' turn on PostgreSQL until the transaction ends. The number is "netcrab" in ASCII: no other
-/// program's lock.
-const TAKE_TURN: &str = "SET LOCAL lock_timeout = '30s'; SELECT pg_advisory_xact_lock(31073797997224290)";
+/// program's lock. Notices, such as that a table exists already, are nothing to log.
+const TAKE_TURN: &str = "SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = '30s'; \
+                         SELECT pg_advisory_xact_lock(31073797997224290)";
 
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +96,7 @@ pub(crate) async fn pool(address: &Address) -> Result<AnyPool, Error> {
 
 async fn try_once(address: &Address) -> Result<(), sqlx::Error> {
     let connecting = tokio::time::timeout(CONNECT_WAIT, AnyConnection::connect_with(&address.options));
-    let mut connection = connecting.await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+    let mut connection = connecting.await.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
     prepare(&mut connection, address.engine).await?;
     connection.close().await
 }

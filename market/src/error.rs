@@ -14,7 +14,7 @@ pub enum Error {
     /// The file cannot be opened, made or written.
     #[error(
         "could not open the database file `{path}`; this user must be able to write the file and its folder, and the \
-         file must be one that netcrab made: {source}"
+         file must be one that netcrab made"
     )]
     File {
         /// The file.
@@ -25,7 +25,7 @@ pub enum Error {
     /// The server does not let us in.
     #[error(
         "could not connect to PostgreSQL at `{server}`; check that it runs, that the database exists, and the user and \
-         password: {source}"
+         password"
     )]
     Server {
         /// `host:port/database`.
@@ -53,7 +53,7 @@ pub enum Error {
         doing: &'static str,
     },
     /// The database did not do what was asked; a retry may help.
-    #[error("could not {doing}; check that the database runs and its disk is not full, then try again: {source}")]
+    #[error("could not {doing}; check that the database runs and its disk is not full, then try again")]
     Database {
         /// What was asked.
         doing: &'static str,

@@ -2,7 +2,7 @@
 //!
 //! A holder that dies loses the name when its time is up; one that lives takes it again before.
 
-use crate::{Error, Market, bounds};
+use crate::{Error, Market, bounds, rows};
 
 impl Market {
     /// Takes the lease `name` for `holder` until `until_ms`: where it is free, has expired at `now_ms`, or is the
@@ -17,7 +17,9 @@ impl Market {
 
     /// Gives the lease `name` back; nothing happens where `holder` does not have it.
     pub async fn release_lease(&self, name: &str, holder: &str) -> Result<(), Error> {
-        let release = sqlx::query("DELETE FROM leases WHERE name = $1 AND holder = $2").bind(name).bind(holder);
+        let release = sqlx::query("DELETE FROM leases WHERE name = $1 AND holder = $2")
+            .bind(rows::sought(name))
+            .bind(rows::sought(holder));
         release.execute(&self.pool).await.map_err(Error::doing("release a lease"))?;
         Ok(())
     }

@@ -57,7 +57,7 @@ impl Market {
     /// What a pack has spent, by unit and period, sorted; with what it spent for versions revoked since, which stays
     /// spent.
     pub async fn spent(&self, pack_id: &str) -> Result<Vec<Spent>, Error> {
-        let found = sqlx::query(include_str!("sql/spent.sql")).bind(pack_id).fetch_all(&self.pool).await;
+        let found = sqlx::query(include_str!("sql/spent.sql")).bind(rows::sought(pack_id)).fetch_all(&self.pool).await;
         let found = found.map_err(Error::doing(READ))?;
         let spent = found.iter().map(|row| {
             Ok(Spent {
@@ -107,8 +107,10 @@ pub(crate) async fn add(
     let sums = sqlx::query(include_str!("sql/spent_so_far.sql"));
     let sums = sums.bind(&*version.pack_id).bind(&*spend.unit).bind(&*spend.period);
     let sums = sums.fetch_one(&mut **write).await.map_err(Error::doing(doing))?;
-    bears("rho", rows::value(&sums, "rho", doing)?, spend.rho, spend.rho_budget, version, spend)?;
-    bears("delta", rows::value(&sums, "delta", doing)?, spend.delta, spend.delta_budget, version, spend)?;
+    let spent = (rows::value(&sums, "rho", doing)?, rows::value(&sums, "delta", doing)?);
+    if let Some(over) = over_budget(version, spend, spent) {
+        return Err(Error::OverBudget(Box::new(over)));
+    }
     let add = sqlx::query(include_str!("sql/spend.sql"))
         .bind(&*version.pack_id)
         .bind(&*version.version)
@@ -123,18 +125,11 @@ pub(crate) async fn add(
     Ok(())
 }
 
-fn bears(
-    what: &'static str,
-    spent: f64,
-    asked: f64,
-    budget: f64,
-    version: &NewVersion,
-    spend: &Spend,
-) -> Result<(), Error> {
-    if spent + asked <= budget * (1.0 + SLACK) {
-        return Ok(());
-    }
-    Err(Error::OverBudget(Box::new(OverBudget {
+/// The first part of a spend that its budget does not bear, after rho and delta were `spent`.
+fn over_budget(version: &NewVersion, spend: &Spend, spent: (f64, f64)) -> Option<OverBudget> {
+    let parts = [("rho", spent.0, spend.rho, spend.rho_budget), ("delta", spent.1, spend.delta, spend.delta_budget)];
+    let over = parts.into_iter().find(|(_, spent, asked, budget)| spent + asked > budget * (1.0 + SLACK));
+    over.map(|(what, spent, asked, budget)| OverBudget {
         pack_id: version.pack_id.clone(),
         version: version.version.clone(),
         unit: spend.unit.clone(),
@@ -143,5 +138,5 @@ fn bears(
         asked,
         spent,
         budget,
-    })))
+    })
 }

@@ -94,6 +94,7 @@ impl Market {
     ///
     /// An opt-in for all products and one for a product are two: each is ended on its own.
     pub async fn opt_out(&self, org_id: &str, category: &str, product_id: Option<&str>) -> Result<bool, Error> {
+        check_key(org_id, category, product_id)?;
         let end = sqlx::query("DELETE FROM pack_opt_ins WHERE org_id = $1 AND category = $2 AND product_id = $3");
         let end = end.bind(org_id).bind(category).bind(stored_product(product_id));
         let ended = end.execute(&self.pool).await.map_err(Error::doing("note an opt-out"))?;
@@ -171,9 +172,13 @@ fn stored_product(product_id: Option<&str>) -> &str {
 }
 
 fn check(opt_in: &OptIn) -> Result<(), Error> {
-    bounds::org_id(&opt_in.org_id)?;
-    bounds::text("the category", &opt_in.category)?;
-    opt_in.product_id.iter().try_for_each(|product| bounds::text("the product", product))?;
+    check_key(&opt_in.org_id, &opt_in.category, opt_in.product_id.as_deref())?;
     bounds::list("excluded paths", "an excluded path", &opt_in.excluded_paths)?;
     bounds::list("excluded segments", "an excluded segment", &opt_in.excluded_segments)
+}
+
+fn check_key(org_id: &str, category: &str, product_id: Option<&str>) -> Result<(), Error> {
+    bounds::org_id(org_id)?;
+    bounds::text("the category", category)?;
+    product_id.map_or(Ok(()), |product| bounds::text("the product", product))
 }

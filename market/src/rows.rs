@@ -1,4 +1,4 @@
-//! A row of an answer into values.
+//! A row of an answer into values, and values into what a query asks for.
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, Decode, Row, Type};
@@ -11,6 +11,12 @@ where
     T: Decode<'r, Any> + Type<Any>,
 {
     row.try_get(column).map_err(Error::doing(doing))
+}
+
+/// A text to look for. One with NUL, which PostgreSQL does not even compare, is looked for as the empty text: no row
+/// holds either.
+pub(crate) fn sought(text: &str) -> &str {
+    if text.contains('\0') { "" } else { text }
 }
 
 /// A list as it is stored.

@@ -35,7 +35,7 @@ pub struct NewVersion {
     pub window_from: String,
     /// Last day of the window, ISO.
     pub window_to: String,
-    /// The noisy result, in whatever form the builder reads again; at most [`bounds::RESULT_BYTES_MAX`].
+    /// The noisy result, in whatever form the builder reads again; at most [`crate::RESULT_BYTES_MAX`] bytes.
     pub result: Vec<u8>,
     /// When it was built.
     pub created_at_ms: i64,
@@ -88,7 +88,8 @@ impl Market {
     /// Who contributed to a version, and how many sessions; sorted, empty where there is no such version.
     pub async fn contributions(&self, pack_id: &str, version: &str) -> Result<Vec<Contribution>, Error> {
         let query = "SELECT org_id, sessions FROM pack_org_membership WHERE pack_id = $1 AND version = $2";
-        let found = sqlx::query(query).bind(pack_id).bind(version).fetch_all(&self.pool).await;
+        let found =
+            sqlx::query(query).bind(rows::sought(pack_id)).bind(rows::sought(version)).fetch_all(&self.pool).await;
         let found = found.map_err(Error::doing(READ))?;
         let contributions = found.iter().map(|row| {
             Ok(Contribution {

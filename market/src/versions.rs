@@ -116,7 +116,7 @@ impl Market {
     /// The versions of a pack, oldest first, which is by number.
     pub async fn versions(&self, pack_id: &str) -> Result<Vec<Version>, Error> {
         let query = format!("{VERSIONS} ORDER BY major, minor");
-        let found = sqlx::query(&query).bind(pack_id).fetch_all(&self.pool).await;
+        let found = sqlx::query(&query).bind(rows::sought(pack_id)).fetch_all(&self.pool).await;
         found.map_err(Error::doing(READ))?.iter().map(version_of).collect()
     }
 
@@ -132,14 +132,15 @@ impl Market {
 
     async fn one_version(&self, column: &str, pack_id: &str, value: &str) -> Result<Option<Version>, Error> {
         let query = format!("{VERSIONS} AND {column} = $2");
-        let found = sqlx::query(&query).bind(pack_id).bind(value).fetch_optional(&self.pool).await;
+        let found =
+            sqlx::query(&query).bind(rows::sought(pack_id)).bind(rows::sought(value)).fetch_optional(&self.pool).await;
         found.map_err(Error::doing(READ))?.as_ref().map(version_of).transpose()
     }
 
     /// The result of a version, byte by byte as it was stored.
     pub async fn result(&self, pack_id: &str, version: &str) -> Result<Option<Vec<u8>>, Error> {
         let result = sqlx::query_scalar("SELECT result FROM pack_versions WHERE pack_id = $1 AND version = $2");
-        let result = result.bind(pack_id).bind(version).fetch_optional(&self.pool).await;
+        let result = result.bind(rows::sought(pack_id)).bind(rows::sought(version)).fetch_optional(&self.pool).await;
         result.map_err(Error::doing("read the result of a version"))
     }
 
@@ -158,7 +159,7 @@ impl Market {
     pub async fn set_status(&self, pack_id: &str, version: &str, status: Status, now_ms: i64) -> Result<(), Error> {
         let mut write = self.write(CHANGE).await?;
         let stands = sqlx::query_scalar("SELECT status FROM pack_versions WHERE pack_id = $1 AND version = $2");
-        let stands = stands.bind(pack_id).bind(version).fetch_optional(&mut *write).await;
+        let stands = stands.bind(rows::sought(pack_id)).bind(rows::sought(version)).fetch_optional(&mut *write).await;
         let (pack, name) = (pack_id.to_owned(), version.to_owned());
         let Some(stands) = stands.map_err(Error::doing(CHANGE))? else {
             return Err(Error::NoVersion { pack_id: pack, version: name });

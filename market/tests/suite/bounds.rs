@@ -18,6 +18,8 @@ async fn names_are_neither_empty_nor_too_long() {
         assert!(matches!(empty, Error::Empty { .. }), "{empty}");
         let nul = market.set_vertical("a\0b", "ERP", 1).await.unwrap_err();
         assert!(matches!(nul, Error::Nul { .. }), "{nul}");
+        let empty = market.opt_out("acme", "ux", Some("")).await.unwrap_err();
+        assert!(matches!(empty, Error::Empty { what: "the product" }), "{empty}");
         let long = market.lease(&"l".repeat(TEXT_BYTES_MAX + 1), "one", 1, 0).await.unwrap_err();
         assert!(matches!(long, Error::TooLong { what: "the lease", .. }), "{long}");
     }

@@ -1,6 +1,6 @@
 //! What is spent stays within its budget.
 
-use netcrab_market::{Error, Market, NewVersion, Spend};
+use netcrab_market::{Error, Market, NewVersion, Spend, Spent};
 use tokio::task::JoinSet;
 
 use super::{spend, subjects, version};
@@ -9,7 +9,7 @@ use super::{spend, subjects, version};
 async fn a_budget_may_be_used_up_exactly_and_not_beyond() {
     for subject in subjects().await {
         let market = &subject.market;
-        // In floating point ten tenths are a little less than one, and three hundreds with seven tenths a little more.
+        // In floating point ten tenths are a little less than one, and a tenth and two tenths a little more than three.
         for minor in 0..10 {
             market.store(&version(minor), &[spend(0.1)], &[]).await.unwrap();
         }
@@ -72,11 +72,10 @@ async fn packs_units_and_periods_have_budgets_of_their_own() {
         let raised = Spend { unit: "org".to_owned(), rho_budget: 8.0, delta_budget: 0.75, ..spend(2.0) };
         market.store(&version(1), &[raised], &[]).await.unwrap();
         let found = market.spent("friction").await.unwrap();
-        let line = |s: &netcrab_market::Spent| {
-            let Spent { unit, period, rho, delta, rho_budget, delta_budget, versions } = s;
+        let line = |spent: &Spent| {
+            let Spent { unit, period, rho, delta, rho_budget, delta_budget, versions } = spent;
             format!("{unit} {period}: rho {rho} of {rho_budget}, delta {delta} of {delta_budget}, {versions}")
         };
-        use netcrab_market::Spent;
         let lines: Vec<_> = found.iter().map(line).collect();
         let expected = [
             "org 2026-10: rho 3 of 8, delta 0.5 of 0.75, 2",

@@ -57,6 +57,8 @@ async fn versions_are_listed_by_number_and_packs_by_name() {
         assert_eq!(market.version("friction", "3.0").await.unwrap(), None);
         assert_eq!(market.version_of_input("Flows", "input 9").await.unwrap(), None);
         assert_eq!(market.result("friction", "3.0").await.unwrap(), None);
+        assert_eq!(market.version("fric\0tion", "1.2").await.unwrap(), None, "{}", subject.name);
+        assert!(market.contributions("friction", "\0").await.unwrap().is_empty());
     }
 }
 
