@@ -3,7 +3,7 @@
 use netcrab_market::{Error, Market, NewVersion, Spend, Spent};
 use tokio::task::JoinSet;
 
-use super::{spend, subjects, version};
+use super::{contribution, spend, subjects, version};
 
 #[tokio::test]
 async fn a_budget_may_be_used_up_exactly_and_not_beyond() {
@@ -110,9 +110,12 @@ async fn what_is_no_amount_is_refused_by_name() {
 async fn stored_at_once(url: &str, builders: i64) -> usize {
     let processes = [Market::open(url).await.unwrap(), Market::open(url).await.unwrap()];
     let mut storing = JoinSet::new();
+    // They take time between the look at the ledger and the commit.
+    let contributions: Vec<_> = (0..2_000).map(|n| contribution(&format!("org {n}"), 1)).collect();
     for minor in 0..builders {
         let market = processes[usize::try_from(minor % 2).unwrap()].clone();
-        storing.spawn(async move { market.store(&version(minor), &[spend(0.1)], &[]).await });
+        let contributions = contributions.clone();
+        storing.spawn(async move { market.store(&version(minor), &[spend(0.1)], &contributions).await });
     }
     let answers = storing.join_all().await;
     for answer in &answers {
