@@ -16,6 +16,7 @@ pub mod aggregate;
 pub mod chain;
 pub mod detect;
 pub mod flatten;
+pub mod pack_build;
 pub mod roll_up;
 pub mod session;
 pub mod sessionize;

@@ -23,12 +23,20 @@ pub struct Contribution {
 /// What stands between the parts of a cell's key.
 pub const SEPARATOR: char = '\u{1f}';
 
+/// The lot of something among those of a unit: the lowest are kept. The text settles lots that are the same.
+pub(crate) fn lot(pack_id: &str, unit: &str, what: &str) -> (u64, String) {
+    let text = [pack_id, unit, what].join("\u{1e}");
+    (xxh3_64(text.as_bytes()), text)
+}
+
 /// Keeps at most `cells` cells of a unit, and one session in each; in the order of their keys.
-pub fn bound(pack_id: &str, unit: &str, cells: u32, contributions: Vec<Contribution>) -> Vec<Contribution> {
-    let drawn = |what: &str| {
-        let text = [pack_id, unit, what].join("\u{1e}");
-        (xxh3_64(text.as_bytes()), text)
-    };
+pub fn bound(
+    pack_id: &str,
+    unit: &str,
+    cells: u32,
+    contributions: impl IntoIterator<Item = Contribution>,
+) -> Vec<Contribution> {
+    let drawn = |what: &str| lot(pack_id, unit, what);
     let mut chosen: BTreeMap<String, ((u64, String), Contribution)> = BTreeMap::new();
     for contribution in contributions {
         let lot = drawn(&format!("{}{SEPARATOR}{}", contribution.cell, contribution.session));

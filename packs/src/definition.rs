@@ -207,8 +207,7 @@ const KEYS: [&str; 17] = [
     "sources",
 ];
 
-const PRIVACY_KEYS: [&str; 6] =
-    ["unit", "epsilon", "delta", "maxCellsPerUnit", "maxShareOfCell", "wholeOrgUnits"];
+const PRIVACY_KEYS: [&str; 6] = ["unit", "epsilon", "delta", "maxCellsPerUnit", "maxShareOfCell", "wholeOrgUnits"];
 
 impl Definition {
     /// Reads a definition; all that is wrong with it otherwise, by line.

@@ -105,14 +105,11 @@ const fn column(name: &'static str, content: Content, unit: &'static str, meanin
 }
 
 /// The greatest number of clicks, seconds and screens that a grid tells apart; see docs/packs.md.
-const CLICKS: &[i64] =
-    &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64, 96];
-const TENTHS_OF_SECONDS: &[i64] = &[
-    0, 10, 20, 30, 40, 50, 70, 100, 130, 160, 200, 250, 300, 400, 500, 600, 750, 900, 1200, 1800, 2400, 3600, 5400,
-];
-const SCORES: &[i64] = &[
-    0, 50, 100, 150, 200, 250, 300, 350, 400, 450, 500, 550, 600, 650, 700, 750, 800, 850, 900, 950,
-];
+const CLICKS: &[i64] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64, 96];
+const TENTHS_OF_SECONDS: &[i64] =
+    &[0, 10, 20, 30, 40, 50, 70, 100, 130, 160, 200, 250, 300, 400, 500, 600, 750, 900, 1200, 1800, 2400, 3600, 5400];
+const SCORES: &[i64] =
+    &[0, 50, 100, 150, 200, 250, 300, 350, 400, 450, 500, 550, 600, 650, 700, 750, 800, 850, 900, 950];
 
 const fn score(name: &'static str, edges: &'static [i64], optional: bool) -> Measure {
     Measure { name, per_unit: 1000, least: 0, greatest: 1000, edges, averaged: true, optional }

@@ -112,7 +112,8 @@ impl Plan {
         let orgs_sigma = sigma(orgs_sensitivity, rho_cell * SELECTION / 2.0);
         // Each of a unit's cells, and of those brought together, may be the one that tells.
         let reach = orgs_sigma * (2.0 * (2.0 * cells / delta_window).ln()).sqrt();
-        let asked: Vec<Query> = measures.iter().enumerate().flat_map(|(place, measure)| queries(place, measure)).collect();
+        let asked: Vec<Query> =
+            measures.iter().enumerate().flat_map(|(place, measure)| queries(place, measure)).collect();
         let rho_query = rho_cell * (1.0 - SELECTION) / asked.len().max(1) as f64;
         let noised = |query: Query| {
             let sensitivity = change.sensitivity(query, measures);

@@ -96,7 +96,8 @@ pub fn chosen(definition: &Definition) -> impl Iterator<Item = &'static Column> 
 
 fn arrays_of(column: &Column, values: &[Value]) -> Vec<(Field, ArrayRef)> {
     let meaning = [("comment".to_owned(), format!("{} {}", column.meaning, column.unit).trim().to_owned())];
-    let field = |kind: DataType, nullable| Field::new(column.name, kind, nullable).with_metadata(meaning.clone().into());
+    let field =
+        |kind: DataType, nullable| Field::new(column.name, kind, nullable).with_metadata(meaning.clone().into());
     match column.content {
         Content::Key(_) | Content::KeyId(_) | Content::Vertical | Content::Window => {
             let texts = values.iter().map(|value| match value {
@@ -136,7 +137,8 @@ fn arrays_of(column: &Column, values: &[Value]) -> Vec<(Field, ArrayRef)> {
 }
 
 fn moe_field(column: &Column, kind: DataType) -> Field {
-    let meaning = format!("{} is off by no more than this, nineteen times of twenty, for the noise on it.", column.name);
+    let meaning =
+        format!("{} is off by no more than this, nineteen times of twenty, for the noise on it.", column.name);
     Field::new(format!("{}_moe95", column.name), kind, true).with_metadata([("comment".to_owned(), meaning)].into())
 }
 

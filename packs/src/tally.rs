@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::bound::Contribution;
+use crate::bound::{Contribution, lot};
 use crate::method::Measure;
 use crate::plan::{Query, WEIGHT};
 
@@ -34,7 +34,8 @@ pub struct MeasureTally {
 
 impl Tally {
     fn empty(measures: &[Measure]) -> Self {
-        let measure = |measure: &Measure| MeasureTally { bins: vec![0; measure.edges.len()], ..MeasureTally::default() };
+        let measure =
+            |measure: &Measure| MeasureTally { bins: vec![0; measure.edges.len()], ..MeasureTally::default() };
         Self { sessions: 0, measures: measures.iter().map(measure).collect() }
     }
 
@@ -111,7 +112,9 @@ pub struct Tallies {
 
 /// There are more pairs of a cell and an organisation than fit.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("more than {0} pairs of a cell and an organisation; give the pack fewer keys, a narrower window, or more memory")]
+#[error(
+    "more than {0} pairs of a cell and an organisation; give the pack fewer keys, a narrower window, or more memory"
+)]
 pub struct TooMany(pub usize);
 
 impl Tallies {
@@ -138,6 +141,21 @@ impl Tallies {
             tally.take(measures, &contribution.values);
         }
         Ok(())
+    }
+
+    /// Keeps at most `cells` cells of an organisation, where it is the unit; which ones, its lots decide.
+    pub fn bound_org(&mut self, pack_id: &str, org: u32, unit: &str, cells: u32) {
+        let of_org = self.cells.iter().filter(|(_, orgs)| orgs.contains_key(&org)).map(|(key, _)| key.clone());
+        let mut keys: Vec<String> = of_org.collect();
+        keys.sort_by_cached_key(|key| lot(pack_id, unit, key));
+        for key in keys.into_iter().skip(cells as usize) {
+            let Some(orgs) = self.cells.get_mut(&key) else { continue };
+            orgs.remove(&org);
+            self.entries -= 1;
+            if orgs.is_empty() {
+                self.cells.remove(&key);
+            }
+        }
     }
 
     /// The keys of all cells, ascending.

@@ -39,6 +39,8 @@ pub struct Config {
     pub clickhouse: netcrab_sinks::clickhouse::Settings,
     /// How a stream runs.
     pub stream: crate::stream::settings::Settings,
+    /// Packs: benchmarks across organisations.
+    pub packs: crate::packs::settings::Settings,
 }
 
 /// Where accepted events wait; table `[bus]` of `netcrab.toml`.

@@ -8,6 +8,7 @@
 pub mod config;
 pub mod copy;
 pub mod events_exec;
+pub mod packs;
 pub mod progress;
 pub mod rerun;
 pub mod run;

@@ -54,6 +54,8 @@ enum Command {
     Backfill(commands::backfill::Arguments),
     /// Compare the tables with those in ClickHouse.
     Verify(commands::verify::Arguments),
+    /// Benchmarks across organisations: define, plan, build, verify.
+    Packs(commands::packs::Arguments),
     /// Serve the API over the tables.
     Serve(commands::serve::Arguments),
     /// Generate a month, run the chain, show the worst screens, serve the API.
@@ -70,7 +72,20 @@ struct Context {
     quiet: bool,
 }
 
+/// Ends quietly where the reader of what is printed has gone, as in `netcrab sql … | head`.
+fn end_when_nobody_reads() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>();
+        if said.is_some_and(|said| said.starts_with("failed printing to std") && said.contains("Broken pipe")) {
+            std::process::exit(0);
+        }
+        hook(panic);
+    }));
+}
+
 fn main() -> ExitCode {
+    end_when_nobody_reads();
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,buoyant_kernel=off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
@@ -128,6 +143,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Vacuum(arguments) => commands::vacuum::run(&context, arguments).await,
             Command::Backfill(arguments) => commands::backfill::run(&context, arguments).await,
             Command::Verify(arguments) => commands::verify::run(&context, arguments).await,
+            Command::Packs(arguments) => commands::packs::run(&context, arguments).await,
             Command::Serve(arguments) => commands::serve::run(&context, arguments).await,
             Command::Demo(arguments) => commands::demo::run(&context, arguments).await,
             Command::Config => Ok(ExitCode::SUCCESS),

@@ -68,7 +68,8 @@ fn what_a_plan_spends_is_what_opendp_reckons_and_stays_within_epsilon_and_delta(
         });
         let plan = Plan::of(&definition).unwrap();
         let cost = |sensitivity: f64, sigma: f64| netcrab_packs::noise::cost(sensitivity, sigma).unwrap();
-        let mut cell = cost(plan.orgs_sensitivity, plan.orgs_sigma) + cost(plan.sessions_sensitivity, plan.sessions_sigma);
+        let mut cell =
+            cost(plan.orgs_sensitivity, plan.orgs_sigma) + cost(plan.sessions_sensitivity, plan.sessions_sigma);
         cell += plan.queries.iter().map(|noised| cost(noised.sensitivity, noised.sigma)).sum::<f64>();
         let window = cell * f64::from(cells) + cost(f64::from(cells), plan.summary_sigma);
         let total = window * f64::from(plan.windows);

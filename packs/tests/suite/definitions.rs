@@ -1,7 +1,7 @@
 //! A definition is read whole, or all that is wrong with it is said, by line.
 
-use netcrab_packs::definition::{Frequency, Kind};
 use netcrab_packs::Definition;
+use netcrab_packs::definition::{Frequency, Kind};
 
 use crate::population::YAML;
 
@@ -73,6 +73,9 @@ fn what_keys_say_together_is_checked_too() {
 fn whatever_is_no_mapping_or_no_yaml_is_refused_with_a_line() {
     for text in ["", "- a\n- b\n", "packId: [\n", "a: b: c\n", "---\na: 1\n---\nb: 2\n", "\u{0}", "&a [*a]\n"] {
         let faults = Definition::parse(text).unwrap_err();
-        assert!(!faults.is_empty() && faults.iter().all(|fault| fault.line > 0 || text.is_empty()), "{text:?}: {faults:?}");
+        assert!(
+            !faults.is_empty() && faults.iter().all(|fault| fault.line > 0 || text.is_empty()),
+            "{text:?}: {faults:?}"
+        );
     }
 }

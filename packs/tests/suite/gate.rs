@@ -74,7 +74,8 @@ fn an_organisation_above_its_share_weighs_no_more_than_it() {
     let release = open(definition.kind, &plan, &tallied(&definition, &plan, &units), &mut Off).unwrap();
     let rows = release::rows(&definition, &plan, &release, "2026-10-01/2026-10-31").unwrap();
     let number = |name: &str| {
-        let column = arrow::compute::cast(rows.column_by_name(name).unwrap(), &arrow::datatypes::DataType::Float64).unwrap();
+        let column =
+            arrow::compute::cast(rows.column_by_name(name).unwrap(), &arrow::datatypes::DataType::Float64).unwrap();
         arrow::array::AsArray::as_primitive::<arrow::datatypes::Float64Type>(&column).value(0)
     };
     assert_eq!(number("sample_sessions"), 12.0 * 20.0 + 25.0);

@@ -32,7 +32,13 @@ pub(crate) fn definition(change: impl FnOnce(&mut Definition)) -> Definition {
     definition
 }
 
-pub(crate) fn contribution(date: u32, task: u32, complexity: u32, session: u32, values: [Option<i64>; 3]) -> Contribution {
+pub(crate) fn contribution(
+    date: u32,
+    task: u32,
+    complexity: u32,
+    session: u32,
+    values: [Option<i64>; 3],
+) -> Contribution {
     Contribution {
         cell: format!("2026-10-{date:02}{SEPARATOR}task_{task}{SEPARATOR}{complexity}"),
         session: session.to_string(),

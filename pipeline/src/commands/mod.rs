@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod ingest;
+pub(crate) mod packs;
 pub(crate) mod process;
 pub(crate) mod rerun;
 pub(crate) mod run;

@@ -85,7 +85,11 @@ enum Written {
 impl Folder {
     /// The folder that the tables of `sink` lie in.
     pub fn of(sink: &DeltaSink) -> Result<Self, Error> {
-        let root = sink.root();
+        Self::at(sink.root())
+    }
+
+    /// The folder at an address.
+    pub fn at(root: &Url) -> Result<Self, Error> {
         if let Ok(folder) = root.to_file_path() {
             return Ok(Self::Disk(folder));
         }

@@ -1,0 +1,372 @@
+//! One build of a pack.
+//!
+//!     contributors ─▶ contributions, visitor by visitor ─▶ bound ─▶ tallies ─▶ is there a version of just this?
+//!                                                                                │ no          └ yes: that one
+//!                                                                                ▼
+//!                                                        gate ─▶ version, spends and shares, stored at once
+//!
+//! Invariant: errors and log lines of a build name no organisation and no number of a cell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Int64Type};
+use futures::StreamExt;
+use netcrab_market::{Contribution as Share, Contributor, Market, NewVersion, Spend, Version};
+use netcrab_operators::pack_build::{self, Eligible, Window};
+use netcrab_packs::bound::bound;
+use netcrab_packs::definition::{ANY, Unit};
+use netcrab_packs::method::{METHOD, columns, measures};
+use netcrab_packs::noise::Noise;
+use netcrab_packs::tally::Tallies;
+use netcrab_packs::{Contribution, Definition, Kind, Plan, Release, open};
+use netcrab_sinks::delta::DeltaSink;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio_util::task::AbortOnDropHandle;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::window::periods;
+use crate::config::Config;
+
+/// The lease that makes builders take turns, and how long it holds without being renewed.
+const LEASE: &str = "packs";
+const LEASE_MS: i64 = 600_000;
+
+/// What is stored of a version: all that its files are made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// The definition that it was built by.
+    pub definition: Definition,
+    /// The version of the method.
+    pub method: u32,
+    /// The first day, and the last.
+    pub window: (String, String),
+    /// When it was built, ms.
+    pub built_at_ms: i64,
+    /// What left.
+    pub release: Release,
+}
+
+/// What a build is made with.
+pub struct Builder<'a> {
+    /// Settings.
+    pub config: &'a Config,
+    /// The operational database.
+    pub market: &'a Market,
+    /// The tables of facts.
+    pub sink: &'a DeltaSink,
+    /// Where noise comes from.
+    pub noise: &'a mut (dyn Noise + Send),
+    /// The clock, ms.
+    pub now_ms: fn() -> i64,
+}
+
+/// What a build came to.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The version.
+    pub version: String,
+    /// Whether it was there already.
+    pub existed: bool,
+    /// Its rows.
+    pub rows: usize,
+}
+
+/// A window's bounded contributions, added up.
+struct Summed {
+    tallies: Tallies,
+    orgs: Vec<String>,
+    digest: u128,
+}
+
+impl Builder<'_> {
+    /// Builds a window of a pack, or finds that it is built. One builder at a time.
+    pub async fn build(&mut self, definition: &Definition, window: &Window) -> Result<Built> {
+        let holder = format!("{}-{}", std::process::id(), (self.now_ms)());
+        let _turn = turn(self.market, &holder, self.now_ms).await?;
+        let built = self.build_alone(definition, window).await;
+        self.market.release_lease(LEASE, &holder).await?;
+        built
+    }
+
+    async fn build_alone(&mut self, definition: &Definition, window: &Window) -> Result<Built> {
+        let plan = Plan::of(definition)?;
+        let context = crate::tables::session(self.sink, &self.config.run).await?;
+        for needed in needed(definition.kind) {
+            if !context.table_exist(*needed)? {
+                bail!("the tables have no `{needed}`; make it with `netcrab run`, or check the path given to --tables");
+            }
+        }
+        let eligible = self.eligible(definition, &pack_build::products(&context, window).await?).await?;
+        let summed = self.sum(definition, &plan, window, &context, &eligible).await?;
+        let input = digest(&[
+            &serde_json::to_string(definition)?,
+            &METHOD.to_string(),
+            &window.from,
+            &window.to,
+            &serde_json::to_string(&eligible.iter().map(texts).collect::<Vec<_>>())?,
+            &format!("{:032x}", summed.digest),
+        ]);
+        if let Some(version) = self.market.version_of_input(&definition.pack_id, &input).await? {
+            let sealed = sealed(self.market, &version).await?;
+            return Ok(Built { version: version.version, existed: true, rows: sealed.release.cells.len() });
+        }
+        let release = open(definition.kind, &plan, &summed.tallies, self.noise)?;
+        self.store(definition, &plan, window, input, release, &summed).await
+    }
+
+    /// The products that contribute, and what they keep to themselves.
+    async fn eligible(&self, definition: &Definition, products: &[(String, String)]) -> Result<Vec<Eligible>> {
+        let vertical = (definition.vertical != ANY).then_some(definition.vertical.as_str());
+        let contributors = self.market.contributors(vertical, &definition.categories).await?;
+        let mut by_org: BTreeMap<&str, Vec<&Contributor>> = BTreeMap::new();
+        contributors.iter().for_each(|contributor| by_org.entry(&contributor.org_id).or_default().push(contributor));
+        let product = |(org_id, product_id): &(String, String)| {
+            let of = by_org.get(org_id.as_str())?;
+            // One that names the product knows what holds for all of them too.
+            let named = of.iter().find(|contributor| contributor.product_id.as_ref() == Some(product_id));
+            let contributor = named.or_else(|| of.iter().find(|contributor| contributor.product_id.is_none()))?;
+            Some(Eligible {
+                org_id: org_id.clone(),
+                product_id: product_id.clone(),
+                excluded_segments: contributor.excluded_segments.clone(),
+                excluded_paths: contributor.excluded_paths.clone(),
+            })
+        };
+        Ok(products.iter().filter_map(product).collect())
+    }
+
+    /// Bounds the contributions of each unit, and adds them up.
+    async fn sum(
+        &self,
+        definition: &Definition,
+        plan: &Plan,
+        window: &Window,
+        context: &datafusion::prelude::SessionContext,
+        eligible: &[Eligible],
+    ) -> Result<Summed> {
+        let measures = measures(definition.kind);
+        let mut rows = pack_build::contributions(context, definition.kind, window, eligible).await?;
+        let mut units = Units { definition, plan, unit: None, contributions: Vec::new() };
+        let mut summed =
+            Summed { tallies: Tallies::new(measures, self.config.packs.entries_max), orgs: Vec::new(), digest: 0 };
+        while let Some(batch) = rows.next().await {
+            units.take(&Columns::of(&batch?, measures.len())?, &mut summed)?;
+        }
+        units.end(&mut summed)?;
+        Ok(summed)
+    }
+
+    async fn store(
+        &self,
+        definition: &Definition,
+        plan: &Plan,
+        window: &Window,
+        input: String,
+        release: Release,
+        summed: &Summed,
+    ) -> Result<Built> {
+        let schema = digest(&[&serde_json::to_string(&columns(definition.kind))?, &definition.fields.join(",")]);
+        let versions = self.market.versions(&definition.pack_id).await?;
+        let (major, minor) = match versions.last() {
+            None => (1, 0),
+            Some(last) if last.schema == schema => (last.major, last.minor + 1),
+            Some(last) => (last.major + 1, 0),
+        };
+        let rows = release.cells.len();
+        let sealed = Sealed {
+            definition: definition.clone(),
+            method: METHOD,
+            window: (window.from.clone(), window.to.clone()),
+            built_at_ms: (self.now_ms)(),
+            release,
+        };
+        let version = NewVersion {
+            pack_id: definition.pack_id.clone(),
+            version: format!("{major}.{minor}"),
+            major,
+            minor,
+            kind: definition.kind.name().to_owned(),
+            definition: digest(&[&serde_json::to_string(definition)?]),
+            schema,
+            method: METHOD.to_string(),
+            input,
+            window_from: window.from.clone(),
+            window_to: window.to.clone(),
+            result: serde_json::to_vec(&sealed)?,
+            created_at_ms: sealed.built_at_ms,
+        };
+        let spends: Vec<Spend> = periods(definition.privacy.unit, window)
+            .into_iter()
+            .map(|period| Spend {
+                unit: definition.privacy.unit.name().to_owned(),
+                period,
+                rho: plan.rho_window,
+                delta: plan.delta_window,
+                rho_budget: plan.rho_total,
+                delta_budget: definition.privacy.delta / 2.0,
+            })
+            .collect();
+        let shares: Vec<Share> = summed
+            .tallies
+            .contributed()
+            .into_iter()
+            .filter_map(|(org, sessions)| Some(Share { org_id: summed.orgs.get(org as usize)?.clone(), sessions }))
+            .collect();
+        self.market.store(&version, &spends, &shares).await?;
+        Ok(Built { version: version.version, existed: false, rows })
+    }
+}
+
+/// What is stored of a version.
+pub async fn sealed(market: &Market, version: &Version) -> Result<Sealed> {
+    let bytes = market.result(&version.pack_id, &version.version).await?;
+    let bytes = bytes.with_context(|| format!("{} {} has no result", version.pack_id, version.version))?;
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("{} {} was built by another release of netcrab", version.pack_id, version.version))
+}
+
+/// Takes the turn of building, and keeps it until what is returned goes.
+async fn turn(market: &Market, holder: &str, now_ms: fn() -> i64) -> Result<AbortOnDropHandle<()>> {
+    if !market.lease(LEASE, holder, now_ms() + LEASE_MS, now_ms()).await? {
+        bail!("another process builds packs; wait until it is done (at most ten minutes after one that was killed)");
+    }
+    let (market, holder) = (market.clone(), holder.to_owned());
+    Ok(AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(LEASE_MS as u64 / 4)).await;
+            if let Err(fault) = market.lease(LEASE, &holder, now_ms() + LEASE_MS, now_ms()).await {
+                tracing::warn!(reason = %fault, "the turn to build could not be kept");
+            }
+        }
+    })))
+}
+
+/// The tables that a kind is built from.
+fn needed(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::UxBenchmarks | Kind::TaskFlows => &["fact_tasks", "fact_sessions", "events_sessionized"],
+        Kind::ReleaseDeltas => &["fact_tasks", "fact_sessions", "events_sessionized", "dim_releases"],
+        Kind::InsightReports => &[],
+    }
+}
+
+fn texts(eligible: &Eligible) -> (&str, &str, BTreeSet<&String>, BTreeSet<&String>) {
+    let Eligible { org_id, product_id, excluded_segments, excluded_paths } = eligible;
+    (org_id, product_id, excluded_segments.iter().collect(), excluded_paths.iter().collect())
+}
+
+/// SHA-256 of texts, each with its length.
+fn digest(texts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for text in texts {
+        digest.update((text.len() as u64).to_le_bytes());
+        digest.update(text.as_bytes());
+    }
+    super::files::hex(&digest.finalize())
+}
+
+/// The columns of a batch of contributions.
+struct Columns {
+    org_id: StringArray,
+    product_id: StringArray,
+    user_hash: StringArray,
+    cell: StringArray,
+    session: StringArray,
+    values: Vec<Int64Array>,
+}
+
+impl Columns {
+    fn of(batch: &RecordBatch, values: usize) -> Result<Self> {
+        let column = |name: &str, kind: &DataType| -> Result<ArrayRef> {
+            let column = batch.column_by_name(name).with_context(|| format!("no column `{name}`"))?;
+            Ok(arrow::compute::cast(column, kind)?)
+        };
+        let text =
+            |name: &str| -> Result<StringArray> { Ok(column(name, &DataType::Utf8)?.as_string::<i32>().clone()) };
+        let number = |place: usize| -> Result<Int64Array> {
+            Ok(column(&format!("v{place}"), &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+        };
+        Ok(Self {
+            org_id: text("org_id")?,
+            product_id: text("product_id")?,
+            user_hash: text("user_hash")?,
+            cell: text("cell")?,
+            session: text("session")?,
+            values: (0..values).map(number).collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// Gathers the contributions of one unit after another.
+struct Units<'a> {
+    definition: &'a Definition,
+    plan: &'a Plan,
+    /// The unit that is gathered: its organisation, and itself.
+    unit: Option<(String, String)>,
+    contributions: Vec<Contribution>,
+}
+
+impl Units<'_> {
+    fn take(&mut self, columns: &Columns, summed: &mut Summed) -> Result<()> {
+        let whole_org = self.definition.privacy.unit == Unit::OrgMonth;
+        for row in 0..columns.cell.len() {
+            let (org, product, user) =
+                (columns.org_id.value(row), columns.product_id.value(row), columns.user_hash.value(row));
+            let unit = if whole_org { org.to_owned() } else { [org, product, user].join("\u{1d}") };
+            if self.unit.as_ref().is_none_or(|(_, before)| *before != unit) {
+                self.end(summed)?;
+                self.unit = Some((org.to_owned(), unit));
+            }
+            let value = |values: &Int64Array| values.is_valid(row).then(|| values.value(row));
+            let contribution = Contribution {
+                cell: columns.cell.value(row).to_owned(),
+                session: columns.session.value(row).to_owned(),
+                values: columns.values.iter().map(value).collect(),
+            };
+            if whole_org {
+                // All its sessions count, in at most so many cells, and weigh no more than its share.
+                summed.take(org, org, &contribution)?;
+            } else {
+                self.contributions.push(contribution);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the unit that is gathered.
+    fn end(&mut self, summed: &mut Summed) -> Result<()> {
+        let Some((org, unit)) = self.unit.take() else { return Ok(()) };
+        let (pack_id, cells) = (&self.definition.pack_id, self.plan.cells_per_unit);
+        if self.definition.privacy.unit == Unit::OrgMonth {
+            let number = summed.number(&org);
+            summed.tallies.bound_org(pack_id, number, &unit, cells);
+            return Ok(());
+        }
+        for kept in bound(pack_id, &unit, cells, self.contributions.drain(..)) {
+            summed.take(&org, &unit, &kept)?;
+        }
+        Ok(())
+    }
+}
+
+impl Summed {
+    /// The number of an organisation; they come in order.
+    fn number(&mut self, org: &str) -> u32 {
+        if self.orgs.last().is_none_or(|last| last != org) {
+            self.orgs.push(org.to_owned());
+        }
+        self.orgs.len() as u32 - 1
+    }
+
+    fn take(&mut self, org: &str, unit: &str, kept: &Contribution) -> Result<()> {
+        let text = format!("{unit}\u{1c}{}\u{1c}{}\u{1c}{:?}", kept.cell, kept.session, kept.values);
+        // A sum does not depend on the order.
+        self.digest = self.digest.wrapping_add(xxh3_128(text.as_bytes()));
+        let number = self.number(org);
+        Ok(self.tallies.take(number, kept)?)
+    }
+}

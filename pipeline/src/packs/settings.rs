@@ -1,0 +1,44 @@
+//! Settings of packs.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// Packs; table `[packs]` of `netcrab.toml`.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Folder of the definitions. Default: `packs/definitions`.
+    pub definitions: PathBuf,
+    /// Where versions are written: a folder, or `s3://bucket/prefix`. Default: `released`.
+    pub released: String,
+    /// The operational database, `sqlite:FILE` or `postgres://…`. Default: `sqlite:netcrab.db`.
+    pub database: String,
+    /// Most pairs of a cell and an organisation of one build, held in memory. Default: 1_000_000.
+    pub entries_max: usize,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { definitions, released, database, entries_max } = self;
+        // An address may hold a password.
+        let database = if database.contains('@') { "postgres://…" } else { database };
+        f.debug_struct("Settings")
+            .field("definitions", definitions)
+            .field("released", released)
+            .field("database", &database)
+            .field("entries_max", entries_max)
+            .finish()
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            definitions: PathBuf::from("packs/definitions"),
+            released: "released".to_owned(),
+            database: "sqlite:netcrab.db".to_owned(),
+            entries_max: 1_000_000,
+        }
+    }
+}

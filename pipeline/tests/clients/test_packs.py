@@ -1,0 +1,271 @@
+"""Packs as their users meet them: built once, sealed, and without noise what DuckDB adds up."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+
+import deltalake
+import duckdb
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+ORGS = 40
+
+DEFINITION = """
+packId: test_friction
+kind: ux_benchmarks
+title: Friction
+vertical: B2B_CRM
+shortDescription: For tests.
+updateFrequency: monthly
+minOrgs: 20
+minSessions: 300
+categories: [crm]
+"""
+
+
+class World:
+    """Tables of forty organisations that opted in, and a folder for what is released."""
+
+    def __init__(self, folder, tables):
+        self.folder, self.tables = folder, tables
+        (folder / "definitions").mkdir(parents=True)
+        self.environment = {**os.environ, "NETCRAB_PACKS__DEFINITIONS": str(folder / "definitions"),
+                            "NETCRAB_PACKS__RELEASED": str(folder / "released"),
+                            "NETCRAB_PACKS__DATABASE": f"sqlite:{folder / 'market.db'}"}
+
+    def define(self, text, name="a"):
+        (self.folder / "definitions" / f"{name}.yaml").write_text(text)
+
+    def run(self, *arguments, **environment):
+        line = [os.environ["NETCRAB"], "packs", *map(str, arguments)]
+        return subprocess.run(line, capture_output=True, text=True, timeout=300, env={**self.environment, **environment})
+
+    def succeed(self, *arguments, **environment):
+        done = self.run(*arguments, **environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def build(self, pack="test_friction", *more, **environment):
+        return json.loads(self.succeed("build", pack, "--tables", self.tables, "--json", *more, **environment))
+
+    def released(self, pack="test_friction", version="1.0"):
+        return self.folder / "released" / pack / version
+
+
+DAYS = [1, 2, 9, 10]
+
+
+def session_of(org, visitor, chance):
+    """One visit of one visitor, with one task: what he does in one cell, so that no bound takes anything away."""
+    day, task = DAYS[visitor % 4], ["create_lead", "close_deal"][visitor // 4 % 2]
+    start = 1_790_812_800_000 + (day - 1) * 86_400_000 + 36_000_000 + chance.randrange(3_600_000)
+    common = {"orgId": f"org-{org:02}", "productId": "crm", "sessionId": f"s{org}-{visitor}", "userHash": f"u{org}-{visitor}",
+              "deviceType": "desktop", "versionTag": "v1" if day < 9 else "v2", "segment": "smb" if visitor % 3 else "large"}
+    at, events = start, []
+
+    def add(kind, screen, **more):
+        nonlocal at
+        at += chance.randrange(300, 9000)
+        events.append({**common, "eventId": f"{org}-{visitor}-{len(events)}", "ts": at, "eventType": kind, "screenId": screen,
+                       "route": f"/{screen}", **more})
+
+    add("custom", "leads", eventName="start", taskType=task, taskPhase="start")
+    for click in range(chance.randrange(13)):
+        failed = {"errorCode": "E1"} if chance.random() < 0.2 else {}
+        add("click", ["leads", "lead-detail"][click % 2], elementType="button", **failed)
+    if chance.random() < 0.9:
+        add("custom", "lead-detail", eventName="end", taskType=task, taskPhase="complete", taskSuccess=True)
+    return events
+
+
+@pytest.fixture(scope="module")
+def facts(netcrab, tmp_path_factory):
+    folder, chance = tmp_path_factory.mktemp("facts"), random.Random(5)
+    with (folder / "events.ndjson").open("w") as out:
+        for org in range(ORGS):
+            for visitor in range(120):
+                out.writelines(json.dumps(event) + "\n" for event in session_of(org, visitor, chance))
+    netcrab("run", folder / "events.ndjson", "--tables", folder / "tables")
+    return folder / "tables"
+
+
+@pytest.fixture(scope="module")
+def opted_in(facts, tmp_path_factory):
+    world = World(tmp_path_factory.mktemp("market"), facts)
+    orgs = deltalake.DeltaTable(facts / "fact_tasks").to_pyarrow_table(columns=["org_id"])["org_id"].unique().to_pylist()
+    assert len(orgs) == ORGS
+    for org in orgs:
+        world.succeed("org", org, "--vertical", "B2B_CRM")
+        for category in ("crm", "flows"):
+            world.succeed("opt-in", org, category)
+    world.orgs = orgs
+    return world
+
+
+@pytest.fixture
+def world(opted_in, facts, tmp_path):
+    world = World(tmp_path / "world", facts)
+    shutil.copy(opted_in.folder / "market.db", world.folder / "market.db")
+    world.orgs = opted_in.orgs
+    world.define(DEFINITION)
+    return world
+
+
+def files_of(facts, table):
+    files = deltalake.DeltaTable(facts / table).file_uris()
+    return f"read_parquet({files}, hive_partitioning = true)"
+
+
+def test_without_noise_a_pack_is_what_duckdb_adds_up(world, facts):
+    world.build("test_friction", "--window", "2026-10", NETCRAB_PACKS_NOISE="off")
+    ours = pyarrow.parquet.read_table(world.released() / "data.parquet")
+    theirs = duckdb.sql(f"""
+        SELECT CAST(t.date AS VARCHAR) AS date, t.task_type, t.flow_complexity, count(*) AS sessions,
+               count(DISTINCT t.org_id) AS orgs, avg(round(s.frustration_score * 1000) / 1000) AS friction,
+               quantile_disc(t.clicks, 0.5) AS clicks, quantile_disc(s.frustration_score, 0.9) AS p90,
+               quantile_disc(t.duration_ms, 0.5) / 1000 AS duration
+        FROM {files_of(facts, "fact_tasks")} t JOIN {files_of(facts, "fact_sessions")} s USING (org_id, product_id, date, session_key)
+        GROUP BY ALL HAVING count(*) >= 300 AND count(DISTINCT t.org_id) >= 20""").arrow()
+    if hasattr(theirs, "read_all"):
+        theirs = theirs.read_all()
+    theirs = {(row["date"], row["task_type"], row["flow_complexity"]): row for row in theirs.to_pylist()}
+    alone = [row for row in ours.to_pylist() if row["task_type"] != "OTHER"]
+    assert len(alone) == len(theirs) == 8
+    for row in alone:
+        expected = theirs[row["date"], row["task_type"], row["flow_complexity"]]
+        assert row["sample_sessions"] == expected["sessions"]
+        assert row["org_count"] == expected["orgs"], row
+        assert row["mean_frict_score"] == pytest.approx(expected["friction"], abs=2e-4)
+        # Within the bin that the grid has there.
+        assert row["median_clicks"] == pytest.approx(float(expected["clicks"]), abs=0.5 if expected["clicks"] < 14 else 4)
+        assert row["p90_frict_score"] == pytest.approx(expected["p90"], abs=0.05)
+        assert row["median_duration_s"] == pytest.approx(expected["duration"], rel=0.5, abs=1)
+
+
+def test_a_build_is_made_once_and_the_same_bytes_wherever_its_files_are_written(world, tmp_path):
+    first = world.build("test_friction", "--window", "2026-10")
+    assert (first["version"], first["existed"], first["filesCreated"]) == ("1.0", False, 5)
+    again = world.build("test_friction", "--window", "2026-10")
+    assert (again["version"], again["existed"], again["filesCreated"]) == ("1.0", True, 0)
+    elsewhere = world.build("test_friction", "--window", "2026-10", NETCRAB_PACKS__RELEASED=str(tmp_path / "elsewhere"))
+    assert (elsewhere["existed"], elsewhere["filesCreated"]) == (True, 5)
+    for file in world.released().iterdir():
+        assert file.read_bytes() == (tmp_path / "elsewhere" / "test_friction" / "1.0" / file.name).read_bytes(), file
+
+
+def test_what_leaves_is_whole_and_names_nobody(world):
+    world.build("test_friction", "--window", "2026-10")
+    folder = world.released()
+    assert sorted(file.name for file in folder.iterdir()) == ["data.csv", "data.parquet", "datapackage.json", "manifest.json", "sample.json"]
+    rows = pyarrow.parquet.read_table(folder / "data.parquet")
+    assert rows.num_rows > 0 and pyarrow.csv.read_csv(folder / "data.csv").num_rows == rows.num_rows
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["rows"] == rows.num_rows and manifest["privacy"]["perVersion"]["epsilon"] <= 4.0
+    assert [column["name"] for column in manifest["schema"]] == rows.column_names
+    assert {name for name in rows.column_names if name.endswith("_moe95")} >= {"median_clicks_moe95", "org_count_moe95"}
+    assert min(rows["sample_sessions"].to_pylist()) >= 300
+    for file in folder.iterdir():
+        content = file.read_bytes()
+        assert not [org for org in world.orgs if org.encode() in content], file
+    # And neither does what it says on the way.
+    done = world.run("build", "test_friction", "--tables", world.tables, "--window", "2026-10", RUST_LOG="netcrab=trace,info")
+    assert not [org for org in world.orgs if org in done.stdout + done.stderr]
+
+
+def test_a_file_that_somebody_changed_is_found_and_never_overwritten(world):
+    world.build("test_friction", "--window", "2026-10")
+    assert "0 files that are not" in world.succeed("verify")
+    changed = world.released() / "data.csv"
+    changed.write_bytes(changed.read_bytes().replace(b"B2B_CRM", b"B2B_ERP", 1))
+    verified = world.run("verify")
+    assert verified.returncode == 1 and "data.csv was changed" in verified.stdout
+    again = world.run("build", "test_friction", "--tables", world.tables, "--window", "2026-10")
+    assert again.returncode == 1 and "not what was released" in again.stderr
+    changed.unlink()
+    assert "data.csv is missing" in world.run("verify").stdout
+    assert world.build("test_friction", "--window", "2026-10")["filesCreated"] == 1
+    assert world.run("verify").returncode == 0
+
+
+def test_opting_out_counts_from_the_next_build_and_what_is_over_budget_is_refused(world):
+    world.build("test_friction", "--window", "2026-10")
+    for org in world.orgs[:25]:
+        world.succeed("opt-out", org, "crm")
+    # The month is spent: another look at it would tell more than was promised.
+    refused = world.run("build", "test_friction", "--tables", world.tables, "--window", "2026-10")
+    assert refused.returncode == 1 and "budget" in refused.stderr, refused.stderr
+    assert not [org for org in world.orgs if org in refused.stderr]
+    # Of another pack's budget nothing is spent, and fifteen organisations are too few.
+    world.define(DEFINITION.replace("test_friction", "other"), "b")
+    assert world.build("other", "--window", "2026-10")["rows"] == 0
+    spent = json.loads(world.succeed("--json", "budget", "test_friction"))
+    assert spent["period"] == "2026-10" and spent["rho"] == pytest.approx(spent["rhoBudget"])
+
+
+def test_excluded_segments_and_paths_stay_out(world, facts):
+    sessions = deltalake.DeltaTable(facts / "fact_sessions").to_pyarrow_table(columns=["segment"])["segment"].unique().to_pylist()
+    segments = [segment for segment in sessions if segment]
+    whole = DEFINITION.replace("minSessions: 300", "minSessions: 50") + "privacy: {maxShareOfCell: 1.0}\n"
+    totals = []
+    for pack, more in [("none", []), ("segment", ["--exclude-segment", segments[0]]), ("path", ["--exclude-path", "/"])]:
+        world.define(whole.replace("test_friction", f"out_{pack}").replace("[crm]", f"[{pack}]"), pack)
+        for org in world.orgs:
+            world.succeed("opt-in", org, pack, *more)
+        world.build(f"out_{pack}", "--window", "2026-10", NETCRAB_PACKS_NOISE="off")
+        rows = pyarrow.parquet.read_table(world.released(f"out_{pack}") / "data.parquet")
+        totals.append(sum(rows["sample_sessions"].to_pylist()))
+    assert totals[0] > totals[1] > 0 and totals[2] == 0
+
+
+@pytest.mark.parametrize("kind, columns", [
+    ("task_flows", {"archetype_label", "steps", "avg_duration_s", "avg_duration_s_moe95"}),
+    ("release_deltas", {"friction_delta", "efficiency_delta_moe95", "release_window"}),
+])
+def test_the_other_kinds_are_built_of_the_same_facts(world, kind, columns):
+    world.define(DEFINITION.replace("ux_benchmarks", kind).replace("minSessions: 300", "minSessions: 100"))
+    world.build("test_friction", "--window", "2026-10")
+    rows = pyarrow.parquet.read_table(world.released() / "data.parquet")
+    assert columns <= set(rows.column_names)
+    if kind == "task_flows":
+        labels = rows["archetype_label"].to_pylist()
+        assert rows.num_rows > 0 and any(" > " in label for label in labels)
+        assert all(steps == label.count(">") + 1 for steps, label in zip(rows["steps"].to_pylist(), labels))
+
+
+def test_versions_are_numbered_shown_compared_and_marked(world):
+    weekly = DEFINITION.replace("monthly", "weekly") + "privacy: {epsilon: 10, maxCellsPerUnit: 1}\n"
+    world.define(weekly)
+    for window in ("2026-10-01", "2026-10-09"):
+        world.build("test_friction", "--window", window)
+    world.define(weekly + "fields: [date, task_type, median_clicks, sample_sessions]\n")
+    assert world.build("test_friction", "--window", "2026-10-12")["version"] == "2.0"
+    shown = json.loads(world.succeed("--json", "show", "test_friction", "--version", "1.1"))
+    assert shown["window"] == "2026-10-05/2026-10-11" and shown["rows"]
+    diff = world.succeed("diff", "test_friction", "1.0", "1.1")
+    assert "- window 2026-09-28/2026-10-04" in diff and "+ window 2026-10-05/2026-10-11" in diff
+    world.succeed("mark", "test_friction", "1.1", "active")
+    assert "active" in world.succeed("show", "test_friction", "--version", "1.1")
+    refused = world.run("mark", "test_friction", "1.1", "draft")
+    assert refused.returncode == 1 and "1.1" in refused.stderr
+    listed = json.loads(world.succeed("--json", "list"))
+    assert listed[0]["version"] == "2.0" and listed[0]["status"] == "draft"
+
+
+def test_wrong_input_says_what_to_do(world):
+    world.define("packId: x\nkind: nothing\n", "b")
+    checked = world.run("check")
+    assert checked.returncode == 1 and "b.yaml: line 2: `kind` is none of" in checked.stdout
+    (world.folder / "definitions" / "b.yaml").unlink()
+    for arguments, said in [(["build", "test_frictio", "--tables", world.tables], "nearest is `test_friction`"),
+                            (["build", "test_friction", "--tables", world.folder], "make it with `netcrab run`"),
+                            (["build", "test_friction", "--tables", world.tables, "--window", "2099-01"], "is not over yet"),
+                            (["build", "test_friction", "--tables", world.tables, "--window", "soon"], "no day like"),
+                            (["show", "test_friction"], "has no version yet"),
+                            (["org", "acme", "--vertical", "SHOES"], "none of B2B_CRM"),
+                            (["opt-out", "nobody", "crm"], "had not opted in")]:
+        done = world.run(*arguments)
+        assert done.returncode == 1 and said in done.stderr, done.stderr
