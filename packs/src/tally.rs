@@ -7,6 +7,7 @@
 //! at most 2K/n < 2 and whose L2 norm is less than √2: no more than one session in place of another.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::bound::{Contribution, lot};
 use crate::method::Measure;
@@ -130,16 +131,15 @@ impl Tallies {
             self.cells.insert(contribution.cell.clone(), BTreeMap::new());
         }
         let Some(orgs) = self.cells.get_mut(&contribution.cell) else { return Ok(()) };
-        if !orgs.contains_key(&org) {
-            if self.entries == self.entries_max {
-                return Err(TooMany(self.entries_max));
+        let tally = match orgs.entry(org) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(_) if self.entries == self.entries_max => return Err(TooMany(self.entries_max)),
+            Entry::Vacant(place) => {
+                self.entries += 1;
+                place.insert(Tally::empty(measures))
             }
-            self.entries += 1;
-            orgs.insert(org, Tally::empty(measures));
-        }
-        if let Some(tally) = orgs.get_mut(&org) {
-            tally.take(measures, &contribution.values);
-        }
+        };
+        tally.take(measures, &contribution.values);
         Ok(())
     }
 

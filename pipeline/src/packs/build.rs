@@ -28,6 +28,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::task::AbortOnDropHandle;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::reports;
 use super::window::periods;
 use crate::config::Config;
 
@@ -93,6 +94,9 @@ impl Builder<'_> {
     }
 
     async fn build_alone(&mut self, definition: &Definition, window: &Window) -> Result<Built> {
+        if definition.kind == Kind::InsightReports {
+            return self.build_report(definition, window).await;
+        }
         let plan = Plan::of(definition)?;
         let context = crate::tables::session(self.sink, &self.config.run).await?;
         for needed in needed(definition.kind) {
@@ -110,12 +114,36 @@ impl Builder<'_> {
             &serde_json::to_string(&eligible.iter().map(texts).collect::<Vec<_>>())?,
             &format!("{:032x}", summed.digest),
         ]);
-        if let Some(version) = self.market.version_of_input(&definition.pack_id, &input).await? {
-            let sealed = sealed(self.market, &version).await?;
-            return Ok(Built { version: version.version, existed: true, rows: sealed.release.cells.len() });
+        if let Some(built) = self.built(definition, &input).await? {
+            return Ok(built);
         }
         let release = open(definition.kind, &plan, &summed.tallies, self.noise)?;
-        self.store(definition, &plan, window, input, release, &summed).await
+        let spends = spends(definition, &plan, window);
+        self.store(definition, window, input, release, &spends, &summed.shares()).await
+    }
+
+    /// A report is made of what was released, so it spends nothing and nobody contributes to it anew.
+    async fn build_report(&self, definition: &Definition, window: &Window) -> Result<Built> {
+        let sources = reports::sources(self.market, definition, window).await?;
+        if sources.is_empty() {
+            bail!("none of {} has a version of these days yet; build them first", definition.sources.join(", "));
+        }
+        let made_of: Vec<String> =
+            sources.iter().map(|source| format!("{} {}", source.pack_id, source.version)).collect();
+        let texts =
+            [&serde_json::to_string(definition)?, &METHOD.to_string(), &window.from, &window.to, &made_of.join("\n")];
+        let input = digest(&texts.map(String::as_str));
+        match self.built(definition, &input).await? {
+            Some(built) => Ok(built),
+            None => self.store(definition, window, input, reports::report(&sources, window), &[], &[]).await,
+        }
+    }
+
+    /// The version that was made of just this.
+    async fn built(&self, definition: &Definition, input: &str) -> Result<Option<Built>> {
+        let Some(version) = self.market.version_of_input(&definition.pack_id, input).await? else { return Ok(None) };
+        let sealed = sealed(self.market, &version).await?;
+        Ok(Some(Built { version: version.version, existed: true, rows: sealed.release.cells.len() }))
     }
 
     /// The products that contribute, and what they keep to themselves.
@@ -163,11 +191,11 @@ impl Builder<'_> {
     async fn store(
         &self,
         definition: &Definition,
-        plan: &Plan,
         window: &Window,
         input: String,
         release: Release,
-        summed: &Summed,
+        spends: &[Spend],
+        shares: &[Share],
     ) -> Result<Built> {
         let schema = digest(&[&serde_json::to_string(&columns(definition.kind))?, &definition.fields.join(",")]);
         let versions = self.market.versions(&definition.pack_id).await?;
@@ -199,26 +227,22 @@ impl Builder<'_> {
             result: serde_json::to_vec(&sealed)?,
             created_at_ms: sealed.built_at_ms,
         };
-        let spends: Vec<Spend> = periods(definition.privacy.unit, window)
-            .into_iter()
-            .map(|period| Spend {
-                unit: definition.privacy.unit.name().to_owned(),
-                period,
-                rho: plan.rho_window,
-                delta: plan.delta_window,
-                rho_budget: plan.rho_total,
-                delta_budget: definition.privacy.delta / 2.0,
-            })
-            .collect();
-        let shares: Vec<Share> = summed
-            .tallies
-            .contributed()
-            .into_iter()
-            .filter_map(|(org, sessions)| Some(Share { org_id: summed.orgs.get(org as usize)?.clone(), sessions }))
-            .collect();
-        self.market.store(&version, &spends, &shares).await?;
+        self.market.store(&version, spends, shares).await?;
         Ok(Built { version: version.version, existed: false, rows })
     }
+}
+
+/// What a build of a window spends, in each period of a unit that the window reaches into.
+fn spends(definition: &Definition, plan: &Plan, window: &Window) -> Vec<Spend> {
+    let spend = |period| Spend {
+        unit: definition.privacy.unit.name().to_owned(),
+        period,
+        rho: plan.rho_window,
+        delta: plan.delta_window,
+        rho_budget: plan.rho_total,
+        delta_budget: definition.privacy.delta / 2.0,
+    };
+    periods(definition.privacy.unit, window).into_iter().map(spend).collect()
 }
 
 /// What is stored of a version.
@@ -354,6 +378,13 @@ impl Units<'_> {
 }
 
 impl Summed {
+    /// The sessions of each organisation, for its share of the revenue.
+    fn shares(&self) -> Vec<Share> {
+        let named =
+            |(org, sessions): (u32, i64)| Some(Share { org_id: self.orgs.get(org as usize)?.clone(), sessions });
+        self.tallies.contributed().into_iter().filter_map(named).collect()
+    }
+
     /// The number of an organisation; they come in order.
     fn number(&mut self, org: &str) -> u32 {
         if self.orgs.last().is_none_or(|last| last != org) {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use netcrab_packs::definition::Definition;
 use netcrab_packs::noise::epsilon;
 use netcrab_packs::release::{chosen, rows};
-use netcrab_packs::{Plan, method};
+use netcrab_packs::{Kind, Plan, method};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
@@ -42,6 +42,10 @@ pub fn files(version: &str, sealed: &Sealed) -> Result<Vec<(String, Vec<u8>)>> {
         ("data.csv".to_owned(), as_csv(&batch)?),
         ("sample.json".to_owned(), pretty(&as_json(&batch.slice(0, batch.num_rows().min(SAMPLE_ROWS)))?)?),
     ];
+    if definition.kind == Kind::InsightReports {
+        let page = super::reports::page(definition, version, &as_json(&batch)?);
+        files.push(("report.html".to_owned(), page.into_bytes()));
+    }
     files.push(("datapackage.json".to_owned(), pretty(&datapackage(version, sealed, &batch, &files))?));
     files.push((MANIFEST.to_owned(), pretty(&manifest(version, sealed, &plan, &batch, &files)?)?));
     Ok(files)

@@ -8,5 +8,6 @@
 
 pub mod build;
 pub mod files;
+pub mod reports;
 pub mod settings;
 pub mod window;

@@ -269,3 +269,24 @@ def test_wrong_input_says_what_to_do(world):
                             (["opt-out", "nobody", "crm"], "had not opted in")]:
         done = world.run(*arguments)
         assert done.returncode == 1 and said in done.stderr, done.stderr
+
+
+def test_a_report_is_made_of_released_packs_only_and_spends_nothing(world, tmp_path):
+    world.define(DEFINITION.replace("test_friction", "flows").replace("ux_benchmarks", "task_flows"), "b")
+    world.define(DEFINITION.replace("test_friction", "report").replace("ux_benchmarks", "insight_reports")
+                 + "sources: [test_friction, flows]\n", "c")
+    early = world.run("build", "report", "--tables", world.tables, "--window", "2026-10")
+    assert early.returncode == 1 and "build them first" in early.stderr
+    for pack in ("test_friction", "flows"):
+        world.build(pack, "--window", "2026-10")
+    # Nothing but what was released is read.
+    nowhere = tmp_path / "nowhere"
+    built = json.loads(world.succeed("build", "report", "--tables", nowhere, "--window", "2026-10", "--json"))
+    assert built["rows"] >= 1 and built["filesCreated"] == 6
+    rows = pyarrow.parquet.read_table(world.released("report") / "data.parquet").to_pylist()
+    findings = json.loads(rows[0]["insights"])
+    assert findings and all(finding["packId"] in ("test_friction", "flows") for finding in findings)
+    page = (world.released("report") / "report.html").read_text()
+    assert "<h1>Friction</h1>" in page and "mean friction" in page
+    assert "report" not in world.succeed("budget")
+    assert world.succeed("verify").startswith("3 versions, 0 files")

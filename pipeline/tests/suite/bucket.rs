@@ -107,7 +107,7 @@ fn killed_at_each_step_and_at_random_while_the_store_fails_it_counts_every_event
     let mut batches = traffic(EVENTS, 3).into_iter();
     for step in Step::ALL.iter().filter(|step| **step != Step::Publish) {
         world.append(&batches.next().unwrap());
-        let side = if batches.len() % 2 == 0 { "before" } else { "after" };
+        let side = if batches.len().is_multiple_of(2) { "before" } else { "after" };
         let mut child = world.process(Some(&format!("{}.{side}:1", step.name())));
         until("the step was not reached", || child.try_wait().unwrap().is_some());
     }
