@@ -1,10 +1,13 @@
 //! `netcrab packs`: benchmarks across organisations, from definition to sealed version.
 
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, Subcommand};
+use indicatif::ProgressBar;
 use jiff::Timestamp;
 use netcrab_market::{Market, OptIn, Status, Version};
 use netcrab_operators::pack_build::Window;
@@ -13,8 +16,9 @@ use netcrab_packs::noise::{Noise, OpenDp, epsilon};
 use netcrab_packs::plan::{Query, WEIGHT};
 use netcrab_packs::{Definition, Plan, method};
 use netcrab_pipeline::packs::build::{Builder, sealed};
-use netcrab_pipeline::packs::{files, window};
+use netcrab_pipeline::packs::{files, schedule, window};
 use netcrab_pipeline::stream::folder::Folder;
+use netcrab_sinks::delta::DeltaSink;
 use serde_json::json;
 
 use super::grouped;
@@ -29,7 +33,8 @@ Examples:
   netcrab packs org acme --vertical B2B_CRM
   netcrab packs opt-in acme crm --exclude-path /billing
   netcrab packs build crm_friction --tables ./tables --window 2026-10
-  netcrab packs build --due --tables ./tables                  every window that is over and not built, as from cron
+  netcrab packs build --due --tables ./tables                  every window that is due and not built, as from cron
+  netcrab packs watch --tables ./tables                        the same, again and again
   netcrab packs show crm_friction; netcrab packs verify; netcrab packs budget")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -61,9 +66,18 @@ enum Command {
         /// A day of the window, or a month like 2026-10. Default: the last one that is over.
         #[arg(long, value_name = "DAY", conflicts_with = "due")]
         window: Option<String>,
-        /// Every window since the last version that is over by now.
+        /// Every window that is due and not built.
         #[arg(long)]
         due: bool,
+    },
+    /// Build packs when they are due: daily ones at 02:00 UTC, others at 03:00 after their window; catches up first.
+    Watch {
+        /// Folder of the tables of facts, or s3://bucket/prefix.
+        #[arg(long, value_name = "DIR")]
+        tables: String,
+        /// Seconds between two looks: how soon an opt-in or a new definition is seen.
+        #[arg(long, default_value_t = 60)]
+        every_s: u64,
     },
     /// A version: its rows, what it covers, what it cost.
     Show {
@@ -144,7 +158,8 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         Command::Check { files } => return check(context, files),
         Command::Plan { pack } => plan(context, &definition(context, &pack)?)?,
         Command::List => list(context).await?,
-        Command::Build { pack, tables, window, due: _ } => build(context, pack, &tables, window).await?,
+        Command::Build { pack, tables, window, due: _ } => return build(context, pack, &tables, window).await,
+        Command::Watch { tables, every_s } => watch(context, &tables, every_s).await?,
         Command::Show { pack, version } => show(context, &pack, version).await?,
         Command::Diff { pack, first, second } => diff(context, &pack, &first, &second).await?,
         Command::Verify { pack } => return verify(context, pack).await,
@@ -325,68 +340,118 @@ async fn list(context: &Context) -> Result<()> {
     Ok(())
 }
 
-async fn build(context: &Context, pack: Option<String>, tables: &str, named: Option<String>) -> Result<()> {
-    let market = market(context).await?;
-    let sink = super::sink(tables)?;
-    let folder = released(context)?;
-    let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let mut wanted: Vec<(Definition, Vec<Window>)> = Vec::new();
-    match pack {
-        Some(pack) => {
-            let definition = definition(context, &pack)?;
-            let window = match named {
-                Some(named) => window::named(definition.update_frequency, &named)?,
-                None => window::last(definition.update_frequency, today)?,
-            };
-            ensure!(
-                window.to.parse::<jiff::civil::Date>()? < today,
-                "{} to {} is not over yet; name an earlier window",
-                window.from,
-                window.to
+/// What builds are made with, opened once.
+struct Workshop<'a> {
+    context: &'a Context,
+    market: Market,
+    sink: DeltaSink,
+    folder: Folder,
+}
+
+impl<'a> Workshop<'a> {
+    async fn open(context: &'a Context, tables: &str) -> Result<Self> {
+        Ok(Self { context, market: market(context).await?, sink: super::sink(tables)?, folder: released(context)? })
+    }
+
+    /// Builds a window and writes its files; says so.
+    async fn build(&self, definition: &Definition, window: &Window) -> Result<()> {
+        let mut noise = noise();
+        let config = &self.context.config;
+        let (market, sink) = (&self.market, &self.sink);
+        let mut builder = Builder { config, market, sink, noise: noise.as_mut(), now_ms };
+        let bar = spinner(self.context, definition, window);
+        let built = builder.build(definition, window).await;
+        bar.finish_and_clear();
+        let built = built?;
+        let version = market.version(&definition.pack_id, &built.version).await?.context("the version just built")?;
+        let created = files::write(&self.folder, &built.version, &sealed(market, &version).await?).await?;
+        if self.context.json {
+            println!(
+                "{}",
+                json!({ "packId": definition.pack_id, "version": built.version, "existed": built.existed,
+                    "rows": built.rows, "filesCreated": created, "window": [window.from, window.to] })
             );
-            wanted.push((definition, vec![window]));
+            return Ok(());
         }
-        None => {
-            for definition in definitions(context)? {
-                let frequency = definition.update_frequency;
-                let windows = match market.versions(&definition.pack_id).await?.last() {
-                    Some(last) => window::missed(frequency, &last.window_to, today, DUE_MAX)?,
-                    None => vec![window::last(frequency, today)?],
-                };
-                wanted.push((definition, windows));
+        println!(
+            "{} {} of {} to {}: {}, {} rows; {created} files created in {}",
+            definition.pack_id,
+            built.version,
+            window.from,
+            window.to,
+            if built.existed { "was built already" } else { "built" },
+            grouped(built.rows as u64),
+            self.folder.name_of(&format!("{}/{}", definition.pack_id, built.version))
+        );
+        Ok(())
+    }
+
+    /// Builds what is due; `left` are windows that no build is possible of. Whether all went well.
+    async fn build_due(&self, left: &mut BTreeSet<(String, String)>) -> Result<bool> {
+        let mut well = true;
+        for definition in definitions(self.context)? {
+            for window in schedule::due(&self.market, &definition, Timestamp::now()).await? {
+                let named = (serde_json::to_string(&definition)?, window.from.clone());
+                if left.contains(&named) {
+                    continue;
+                }
+                let Err(fault) = self.build(&definition, &window).await else { continue };
+                well &= schedule::waits(&fault);
+                eprintln!("{} of {} to {}: {}", definition.pack_id, window.from, window.to, super::chain_of(&fault));
+                if schedule::after(&fault) == schedule::After::Never {
+                    left.insert(named);
+                }
+                // Later windows of this pack wait for it, so that versions follow one another.
+                break;
             }
         }
+        Ok(well)
     }
-    for (definition, windows) in wanted {
-        for window in windows {
-            let mut noise = noise();
-            let mut builder =
-                Builder { config: &context.config, market: &market, sink: &sink, noise: noise.as_mut(), now_ms };
-            let built = builder.build(&definition, &window).await?;
-            let version =
-                market.version(&definition.pack_id, &built.version).await?.context("the version just built")?;
-            let created = files::write(&folder, &built.version, &sealed(&market, &version).await?).await?;
-            if context.json {
-                println!(
-                    "{}",
-                    json!({ "packId": definition.pack_id, "version": built.version, "existed": built.existed,
-                        "rows": built.rows, "filesCreated": created, "window": [window.from, window.to] })
-                );
-            } else {
-                let how = if built.existed { "was built already" } else { "built" };
-                println!(
-                    "{} {} of {} to {}: {how}, {} rows; {created} files created in {}",
-                    definition.pack_id,
-                    built.version,
-                    window.from,
-                    window.to,
-                    grouped(built.rows as u64),
-                    folder.name_of(&format!("{}/{}", definition.pack_id, built.version))
-                );
-            }
+}
+
+fn spinner(context: &Context, definition: &Definition, window: &Window) -> ProgressBar {
+    let is_drawn = !context.quiet && !context.json && std::io::stderr().is_terminal();
+    let bar = if is_drawn { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    bar.set_message(format!("building {} of {} to {}", definition.pack_id, window.from, window.to));
+    bar.enable_steady_tick(std::time::Duration::from_millis(120));
+    bar
+}
+
+async fn build(context: &Context, pack: Option<String>, tables: &str, named: Option<String>) -> Result<ExitCode> {
+    let workshop = Workshop::open(context, tables).await?;
+    let Some(pack) = pack else {
+        let well = workshop.build_due(&mut BTreeSet::new()).await?;
+        return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    };
+    let definition = definition(context, &pack)?;
+    let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let window = match named {
+        Some(named) => window::named(definition.update_frequency, &named)?,
+        None => window::last(definition.update_frequency, today)?,
+    };
+    let over = window.to.parse::<jiff::civil::Date>()? < today;
+    ensure!(over, "{} to {} is not over yet; name an earlier window", window.from, window.to);
+    workshop.build(&definition, &window).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds what is due, and looks again, until Ctrl-C.
+async fn watch(context: &Context, tables: &str, every_s: u64) -> Result<()> {
+    let workshop = Workshop::open(context, tables).await?;
+    let mut left = BTreeSet::new();
+    if !context.quiet {
+        eprintln!("building packs as they are due (Ctrl-C ends it)");
+    }
+    loop {
+        // What fails now is tried again; the definitions are read anew each time.
+        if let Err(fault) = workshop.build_due(&mut left).await {
+            eprintln!("{}", super::chain_of(&fault));
+        }
+        tokio::select! {
+            () = super::serve::stop_signal() => return Ok(()),
+            () = tokio::time::sleep(std::time::Duration::from_secs(every_s)) => {}
         }
     }
-    Ok(())
 }
 
 #[cfg(debug_assertions)]
@@ -411,9 +476,6 @@ fn noise() -> Box<dyn Noise + Send> {
 fn noise() -> Box<dyn Noise + Send> {
     Box::new(OpenDp)
 }
-
-/// Most windows of one pack that are caught up on at once.
-const DUE_MAX: usize = 60;
 
 async fn find(market: &Market, pack: &str, version: Option<&str>) -> Result<Version> {
     let versions = market.versions(pack).await?;

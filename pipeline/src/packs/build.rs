@@ -76,6 +76,14 @@ pub struct Built {
     pub rows: usize,
 }
 
+/// Too few organisations contribute.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "fewer than {0} organisations of the vertical opted in and have tasks in these days, so no cell could leave; nothing \
+     was spent. Build again when more did (netcrab packs orgs)"
+)]
+pub struct TooFew(u32);
+
 /// A window's bounded contributions, added up.
 struct Summed {
     tallies: Tallies,
@@ -105,6 +113,11 @@ impl Builder<'_> {
             }
         }
         let eligible = self.eligible(definition, &pack_build::products(&context, window).await?).await?;
+        // Who opted in is no secret of a visitor's, so a build that can give nothing need not spend anything.
+        let orgs: BTreeSet<&String> = eligible.iter().map(|eligible| &eligible.org_id).collect();
+        if orgs.len() < definition.min_orgs as usize {
+            return Err(TooFew(definition.min_orgs).into());
+        }
         let summed = self.sum(definition, &plan, window, &context, &eligible).await?;
         let input = digest(&[
             &serde_json::to_string(definition)?,

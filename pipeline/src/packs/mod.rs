@@ -9,5 +9,6 @@
 pub mod build;
 pub mod files;
 pub mod reports;
+pub mod schedule;
 pub mod settings;
 pub mod window;

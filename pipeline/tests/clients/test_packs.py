@@ -1,10 +1,12 @@
 """Packs as their users meet them: built once, sealed, and without noise what DuckDB adds up."""
 
+import datetime
 import json
 import os
 import random
 import shutil
 import subprocess
+import time
 
 import deltalake
 import duckdb
@@ -56,13 +58,24 @@ class World:
         return self.folder / "released" / pack / version
 
 
+# The last month that is over.
+FIRST = (datetime.datetime.now(datetime.UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+         - datetime.timedelta(days=1)).replace(day=1)
+MONTH = FIRST.strftime("%Y-%m")
 DAYS = [1, 2, 9, 10]
+
+
+def week_of(day):
+    """The first and the last day of the week of a day of that month."""
+    monday = FIRST + datetime.timedelta(days=day - 1)
+    monday -= datetime.timedelta(days=monday.weekday())
+    return f"{monday:%Y-%m-%d}/{monday + datetime.timedelta(days=6):%Y-%m-%d}"
 
 
 def session_of(org, visitor, chance):
     """One visit of one visitor, with one task: what he does in one cell, so that no bound takes anything away."""
     day, task = DAYS[visitor % 4], ["create_lead", "close_deal"][visitor // 4 % 2]
-    start = 1_790_812_800_000 + (day - 1) * 86_400_000 + 36_000_000 + chance.randrange(3_600_000)
+    start = int(FIRST.timestamp() * 1000) + (day - 1) * 86_400_000 + 36_000_000 + chance.randrange(3_600_000)
     common = {"orgId": f"org-{org:02}", "productId": "crm", "sessionId": f"s{org}-{visitor}", "userHash": f"u{org}-{visitor}",
               "deviceType": "desktop", "versionTag": "v1" if day < 9 else "v2", "segment": "smb" if visitor % 3 else "large"}
     at, events = start, []
@@ -121,7 +134,7 @@ def files_of(facts, table):
 
 
 def test_without_noise_a_pack_is_what_duckdb_adds_up(world, facts):
-    world.build("test_friction", "--window", "2026-10", NETCRAB_PACKS_NOISE="off")
+    world.build("test_friction", "--window", MONTH, NETCRAB_PACKS_NOISE="off")
     ours = pyarrow.parquet.read_table(world.released() / "data.parquet")
     theirs = duckdb.sql(f"""
         SELECT CAST(t.date AS VARCHAR) AS date, t.task_type, t.flow_complexity, count(*) AS sessions,
@@ -147,18 +160,18 @@ def test_without_noise_a_pack_is_what_duckdb_adds_up(world, facts):
 
 
 def test_a_build_is_made_once_and_the_same_bytes_wherever_its_files_are_written(world, tmp_path):
-    first = world.build("test_friction", "--window", "2026-10")
+    first = world.build("test_friction", "--window", MONTH)
     assert (first["version"], first["existed"], first["filesCreated"]) == ("1.0", False, 5)
-    again = world.build("test_friction", "--window", "2026-10")
+    again = world.build("test_friction", "--window", MONTH)
     assert (again["version"], again["existed"], again["filesCreated"]) == ("1.0", True, 0)
-    elsewhere = world.build("test_friction", "--window", "2026-10", NETCRAB_PACKS__RELEASED=str(tmp_path / "elsewhere"))
+    elsewhere = world.build("test_friction", "--window", MONTH, NETCRAB_PACKS__RELEASED=str(tmp_path / "elsewhere"))
     assert (elsewhere["existed"], elsewhere["filesCreated"]) == (True, 5)
     for file in world.released().iterdir():
         assert file.read_bytes() == (tmp_path / "elsewhere" / "test_friction" / "1.0" / file.name).read_bytes(), file
 
 
 def test_what_leaves_is_whole_and_names_nobody(world):
-    world.build("test_friction", "--window", "2026-10")
+    world.build("test_friction", "--window", MONTH)
     folder = world.released()
     assert sorted(file.name for file in folder.iterdir()) == ["data.csv", "data.parquet", "datapackage.json", "manifest.json", "sample.json"]
     rows = pyarrow.parquet.read_table(folder / "data.parquet")
@@ -172,38 +185,63 @@ def test_what_leaves_is_whole_and_names_nobody(world):
         content = file.read_bytes()
         assert not [org for org in world.orgs if org.encode() in content], file
     # And neither does what it says on the way.
-    done = world.run("build", "test_friction", "--tables", world.tables, "--window", "2026-10", RUST_LOG="netcrab=trace,info")
+    done = world.run("build", "test_friction", "--tables", world.tables, "--window", MONTH, RUST_LOG="netcrab=trace,info")
     assert not [org for org in world.orgs if org in done.stdout + done.stderr]
 
 
 def test_a_file_that_somebody_changed_is_found_and_never_overwritten(world):
-    world.build("test_friction", "--window", "2026-10")
+    world.build("test_friction", "--window", MONTH)
     assert "0 files that are not" in world.succeed("verify")
     changed = world.released() / "data.csv"
     changed.write_bytes(changed.read_bytes().replace(b"B2B_CRM", b"B2B_ERP", 1))
     verified = world.run("verify")
     assert verified.returncode == 1 and "data.csv was changed" in verified.stdout
-    again = world.run("build", "test_friction", "--tables", world.tables, "--window", "2026-10")
+    again = world.run("build", "test_friction", "--tables", world.tables, "--window", MONTH)
     assert again.returncode == 1 and "not what was released" in again.stderr
     changed.unlink()
     assert "data.csv is missing" in world.run("verify").stdout
-    assert world.build("test_friction", "--window", "2026-10")["filesCreated"] == 1
+    assert world.build("test_friction", "--window", MONTH)["filesCreated"] == 1
     assert world.run("verify").returncode == 0
 
 
 def test_opting_out_counts_from_the_next_build_and_what_is_over_budget_is_refused(world):
-    world.build("test_friction", "--window", "2026-10")
-    for org in world.orgs[:25]:
+    world.build("test_friction", "--window", MONTH)
+    for org in world.orgs[:20]:
         world.succeed("opt-out", org, "crm")
     # The month is spent: another look at it would tell more than was promised.
-    refused = world.run("build", "test_friction", "--tables", world.tables, "--window", "2026-10")
+    refused = world.run("build", "test_friction", "--tables", world.tables, "--window", MONTH)
     assert refused.returncode == 1 and "budget" in refused.stderr, refused.stderr
+    for org in world.orgs[20:25]:
+        world.succeed("opt-out", org, "crm")
     assert not [org for org in world.orgs if org in refused.stderr]
-    # Of another pack's budget nothing is spent, and fifteen organisations are too few.
+    # Fifteen organisations are too few, and that costs nothing.
     world.define(DEFINITION.replace("test_friction", "other"), "b")
-    assert world.build("other", "--window", "2026-10")["rows"] == 0
+    few = world.run("build", "other", "--tables", world.tables, "--window", MONTH)
+    assert few.returncode == 1 and "fewer than 20 organisations" in few.stderr and "nothing was spent" in few.stderr
+    assert world.succeed("--json", "budget", "other") == ""
     spent = json.loads(world.succeed("--json", "budget", "test_friction"))
-    assert spent["period"] == "2026-10" and spent["rho"] == pytest.approx(spent["rhoBudget"])
+    assert spent["period"] == MONTH and spent["rho"] == pytest.approx(spent["rhoBudget"])
+
+
+def test_what_is_due_is_built_and_what_waits_for_organisations_is_built_once_they_came(world):
+    for org in world.orgs[:25]:
+        world.succeed("opt-out", org, "crm")
+    waits = world.run("build", "--due", "--tables", world.tables)
+    assert waits.returncode == 0 and "fewer than 20 organisations" in waits.stderr
+    watching = subprocess.Popen([os.environ["NETCRAB"], "packs", "watch", "--tables", world.tables, "--every-s", "1"],
+                                env=world.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for org in world.orgs[:25]:
+            world.succeed("opt-in", org, "crm")
+        for _ in range(100):
+            if json.loads(world.succeed("--json", "list"))[0]["version"]:
+                break
+            time.sleep(0.2)
+    finally:
+        watching.send_signal(2)
+        said, _ = watching.communicate(timeout=30)
+    assert watching.returncode == 0 and "built" in said
+    assert json.loads(world.succeed("--json", "list"))[0]["version"] == "1.0"
 
 
 def test_excluded_segments_and_paths_stay_out(world, facts):
@@ -215,7 +253,7 @@ def test_excluded_segments_and_paths_stay_out(world, facts):
         world.define(whole.replace("test_friction", f"out_{pack}").replace("[crm]", f"[{pack}]"), pack)
         for org in world.orgs:
             world.succeed("opt-in", org, pack, *more)
-        world.build(f"out_{pack}", "--window", "2026-10", NETCRAB_PACKS_NOISE="off")
+        world.build(f"out_{pack}", "--window", MONTH, NETCRAB_PACKS_NOISE="off")
         rows = pyarrow.parquet.read_table(world.released(f"out_{pack}") / "data.parquet")
         totals.append(sum(rows["sample_sessions"].to_pylist()))
     assert totals[0] > totals[1] > 0 and totals[2] == 0
@@ -227,7 +265,7 @@ def test_excluded_segments_and_paths_stay_out(world, facts):
 ])
 def test_the_other_kinds_are_built_of_the_same_facts(world, kind, columns):
     world.define(DEFINITION.replace("ux_benchmarks", kind).replace("minSessions: 300", "minSessions: 100"))
-    world.build("test_friction", "--window", "2026-10")
+    world.build("test_friction", "--window", MONTH)
     rows = pyarrow.parquet.read_table(world.released() / "data.parquet")
     assert columns <= set(rows.column_names)
     if kind == "task_flows":
@@ -239,14 +277,14 @@ def test_the_other_kinds_are_built_of_the_same_facts(world, kind, columns):
 def test_versions_are_numbered_shown_compared_and_marked(world):
     weekly = DEFINITION.replace("monthly", "weekly") + "privacy: {epsilon: 10, maxCellsPerUnit: 1}\n"
     world.define(weekly)
-    for window in ("2026-10-01", "2026-10-09"):
+    for window in (f"{MONTH}-01", f"{MONTH}-09"):
         world.build("test_friction", "--window", window)
     world.define(weekly + "fields: [date, task_type, median_clicks, sample_sessions]\n")
-    assert world.build("test_friction", "--window", "2026-10-12")["version"] == "2.0"
+    assert world.build("test_friction", "--window", f"{MONTH}-09")["version"] == "2.0"
     shown = json.loads(world.succeed("--json", "show", "test_friction", "--version", "1.1"))
-    assert shown["window"] == "2026-10-05/2026-10-11" and shown["rows"]
+    assert shown["window"] == week_of(9) and shown["rows"]
     diff = world.succeed("diff", "test_friction", "1.0", "1.1")
-    assert "- window 2026-09-28/2026-10-04" in diff and "+ window 2026-10-05/2026-10-11" in diff
+    assert f"- window {week_of(1)}" in diff and f"+ window {week_of(9)}" in diff
     world.succeed("mark", "test_friction", "1.1", "active")
     assert "active" in world.succeed("show", "test_friction", "--version", "1.1")
     refused = world.run("mark", "test_friction", "1.1", "draft")
@@ -275,13 +313,13 @@ def test_a_report_is_made_of_released_packs_only_and_spends_nothing(world, tmp_p
     world.define(DEFINITION.replace("test_friction", "flows").replace("ux_benchmarks", "task_flows"), "b")
     world.define(DEFINITION.replace("test_friction", "report").replace("ux_benchmarks", "insight_reports")
                  + "sources: [test_friction, flows]\n", "c")
-    early = world.run("build", "report", "--tables", world.tables, "--window", "2026-10")
+    early = world.run("build", "report", "--tables", world.tables, "--window", MONTH)
     assert early.returncode == 1 and "build them first" in early.stderr
     for pack in ("test_friction", "flows"):
-        world.build(pack, "--window", "2026-10")
+        world.build(pack, "--window", MONTH)
     # Nothing but what was released is read.
     nowhere = tmp_path / "nowhere"
-    built = json.loads(world.succeed("build", "report", "--tables", nowhere, "--window", "2026-10", "--json"))
+    built = json.loads(world.succeed("build", "report", "--tables", nowhere, "--window", MONTH, "--json"))
     assert built["rows"] >= 1 and built["filesCreated"] == 6
     rows = pyarrow.parquet.read_table(world.released("report") / "data.parquet").to_pylist()
     findings = json.loads(rows[0]["insights"])
