@@ -26,6 +26,7 @@ test-rust:
 	@scripts/setup.sh tests
 	@scripts/minio.sh path >/dev/null
 	@scripts/clickhouse.sh path >/dev/null
+	@scripts/postgres.sh path >/dev/null
 	$(CARGO) test --workspace $(FEATURES) $(RUST_TESTS)
 
 test-clients: ## DuckDB, Polars, pyarrow and deltalake read the tables; DuckDB recomputes them; so does ClickHouse; MinIO holds events and tables

@@ -76,7 +76,7 @@ def measure(folder, arguments):
     places = {"NETCRAB_PACKS__DEFINITIONS": str(folder / "definitions"), "NETCRAB_PACKS__RELEASED": str(folder / "released"),
               "NETCRAB_PACKS__DATABASE": f"sqlite:{folder / 'market.db'}"}
     tasks = f"""{files(tables, "fact_tasks")} t JOIN {files(tables, "fact_sessions")} s USING (org_id, product_id, date, session_key)"""
-    sessions, orgs = duckdb.sql(f"SELECT count(*), count(DISTINCT org_id) FROM {files(tables, 'fact_sessions')}").fetchone()
+    sessions, orgs = duckdb.sql(f"SELECT count(*), count(DISTINCT org_id) FROM {files(tables, 'fact_sessions')}").fetchall()[0]
     for (org,) in duckdb.sql(f"SELECT DISTINCT org_id FROM {files(tables, 'fact_tasks')}").fetchall():
         run("packs", "org", org, "--vertical", "B2B_CRM", **places)
         run("packs", "opt-in", org, "crm", **places)
@@ -95,7 +95,7 @@ def measure(folder, arguments):
     named = " OR ".join(f"(date = '{d}' AND task_type = '{t}' AND flow_complexity = {c})" for d, t, c in alone) or "false"
     for date, task, complexity, *numbers in duckdb.sql(f"""
             SELECT CAST(date AS VARCHAR), CASE WHEN {named} THEN task_type ELSE 'OTHER' END AS task, flow_complexity,
-                   median(clicks), median(duration_ms) / 1000, avg(frustration_score), quantile_cont(frustration_score, 0.9)
+                   median(t.clicks), median(t.duration_ms) / 1000, avg(frustration_score), quantile_cont(frustration_score, 0.9)
             FROM {tasks} GROUP BY ALL""").fetchall():
         truth[date, task, complexity] = numbers
     columns = ["median_clicks", "median_duration_s", "mean_frict_score", "p90_frict_score"]
@@ -115,7 +115,7 @@ def measure(folder, arguments):
     cells, dominated, largest = duckdb.sql(f"""
         WITH each AS (SELECT date, task_type, flow_complexity, org_id, count(*) AS n FROM {tasks} GROUP BY ALL),
              cells AS (SELECT sum(n) AS all_n, max(n) AS most, count(*) AS orgs FROM each GROUP BY date, task_type, flow_complexity)
-        SELECT count(*), count(*) FILTER (most > 0.25 * all_n), max(most / all_n) FROM cells WHERE orgs >= 20""").fetchone()
+        SELECT count(*), count(*) FILTER (most > 0.25 * all_n), max(most / all_n) FROM cells WHERE orgs >= 20""").fetchall()[0]
     return "\n".join([
         f"`benches/packs.py --events {arguments.events}`: {orgs} organisations, {sessions:,} sessions; ε 4 and δ 10⁻⁶ for a "
         f"visitor's month. Built in {seconds:.1f} s, {peak:.0f} MiB; {len(rows)} cells of a day left "

@@ -490,6 +490,170 @@ SELECT
     `field`
 FROM rejects_rows;
 
+CREATE TABLE IF NOT EXISTS mp_ux_friction_daily_rows
+(
+    `pack_id` LowCardinality(String) COMMENT 'The pack.',
+    `version` LowCardinality(String) COMMENT 'The version; it never changes.',
+    `date` Date32 COMMENT 'The day.',
+    `vertical` LowCardinality(String) COMMENT 'The vertical.',
+    `task_type` LowCardinality(String) COMMENT 'What visitors set out to do; OTHER where several were brought together.',
+    `flow_complexity` Int64 COMMENT 'By screens: ≤ 2, ≤ 4, ≤ 7, ≤ 12, more.',
+    `median_clicks` Nullable(Float64) COMMENT 'Median of clicks in the task.',
+    `median_clicks_moe95` Nullable(Float64) COMMENT 'Its margin of error, for the noise on it.',
+    `median_duration_s` Nullable(Float64) COMMENT 'Median of the time a completed task took.',
+    `median_duration_s_moe95` Nullable(Float64) COMMENT 'Its margin of error, for the noise on it.',
+    `mean_frict_score` Nullable(Float64) COMMENT 'Mean of the session\'s frustration score.',
+    `mean_frict_score_moe95` Nullable(Float64) COMMENT 'Its margin of error, for the noise on it.',
+    `p90_frict_score` Nullable(Float64) COMMENT 'A tenth of the sessions had a higher one.',
+    `p90_frict_score_moe95` Nullable(Float64) COMMENT 'Its margin of error, for the noise on it.',
+    `sample_sessions` Nullable(Int64) COMMENT 'Sessions counted, after all bounds.',
+    `sample_sessions_moe95` Nullable(Int64) COMMENT 'Its margin of error, for the noise on it.',
+    `org_count` Nullable(Int64) COMMENT 'Organisations counted, those with few visitors in part.',
+    `org_count_moe95` Nullable(Int64) COMMENT 'Its margin of error, for the noise on it.',
+    `shard` UInt32 COMMENT 'The shard that wrote it.',
+    `epoch` UInt64 COMMENT 'The epoch that wrote it.'
+)
+ENGINE = MergeTree
+ORDER BY (pack_id, version, date, task_type, flow_complexity)
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE OR REPLACE VIEW mp_ux_friction_daily AS
+SELECT
+    `pack_id`,
+    `version`,
+    `date`,
+    `vertical`,
+    `task_type`,
+    `flow_complexity`,
+    `median_clicks`,
+    `median_clicks_moe95`,
+    `median_duration_s`,
+    `median_duration_s_moe95`,
+    `mean_frict_score`,
+    `mean_frict_score_moe95`,
+    `p90_frict_score`,
+    `p90_frict_score_moe95`,
+    `sample_sessions`,
+    `sample_sessions_moe95`,
+    `org_count`,
+    `org_count_moe95`
+FROM mp_ux_friction_daily_rows;
+
+CREATE TABLE IF NOT EXISTS mp_task_flows_rows
+(
+    `pack_id` LowCardinality(String) COMMENT 'The pack.',
+    `version` LowCardinality(String) COMMENT 'The version; it never changes.',
+    `date_window` LowCardinality(String) COMMENT 'The days that it covers.',
+    `vertical` LowCardinality(String) COMMENT 'The vertical.',
+    `task_type` LowCardinality(String) COMMENT 'What visitors set out to do; OTHER where several were brought together.',
+    `archetype_id` String COMMENT 'Stable id of the archetype.' CODEC(ZSTD),
+    `archetype_label` Nullable(String) COMMENT 'The steps that its sessions share, in order.' CODEC(ZSTD),
+    `steps` Nullable(Int64) COMMENT 'How many steps it has.',
+    `avg_duration_s` Nullable(Float64) COMMENT 'Mean of the time a completed task took, those above 900 as 900.',
+    `avg_duration_s_moe95` Nullable(Float64) COMMENT 'Its margin of error, for the noise on it.',
+    `avg_frict_score` Nullable(Float64) COMMENT 'Mean of the session\'s frustration score.',
+    `avg_frict_score_moe95` Nullable(Float64) COMMENT 'Its margin of error, for the noise on it.',
+    `sample_sessions` Nullable(Int64) COMMENT 'Sessions counted, after all bounds.',
+    `sample_sessions_moe95` Nullable(Int64) COMMENT 'Its margin of error, for the noise on it.',
+    `org_count` Nullable(Int64) COMMENT 'Organisations counted, those with few visitors in part.',
+    `org_count_moe95` Nullable(Int64) COMMENT 'Its margin of error, for the noise on it.',
+    `shard` UInt32 COMMENT 'The shard that wrote it.',
+    `epoch` UInt64 COMMENT 'The epoch that wrote it.'
+)
+ENGINE = MergeTree
+ORDER BY (pack_id, version, date_window, task_type, archetype_id)
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE OR REPLACE VIEW mp_task_flows AS
+SELECT
+    `pack_id`,
+    `version`,
+    `date_window`,
+    `vertical`,
+    `task_type`,
+    `archetype_id`,
+    `archetype_label`,
+    `steps`,
+    `avg_duration_s`,
+    `avg_duration_s_moe95`,
+    `avg_frict_score`,
+    `avg_frict_score_moe95`,
+    `sample_sessions`,
+    `sample_sessions_moe95`,
+    `org_count`,
+    `org_count_moe95`
+FROM mp_task_flows_rows;
+
+CREATE TABLE IF NOT EXISTS mp_release_deltas_rows
+(
+    `pack_id` LowCardinality(String) COMMENT 'The pack.',
+    `version` LowCardinality(String) COMMENT 'The version; it never changes.',
+    `date_window` LowCardinality(String) COMMENT 'The days that it covers.',
+    `vertical` LowCardinality(String) COMMENT 'The vertical.',
+    `release_window` LowCardinality(String) COMMENT 'Days before and after a release that are compared.',
+    `task_type` LowCardinality(String) COMMENT 'What visitors set out to do; OTHER where several were brought together.',
+    `friction_delta` Nullable(Float64) COMMENT 'Mean frustration score after, less before.',
+    `friction_delta_moe95` Nullable(Float64) COMMENT 'Its margin of error, for the noise on it.',
+    `efficiency_delta` Nullable(Float64) COMMENT 'Mean efficiency score after, less before.',
+    `efficiency_delta_moe95` Nullable(Float64) COMMENT 'Its margin of error, for the noise on it.',
+    `sample_sessions` Nullable(Int64) COMMENT 'Sessions counted, after all bounds.',
+    `sample_sessions_moe95` Nullable(Int64) COMMENT 'Its margin of error, for the noise on it.',
+    `org_count` Nullable(Int64) COMMENT 'Organisations counted, those with few visitors in part.',
+    `org_count_moe95` Nullable(Int64) COMMENT 'Its margin of error, for the noise on it.',
+    `shard` UInt32 COMMENT 'The shard that wrote it.',
+    `epoch` UInt64 COMMENT 'The epoch that wrote it.'
+)
+ENGINE = MergeTree
+ORDER BY (pack_id, version, date_window, release_window, task_type)
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE OR REPLACE VIEW mp_release_deltas AS
+SELECT
+    `pack_id`,
+    `version`,
+    `date_window`,
+    `vertical`,
+    `release_window`,
+    `task_type`,
+    `friction_delta`,
+    `friction_delta_moe95`,
+    `efficiency_delta`,
+    `efficiency_delta_moe95`,
+    `sample_sessions`,
+    `sample_sessions_moe95`,
+    `org_count`,
+    `org_count_moe95`
+FROM mp_release_deltas_rows;
+
+CREATE TABLE IF NOT EXISTS mp_insight_reports_rows
+(
+    `pack_id` LowCardinality(String) COMMENT 'The pack.',
+    `version` LowCardinality(String) COMMENT 'The version; it never changes.',
+    `report_date` Date32 COMMENT 'The last day of the packs it is made from.',
+    `vertical` LowCardinality(String) COMMENT 'The vertical.',
+    `report_type` LowCardinality(String) COMMENT 'What it is about.',
+    `insights` Nullable(String) COMMENT 'Its findings.' CODEC(ZSTD),
+    `sample_sessions` Nullable(Int64) COMMENT 'Sessions of the rows it is made from.',
+    `org_count` Nullable(Int64) COMMENT 'Fewest organisations of a row it is made from.',
+    `shard` UInt32 COMMENT 'The shard that wrote it.',
+    `epoch` UInt64 COMMENT 'The epoch that wrote it.'
+)
+ENGINE = MergeTree
+ORDER BY (pack_id, version, report_date, report_type)
+SETTINGS non_replicated_deduplication_window = 1000;
+
+CREATE OR REPLACE VIEW mp_insight_reports AS
+SELECT
+    `pack_id`,
+    `version`,
+    `report_date`,
+    `vertical`,
+    `report_type`,
+    `insights`,
+    `sample_sessions`,
+    `org_count`
+FROM mp_insight_reports_rows;
+
 CREATE TABLE IF NOT EXISTS netcrab_positions
 (
     `table` String COMMENT 'The table.',

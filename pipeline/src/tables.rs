@@ -45,7 +45,7 @@ pub async fn session(sink: &DeltaSink, run: &Run) -> Result<SessionContext> {
         .with_sort_spill_reservation_bytes((run.memory_mib << 20) / 128)
         .with_information_schema(true);
     let context = SessionContext::new_with_config_rt(config, runtime(run)?);
-    for table in netcrab_schema::ALL {
+    for table in netcrab_schema::every() {
         register(&context, sink, table).await?;
     }
     Ok(context)

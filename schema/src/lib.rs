@@ -11,9 +11,16 @@
 pub mod arrow;
 pub mod clickhouse;
 pub mod events;
+pub mod packs;
 pub mod reference;
 pub mod table;
 pub mod tables;
 
+pub use packs::RELEASED_TABLES;
 pub use table::{Column, Engine, Fold, Table, Type};
 pub use tables::{ALL, by_name};
+
+/// Every table: those of facts, and those of released packs.
+pub fn every() -> impl Iterator<Item = &'static Table> {
+    ALL.iter().chain(RELEASED_TABLES).copied()
+}

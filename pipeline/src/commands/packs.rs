@@ -15,11 +15,13 @@ use netcrab_packs::definition::VERTICALS;
 use netcrab_packs::noise::{Noise, OpenDp, epsilon};
 use netcrab_packs::plan::{Query, WEIGHT};
 use netcrab_packs::{Definition, Plan, method};
-use netcrab_pipeline::packs::build::{Builder, sealed};
-use netcrab_pipeline::packs::{files, schedule, window};
+use netcrab_pipeline::packs::build::{Builder, LEASE, sealed};
+use netcrab_pipeline::packs::{files, schedule, tables, window};
 use netcrab_pipeline::stream::folder::Folder;
+use netcrab_sinks::clickhouse::ClickHouse;
 use netcrab_sinks::delta::DeltaSink;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::grouped;
 use crate::Context;
@@ -340,17 +342,28 @@ async fn list(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// Somebody ended a build.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; what was not released yet is built by the same command")]
+struct Interrupted;
+
 /// What builds are made with, opened once.
 struct Workshop<'a> {
     context: &'a Context,
     market: Market,
     sink: DeltaSink,
     folder: Folder,
+    /// Where the tables of released packs lie: beside the files.
+    released: DeltaSink,
+    clickhouse: Option<ClickHouse>,
 }
 
 impl<'a> Workshop<'a> {
     async fn open(context: &'a Context, tables: &str) -> Result<Self> {
-        Ok(Self { context, market: market(context).await?, sink: super::sink(tables)?, folder: released(context)? })
+        let clickhouse = super::process::clickhouse(&context.config).await?;
+        let released = super::sink(&context.config.packs.released)?;
+        let (market, sink, folder) = (market(context).await?, super::sink(tables)?, Folder::of(&released)?);
+        Ok(Self { context, market, sink, folder, released, clickhouse })
     }
 
     /// Builds a window and writes its files; says so.
@@ -358,13 +371,22 @@ impl<'a> Workshop<'a> {
         let mut noise = noise();
         let config = &self.context.config;
         let (market, sink) = (&self.market, &self.sink);
-        let mut builder = Builder { config, market, sink, noise: noise.as_mut(), now_ms };
+        let holder = format!("{}-{}", std::process::id(), now_ms());
+        let mut builder = Builder { config, market, sink, noise: noise.as_mut(), now_ms, holder: holder.clone() };
         let bar = spinner(self.context, definition, window);
-        let built = builder.build(definition, window).await;
+        let built = tokio::select! {
+            built = builder.build(definition, window) => built,
+            () = super::serve::stop_signal() => {
+                market.release_lease(LEASE, &holder).await?;
+                Err(Interrupted.into())
+            }
+        };
         bar.finish_and_clear();
         let built = built?;
         let version = market.version(&definition.pack_id, &built.version).await?.context("the version just built")?;
-        let created = files::write(&self.folder, &built.version, &sealed(market, &version).await?).await?;
+        let sealed = sealed(market, &version).await?;
+        let created = files::write(&self.folder, &built.version, &sealed).await?;
+        tables::write(config, &self.released, self.clickhouse.as_ref(), &built.version, &sealed).await?;
         if self.context.json {
             println!(
                 "{}",
@@ -396,6 +418,9 @@ impl<'a> Workshop<'a> {
                     continue;
                 }
                 let Err(fault) = self.build(&definition, &window).await else { continue };
+                if fault.is::<Interrupted>() {
+                    return Err(fault);
+                }
                 well &= schedule::waits(&fault);
                 eprintln!("{} of {} to {}: {}", definition.pack_id, window.from, window.to, super::chain_of(&fault));
                 if schedule::after(&fault) == schedule::After::Never {
@@ -442,16 +467,26 @@ async fn watch(context: &Context, tables: &str, every_s: u64) -> Result<()> {
     if !context.quiet {
         eprintln!("building packs as they are due (Ctrl-C ends it)");
     }
-    loop {
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        super::serve::stop_signal().await;
+        stopping.cancel();
+    });
+    while !stop.is_cancelled() {
         // What fails now is tried again; the definitions are read anew each time.
         if let Err(fault) = workshop.build_due(&mut left).await {
+            if fault.is::<Interrupted>() {
+                return Ok(());
+            }
             eprintln!("{}", super::chain_of(&fault));
         }
         tokio::select! {
-            () = super::serve::stop_signal() => return Ok(()),
+            () = stop.cancelled() => {}
             () = tokio::time::sleep(std::time::Duration::from_secs(every_s)) => {}
         }
     }
+    Ok(())
 }
 
 #[cfg(debug_assertions)]

@@ -33,7 +33,7 @@ use super::window::periods;
 use crate::config::Config;
 
 /// The lease that makes builders take turns, and how long it holds without being renewed.
-const LEASE: &str = "packs";
+pub const LEASE: &str = "packs";
 const LEASE_MS: i64 = 600_000;
 
 /// What is stored of a version: all that its files are made of.
@@ -63,6 +63,8 @@ pub struct Builder<'a> {
     pub noise: &'a mut (dyn Noise + Send),
     /// The clock, ms.
     pub now_ms: fn() -> i64,
+    /// Who builds, unlike anybody else.
+    pub holder: String,
 }
 
 /// What a build came to.
@@ -94,10 +96,9 @@ struct Summed {
 impl Builder<'_> {
     /// Builds a window of a pack, or finds that it is built. One builder at a time.
     pub async fn build(&mut self, definition: &Definition, window: &Window) -> Result<Built> {
-        let holder = format!("{}-{}", std::process::id(), (self.now_ms)());
-        let _turn = turn(self.market, &holder, self.now_ms).await?;
+        let _turn = turn(self.market, &self.holder, self.now_ms).await?;
         let built = self.build_alone(definition, window).await;
-        self.market.release_lease(LEASE, &holder).await?;
+        self.market.release_lease(LEASE, &self.holder).await?;
         built
     }
 
@@ -107,6 +108,8 @@ impl Builder<'_> {
         }
         let plan = Plan::of(definition)?;
         let context = crate::tables::session(self.sink, &self.config.run).await?;
+        // A view would hold, and count, all texts of the page that it comes from.
+        context.sql("SET datafusion.execution.parquet.schema_force_view_types = false").await?;
         for needed in needed(definition.kind) {
             if !context.table_exist(*needed)? {
                 bail!("the tables have no `{needed}`; make it with `netcrab run`, or check the path given to --tables");

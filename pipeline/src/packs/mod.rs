@@ -11,4 +11,5 @@ pub mod files;
 pub mod reports;
 pub mod schedule;
 pub mod settings;
+pub mod tables;
 pub mod window;

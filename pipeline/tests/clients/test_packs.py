@@ -3,11 +3,13 @@
 import datetime
 import json
 import os
+import pathlib
 import random
 import shutil
 import subprocess
 import time
 
+import clickhouse_connect
 import deltalake
 import duckdb
 import pyarrow.csv
@@ -307,6 +309,27 @@ def test_wrong_input_says_what_to_do(world):
                             (["opt-out", "nobody", "crm"], "had not opted in")]:
         done = world.run(*arguments)
         assert done.returncode == 1 and said in done.stderr, done.stderr
+
+
+def test_released_versions_are_tables_in_delta_and_in_clickhouse(world, tmp_path):
+    script = pathlib.Path(__file__).parents[3] / "scripts" / "clickhouse.sh"
+    subprocess.run([script, "start", tmp_path / "clickhouse"], check=True, timeout=600)
+    try:
+        port = int((tmp_path / "clickhouse" / "http_port").read_text())
+        hosts = {"NETCRAB_CLICKHOUSE__HOSTS": f'["http://127.0.0.1:{port}"]'}
+        world.define(DEFINITION + "fields: [date, median_clicks]\n")
+        for _ in range(2):
+            world.build("test_friction", "--window", MONTH, **hosts)
+        rows = deltalake.DeltaTable(world.folder / "released" / "mp_ux_friction_daily").to_pyarrow_table().to_pylist()
+        assert rows and {(row["pack_id"], row["version"]) for row in rows} == {("test_friction", "1.0")}
+        client = clickhouse_connect.get_client(host="127.0.0.1", port=port, database="netcrab")
+        there = client.query("SELECT * FROM mp_ux_friction_daily")
+        def key(row):
+            return (str(row["date"]), row["task_type"], row["flow_complexity"])
+        assert sorted(map(key, there.named_results())) == sorted(map(key, rows))
+        assert pyarrow.parquet.read_table(world.released() / "data.parquet").column_names == ["date", "median_clicks", "median_clicks_moe95"]
+    finally:
+        subprocess.run([script, "stop", tmp_path / "clickhouse"], check=True)
 
 
 def test_a_report_is_made_of_released_packs_only_and_spends_nothing(world, tmp_path):
