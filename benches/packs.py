@@ -1,10 +1,10 @@
 """What the noise of a pack costs in accuracy, and what an aggregate without it would have told.
 
-    NETCRAB=target/release/netcrab python benches/packs.py [--events 10000000] [--orgs 60] [--write]
+    NETCRAB=target/release/netcrab python benches/packs.py [--sessions 500000] [--orgs 60] [--write]
 
-Sixty organisations with half a million sessions of a month become the facts, and these a ux_benchmarks pack, in
-cells of a whole month (the definition's defaults, but for fewer sessions in a cell, of which there are few in so
-small a world). Each number that left is compared with the truth: the same number over all tasks of the cell, of all
+Sixty organisations of very different sizes with half a million sessions of a month, one task each, are made as facts
+(seeded; eight task types, lognormal times, skewed scores), and of these a ux_benchmarks pack (fewer sessions in a cell
+than by default, of which there are few in so small a world). Each number that left is compared with the truth: the same number over all tasks of the cell, of all
 organisations, reckoned by DuckDB without bounds or noise. Beside it stands what a k-anonymous aggregate (at least
 twenty organisations, exact numbers) tells of single ones.
 """
@@ -21,6 +21,8 @@ import time
 
 import deltalake
 import duckdb
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet
 
 HERE = pathlib.Path(__file__).parent
@@ -53,7 +55,7 @@ def files(tables, name):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--sessions", type=int, default=500_000)
     parser.add_argument("--orgs", type=int, default=60)
     parser.add_argument("--write", action="store_true", help="put the tables into results.md")
     arguments = parser.parse_args()
@@ -66,11 +68,39 @@ def main():
         results.write_text(f"{before}\n\n## Packs\n\n{text}\n")
 
 
+def facts(tables, sessions, orgs):
+    """The tables of facts that a ux_benchmarks pack is made of."""
+    chance = np.random.default_rng(7)
+    size = 1 / (1 + np.arange(orgs)) ** 0.7
+    org = chance.choice(orgs, sessions, p=size / size.sum())
+    visitor = (chance.random(sessions) ** 2 * (sessions / 5 * size[org] / size.sum())).astype(np.int64)
+    day, task = chance.integers(0, 30, sessions), chance.choice(8, sessions, p=np.array([9, 7, 5, 4, 3, 2, 1, 1]) / 32)
+    screens = 1 + chance.poisson(1.5 + task / 2)
+    complexity = np.select([screens <= 2, screens <= 4, screens <= 7, screens <= 12], [1, 2, 3, 4], 5)
+    clicks = chance.poisson(2 + 1.5 * screens)
+    duration = np.where(chance.random(sessions) < 0.85, chance.lognormal(9.2 + 0.15 * screens, 0.7), np.nan)
+    score = 1 / (1 + np.exp(3 - 2.5 * chance.random(sessions) ** 2 * (1 + task / 4)))
+    owner = {"org_id": pa.array([f"org-{number:03}" for number in range(orgs)]).take(pa.array(org)),
+             "product_id": pa.repeat("crm", sessions),
+             "date": pa.array((day + 20_727).astype(np.int32)).cast(pa.date32()),
+             "session_key": pa.array([f"{number:032x}" for number in range(sessions)])}
+    ones = np.ones(sessions, np.int64)
+    deltalake.write_deltalake(tables / "fact_sessions", pa.table({
+        **owner, "user_hash": pa.array([f"{o}-{v}" for o, v in zip(org, visitor)]), "segment": pa.nulls(sessions, pa.string()),
+        "frustration_score": score, "efficiency_score": 1 - score}), partition_by=["date"])
+    deltalake.write_deltalake(tables / "fact_tasks", pa.table({
+        **owner, "task_no": 0 * ones, "task_type": pa.array([f"task_{number}" for number in range(8)]).take(pa.array(task)),
+        "started_at": pa.nulls(sessions, pa.timestamp("us", "UTC")), "completed_at": pa.nulls(sessions, pa.timestamp("us", "UTC")),
+        "duration_ms": pa.array(duration, from_pandas=True).cast(pa.int64(), safe=False), "clicks": clicks.astype(np.int64),
+        "flow_complexity": complexity.astype(np.int32)}), partition_by=["date"])
+    text = pa.array([], pa.string())
+    deltalake.write_deltalake(tables / "events_sessionized", pa.table({
+        "org_id": text, "product_id": text, "session_key": text, "route": text, "date": pa.array([], pa.date32())}))
+
+
 def measure(folder, arguments):
     tables = folder / "tables"
-    run("--quiet", "generate", folder / "events.parquet", "--events", arguments.events, "--orgs", arguments.orgs, "--products", 1)
-    run("--quiet", "run", folder / "events.parquet", "--tables", tables)
-    (folder / "events.parquet").unlink()
+    facts(tables, arguments.sessions, arguments.orgs)
     (folder / "definitions").mkdir()
     (folder / "definitions" / "a.yaml").write_text(DEFINITION)
     places = {"NETCRAB_PACKS__DEFINITIONS": str(folder / "definitions"), "NETCRAB_PACKS__RELEASED": str(folder / "released"),
@@ -117,7 +147,7 @@ def measure(folder, arguments):
              cells AS (SELECT sum(n) AS all_n, max(n) AS most, count(*) AS orgs FROM each GROUP BY date, task_type, flow_complexity)
         SELECT count(*), count(*) FILTER (most > 0.25 * all_n), max(most / all_n) FROM cells WHERE orgs >= 20""").fetchall()[0]
     return "\n".join([
-        f"`benches/packs.py --events {arguments.events}`: {orgs} organisations, {sessions:,} sessions; ε 4 and δ 10⁻⁶ for a "
+        f"`benches/packs.py --sessions {arguments.sessions}`: {orgs} organisations, {sessions:,} sessions; ε 4 and δ 10⁻⁶ for a "
         f"visitor's month. Built in {seconds:.1f} s, {peak:.0f} MiB; {len(rows)} cells of a day left "
         f"({len(alone)} alone, the others as OTHER), about {manifest['cells']['aboutLeftOut']} did not.", "",
         *table, "",

@@ -171,7 +171,7 @@ static FLOW_COLUMNS: [Column; 10] = [
     column("task_type", Content::Key(0), "", "What visitors set out to do; OTHER where several were brought together."),
     column("archetype_id", Content::KeyId(1), "16 hex digits", "Stable id of the archetype."),
     column("archetype_label", Content::Key(1), "", "The steps that its sessions share, in order."),
-    column("steps", Content::KeySteps(1), "steps", "How many steps it has."),
+    column("steps", Content::KeySteps(1), "steps", "How many steps it has; 0 for OTHER."),
     column("avg_duration_s", Content::Mean(0), "s", "Mean of the time a completed task took, those above 900 as 900."),
     column("avg_frict_score", Content::Mean(1), "0 to 1", "Mean of the session's frustration score."),
     SESSIONS,

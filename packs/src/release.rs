@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bound::SEPARATOR;
 use crate::definition::{Definition, Kind};
-use crate::method::{self, Column, Content, Measure};
+use crate::method::{self, Column, Content, Measure, OTHER};
 use crate::plan::{Plan, Query, WEIGHT};
 
 /// The normal quantile that nineteen of twenty lie within.
@@ -169,6 +169,7 @@ impl Reading<'_> {
             Content::Key(place) => Value::Text(part(place).to_owned()),
             Content::KeyNumber(place) => Value::Whole(part(place).parse().unwrap_or(0)),
             Content::KeyId(place) => Value::Text(format!("{:016x}", xxh3_64(part(place).as_bytes()))),
+            Content::KeySteps(place) if part(place) == OTHER => Value::Whole(0),
             Content::KeySteps(place) => Value::Whole(part(place).split(" > ").count() as i64),
             Content::Vertical => Value::Text(self.definition.vertical.clone()),
             Content::Window => Value::Text(self.window.to_owned()),

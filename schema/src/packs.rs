@@ -69,7 +69,7 @@ pub static MP_TASK_FLOWS: Table = Table {
             ),
             required("archetype_id", Text, "16 hex digits", "Stable id of the archetype."),
             nullable("archetype_label", Text, "", "The steps that its sessions share, in order."),
-            nullable("steps", Int64, "steps", "How many steps it has."),
+            nullable("steps", Int64, "steps", "How many steps it has; 0 for OTHER."),
             nullable("avg_duration_s", Float64, "s", "Mean of the time a completed task took, those above 900 as 900."),
             nullable("avg_duration_s_moe95", Float64, "s", "Its margin of error, for the noise on it."),
             nullable("avg_frict_score", Float64, "0 to 1", "Mean of the session's frustration score."),

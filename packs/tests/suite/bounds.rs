@@ -1,11 +1,14 @@
 //! Dropping any one unit changes each answer by no more than the plan says.
 
-use netcrab_packs::Plan;
+use std::collections::BTreeSet;
+
 use netcrab_packs::definition::Unit as PrivacyUnit;
+use netcrab_packs::method::measures;
 use netcrab_packs::tally::Tallies;
+use netcrab_packs::{Definition, Plan};
 use proptest::prelude::*;
 
-use crate::population::{definition, tallied, world};
+use crate::population::{Unit, definition, tallied, world};
 
 /// By how much each answer of a cell differs, over what the plan allows; and whether anything does.
 fn differ(plan: &Plan, keys: &[&str], with: &Tallies, without: &Tallies, factor: f64) -> (f64, bool) {
@@ -35,10 +38,12 @@ fn check(seed: u64, by_org: bool, cells: u32, share: f64) {
     });
     let plan = Plan::of(&definition).unwrap();
     let units = world(seed, 8, 40);
-    let with = tallied(&definition, &plan, &units);
     let dropped = &units[seed as usize % units.len()];
-    let rest: Vec<_> = units.iter().filter(|unit| unit.1 != dropped.1).cloned().collect();
-    let without = tallied(&definition, &plan, &rest);
+    let same = |unit: &&Unit| if by_org { unit.0 == dropped.0 } else { unit.1 == dropped.1 };
+    let rest: Vec<_> = units.iter().filter(|unit| !same(unit)).cloned().collect();
+    let [with, without] = [&units, &rest].map(|units| {
+        if by_org { tallied_by_org(&definition, &plan, units) } else { tallied(&definition, &plan, units) }
+    });
     let keys: Vec<&str> = with.keys().collect();
     let mut touched = 0;
     for key in &keys {
@@ -51,11 +56,28 @@ fn check(seed: u64, by_org: bool, cells: u32, share: f64) {
     assert!(worst <= 1.0 + 1e-9, "together: {worst} times what the plan says");
 }
 
+/// The same where an organisation is the unit: all its sessions count, in so many cells.
+fn tallied_by_org(definition: &Definition, plan: &Plan, units: &[Unit]) -> Tallies {
+    let mut tallies = Tallies::new(measures(definition.kind), 1 << 20);
+    for (org, _, contributions) in units {
+        contributions.iter().for_each(|contribution| tallies.take(*org, contribution).unwrap());
+    }
+    for org in units.iter().map(|unit| unit.0).collect::<BTreeSet<_>>() {
+        tallies.bound_org(&definition.pack_id, org, &org.to_string(), plan.cells_per_unit);
+    }
+    tallies
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
     fn dropping_a_visitor_changes_no_answer_by_more_than_its_sensitivity(seed: u64, cells in 1u32..6, share in 0.02..1.0) {
         check(seed, false, cells, share);
+    }
+
+    #[test]
+    fn dropping_an_organisation_changes_no_answer_by_more_than_its_sensitivity(seed: u64, cells in 1u32..6, share in 0.02..1.0) {
+        check(seed, true, cells, share);
     }
 }
 

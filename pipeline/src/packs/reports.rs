@@ -12,6 +12,7 @@ use anyhow::Result;
 use netcrab_market::{Market, Status, Version};
 use netcrab_operators::pack_build::Window;
 use netcrab_packs::bound::SEPARATOR;
+use netcrab_packs::method::OTHER;
 use netcrab_packs::release::{NoisyCell, rows};
 use netcrab_packs::{Definition, Kind, Plan, Release};
 use serde_json::{Value, json};
@@ -119,12 +120,17 @@ fn by_task(rows: &[Value], column: &str) -> BTreeMap<String, Mean> {
         ) else {
             continue;
         };
-        let mean = means.entry(task.to_owned()).or_default();
+        let mean = means.entry(named(task)).or_default();
         mean.weight += weight;
         mean.sum += weight * value;
         mean.square += (weight * moe).powi(2);
     }
     means
+}
+
+/// A task type as a sentence names it.
+fn named(task: &str) -> String {
+    if task == OTHER { "all other tasks".to_owned() } else { task.to_owned() }
 }
 
 fn finding(source: &Source, text: String, value: f64, moe95: f64) -> Value {
@@ -153,7 +159,7 @@ fn friction(source: &Source) -> Vec<Value> {
     let mut worst: Vec<_> = now.iter().collect();
     worst.sort_by(|a, b| b.1.value().total_cmp(&a.1.value()));
     findings.extend(worst.into_iter().take(3).map(|(task, mean)| {
-        let text = format!("{task} has a mean friction of {:.3}.", mean.value());
+        let text = format!("The mean friction of {task} is {:.3}.", mean.value());
         finding(source, text, mean.value(), mean.moe95())
     }));
     findings
@@ -178,7 +184,7 @@ fn flows(source: &Source) -> Vec<Value> {
         let (Some(fast), Some(slow)) = (archetypes.first(), archetypes.last()) else { continue };
         let (gap, margin) = (slow.1 - fast.1, slow.2.hypot(fast.2));
         if gap > margin {
-            let text = format!("{task} takes {gap:.1} s less as “{}” than as “{}”.", fast.0, slow.0);
+            let text = format!("As “{}” {task} takes {gap:.1} s less than as “{}”.", fast.0, slow.0);
             findings.push(finding(source, text, gap, margin));
         }
     }
@@ -192,7 +198,7 @@ fn releases(source: &Source) -> Vec<Value> {
         let task = row["task_type"].as_str()?;
         (change.abs() > moe).then(|| {
             let way = if change > 0.0 { "rose" } else { "fell" };
-            let text = format!("After releases, friction of {task} {way} by {:.3}.", change.abs());
+            let text = format!("After releases, friction of {} {way} by {:.3}.", named(task), change.abs());
             finding(source, text, change, moe)
         })
     });
