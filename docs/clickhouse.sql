@@ -548,7 +548,7 @@ CREATE TABLE IF NOT EXISTS mp_task_flows_rows
     `task_type` LowCardinality(String) COMMENT 'What visitors set out to do; OTHER where several were brought together.',
     `archetype_id` String COMMENT 'Stable id of the archetype.' CODEC(ZSTD),
     `archetype_label` Nullable(String) COMMENT 'The steps that its sessions share, in order.' CODEC(ZSTD),
-    `steps` Nullable(Int64) COMMENT 'How many steps it has.',
+    `steps` Nullable(Int64) COMMENT 'How many steps it has; 0 for OTHER.',
     `avg_duration_s` Nullable(Float64) COMMENT 'Mean of the time a completed task took, those above 900 as 900.',
     `avg_duration_s_moe95` Nullable(Float64) COMMENT 'Its margin of error, for the noise on it.',
     `avg_frict_score` Nullable(Float64) COMMENT 'Mean of the session\'s frustration score.',

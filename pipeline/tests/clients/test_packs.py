@@ -16,6 +16,8 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from test_s3 import Store, command
+
 ORGS = 40
 
 DEFINITION = """
@@ -351,3 +353,23 @@ def test_a_report_is_made_of_released_packs_only_and_spends_nothing(world, tmp_p
     assert "<h1>Friction</h1>" in page and "mean friction" in page
     assert "report" not in world.succeed("budget")
     assert world.succeed("verify").startswith("3 versions, 0 files")
+
+
+def test_versions_in_a_bucket_are_created_once_and_verified_there(world, tmp_path):
+    store = Store(tmp_path / "minio").start()
+    try:
+        _, aws = command([], store.endpoint)
+        aws = {name: value for name, value in aws.items() if name.startswith("AWS_")}
+        there = {**aws, "NETCRAB_PACKS__RELEASED": "s3://events/released"}
+        world.build("test_friction", "--window", MONTH)
+        # The database is the same, so the bytes are.
+        assert world.build("test_friction", "--window", MONTH, **there)["filesCreated"] == 5
+        assert world.build("test_friction", "--window", MONTH, **there)["filesCreated"] == 0
+        with store.files.open_input_file("events/released/test_friction/1.0/manifest.json") as file:
+            assert file.read() == (world.released() / "manifest.json").read_bytes()
+        assert world.run("verify", **there).returncode == 0
+        store.put("released/test_friction/1.0/data.csv", b"something else")
+        verified = world.run("verify", **there)
+        assert verified.returncode == 1 and "s3://events" in verified.stdout and "data.csv was changed" in verified.stdout
+    finally:
+        store.stop()
