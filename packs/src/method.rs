@@ -104,7 +104,7 @@ const fn column(name: &'static str, content: Content, unit: &'static str, meanin
     Column { name, content, unit, meaning }
 }
 
-/// The greatest number of clicks, seconds and screens that a grid tells apart; see docs/packs.md.
+// The grids that quantiles are told on.
 const CLICKS: &[i64] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64, 96];
 const TENTHS_OF_SECONDS: &[i64] =
     &[0, 10, 20, 30, 40, 50, 70, 100, 130, 160, 200, 250, 300, 400, 500, 600, 750, 900, 1200, 1800, 2400, 3600, 5400];
@@ -220,11 +220,7 @@ pub fn columns(kind: Kind) -> &'static [Column] {
 
 /// The place in the key that becomes [`OTHER`] where a cell cannot stand alone.
 pub fn merged(kind: Kind) -> Option<usize> {
-    match kind {
-        Kind::UxBenchmarks | Kind::ReleaseDeltas => Some(1),
-        Kind::TaskFlows => Some(1),
-        Kind::InsightReports => None,
-    }
+    (kind != Kind::InsightReports).then_some(1)
 }
 
 /// What several keys brought together are called.

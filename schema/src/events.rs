@@ -1,14 +1,6 @@
 //! The event: one interaction, one row.
 
-use crate::table::{Column, Type::*};
-
-const fn required(name: &'static str, kind: crate::Type, unit: &'static str, meaning: &'static str) -> Column {
-    Column::required(name, kind, unit, meaning)
-}
-
-const fn nullable(name: &'static str, kind: crate::Type, unit: &'static str, meaning: &'static str) -> Column {
-    Column::nullable(name, kind, unit, meaning)
-}
+use crate::table::{Column, Type::*, nullable, required};
 
 /// The columns of an event, in table order.
 pub const EVENT: &[Column] = &[

@@ -1,15 +1,7 @@
 //! The tables of released packs: what left through the gate, all versions.
 
 use crate::table::Type::{Date, Float64, Int64, Symbol, Text};
-use crate::table::{Column, Engine, Table, Type};
-
-const fn required(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Column {
-    Column::required(name, kind, unit, meaning)
-}
-
-const fn nullable(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Column {
-    Column::nullable(name, kind, unit, meaning)
-}
+use crate::table::{Column, Engine, Table, nullable, required};
 
 const RELEASED: &[Column] = &[
     required("pack_id", Symbol, "", "The pack."),

@@ -55,6 +55,16 @@ impl Column {
     }
 }
 
+/// [`Column::required`], for the definitions.
+pub(crate) const fn required(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Column {
+    Column::required(name, kind, unit, meaning)
+}
+
+/// [`Column::nullable`], for the definitions.
+pub(crate) const fn nullable(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Column {
+    Column::nullable(name, kind, unit, meaning)
+}
+
 /// How rows of a table that share its key come together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {

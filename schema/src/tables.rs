@@ -2,15 +2,7 @@
 
 use crate::events::EVENT;
 use crate::table::Fold::{Max, Min, Sum};
-use crate::table::{Column, Engine, Table, Type::*};
-
-const fn required(name: &'static str, kind: crate::Type, unit: &'static str, meaning: &'static str) -> Column {
-    Column::required(name, kind, unit, meaning)
-}
-
-const fn nullable(name: &'static str, kind: crate::Type, unit: &'static str, meaning: &'static str) -> Column {
-    Column::nullable(name, kind, unit, meaning)
-}
+use crate::table::{Column, Engine, Table, Type::*, nullable, required};
 
 const EVENT_DATE: &[Column] = &[required("date", Date, "UTC day", "Day of ts.")];
 

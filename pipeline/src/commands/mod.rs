@@ -16,6 +16,7 @@ pub(crate) mod vacuum;
 pub(crate) mod verify;
 
 use anyhow::{Context as _, Result, bail};
+use netcrab_pipeline::stream::folder::Folder;
 use netcrab_schema::Table;
 use netcrab_sinks::delta::DeltaSink;
 
@@ -34,6 +35,13 @@ pub(crate) fn chain_of(error: &anyhow::Error) -> String {
 /// The Delta tables in a folder or at a URL.
 pub(crate) fn sink(tables: &str) -> Result<DeltaSink> {
     Ok(DeltaSink::new(netcrab_pipeline::tables::address(tables)?))
+}
+
+/// The folder of the tables; what lies in a bucket that cannot be used is said here, and not in the log of each epoch.
+pub(crate) async fn folder(sink: &DeltaSink) -> Result<Folder> {
+    let folder = Folder::of(sink)?;
+    folder.names().await?;
+    Ok(folder)
 }
 
 /// The tables of these names, or all.

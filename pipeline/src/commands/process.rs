@@ -15,7 +15,6 @@ use netcrab_bus::{Bus, Clock};
 use netcrab_operators::settings::{Sessionize, Settings as Rules};
 use netcrab_pipeline::config::{BusKind, Config};
 use netcrab_pipeline::run::task_context;
-use netcrab_pipeline::stream::folder::Folder;
 use netcrab_pipeline::stream::processor::{Processor, Seen, Statuses};
 use netcrab_pipeline::stream::shard::Shared;
 use netcrab_pipeline::stream::shown::{self, Show};
@@ -149,9 +148,7 @@ pub(super) async fn processor(
     shown: Option<Shown>,
 ) -> Result<(watch::Sender<Arc<Rules>>, Arc<Processor>)> {
     let sink = super::sink(tables)?;
-    let folder = Folder::of(&sink)?;
-    // What lies in a bucket that cannot be used is said now, and not in the log of each epoch.
-    folder.names().await?;
+    let folder = super::folder(&sink).await?;
     let (live, closed_seen): (Arc<dyn Show>, _) = match shown {
         Some(Shown { live, tables }) => (live, Some(Arc::new(Refresh(tables)) as Arc<dyn Seen>)),
         None => (Arc::new(shown::Files::new(folder)), None),

@@ -16,7 +16,6 @@ use netcrab_api::{
     StoreKind,
 };
 use netcrab_pipeline::config::Config as PipelineConfig;
-use netcrab_pipeline::stream::folder::Folder;
 use netcrab_pipeline::stream::processor::Statuses;
 use netcrab_pipeline::stream::shown;
 use netcrab_pipeline::tables::address;
@@ -160,8 +159,7 @@ pub(super) async fn serve_tables(
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
     let sink = super::sink(tables)?;
-    let folder = Folder::of(&sink)?;
-    folder.names().await?;
+    let folder = super::folder(&sink).await?;
     let store = Arc::new(DeltaStore::open_url(sink.root(), DeltaLimits::default()).await?);
     let live = Arc::new(Live::new(usize::MAX));
     let following = tokio::spawn(shown::follow(folder, Arc::clone(&live), Arc::clone(&store)));

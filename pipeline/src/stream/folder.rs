@@ -51,6 +51,14 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A file is not what it should be.
+    #[error("{file} has more than {bytes_max} bytes, which no file of this kind has; it is not read")]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// Most bytes that it may have.
+        bytes_max: u64,
+    },
     /// The store refused.
     #[error("{file} could not be {done}; {mend}")]
     Store {
@@ -161,14 +169,28 @@ impl Folder {
 
     /// The bytes of a file.
     pub async fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
+        self.read_at_most(name, u64::MAX).await
+    }
+
+    /// The bytes of a file that has no more than `bytes_max`.
+    pub async fn read_at_most(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, Error> {
+        let too_large = || Error::TooLarge { file: self.name_of(name), bytes_max };
         match self {
             Self::Disk(folder) => {
                 let path = folder.join(name);
-                fs::read(&path).map_err(|source| disk(&path, "read", source))
+                let fault = |source| disk(&path, "read", source);
+                if tokio::fs::metadata(&path).await.map_err(fault)?.len() > bytes_max {
+                    return Err(too_large());
+                }
+                tokio::fs::read(&path).await.map_err(fault)
             }
             Self::Bucket { store, prefix, .. } => {
-                let read = async { store.get(&prefix.clone().join(name)).await?.bytes().await };
-                read.await.map(Into::into).map_err(|source| self.fault(name, "read", source))
+                let fault = |source| self.fault(name, "read", source);
+                let found = store.get(&prefix.clone().join(name)).await.map_err(fault)?;
+                if found.meta.size > bytes_max {
+                    return Err(too_large());
+                }
+                found.bytes().await.map(Into::into).map_err(fault)
             }
         }
     }

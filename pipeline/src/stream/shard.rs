@@ -1,46 +1,40 @@
 //! One shard: its epochs, one after another, and where it goes on after a kill.
 
+mod beside;
+mod peek;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use arrow::array::RecordBatch;
-use async_trait::async_trait;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::prelude::SessionContext;
-use netcrab_api::StoreError;
-use netcrab_api::live::{OpenEvents, Opened};
 use netcrab_bus::{Bus, Fault, Fetched};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::sessionize::hash::{OpenSessions, SessionizeExec};
 use netcrab_operators::settings::Settings as Rules;
 use netcrab_schema::Table;
 use netcrab_schema::arrow::event_in_flight;
-use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS, REJECTS};
+use netcrab_schema::tables::{EVENTS_RAW, REJECTS};
 use netcrab_sinks::clickhouse::ClickHouse;
 use netcrab_sinks::delta::DeltaSink;
-use netcrab_sinks::{Change, Part, Position, RunId, Sink};
+use netcrab_sinks::{Change, Position, RunId, Sink};
 use netcrab_sources::reject;
-use tokio_util::task::AbortOnDropHandle;
 use xxhash_rust::xxh3::xxh3_128;
 
+use self::beside::{Compacting, Repairing, place};
 use super::checkpoints::Checkpoints;
-use super::compact;
 use super::crash::{self, Step};
-use super::files::{self, Files};
+use super::files::Files;
 use super::folder::Folder;
 use super::manifest::{FORMAT, Late, Manifest, NO_WATERMARK, StateFile, digest};
 use super::publish;
-use super::repair::{self, Place, Reopened, Repair, moved};
-use super::retain;
+use super::repair::{self, Reopened};
 use super::settings::Settings;
-use super::shown::{self, Changed, Show};
+use super::shown::Show;
 use super::watermark::{self, Known};
 use crate::run::{DatedExec, SHAPES_MAX, Staging, sorted, stage_all};
 
@@ -49,9 +43,6 @@ const FORGET_EVERY_MS: i64 = 3_600_000;
 
 /// The table that ClickHouse notes the epochs of all tables under.
 pub const NOTED: &Table = &EVENTS_RAW;
-
-/// Memory that work beside the epochs may take, bytes; beyond it, it spills.
-const BESIDE_BYTES: usize = 384 << 20;
 
 /// What all shards of a process share.
 pub struct Shared {
@@ -226,42 +217,6 @@ impl Shard {
             return Ok(());
         }
         Err(Behind { shard: self.number, noted, applied }.into())
-    }
-
-    /// Shows what is open from now on, in place of what was shown before.
-    pub fn show(&self) {
-        if let Some(live) = &self.shared.live {
-            live.begin(self.number);
-            self.lock().note_changes(self.shared.settings.live_sessions_max);
-        }
-    }
-
-    /// Shows the sessions that changed since this was last done.
-    pub async fn show_changes(&self, rules: &Arc<Rules>) -> Result<()> {
-        let Some(live) = &self.shared.live else { return Ok(()) };
-        if live.is_due(self.number) {
-            self.show();
-        }
-        let (open, gone) = self.lock().take_changed();
-        if open.is_empty() && gone.is_empty() {
-            return Ok(());
-        }
-        let peek = Peek {
-            state: Arc::clone(&self.state),
-            rules: Arc::clone(rules),
-            context: Arc::clone(&self.shared.context),
-        };
-        let shown: &[&Table] = if live.wants_events() {
-            &[&FACT_SESSIONS, &FACT_INCIDENTS, &EVENTS_SESSIONIZED]
-        } else {
-            &[&FACT_SESSIONS, &FACT_INCIDENTS]
-        };
-        let (keys, tables) = peek.at(open, shown).await?;
-        let mut tables = tables.into_iter();
-        let mut next = || tables.next().unwrap_or_default();
-        let opened = Opened { keys, sessions: next(), incidents: next() };
-        live.change(self.number, Changed { gone, opened, events: next(), asked: Arc::new(peek) }).await?;
-        Ok(())
     }
 
     /// The number of the shard.
@@ -444,20 +399,6 @@ impl Shard {
         Ok(Some(Plan { epoch, name, run, fetched, watermark_ms, latest_ms, rules, rules_since_ms, lag, begins }))
     }
 
-    /// Whether late events have waited long enough, and no others are repaired.
-    fn repair_due(&mut self, ask: Ask<'_>) -> bool {
-        if self.done.late.is_empty() || !self.done.repairing.is_empty() {
-            return false;
-        }
-        // Where nobody knows since when they wait, as after a restart, they wait from now on.
-        let since_ms = *self.late_since_ms.get_or_insert(ask.now_ms);
-        let (waited_ms, repair_ms) = (ask.now_ms.saturating_sub(since_ms), self.shared.settings.repair_ms as i64);
-        let due = self.done.late.len() >= repair::KEYS_MAX || waited_ms >= repair_ms;
-        // Small files cost a repair more than their rows do: they are brought together first, for a while.
-        let small = || self.compacting.is_some() || compact::next(&self.files, &self.stay_apart).is_some();
-        ask.finish || (due && (waited_ms >= repair_ms.saturating_mul(2) || !small()))
-    }
-
     /// Runs the plans of an epoch; gives what they staged.
     async fn stage(&self, plan: &Plan, rules: &Arc<Rules>) -> Result<BTreeMap<String, Change>> {
         let plans = self.plans(plan, rules)?;
@@ -472,34 +413,6 @@ impl Shard {
         Ok(change.collect())
     }
 
-    /// The repair that was made beside the epochs, once it is done. The end of a stream waits for it.
-    async fn repaired(&mut self, ask: Ask<'_>) -> Result<Option<Repair>> {
-        let waits = self.compacting.is_some() || (ask.now_ms < self.repair_again_ms && !ask.finish);
-        if self.repairing.is_none() && !waits {
-            self.repairing = self.begin_repair(ask.rules);
-        }
-        let is_done = |repairing: &mut Repairing| ask.finish || repairing.task.is_finished();
-        let Some(Repairing { began, task }) = self.repairing.take_if(is_done) else { return Ok(None) };
-        let repair = match task.await.map_err(anyhow::Error::from).flatten() {
-            Ok(repair) => repair,
-            Err(fault) if ask.finish => {
-                return Err(fault.context("late events could not be brought to their sessions"));
-            }
-            Err(fault) => {
-                // What is on the bus goes on meanwhile; the sessions of these events stay open until it succeeds.
-                tracing::warn!(shard = self.number, reason = %format!("{fault:#}"), "late events have to wait");
-                self.repair_again_ms = ask.now_ms.saturating_add(self.shared.settings.repair_ms as i64);
-                return Ok(None);
-            }
-        };
-        if self.still_there(&repair.changes, began) {
-            return Ok(Some(repair));
-        }
-        tracing::info!(shard = self.number, "files under repair were replaced or are old; it begins again");
-        self.repairing = self.begin_repair(ask.rules);
-        Ok(None)
-    }
-
     /// Opens sessions again, and lets close what was held for their repair.
     fn reopen(&self, reopened: &[Reopened]) -> Result<()> {
         let mut state = self.lock();
@@ -512,79 +425,6 @@ impl Shard {
     /// Holds open what is under repair, and nothing else.
     fn hold(&self) {
         self.lock().hold(self.done.repairing.keys());
-    }
-
-    /// Begins to bring late events to their sessions, where a repair of them has begun.
-    fn begin_repair(&self, rules: &Arc<Rules>) -> Option<Repairing> {
-        if self.done.repairing.is_empty() {
-            return None;
-        }
-        let keys = repair::late_keys(&self.done.repairing, &self.lock());
-        let (shared, files, rules, shard) =
-            (Arc::clone(&self.shared), self.files.clone(), Arc::clone(rules), self.number);
-        // Where others try as much, they see the same files and take the same names.
-        let run = format!("repair {} {}", self.done.digest, self.done.rules);
-        let rules_since_ms = self.done.rules_since_ms;
-        let task = tokio::spawn(async move {
-            let place = place(&shared, &files, &rules, &run, shard)?;
-            repair::plan(&place, &keys, rules_since_ms).await
-        });
-        Some(Repairing { began: Instant::now(), task: AbortOnDropHandle::new(task) })
-    }
-
-    /// Whether the files that something beside the epochs replaces are still in the tables, and those it wrote are
-    /// sure not to be tidied away yet.
-    fn still_there(&self, changes: &BTreeMap<String, Change>, began: Instant) -> bool {
-        let keep = Duration::from_millis(self.shared.settings.keep_removed_ms);
-        let there = |(name, change): (&String, &Change)| {
-            netcrab_schema::by_name(name).is_some_and(|table| self.files.have(table, &change.removed))
-        };
-        began.elapsed() <= keep / 2 && changes.iter().all(there)
-    }
-
-    /// What changes in the tables without any event: days that expire, or files that were brought together.
-    async fn upkeep(&mut self, plan: &Plan, ask: Ask<'_>) -> BTreeMap<String, Change> {
-        let expired = retain::expired(&self.shared.settings, &self.files, plan.watermark_ms);
-        if expired.is_empty() { self.compacted(plan, ask).await } else { expired }
-    }
-
-    /// Begins to bring small files together beside the epochs, where there are many.
-    fn compact(&self, plan: &Plan, rules: &Arc<Rules>) -> Option<Compacting> {
-        let compact::Compaction { table, parts } = compact::next(&self.files, &self.stay_apart)?;
-        let removed = parts.iter().map(|part| part.path.clone()).collect();
-        let (shared, rules, run, shard) = (Arc::clone(&self.shared), Arc::clone(rules), plan.name.clone(), self.number);
-        let task = tokio::spawn(async move {
-            let none = Files::default();
-            let place = place(&shared, &none, &rules, &run, shard)?;
-            let paths = parts.iter().collect::<Vec<_>>();
-            let rows = files::rows(&place.context, place.sink, table, &paths).await?;
-            let rows = rows.context("files to compact")?;
-            place.context.register_table("small", rows.into_view())?;
-            place.stage(table, place.context.sql(&table.folded("small")).await?, "compact").await
-        });
-        Some(Compacting { table, removed, began: Instant::now(), task: AbortOnDropHandle::new(task) })
-    }
-
-    /// What compaction changes in this epoch: nothing, until it is done. The end of a stream waits for it.
-    async fn compacted(&mut self, plan: &Plan, ask: Ask<'_>) -> BTreeMap<String, Change> {
-        if ask.finish && self.compacting.is_none() && self.done.repairing.is_empty() {
-            self.compacting = self.compact(plan, ask.rules);
-        }
-        let is_done = |compacting: &mut Compacting| ask.finish || compacting.task.is_finished();
-        let Some(Compacting { table, removed, began, task }) = self.compacting.take_if(is_done) else {
-            return BTreeMap::new();
-        };
-        let added = match task.await.map_err(anyhow::Error::from).flatten() {
-            Ok(added) => added,
-            Err(fault) => {
-                tracing::warn!(shard = self.number, table = table.name, reason = %format!("{fault:#}"), "small files stay apart");
-                self.stay_apart.insert(table.name);
-                return BTreeMap::new();
-            }
-        };
-        let changes =
-            BTreeMap::from([(table.name.to_owned(), Change { added: moved(added), removed, ..Change::default() })]);
-        if self.still_there(&changes, began) { changes } else { BTreeMap::new() }
     }
 
     fn plans(&self, plan: &Plan, rules: &Arc<Rules>) -> Result<Vec<TablePlan>> {
@@ -803,88 +643,6 @@ pub struct Behind {
     shard: u32,
     noted: i64,
     applied: u64,
-}
-
-/// Small files on their way together.
-struct Compacting {
-    table: &'static Table,
-    /// The small files.
-    removed: Vec<String>,
-    began: Instant,
-    task: AbortOnDropHandle<Result<Vec<Part>>>,
-}
-
-/// Late events on their way to their sessions.
-struct Repairing {
-    began: Instant,
-    task: AbortOnDropHandle<Result<Repair>>,
-}
-
-/// Where work beside the epochs is done. It has memory of its own, for it shall not take theirs.
-fn place<'a>(
-    shared: &'a Shared,
-    files: &'a Files,
-    rules: &'a Arc<Rules>,
-    run: &'a str,
-    shard: u32,
-) -> Result<Place<'a>> {
-    let pool = Arc::new(FairSpillPool::new(BESIDE_BYTES));
-    let runtime = RuntimeEnvBuilder::from_runtime_env(&shared.context.runtime_env()).with_memory_pool(pool);
-    // One file after another, in its order.
-    let mut config = shared.context.session_config().clone().with_target_partitions(1);
-    // What merges spilled rows must have room for some batches of each.
-    config = config.with_sort_spill_reservation_bytes(BESIDE_BYTES / 4);
-    // A view would hold, and count, all texts of the page that it comes from.
-    config.options_mut().execution.parquet.schema_force_view_types = false;
-    let context = SessionContext::new_with_config_rt(config, runtime.build_arc()?);
-    let rows_too = shared.clickhouse.is_some();
-    Ok(Place { sink: &shared.sink, files, context, rules, run, shard, rows_too })
-}
-
-/// Looks at open sessions without closing them.
-struct Peek {
-    state: Arc<Mutex<OpenSessions>>,
-    rules: Arc<Rules>,
-    context: Arc<TaskContext>,
-}
-
-impl Peek {
-    /// The sessions that are open under these keys, as rows of `tables`; and the key of each.
-    async fn at(&self, keys: Vec<u32>, tables: &[&'static Table]) -> Result<(Vec<u32>, Vec<Vec<RecordBatch>>)> {
-        let schema = netcrab_operators::session::schema(chain::event_fields(tables));
-        let (mut sessions, mut of_sessions) = (Vec::new(), Vec::new());
-        {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut peeking = state.peek(keys)?;
-            while let Some((batch, of_batch)) = state.next_peeked(&mut peeking, &schema)? {
-                sessions.push(batch);
-                of_sessions.extend(of_batch);
-            }
-        }
-        if sessions.is_empty() {
-            return Ok((of_sessions, Vec::new()));
-        }
-        let source = MemorySourceConfig::try_new_exec(&[sessions], schema, None)?;
-        let plans = chain::plans_over(source, &self.rules, tables).into_iter();
-        let collected = plans.map(|(_, plan)| datafusion::physical_plan::collect(plan, Arc::clone(&self.context)));
-        // The plans share one pass, so they run together.
-        Ok((of_sessions, futures::future::try_join_all(collected).await?))
-    }
-}
-
-impl fmt::Debug for Peek {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peek").finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl OpenEvents for Peek {
-    async fn of(&self, key: u32, _: &str) -> Result<Vec<RecordBatch>, StoreError> {
-        let found = self.at(vec![key], &[&EVENTS_SESSIONIZED]).await;
-        let found = found.map_err(shown::unreadable)?;
-        Ok(found.1.into_iter().flatten().collect())
-    }
 }
 
 fn add_changes(to: &mut BTreeMap<String, Change>, changes: BTreeMap<String, Change>) {

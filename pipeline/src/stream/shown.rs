@@ -34,6 +34,9 @@ const WHOLE: &str = "-all";
 /// How often a follower looks for new files.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// Largest file that a follower reads, bytes: a writer shows a bounded number of sessions.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
 /// Where a shard shows what it has open.
 #[async_trait]
 pub trait Show: Send + Sync {
@@ -217,8 +220,9 @@ struct FileEvents(Folder, String);
 impl OpenEvents for FileEvents {
     async fn of(&self, _: u32, _: &str) -> Result<Vec<RecordBatch>, StoreError> {
         // A file that is gone was replaced; what it showed is shown anew or closed.
-        let Ok(bytes) = self.0.read(&self.1).await else { return Ok(Vec::new()) };
-        split(&bytes).and_then(|(_, [_, _, events])| batches(events)).map_err(unreadable)
+        let Ok(bytes) = self.0.read_at_most(&self.1, FILE_BYTES_MAX).await else { return Ok(Vec::new()) };
+        let events = tokio::task::spawn_blocking(move || batches(split(&bytes)?.1[2])).await;
+        events.unwrap_or_else(|panic| Err(panic.into())).map_err(unreadable)
     }
 }
 
@@ -270,7 +274,7 @@ impl Follower {
         for shard in checkpoints::shards(&self.tables).await? {
             let folder = folder(&self.tables, shard);
             let files = list(&folder).await?;
-            let is_whole = |name: &str| name.ends_with("-all.arrows");
+            let is_whole = |name: &str| name.trim_end_matches(".arrows").ends_with(WHOLE);
             let whole = files.iter().rposition(|(_, name)| is_whole(name));
             let seen = self.seen.get(&shard).copied();
             // From the newest whole one, or on from what was seen, where nothing lies between.
@@ -282,8 +286,8 @@ impl Follower {
             };
             for (number, name) in &files[from..] {
                 // A file may go while it is looked at; the next look finds what took its place.
-                let Ok(bytes) = folder.read(name).await else { break };
-                match decode(&bytes) {
+                let Ok(bytes) = folder.read_at_most(name, FILE_BYTES_MAX).await else { break };
+                match tokio::task::spawn_blocking(move || decode(&bytes)).await? {
                     Ok((gone, opened)) => {
                         let (number, whole) = (*number, is_whole(name));
                         let events = FileEvents(folder.clone(), name.clone());

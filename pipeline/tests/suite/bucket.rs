@@ -1,21 +1,20 @@
 //! A stream whose tables lie in a bucket: they are those of a batch, whatever the store does.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use netcrab_bus::log::{Log, Settings};
+use netcrab_bus::log::Log;
 use netcrab_bus::{Bus, split};
 use netcrab_pipeline::stream::crash::Step;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::command_line::{assert_same, derived, netcrab, stderr, text};
+use crate::command_line::{self, assert_same, derived, stderr, text};
+use crate::kills::{ended, log_in};
 use crate::proxy::{Fault, Proxy};
 use crate::s3;
+use crate::serve::{ask_text, free_address};
 use crate::stream::{batch_tables, block_on, traffic};
 
 const EVENTS: u64 = 2000;
@@ -39,7 +38,7 @@ impl World {
     /// Behind `proxy`; `None` where no store can run here.
     fn new(folder: &Path, root: &url::Url, proxy: &Proxy) -> Self {
         let bus = folder.join("bus");
-        let log = Log::open(Settings::of(&bus), Arc::new(|| 0)).unwrap();
+        let log = log_in(&bus);
         Self { tables: root.to_string(), bus, log, endpoint: format!("http://{}", proxy.address()) }
     }
 
@@ -48,13 +47,8 @@ impl World {
     }
 
     fn command(&self, more: &[&str]) -> Command {
-        let mut command = netcrab(&["process", "--tables", &self.tables]);
+        let mut command = command_line::process(&self.tables);
         command.args(more);
-        for (name, value) in
-            [("EPOCH_MS", "20"), ("STATE_EVENTS_MIN", "400"), ("LATENESS_MS", "0"), ("REPAIR_MS", "300")]
-        {
-            command.env(format!("NETCRAB_STREAM__{name}"), value);
-        }
         command.env("NETCRAB_BUS__LOG__FOLDER", text(&self.bus));
         command.env("AWS_ENDPOINT_URL", &self.endpoint).env("AWS_TIMEOUT", "2s").env("AWS_REGION", "us-east-1");
         command.env("AWS_ACCESS_KEY_ID", "netcrab").env("AWS_SECRET_ACCESS_KEY", "netcrab-secret");
@@ -109,7 +103,7 @@ fn killed_at_each_step_and_at_random_while_the_store_fails_it_counts_every_event
         world.append(&batches.next().unwrap());
         let side = if batches.len().is_multiple_of(2) { "before" } else { "after" };
         let mut child = world.process(Some(&format!("{}.{side}:1", step.name())));
-        until("the step was not reached", || child.try_wait().unwrap().is_some());
+        assert!(ended(&mut child).code().is_none(), "{step:?} was not reached");
     }
     for events in batches {
         world.append(&events);
@@ -124,14 +118,6 @@ fn killed_at_each_step_and_at_random_while_the_store_fails_it_counts_every_event
     assert_same(&world.derived(), &expected);
 }
 
-/// The body of an answer of a process.
-fn ask(port: u16, path: &str) -> String {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return String::new() };
-    let mut said = String::new();
-    let asked = write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
-    if asked.and_then(|()| stream.read_to_string(&mut said)).is_err() { String::new() } else { said }
-}
-
 #[test]
 fn while_its_keys_are_expired_events_wait_and_ready_says_what_to_do() {
     let Some(root) = s3::root() else { return };
@@ -140,24 +126,26 @@ fn while_its_keys_are_expired_events_wait_and_ready_says_what_to_do() {
     let proxy = Proxy::before(s3::address().to_owned(), || Fault::None);
     let world = World::new(folder.path(), &root, &proxy);
     let mut batches = traffic(EVENTS, 4).into_iter();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = free_address();
+    let ready = || ask_text(address, "GET /ready", "").unwrap_or_default();
     for events in batches.by_ref().take(4) {
         world.append(&events);
     }
-    let mut child = world.command(&["--listen", &format!("127.0.0.1:{port}")]).spawn().unwrap();
-    until("it is never ready", || ask(port, "/ready").contains("200 OK"));
-    until("no epoch", || !ask(port, "/metrics").contains("netcrab_stream_epoch{shard=\"0\"} 0"));
+    let mut child = world.command(&["--listen", &address.to_string()]).spawn().unwrap();
+    until("it is never ready", || ready().0 == 200);
+    let none = "netcrab_stream_epoch{shard=\"0\"} 0";
+    until("no epoch", || !ask_text(address, "GET /metrics", "").unwrap_or_default().1.contains(none));
     proxy.now(|| EXPIRED);
     for events in batches.by_ref().take(4) {
         world.append(&events);
     }
-    until("it does not say that keys have expired", || ask(port, "/ready").contains("AWS_SESSION_TOKEN"));
+    until("it does not say that keys have expired", || ready().1.contains("AWS_SESSION_TOKEN"));
     assert!(child.try_wait().unwrap().is_none(), "it gave up");
     proxy.now(|| Fault::None);
     for events in batches {
         world.append(&events);
     }
-    until("it does not go on", || ask(port, "/ready").contains("200 OK"));
+    until("it does not go on", || ready().0 == 200);
     child.kill().unwrap();
     child.wait().unwrap();
     world.finish();

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
-use netcrab_bus::log::{Log, Settings as LogSettings};
+use netcrab_bus::log::Log;
 use netcrab_bus::{Bus, split};
 use netcrab_operators::settings::Settings as Rules;
 use netcrab_pipeline::stream::crash::Step;
@@ -21,7 +21,8 @@ use netcrab_sinks::clickhouse::ClickHouse;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::command_line::{DERIVED, answer, assert_same, derived, netcrab, stderr, text};
+use crate::command_line::{self, DERIVED, answer, assert_same, derived, netcrab, stderr, text};
+use crate::kills::{ended, log_in};
 use crate::proxy::{BUSY, Fault, Proxy};
 use crate::server;
 use crate::stream::{World, batch_tables, block_on, traffic};
@@ -151,18 +152,15 @@ const MANY: u64 = 4000;
 
 /// A child that brings events to the tables and to ClickHouse behind `host`.
 fn process(tables: &Path, host: &str, database: &str, crash: Option<&str>) -> Child {
-    let mut command = command(tables, host, database, &["process", "--tables", text(tables)]);
+    let mut command = command(tables, host, database);
     if let Some(crash) = crash {
         command.env("NETCRAB_CRASH", crash);
     }
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-fn command(_: &Path, host: &str, database: &str, arguments: &[&str]) -> Command {
-    let mut command = netcrab(arguments);
-    for (name, value) in [("EPOCH_MS", "20"), ("STATE_EVENTS_MIN", "400"), ("LATENESS_MS", "0"), ("REPAIR_MS", "300")] {
-        command.env(format!("NETCRAB_STREAM__{name}"), value);
-    }
+fn command(tables: &Path, host: &str, database: &str) -> Command {
+    let mut command = command_line::process(text(tables));
     command.env("NETCRAB_CLICKHOUSE__HOSTS", format!("[\"http://{host}\"]"));
     command.env("NETCRAB_CLICKHOUSE__DATABASE", database);
     command.env("NETCRAB_CLICKHOUSE__TIMEOUT_MS", "1500");
@@ -170,23 +168,12 @@ fn command(_: &Path, host: &str, database: &str, arguments: &[&str]) -> Command 
 }
 
 fn finish(tables: &Path, host: &str, database: &str) {
-    let output = command(tables, host, database, &["process", "--tables", text(tables), "--finish"]).output().unwrap();
+    let output = command(tables, host, database).arg("--finish").output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
 fn log(tables: &Path) -> Log {
-    Log::open(LogSettings::of(tables.join("_bus")), Arc::new(|| 0)).unwrap()
-}
-
-fn wait(child: &mut Child) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while Instant::now() < deadline {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code().is_none();
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    false
+    log_in(&tables.join("_bus"))
 }
 
 #[test]
@@ -215,7 +202,7 @@ fn killed_at_each_step_and_at_random_behind_a_network_that_fails_it_counts_every
             std::thread::sleep(Duration::from_millis(800));
             block_on(log.append(split(&batches.next().unwrap(), 1).unwrap())).unwrap();
         }
-        assert!(wait(&mut child), "{point} was not reached");
+        assert!(ended(&mut child).code().is_none(), "{point} was not reached");
     }
     let mut chance = ChaCha8Rng::seed_from_u64(8);
     for few in batches.collect::<Vec<_>>().chunks(3) {
@@ -353,8 +340,7 @@ fn a_stream_goes_on_in_a_clickhouse_that_was_filled_and_refuses_one_that_lacks_e
     std::thread::sleep(Duration::from_secs(2));
     child.kill().unwrap();
     child.wait().unwrap();
-    let process = ["process", "--tables", text(&tables), "--finish"];
-    let (done, told) = said(&mut command(&tables, &host, &database, &process));
+    let (done, told) = said(command(&tables, &host, &database).arg("--finish"));
     assert!(!done && told.contains("backfill --to clickhouse"), "{told}");
     let (done, told) = said(&mut copying(&["backfill", "--to", "clickhouse", "--tables", text(&tables)], &settings));
     assert!(done, "{told}");

@@ -15,6 +15,15 @@ pub(crate) fn netcrab(arguments: &[&str]) -> Command {
     command
 }
 
+/// The same bringing events to `tables`, in short epochs.
+pub(crate) fn process(tables: &str) -> Command {
+    let mut command = netcrab(&["process", "--tables", tables]);
+    for (name, value) in [("EPOCH_MS", "20"), ("STATE_EVENTS_MIN", "400"), ("LATENESS_MS", "0"), ("REPAIR_MS", "300")] {
+        command.env(format!("NETCRAB_STREAM__{name}"), value);
+    }
+    command
+}
+
 /// Runs it; panics with what it said where it fails.
 pub(crate) fn succeed(arguments: &[&str]) -> String {
     let output = netcrab(arguments).output().unwrap();

@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::bad_input::Disk;
-use crate::command_line::{assert_same, derived, netcrab, sink, stderr, succeed, text};
+use crate::command_line::{self, assert_same, derived, netcrab, sink, stderr, succeed, text};
 use crate::stream::{batch_tables, block_on, traffic};
 
 const EVENTS: u64 = 3000;
@@ -23,7 +23,7 @@ fn log(tables: &Path) -> Log {
     log_in(&tables.join("_bus"))
 }
 
-fn log_in(folder: &Path) -> Log {
+pub(crate) fn log_in(folder: &Path) -> Log {
     Log::open(Settings::of(folder), std::sync::Arc::new(|| 0)).unwrap()
 }
 
@@ -55,10 +55,7 @@ fn process(tables: &Path, crash: Option<&str>) -> Child {
 }
 
 fn command(tables: &Path, crash: Option<&str>) -> Command {
-    let mut command = netcrab(&["process", "--tables", text(tables)]);
-    for (name, value) in [("EPOCH_MS", "20"), ("STATE_EVENTS_MIN", "400"), ("LATENESS_MS", "0"), ("REPAIR_MS", "300")] {
-        command.env(format!("NETCRAB_STREAM__{name}"), value);
-    }
+    let mut command = command_line::process(text(tables));
     command.env("RUST_LOG", "warn");
     if let Some(crash) = crash {
         command.env("NETCRAB_CRASH", crash);
@@ -67,7 +64,7 @@ fn command(tables: &Path, crash: Option<&str>) -> Command {
     command
 }
 
-fn ended(child: &mut Child) -> ExitStatus {
+pub(crate) fn ended(child: &mut Child) -> ExitStatus {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(status) = child.try_wait().unwrap() {

@@ -76,12 +76,18 @@ impl Drop for Server {
     }
 }
 
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// The status and the JSON of an answer; `None` where there was none.
 fn ask(address: SocketAddr, request: &str, body: &str) -> Option<(u16, Value)> {
+    let (status, body) = ask_text(address, request, body)?;
+    Some((status, serde_json::from_str(&body).unwrap_or(Value::Null)))
+}
+
+/// The status and the body of an answer.
+pub(crate) fn ask_text(address: SocketAddr, request: &str, body: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(15))).ok()?;
     let key = if request.starts_with("POST") { "nc_agent_write" } else { "nc_read" };
@@ -94,7 +100,7 @@ fn ask(address: SocketAddr, request: &str, body: &str) -> Option<(u16, Value)> {
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some((status, serde_json::from_str(body).unwrap_or(Value::Null)))
+    Some((status, body.to_owned()))
 }
 
 const POST: &str = "POST /v1/events/batch";

@@ -1,0 +1,106 @@
+//! What a shard has open, shown before it closes.
+//!
+//!     keys whose sessions changed ─▶ the plans, over sessions that stay open ─▶ rows, to whoever shows them
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::execution::TaskContext;
+use netcrab_api::StoreError;
+use netcrab_api::live::{OpenEvents, Opened};
+use netcrab_operators::chain;
+use netcrab_operators::sessionize::hash::OpenSessions;
+use netcrab_operators::settings::Settings as Rules;
+use netcrab_schema::Table;
+use netcrab_schema::tables::{EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS};
+
+use super::super::shown::{self, Changed};
+use super::Shard;
+
+impl Shard {
+    /// Shows what is open from now on, in place of what was shown before.
+    pub fn show(&self) {
+        if let Some(live) = &self.shared.live {
+            live.begin(self.number);
+            self.lock().note_changes(self.shared.settings.live_sessions_max);
+        }
+    }
+
+    /// Shows the sessions that changed since this was last done.
+    pub async fn show_changes(&self, rules: &Arc<Rules>) -> Result<()> {
+        let Some(live) = &self.shared.live else { return Ok(()) };
+        if live.is_due(self.number) {
+            self.show();
+        }
+        let (open, gone) = self.lock().take_changed();
+        if open.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        let peek = Peek {
+            state: Arc::clone(&self.state),
+            rules: Arc::clone(rules),
+            context: Arc::clone(&self.shared.context),
+        };
+        let shown: &[&Table] = if live.wants_events() {
+            &[&FACT_SESSIONS, &FACT_INCIDENTS, &EVENTS_SESSIONIZED]
+        } else {
+            &[&FACT_SESSIONS, &FACT_INCIDENTS]
+        };
+        let (keys, tables) = peek.at(open, shown).await?;
+        let mut tables = tables.into_iter();
+        let mut next = || tables.next().unwrap_or_default();
+        let opened = Opened { keys, sessions: next(), incidents: next() };
+        live.change(self.number, Changed { gone, opened, events: next(), asked: Arc::new(peek) }).await?;
+        Ok(())
+    }
+}
+
+/// Looks at open sessions without closing them.
+struct Peek {
+    state: Arc<Mutex<OpenSessions>>,
+    rules: Arc<Rules>,
+    context: Arc<TaskContext>,
+}
+
+impl Peek {
+    /// The sessions that are open under these keys, as rows of `tables`; and the key of each.
+    async fn at(&self, keys: Vec<u32>, tables: &[&'static Table]) -> Result<(Vec<u32>, Vec<Vec<RecordBatch>>)> {
+        let schema = netcrab_operators::session::schema(chain::event_fields(tables));
+        let (mut sessions, mut of_sessions) = (Vec::new(), Vec::new());
+        {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut peeking = state.peek(keys)?;
+            while let Some((batch, of_batch)) = state.next_peeked(&mut peeking, &schema)? {
+                sessions.push(batch);
+                of_sessions.extend(of_batch);
+            }
+        }
+        if sessions.is_empty() {
+            return Ok((of_sessions, Vec::new()));
+        }
+        let source = MemorySourceConfig::try_new_exec(&[sessions], schema, None)?;
+        let plans = chain::plans_over(source, &self.rules, tables).into_iter();
+        let collected = plans.map(|(_, plan)| datafusion::physical_plan::collect(plan, Arc::clone(&self.context)));
+        // The plans share one pass, so they run together.
+        Ok((of_sessions, futures::future::try_join_all(collected).await?))
+    }
+}
+
+impl fmt::Debug for Peek {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peek").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl OpenEvents for Peek {
+    async fn of(&self, key: u32, _: &str) -> Result<Vec<RecordBatch>, StoreError> {
+        let found = self.at(vec![key], &[&EVENTS_SESSIONIZED]).await;
+        let found = found.map_err(shown::unreadable)?;
+        Ok(found.1.into_iter().flatten().collect())
+    }
+}
