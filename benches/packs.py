@@ -1,12 +1,17 @@
 """What the noise of a pack costs in accuracy, and what an aggregate without it would have told.
 
     NETCRAB=target/release/netcrab python benches/packs.py [--sessions 500000] [--orgs 60] [--write]
+    NETCRAB=target/release/netcrab python benches/packs.py --nightly 100000000 [--write]
 
 Sixty organisations of very different sizes with half a million sessions of a month, one task each, are made as facts
 (seeded; eight task types, lognormal times, skewed scores), and of these a ux_benchmarks pack (fewer sessions in a cell
-than by default, of which there are few in so small a world). Each number that left is compared with the truth: the same number over all tasks of the cell, of all
-organisations, reckoned by DuckDB without bounds or noise. Beside it stands what a k-anonymous aggregate (at least
-twenty organisations, exact numbers) tells of single ones.
+than by default, of which there are few in so small a world). Each number that left is compared with the truth: the same
+number over all tasks of the cell, of all organisations, reckoned by DuckDB without bounds or noise. Beside it stands
+what a k-anonymous aggregate (at least twenty organisations, exact numbers) tells of single ones.
+
+`--nightly` makes the same pack of so many sessions (7.4 GB of files for a hundred million), and measures the time and the
+memory of its build, beside DuckDB's for the same contributions, joined, bounded and added up, in four GiB too. Which
+session of a visitor is kept is a lot on both sides, so what each cell has may differ by the chance of that, and no more.
 """
 
 import argparse
@@ -21,7 +26,6 @@ import time
 
 import deltalake
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
@@ -57,68 +61,148 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=500_000)
     parser.add_argument("--orgs", type=int, default=60)
+    parser.add_argument("--nightly", type=int, metavar="SESSIONS", help="measure a build over so many instead")
+    parser.add_argument("--folder", type=pathlib.Path, help="keep the facts there, or take those that are there")
     parser.add_argument("--write", action="store_true", help="put the tables into results.md")
     arguments = parser.parse_args()
+    title = "Packs at night" if arguments.nightly else "Packs"
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        text = measure(pathlib.Path(folder).absolute(), arguments)
+        text = (nightly if arguments.nightly else measure)(pathlib.Path(folder).absolute(), arguments)
     print(text)
     if arguments.write:
         results = HERE / "results.md"
-        before = results.read_text().split("\n## Packs\n")[0].rstrip()
-        results.write_text(f"{before}\n\n## Packs\n\n{text}\n")
+        parts = [part for part in results.read_text().rstrip().split("\n## ") if not part.startswith(f"{title}\n")]
+        results.write_text("\n## ".join([*parts, f"{title}\n\n{text}\n"]))
 
 
 def facts(tables, sessions, orgs):
-    """The tables of facts that a ux_benchmarks pack is made of."""
-    chance = np.random.default_rng(7)
-    size = 1 / (1 + np.arange(orgs)) ** 0.7
-    org = chance.choice(orgs, sessions, p=size / size.sum())
-    visitor = (chance.random(sessions) ** 2 * (sessions / 5 * size[org] / size.sum())).astype(np.int64)
-    day, task = chance.integers(0, 30, sessions), chance.choice(8, sessions, p=np.array([9, 7, 5, 4, 3, 2, 1, 1]) / 32)
-    screens = 1 + chance.poisson(1.5 + task / 2)
-    complexity = np.select([screens <= 2, screens <= 4, screens <= 7, screens <= 12], [1, 2, 3, 4], 5)
-    clicks = chance.poisson(2 + 1.5 * screens)
-    duration = np.where(chance.random(sessions) < 0.85, chance.lognormal(9.2 + 0.15 * screens, 0.7), np.nan)
-    score = 1 / (1 + np.exp(3 - 2.5 * chance.random(sessions) ** 2 * (1 + task / 4)))
-    owner = {"org_id": pa.array([f"org-{number:03}" for number in range(orgs)]).take(pa.array(org)),
-             "product_id": pa.repeat("crm", sessions),
-             "date": pa.array((day + 20_727).astype(np.int32)).cast(pa.date32()),
-             "session_key": pa.array([f"{number:032x}" for number in range(sessions)])}
-    ones = np.ones(sessions, np.int64)
-    deltalake.write_deltalake(tables / "fact_sessions", pa.table({
-        **owner, "user_hash": pa.array([f"{o}-{v}" for o, v in zip(org, visitor)]), "segment": pa.nulls(sessions, pa.string()),
-        "frustration_score": score, "efficiency_score": 1 - score}), partition_by=["date"])
-    deltalake.write_deltalake(tables / "fact_tasks", pa.table({
-        **owner, "task_no": 0 * ones, "task_type": pa.array([f"task_{number}" for number in range(8)]).take(pa.array(task)),
-        "started_at": pa.nulls(sessions, pa.timestamp("us", "UTC")), "completed_at": pa.nulls(sessions, pa.timestamp("us", "UTC")),
-        "duration_ms": pa.array(duration, from_pandas=True).cast(pa.int64(), safe=False), "clicks": clicks.astype(np.int64),
-        "flow_complexity": complexity.astype(np.int32)}), partition_by=["date"])
+    """The tables of facts that a ux_benchmarks pack is made of: 30 days, one task in each session, sorted as the
+    pipeline sorts them. What looks random is a hash of the row's number."""
+    database = duckdb.connect(config={"temp_directory": str(tables / "sorting"), "memory_limit": "4GB"})
+    database.execute("CREATE MACRO chance(i, k) AS hash(i * 16 + k) / 18446744073709551616.0")
+    database.execute(f"CREATE MACRO share(org) AS (org / {orgs}.0) ** (1 / 1.7)")
+    columns = {
+        "fact_sessions": """org_id, product_id, session_key, user_hash, CAST(NULL AS VARCHAR) AS segment,
+            score AS frustration_score, 1 - score AS efficiency_score""",
+        "fact_tasks": """org_id, product_id, session_key, CAST(0 AS BIGINT) AS task_no, 'task_' || task AS task_type, started_at,
+            CASE WHEN done THEN started_at + to_milliseconds(duration_ms) END AS completed_at,
+            CASE WHEN done THEN duration_ms END AS duration_ms, clicks,
+            CAST(CASE WHEN screens <= 2 THEN 1 WHEN screens <= 4 THEN 2 WHEN screens <= 7 THEN 3 WHEN screens <= 12 THEN 4 ELSE 5 END
+                AS INTEGER) AS flow_complexity"""}
+    for table in columns:
+        (tables / table).mkdir(parents=True)
+    for day in range(30):
+        first, end = sessions * day // 30, sessions * (day + 1) // 30
+        database.execute(f"""CREATE OR REPLACE TEMP TABLE day AS
+            WITH drawn AS (SELECT range AS i, CAST(floor({orgs} * chance(range, 0) ** 1.7) AS BIGINT) AS org,
+                    CAST(floor(8 * chance(range, 1) ** 1.6) AS BIGINT) AS task FROM range({first}, {end})),
+                walked AS (SELECT *, 1 + CAST(floor(-ln(1 - chance(i, 2)) * (2 + task / 2)) AS BIGINT) AS screens FROM drawn)
+            SELECT printf('org-%03d', org) AS org_id, 'crm' AS product_id, md5('session' || i) AS session_key,
+                md5(org || '/' || CAST(floor(chance(i, 3) ** 2 * {sessions} / 5 * (share(org + 1) - share(org))) AS BIGINT)) AS user_hash,
+                1 / (1 + exp(3 - 2.5 * chance(i, 4) ** 2 * (1 + task / 4))) AS score, task, screens,
+                (TIMESTAMP '2026-10-01' + to_days({day}) + to_milliseconds(CAST(chance(i, 5) * 86e6 AS BIGINT)))::TIMESTAMPTZ AS started_at,
+                chance(i, 6) < 0.85 AS done, CAST(exp(9.2 + 0.15 * screens + 0.7 * sqrt(-2 * ln(1 - chance(i, 7)))
+                    * cos(2 * pi() * chance(i, 8))) AS BIGINT) AS duration_ms,
+                CAST(floor((2 + 1.5 * screens) * (0.5 + chance(i, 9))) AS BIGINT) AS clicks
+            FROM walked""")
+        for table, chosen in columns.items():
+            folder = tables / table / f"date=2026-10-{day + 1:02}"
+            folder.mkdir()
+            database.execute(f"""COPY (SELECT {chosen} FROM day ORDER BY org_id, product_id, started_at, session_key)
+                TO '{folder / "part.parquet"}' (COMPRESSION zstd)""")
+    database.close()
+    for table in columns:
+        deltalake.convert_to_deltalake(str(tables / table), partition_by=deltalake.Schema([deltalake.Field("date", "date")]),
+                                       partition_strategy="hive")
     text = pa.array([], pa.string())
     deltalake.write_deltalake(tables / "events_sessionized", pa.table({
         "org_id": text, "product_id": text, "session_key": text, "route": text, "date": pa.array([], pa.date32())}))
 
 
-def measure(folder, arguments):
-    tables = folder / "tables"
-    facts(tables, arguments.sessions, arguments.orgs)
+def build(folder, tables, definition):
+    """Opts all organisations in and builds; the seconds, MiB and seconds of CPU it takes, and where the version lies."""
     (folder / "definitions").mkdir()
-    (folder / "definitions" / "a.yaml").write_text(DEFINITION)
+    (folder / "definitions" / "a.yaml").write_text(definition)
     places = {"NETCRAB_PACKS__DEFINITIONS": str(folder / "definitions"), "NETCRAB_PACKS__RELEASED": str(folder / "released"),
               "NETCRAB_PACKS__DATABASE": f"sqlite:{folder / 'market.db'}"}
-    tasks = f"""{files(tables, "fact_tasks")} t JOIN {files(tables, "fact_sessions")} s USING (org_id, product_id, date, session_key)"""
-    sessions, orgs = duckdb.sql(f"SELECT count(*), count(DISTINCT org_id) FROM {files(tables, 'fact_sessions')}").fetchall()[0]
     for (org,) in duckdb.sql(f"SELECT DISTINCT org_id FROM {files(tables, 'fact_tasks')}").fetchall():
         run("packs", "org", org, "--vertical", "B2B_CRM", **places)
         run("packs", "opt-in", org, "crm", **places)
     began = time.perf_counter()
     built = subprocess.Popen([NETCRAB, "packs", "build", "accuracy", "--tables", tables, "--window", "2026-10"],
-                             env={**os.environ, **places}, stdout=subprocess.DEVNULL)
+                             env={"RUST_LOG": "error", **os.environ, **places}, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(built.pid, 0)
     if status:
         sys.exit("the build failed")
-    seconds, peak = time.perf_counter() - began, usage.ru_maxrss / 1024
-    rows = pyarrow.parquet.read_table(folder / "released" / "accuracy" / "1.0" / "data.parquet").to_pylist()
-    manifest = json.loads((folder / "released" / "accuracy" / "1.0" / "manifest.json").read_text())
+    used = time.perf_counter() - began, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
+    return used, folder / "released" / "accuracy" / "1.0"
+
+
+# The contributions of each visitor: one session in a cell, in four cells at most; an organisation's share of a cell.
+BOUNDED = """
+WITH tasks AS (
+    SELECT org_id, product_id, user_hash, date, task_type, flow_complexity, session_key, least(clicks, 128) AS clicks,
+        least(duration_ms, 900000) AS duration, frustration_score
+    FROM {tasks} t JOIN {sessions} s USING (org_id, product_id, date, session_key)),
+cells AS (
+    SELECT org_id, product_id, user_hash, date, task_type, flow_complexity,
+        arg_min((clicks, duration, frustration_score), hash(session_key)) AS kept
+    FROM tasks GROUP BY ALL),
+drawn AS (
+    SELECT *, row_number() OVER (PARTITION BY org_id, product_id, user_hash
+        ORDER BY hash(user_hash || date || task_type || flow_complexity)) AS place
+    FROM cells)
+SELECT CAST(date AS VARCHAR), task_type, flow_complexity, sum(least(n, {cap})), sum(clicks), sum(duration), sum(frustration) FROM (
+    SELECT org_id, date, task_type, flow_complexity, count(*) AS n, sum(kept[1]) AS clicks, sum(kept[2]) AS duration,
+        sum(kept[3]) AS frustration
+    FROM drawn WHERE place <= 4 GROUP BY ALL)
+GROUP BY ALL"""
+
+
+def bounded_by_duckdb(query):
+    """In a process of its own; its rows, and the seconds and the MiB it took."""
+    program = (f"import duckdb, json, sys; d = duckdb.connect(config={{'memory_limit': '4GB', 'temp_directory': 'spilled', "
+               f"'threads': {os.cpu_count()}}}); json.dump([[str(v) for v in r] for r in d.execute(sys.stdin.read()).fetchall()], sys.stdout)")
+    began = time.perf_counter()
+    asked = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    asked.stdin.write(query)
+    asked.stdin.close()
+    rows = json.load(asked.stdout)
+    _, _, usage = os.wait4(asked.pid, 0)
+    return rows, time.perf_counter() - began, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
+
+
+def nightly(folder, arguments):
+    tables = (arguments.folder or folder).absolute() / "tables"
+    if not tables.exists():
+        facts(tables, arguments.nightly, arguments.orgs)
+    least = arguments.nightly // 1250
+    (our_s, our_mib, our_cpu), place = build(folder, tables, DEFINITION.replace("minSessions: 400", f"minSessions: {least}"))
+    theirs, their_s, their_mib, their_cpu = bounded_by_duckdb(
+        BOUNDED.format(tasks=files(tables, "fact_tasks"), sessions=files(tables, "fact_sessions"), cap=least // 4))
+    sessions = {(date, task, int(complexity)): float(n) for date, task, complexity, n, *_ in theirs}
+    alone = [row for row in pyarrow.parquet.read_table(place / "data.parquet").to_pylist() if row["task_type"] != "OTHER"]
+    assert alone
+    for row in alone:
+        expected = sessions[row["date"], row["task_type"], row["flow_complexity"]]
+        assert abs(row["sample_sessions"] - expected) <= 0.01 * expected + 2 * row["sample_sessions_moe95"], (row, expected)
+    return "\n".join([
+        f"`benches/packs.py --nightly {arguments.nightly}`: a month of {arguments.orgs} organisations, one task in each session. "
+        f"The sessions of all {len(alone)} cells that left alone are DuckDB's, but for noise and the lots.", "",
+        "| what | wall s | CPU s | peak MiB |", "|---|---|---|---|",
+        f"| netcrab packs build | {our_s:.0f} | {our_cpu:.0f} | {our_mib:.0f} |",
+        f"| duckdb, join, bounds and sums, memory_limit 4GB | {their_s:.0f} | {their_cpu:.0f} | {their_mib:.0f} |", "",
+        f"netcrab is {their_s / our_s:.2f} times as fast."])
+
+
+def measure(folder, arguments):
+    tables = folder / "tables"
+    facts(tables, arguments.sessions, arguments.orgs)
+    tasks = f"""{files(tables, "fact_tasks")} t JOIN {files(tables, "fact_sessions")} s USING (org_id, product_id, date, session_key)"""
+    sessions, orgs = duckdb.sql(f"SELECT count(*), count(DISTINCT org_id) FROM {files(tables, 'fact_sessions')}").fetchall()[0]
+    (seconds, peak, _), place = build(folder, tables, DEFINITION)
+    rows = pyarrow.parquet.read_table(place / "data.parquet").to_pylist()
+    manifest = json.loads((place / "manifest.json").read_text())
     truth = {}
     # What is released as OTHER is all cells of the day and complexity that did not leave alone.
     alone = {(row["date"], row["task_type"], row["flow_complexity"]) for row in rows if row["task_type"] != "OTHER"}

@@ -1,5 +1,4 @@
 -- Sessions that touched a path which their product keeps to itself.
-SELECT DISTINCT e.org_id, e.product_id, e.session_key
-FROM events_sessionized e
-JOIN excluded_paths p ON p.org_id = e.org_id AND p.product_id = e.product_id
-WHERE starts_with(e.route, p.path) AND e.date BETWEEN $from AND $to
+SELECT DISTINCT org_id, product_id, session_key
+FROM events_sessionized
+WHERE date BETWEEN $from AND $to AND org_id BETWEEN $first_org AND $last_org AND kept_out(org_id, product_id, route)

@@ -7,8 +7,8 @@ WITH released AS (
 ),
 compared AS (
     SELECT t.*, t.date >= r.day AS after
-    FROM eligible_tasks t
-    JOIN released r ON r.org_id = t.org_id AND r.product_id = t.product_id
+    FROM released r
+    JOIN eligible_tasks t ON r.org_id = t.org_id AND r.product_id = t.product_id
     WHERE t.date >= r.day - INTERVAL '7' DAY AND t.date <= r.day + INTERVAL '6' DAY
 )
 SELECT

@@ -8,6 +8,7 @@ WITH named AS (
         ON e.org_id = t.org_id AND e.product_id = t.product_id AND e.session_key = t.session_key
         AND e.ts BETWEEN t.started_at AND t.completed_at
     WHERE t.completed_at IS NOT NULL AND t.started_at IS NOT NULL AND e.date BETWEEN $from AND $to
+        AND e.org_id BETWEEN $first_org AND $last_org
 ),
 moved AS (
     SELECT *, lag(step) OVER (PARTITION BY org_id, product_id, session_key, task_no ORDER BY position) AS before FROM named

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use netcrab_packs::bound::{Contribution, bound};
 use netcrab_packs::definition::Unit as PrivacyUnit;
 use netcrab_packs::method::measures;
 use netcrab_packs::tally::Tallies;
@@ -103,4 +104,20 @@ fn what_a_plan_spends_is_what_opendp_reckons_and_stays_within_epsilon_and_delta(
         let together = merged(plan.orgs_sensitivity, plan.orgs_sigma) / cost(plan.orgs_sensitivity, plan.orgs_sigma);
         assert!(together <= f64::from(cells) * (1.0 + 1e-9), "{together}");
     }
+}
+
+#[test]
+fn what_is_kept_of_parts_bounded_once_more_is_what_is_kept_of_all() {
+    let all = |seed: u64| -> Vec<_> { world(seed, 1, 60).into_iter().flat_map(|(_, _, all)| all).collect() };
+    let kept = |all: Vec<Contribution>| bound("p", "he", 4, all);
+    let mut left_out = 0;
+    for seed in 0..200 {
+        let all = all(seed);
+        let at = seed as usize * 7 % (all.len() + 1);
+        let mut parts = kept(all[..at].to_vec());
+        parts.extend(kept(all[at..].to_vec()));
+        left_out += u32::from(kept(all.clone()).len() == 4 && all.len() > 20);
+        assert_eq!(kept(parts), kept(all), "{seed}");
+    }
+    assert!(left_out > 100, "there is something to leave out");
 }

@@ -13,9 +13,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Int64Type};
+use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use netcrab_market::{Contribution as Share, Contributor, Market, NewVersion, Spend, Version};
-use netcrab_operators::pack_build::{self, Eligible, Window};
+use netcrab_operators::pack_build::{self, Eligible, Slice, Window};
 use netcrab_packs::bound::bound;
 use netcrab_packs::definition::{ANY, Unit};
 use netcrab_packs::method::{METHOD, columns, measures};
@@ -107,21 +108,21 @@ impl Builder<'_> {
             return self.build_report(definition, window).await;
         }
         let plan = Plan::of(definition)?;
-        let context = crate::tables::session(self.sink, &self.config.run).await?;
-        // A view would hold, and count, all texts of the page that it comes from.
-        context.sql("SET datafusion.execution.parquet.schema_force_view_types = false").await?;
+        let context = self.session().await?;
         for needed in needed(definition.kind) {
             if !context.table_exist(*needed)? {
                 bail!("the tables have no `{needed}`; make it with `netcrab run`, or check the path given to --tables");
             }
         }
-        let eligible = self.eligible(definition, &pack_build::products(&context, window).await?).await?;
+        let products = self.eligible(definition, pack_build::products(&context, window).await?).await?;
+        let eligible: Vec<Eligible> = products.iter().map(|(product, _)| product.clone()).collect();
         // Who opted in is no secret of a visitor's, so a build that can give nothing need not spend anything.
         let orgs: BTreeSet<&String> = eligible.iter().map(|eligible| &eligible.org_id).collect();
         if orgs.len() < definition.min_orgs as usize {
             return Err(TooFew(definition.min_orgs).into());
         }
-        let summed = self.sum(definition, &plan, window, &context, &eligible).await?;
+        let slices = pack_build::slices(products, self.config.packs.slice_tasks);
+        let summed = self.sum(definition, &plan, window, &context, &slices).await?;
         let input = digest(&[
             &serde_json::to_string(definition)?,
             &METHOD.to_string(),
@@ -136,6 +137,21 @@ impl Builder<'_> {
         let release = open(definition.kind, &plan, &summed.tallies, self.noise)?;
         let spends = spends(definition, &plan, window);
         self.store(definition, window, input, release, &spends, &summed.shares()).await
+    }
+
+    /// A session over the tables whose memory is bounded, however many facts a window has.
+    async fn session(&self) -> Result<SessionContext> {
+        let context = crate::tables::session(self.sink, &self.config.run).await?;
+        for setting in [
+            // A view would hold, and count, all texts of the page that it comes from.
+            "execution.parquet.schema_force_view_types = false",
+            // The side that is held in memory is the one of the slice, as written.
+            "optimizer.join_reordering = false",
+            "execution.spill_compression = 'lz4_frame'",
+        ] {
+            context.sql(&format!("SET datafusion.{setting}")).await?;
+        }
+        Ok(context)
     }
 
     /// A report is made of what was released, so it spends nothing and nobody contributes to it anew.
@@ -163,42 +179,50 @@ impl Builder<'_> {
     }
 
     /// The products that contribute, and what they keep to themselves.
-    async fn eligible(&self, definition: &Definition, products: &[(String, String)]) -> Result<Vec<Eligible>> {
+    async fn eligible(
+        &self,
+        definition: &Definition,
+        products: Vec<(String, String, u64)>,
+    ) -> Result<Vec<(Eligible, u64)>> {
         let vertical = (definition.vertical != ANY).then_some(definition.vertical.as_str());
         let contributors = self.market.contributors(vertical, &definition.categories).await?;
         let mut by_org: BTreeMap<&str, Vec<&Contributor>> = BTreeMap::new();
         contributors.iter().for_each(|contributor| by_org.entry(&contributor.org_id).or_default().push(contributor));
-        let product = |(org_id, product_id): &(String, String)| {
+        let product = |(org_id, product_id, tasks): (String, String, u64)| {
             let of = by_org.get(org_id.as_str())?;
             // One that names the product knows what holds for all of them too.
-            let named = of.iter().find(|contributor| contributor.product_id.as_ref() == Some(product_id));
+            let named = of.iter().find(|contributor| contributor.product_id.as_ref() == Some(&product_id));
             let contributor = named.or_else(|| of.iter().find(|contributor| contributor.product_id.is_none()))?;
-            Some(Eligible {
-                org_id: org_id.clone(),
-                product_id: product_id.clone(),
+            let eligible = Eligible {
+                org_id,
+                product_id,
                 excluded_segments: contributor.excluded_segments.clone(),
                 excluded_paths: contributor.excluded_paths.clone(),
-            })
+            };
+            Some((eligible, tasks))
         };
-        Ok(products.iter().filter_map(product).collect())
+        Ok(products.into_iter().filter_map(product).collect())
     }
 
-    /// Bounds the contributions of each unit, and adds them up.
+    /// Bounds the contributions of each unit, and adds them up, slice by slice.
     async fn sum(
         &self,
         definition: &Definition,
         plan: &Plan,
         window: &Window,
-        context: &datafusion::prelude::SessionContext,
-        eligible: &[Eligible],
+        context: &SessionContext,
+        slices: &[Slice],
     ) -> Result<Summed> {
         let measures = measures(definition.kind);
-        let mut rows = pack_build::contributions(context, definition.kind, window, eligible).await?;
         let mut units = Units { definition, plan, unit: None, contributions: Vec::new() };
         let mut summed =
             Summed { tallies: Tallies::new(measures, self.config.packs.entries_max), orgs: Vec::new(), digest: 0 };
-        while let Some(batch) = rows.next().await {
-            units.take(&Columns::of(&batch?, measures.len())?, &mut summed)?;
+        for (number, slice) in slices.iter().enumerate() {
+            tracing::info!(slice = number + 1, of = slices.len(), pack = definition.pack_id, "adding up");
+            let mut rows = pack_build::contributions(context, definition.kind, window, slice).await?;
+            while let Some(batch) = rows.next().await {
+                units.take(&Columns::of(&batch?, measures.len())?, &mut summed)?;
+            }
         }
         units.end(&mut summed)?;
         Ok(summed)
@@ -341,6 +365,10 @@ impl Columns {
     }
 }
 
+/// Contributions of one unit that are gathered before they are bounded: what is kept of parts, bounded once more, is
+/// what is kept of all.
+const GATHERED: usize = 4096;
+
 /// Gathers the contributions of one unit after another.
 struct Units<'a> {
     definition: &'a Definition,
@@ -371,22 +399,30 @@ impl Units<'_> {
                 // All its sessions count, in at most so many cells, and weigh no more than its share.
                 summed.take(org, org, &contribution)?;
             } else {
+                if self.contributions.len() >= GATHERED.max(2 * self.plan.cells_per_unit as usize) {
+                    self.contributions = self.bounded();
+                }
                 self.contributions.push(contribution);
             }
         }
         Ok(())
     }
 
+    /// What counts of the contributions gathered so far.
+    fn bounded(&mut self) -> Vec<Contribution> {
+        let Some((_, unit)) = &self.unit else { return Vec::new() };
+        bound(&self.definition.pack_id, unit, self.plan.cells_per_unit, self.contributions.drain(..))
+    }
+
     /// Ends the unit that is gathered.
     fn end(&mut self, summed: &mut Summed) -> Result<()> {
+        let kept = self.bounded();
         let Some((org, unit)) = self.unit.take() else { return Ok(()) };
-        let (pack_id, cells) = (&self.definition.pack_id, self.plan.cells_per_unit);
         if self.definition.privacy.unit == Unit::OrgMonth {
             let number = summed.number(&org);
-            summed.tallies.bound_org(pack_id, number, &unit, cells);
-            return Ok(());
+            summed.tallies.bound_org(&self.definition.pack_id, number, &unit, self.plan.cells_per_unit);
         }
-        for kept in bound(pack_id, &unit, cells, self.contributions.drain(..)) {
+        for kept in kept {
             summed.take(&org, &unit, &kept)?;
         }
         Ok(())

@@ -16,11 +16,13 @@ pub struct Settings {
     pub database: String,
     /// Most pairs of a cell and an organisation of one build, held in memory. Default: 1_000_000.
     pub entries_max: usize,
+    /// Tasks that a build joins with their sessions at once. Default: 2_000_000.
+    pub slice_tasks: u64,
 }
 
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { definitions, released, database, entries_max } = self;
+        let Self { definitions, released, database, entries_max, slice_tasks } = self;
         // An address may hold a password.
         let database = if database.contains('@') { "postgres://…" } else { database };
         f.debug_struct("Settings")
@@ -28,6 +30,7 @@ impl std::fmt::Debug for Settings {
             .field("released", released)
             .field("database", &database)
             .field("entries_max", entries_max)
+            .field("slice_tasks", slice_tasks)
             .finish()
     }
 }
@@ -39,6 +42,7 @@ impl Default for Settings {
             released: "released".to_owned(),
             database: "sqlite:netcrab.db".to_owned(),
             entries_max: 1_000_000,
+            slice_tasks: 2_000_000,
         }
     }
 }
