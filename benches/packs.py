@@ -24,6 +24,8 @@ import sys
 import tempfile
 import time
 
+os.environ.setdefault("RUST_LOG", "error")
+
 import deltalake
 import duckdb
 import pyarrow as pa
@@ -130,7 +132,7 @@ def build(folder, tables, definition):
         run("packs", "opt-in", org, "crm", **places)
     began = time.perf_counter()
     built = subprocess.Popen([NETCRAB, "packs", "build", "accuracy", "--tables", tables, "--window", "2026-10"],
-                             env={"RUST_LOG": "error", **os.environ, **places}, stdout=subprocess.DEVNULL)
+                             env={**os.environ, **places}, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(built.pid, 0)
     if status:
         sys.exit("the build failed")
@@ -141,35 +143,38 @@ def build(folder, tables, definition):
 # The contributions of each visitor: one session in a cell, in four cells at most; an organisation's share of a cell.
 BOUNDED = """
 WITH tasks AS (
-    SELECT org_id, product_id, user_hash, date, task_type, flow_complexity, session_key, least(clicks, 128) AS clicks,
-        least(duration_ms, 900000) AS duration, frustration_score
+    SELECT org_id, hash(org_id, product_id, user_hash) AS unit, date, task_type, flow_complexity, hash(session_key) AS lot,
+        CAST(least(clicks, 128) AS INTEGER) AS clicks, CAST(least(duration_ms, 900000) AS INTEGER) AS duration,
+        CAST(round(frustration_score * 1000) AS INTEGER) AS friction
     FROM {tasks} t JOIN {sessions} s USING (org_id, product_id, date, session_key)),
 cells AS (
-    SELECT org_id, product_id, user_hash, date, task_type, flow_complexity,
-        arg_min((clicks, duration, frustration_score), hash(session_key)) AS kept
+    SELECT org_id, unit, date, task_type, flow_complexity, arg_min(clicks, lot) AS clicks, arg_min(duration, lot) AS duration,
+        arg_min(friction, lot) AS friction
     FROM tasks GROUP BY ALL),
 drawn AS (
-    SELECT *, row_number() OVER (PARTITION BY org_id, product_id, user_hash
-        ORDER BY hash(user_hash || date || task_type || flow_complexity)) AS place
-    FROM cells)
-SELECT CAST(date AS VARCHAR), task_type, flow_complexity, sum(least(n, {cap})), sum(clicks), sum(duration), sum(frustration) FROM (
-    SELECT org_id, date, task_type, flow_complexity, count(*) AS n, sum(kept[1]) AS clicks, sum(kept[2]) AS duration,
-        sum(kept[3]) AS frustration
+    SELECT *, row_number() OVER (PARTITION BY unit ORDER BY hash(unit, date, task_type, flow_complexity)) AS place FROM cells)
+SELECT CAST(date AS VARCHAR), task_type, flow_complexity, sum(least(n, {cap})), sum(clicks), sum(duration), sum(friction) FROM (
+    SELECT org_id, date, task_type, flow_complexity, count(*) AS n, sum(clicks) AS clicks, sum(duration) AS duration,
+        sum(friction) AS friction
     FROM drawn WHERE place <= 4 GROUP BY ALL)
 GROUP BY ALL"""
 
 
 def bounded_by_duckdb(query):
     """In a process of its own; its rows, and the seconds and the MiB it took."""
-    program = (f"import duckdb, json, sys; d = duckdb.connect(config={{'memory_limit': '4GB', 'temp_directory': 'spilled', "
-               f"'threads': {os.cpu_count()}}}); json.dump([[str(v) for v in r] for r in d.execute(sys.stdin.read()).fetchall()], sys.stdout)")
+    settings = {"memory_limit": "4GB", "temp_directory": "spilled", "max_temp_directory_size": "40GB", "threads": os.cpu_count()}
+    program = (f"import duckdb, json, sys; database = duckdb.connect(config={settings}); "
+               "database.execute('SET enable_progress_bar = false'); rows = database.execute(sys.stdin.read()).fetchall(); "
+               "json.dump([[str(value) for value in row] for row in rows], sys.stdout)")
     began = time.perf_counter()
     asked = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     asked.stdin.write(query)
     asked.stdin.close()
-    rows = json.load(asked.stdout)
-    _, _, usage = os.wait4(asked.pid, 0)
-    return rows, time.perf_counter() - began, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
+    rows = asked.stdout.read()
+    _, status, usage = os.wait4(asked.pid, 0)
+    if status:
+        sys.exit("DuckDB failed; its spilled data may need more than 40 GB")
+    return json.loads(rows), time.perf_counter() - began, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
 
 
 def nightly(folder, arguments):
@@ -185,7 +190,7 @@ def nightly(folder, arguments):
     assert alone
     for row in alone:
         expected = sessions[row["date"], row["task_type"], row["flow_complexity"]]
-        assert abs(row["sample_sessions"] - expected) <= 0.01 * expected + 2 * row["sample_sessions_moe95"], (row, expected)
+        assert abs(row["sample_sessions"] - expected) <= 5 * expected ** 0.5 + 2 * row["sample_sessions_moe95"], (row, expected)
     return "\n".join([
         f"`benches/packs.py --nightly {arguments.nightly}`: a month of {arguments.orgs} organisations, one task in each session. "
         f"The sessions of all {len(alone)} cells that left alone are DuckDB's, but for noise and the lots.", "",

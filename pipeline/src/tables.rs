@@ -38,13 +38,22 @@ pub fn runtime(run: &Run) -> Result<Arc<RuntimeEnv>> {
     builder.build_arc().context("could not prepare the folder for spilled data; check `run.spill_dir`")
 }
 
-/// A DataFusion session over every table that exists in the folder of `sink`.
-pub async fn session(sink: &DeltaSink, run: &Run) -> Result<SessionContext> {
-    let config = SessionConfig::new()
+/// How sessions over the tables are set up.
+pub fn settings(run: &Run) -> SessionConfig {
+    SessionConfig::new()
         .with_target_partitions(run.threads())
         .with_sort_spill_reservation_bytes((run.memory_mib << 20) / 128)
-        .with_information_schema(true);
-    let context = SessionContext::new_with_config_rt(config, runtime(run)?);
+        .with_information_schema(true)
+}
+
+/// A DataFusion session over every table that exists in the folder of `sink`.
+pub async fn session(sink: &DeltaSink, run: &Run) -> Result<SessionContext> {
+    session_with(settings(run), sink, run).await
+}
+
+/// The same, set up otherwise.
+pub async fn session_with(settings: SessionConfig, sink: &DeltaSink, run: &Run) -> Result<SessionContext> {
+    let context = SessionContext::new_with_config_rt(settings, runtime(run)?);
     for table in netcrab_schema::every() {
         register(&context, sink, table).await?;
     }
@@ -53,7 +62,7 @@ pub async fn session(sink: &DeltaSink, run: &Run) -> Result<SessionContext> {
 
 async fn register(context: &SessionContext, sink: &DeltaSink, table: &'static Table) -> Result<()> {
     if let Some(opened) = sink.open(table).await? {
-        let provider = opened.table_provider().await?;
+        let provider = opened.table_provider().with_session(Arc::new(context.state())).await?;
         context.register_table(table.name, provider)?;
     }
     Ok(())

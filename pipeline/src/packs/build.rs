@@ -66,6 +66,8 @@ pub struct Builder<'a> {
     pub now_ms: fn() -> i64,
     /// Who builds, unlike anybody else.
     pub holder: String,
+    /// Is told how many slices of the window are done, and of how many.
+    pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
 /// What a build came to.
@@ -141,17 +143,13 @@ impl Builder<'_> {
 
     /// A session over the tables whose memory is bounded, however many facts a window has.
     async fn session(&self) -> Result<SessionContext> {
-        let context = crate::tables::session(self.sink, &self.config.run).await?;
-        for setting in [
-            // A view would hold, and count, all texts of the page that it comes from.
-            "execution.parquet.schema_force_view_types = false",
+        let settings = crate::tables::settings(&self.config.run)
+            // A view would hold, and count, all texts of what it was taken out of.
+            .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
+            .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
             // The side that is held in memory is the one of the slice, as written.
-            "optimizer.join_reordering = false",
-            "execution.spill_compression = 'lz4_frame'",
-        ] {
-            context.sql(&format!("SET datafusion.{setting}")).await?;
-        }
-        Ok(context)
+            .set_bool("datafusion.optimizer.join_reordering", false);
+        crate::tables::session_with(settings, self.sink, &self.config.run).await
     }
 
     /// A report is made of what was released, so it spends nothing and nobody contributes to it anew.
@@ -217,8 +215,8 @@ impl Builder<'_> {
         let mut units = Units { definition, plan, unit: None, contributions: Vec::new() };
         let mut summed =
             Summed { tallies: Tallies::new(measures, self.config.packs.entries_max), orgs: Vec::new(), digest: 0 };
-        for (number, slice) in slices.iter().enumerate() {
-            tracing::info!(slice = number + 1, of = slices.len(), pack = definition.pack_id, "adding up");
+        for (done, slice) in slices.iter().enumerate() {
+            (self.progress)(done, slices.len());
             let mut rows = pack_build::contributions(context, definition.kind, window, slice).await?;
             while let Some(batch) = rows.next().await {
                 units.take(&Columns::of(&batch?, measures.len())?, &mut summed)?;

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use netcrab_market::Market;
 use netcrab_operators::pack_build::Window;
@@ -53,8 +53,13 @@ impl<'a> Workshop<'a> {
         let config = &self.context.config;
         let (market, sink) = (&self.market, &self.sink);
         let holder = format!("{}-{}", std::process::id(), now_ms());
-        let mut builder = Builder { config, market, sink, noise: noise.as_mut(), now_ms, holder: holder.clone() };
-        let bar = spinner(self.context, definition, window);
+        let bar = bar(self.context, definition, window);
+        let progress = |done, of| {
+            bar.set_length(of as u64);
+            bar.set_position(done as u64);
+        };
+        let noise = noise.as_mut();
+        let mut builder = Builder { config, market, sink, noise, now_ms, holder: holder.clone(), progress: &progress };
         let built = tokio::select! {
             built = builder.build(definition, window) => built,
             () = serve::stop_signal() => {
@@ -115,9 +120,12 @@ impl<'a> Workshop<'a> {
     }
 }
 
-fn spinner(context: &Context, definition: &Definition, window: &Window) -> ProgressBar {
+/// A bar over the slices of a window.
+fn bar(context: &Context, definition: &Definition, window: &Window) -> ProgressBar {
     let is_drawn = !context.quiet && !context.json && std::io::stderr().is_terminal();
-    let bar = if is_drawn { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    let bar = if is_drawn { ProgressBar::new(1) } else { ProgressBar::hidden() };
+    let template = "{spinner} {msg} {wide_bar} {pos}/{len} {elapsed}, {eta} left";
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_message(format!("building {} of {} to {}", definition.pack_id, window.from, window.to));
     bar.enable_steady_tick(std::time::Duration::from_millis(120));
     bar
