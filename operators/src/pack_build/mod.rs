@@ -7,6 +7,7 @@
 //!
 //! A contribution is exact and personal; it goes nowhere but to [`netcrab_packs::bound`] and the gate behind it.
 
+mod archetype;
 mod eligible;
 mod steps;
 
@@ -18,7 +19,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use netcrab_packs::Kind;
 
-pub use steps::{STEP_TYPES, step_type};
+pub use steps::STEP_TYPES;
 
 /// A product whose organisation opted in, and what it keeps to itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,7 +96,7 @@ pub async fn contributions(
         }
     };
     eligible::functions(slice).into_iter().for_each(|function| context.register_udf(function));
-    context.register_udf(steps::function());
+    context.register_udaf(archetype::function());
     let excluded = if slice.products.iter().any(|product| !product.excluded_paths.is_empty()) {
         include_str!("excluded_sessions.sql")
     } else {

@@ -6,14 +6,6 @@
 //! first step type that has one of its words is the screen's; one without any is a `page`. The words are public and
 //! the same for all, so that an archetype tells nothing of the names that a product uses.
 
-use std::sync::Arc;
-
-use arrow::array::{AsArray, StringArray};
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
-use datafusion::error::Result;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
-
 /// The step types in the order in which they are looked for, and their words.
 pub const STEP_TYPES: [(&str, &[&str]); 12] = [
     ("sign in", &["login", "signin", "sign", "auth", "password", "otp", "mfa", "sso", "register", "signup"]),
@@ -36,11 +28,16 @@ pub const STEP_TYPES: [(&str, &[&str]); 12] = [
     ),
 ];
 
-/// The step type of a screen.
-pub fn step_type(screen: &str) -> &'static str {
+/// The step type of a screen: its place in [`STEP_TYPES`], or their number for a page.
+pub(super) fn step_number(screen: &str) -> usize {
     let words = words(screen);
     let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
-    STEP_TYPES.iter().find(|(_, known)| has(known)).map_or("page", |(name, _)| name)
+    STEP_TYPES.iter().position(|(_, known)| has(known)).unwrap_or(STEP_TYPES.len())
+}
+
+/// The name of a step type.
+pub(super) fn step_name(number: usize) -> &'static str {
+    STEP_TYPES.get(number).map_or("page", |(name, _)| name)
 }
 
 fn words(screen: &str) -> Vec<String> {
@@ -58,40 +55,6 @@ fn words(screen: &str) -> Vec<String> {
         lower_before = letter.is_lowercase();
     }
     words
-}
-
-/// `step_type(screen_id)` in SQL.
-pub(super) fn function() -> ScalarUDF {
-    ScalarUDF::from(StepType { signature: Signature::any(1, Volatility::Immutable) })
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct StepType {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for StepType {
-    fn name(&self) -> &str {
-        "step_type"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let screens = ColumnarValue::values_to_arrays(&arguments.args)?;
-        let Some(screens) = screens.first() else {
-            return Ok(ColumnarValue::Array(Arc::new(StringArray::new_null(0))));
-        };
-        let screens = cast(screens, &DataType::Utf8)?;
-        let steps: StringArray = screens.as_string::<i32>().iter().map(|screen| screen.map(step_type)).collect();
-        Ok(ColumnarValue::Array(Arc::new(steps)))
-    }
 }
 
 #[cfg(test)]
@@ -113,7 +76,7 @@ mod tests {
             ("", "page"),
             ("Übersicht", "page"),
         ] {
-            assert_eq!(step_type(screen), step, "{screen}");
+            assert_eq!(step_name(step_number(screen)), step, "{screen}");
         }
     }
 }

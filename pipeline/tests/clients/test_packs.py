@@ -163,6 +163,38 @@ def test_without_noise_a_pack_is_what_duckdb_adds_up(world, facts):
         assert row["median_duration_s"] == pytest.approx(expected["duration"], rel=0.5, abs=1)
 
 
+def test_without_noise_archetypes_are_what_duckdb_finds(world, facts):
+    world.define(DEFINITION.replace("ux_benchmarks", "task_flows").replace("minSessions: 300", "minSessions: 60"))
+    world.build("test_friction", "--window", MONTH, NETCRAB_PACKS_NOISE="off")
+    ours = pyarrow.parquet.read_table(world.released() / "data.parquet")
+    theirs = duckdb.sql(f"""
+        WITH visits AS (
+            SELECT t.org_id, t.session_key, t.task_no, t.task_type, t.duration_ms, s.frustration_score, e.position,
+                   CASE e.screen_id WHEN 'leads' THEN 'list' ELSE 'detail' END AS step
+            FROM {files_of(facts, "fact_tasks")} t
+            JOIN {files_of(facts, "fact_sessions")} s USING (org_id, product_id, date, session_key)
+            JOIN {files_of(facts, "events_sessionized")} e USING (org_id, product_id, session_key)
+            WHERE t.completed_at IS NOT NULL AND e.ts BETWEEN t.started_at AND t.completed_at),
+        moved AS (SELECT *, lag(step) OVER (PARTITION BY session_key, task_no ORDER BY position) AS before FROM visits),
+        steps AS (SELECT * EXCLUDE before, row_number() OVER (PARTITION BY session_key, task_no ORDER BY position) AS place
+                  FROM moved WHERE before IS NULL OR before <> step),
+        flows AS (SELECT org_id, session_key, task_no, task_type, duration_ms, frustration_score,
+                         string_agg(step, ' > ' ORDER BY place) AS label FROM steps WHERE place <= 6 GROUP BY ALL)
+        SELECT task_type, label, count(*), count(DISTINCT org_id), avg(duration_ms) / 1000, avg(round(frustration_score * 1000) / 1000)
+        FROM flows GROUP BY ALL HAVING count(*) >= 60 AND count(DISTINCT org_id) >= 20""").fetchall()
+    theirs = {(task, label): numbers for task, label, *numbers in theirs}
+    alone = [row for row in ours.to_pylist() if row["archetype_label"] != "OTHER"]
+    # Organisations above their share weigh less, and ten visitors make a whole one, so not every number is a plain one.
+    assert alone and {(row["task_type"], row["archetype_label"]) for row in alone} <= set(theirs)
+    for row in alone:
+        sessions, orgs, duration, friction = theirs[row["task_type"], row["archetype_label"]]
+        assert row["sample_sessions"] <= sessions and row["org_count"] <= orgs
+        if row["sample_sessions"] == sessions:
+            assert row["avg_duration_s"] == pytest.approx(duration, rel=0.01)
+            assert row["avg_frict_score"] == pytest.approx(friction, abs=1e-3)
+    assert sum(row["sample_sessions"] == theirs[row["task_type"], row["archetype_label"]][0] for row in alone) >= 2
+
+
 def test_a_build_is_made_once_and_the_same_bytes_wherever_its_files_are_written(world, tmp_path):
     first = world.build("test_friction", "--window", MONTH)
     assert (first["version"], first["existed"], first["filesCreated"]) == ("1.0", False, 5)
