@@ -16,9 +16,10 @@ use audit::{Fault, excess, too_small_leaves};
 
 fn main() {
     let builds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(20_000);
-    println!("{builds} builds of each world; ε that is sure, less the ε promised (largest over δ)");
+    println!("noise drawn {builds} times for each world; ε that is sure, less the ε promised (largest over δ)");
     let mut right = true;
-    for fault in [Fault::None, Fault::ScaleHalved, Fault::BoundSkipped, Fault::ExactCountLeaked] {
+    let faults = [Fault::None, Fault::ScaleHalved, Fault::BoundSkipped, Fault::ExactCountLeaked, Fault::DrawnAgain];
+    for fault in faults {
         let excess = excess(fault, builds);
         let found = excess > 0.0;
         right &= found == (fault != Fault::None);

@@ -188,13 +188,10 @@ mod tests {
     #[test]
     fn small_products_share_a_slice_and_large_ones_are_cut() {
         assert_eq!(sliced(&[4, 6, 1, 10], 10), [(vec![0, 1], 0, 1), (vec![2], 0, 1), (vec![3], 0, 1)]);
-        assert_eq!(sliced(&[1, 21, 1], 10), [
-            (vec![0], 0, 1),
-            (vec![1], 0, 3),
-            (vec![1], 1, 3),
-            (vec![1], 2, 3),
-            (vec![2], 0, 1)
-        ]);
+        assert_eq!(
+            sliced(&[1, 21, 1], 10),
+            [(vec![0], 0, 1), (vec![1], 0, 3), (vec![1], 1, 3), (vec![1], 2, 3), (vec![2], 0, 1)]
+        );
         assert_eq!(sliced(&[], 10), []);
         assert_eq!(sliced(&[0, 3], 0), [(vec![0], 0, 1), (vec![1], 0, 3), (vec![1], 1, 3), (vec![1], 2, 3)]);
     }
