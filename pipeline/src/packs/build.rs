@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Int64Type};
+use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use netcrab_market::{Contribution as Share, Contributor, Market, NewVersion, Spend, Version};
@@ -217,7 +218,9 @@ impl Builder<'_> {
             Summed { tallies: Tallies::new(measures, self.config.packs.entries_max), orgs: Vec::new(), digest: 0 };
         for (done, slice) in slices.iter().enumerate() {
             (self.progress)(done, slices.len());
-            let mut rows = pack_build::contributions(context, definition.kind, window, slice).await?;
+            let rows = pack_build::contributions(context, definition.kind, window, slice).await?;
+            // They are merged while those before them are added up.
+            let mut rows = spawn_buffered(rows, 4);
             while let Some(batch) = rows.next().await {
                 units.take(&Columns::of(&batch?, measures.len())?, &mut summed)?;
             }
