@@ -9,11 +9,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray};
-use arrow::compute::cast;
+use arrow::array::{Array, AsArray, BooleanArray, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Eligible, Part, Slice};
@@ -28,104 +27,62 @@ pub(super) fn functions(slice: &Slice) -> [ScalarUDF; 3] {
         products.entry(product.org_id.clone()).or_default().insert(product.product_id.clone(), product.clone());
     }
     let products = Arc::new(products);
-    let signature = |texts| Signature::any(texts, Volatility::Immutable);
-    let judge =
-        |question| ScalarUDF::from(Judge { question, products: Arc::clone(&products), signature: signature(3) });
-    let of_part = ScalarUDF::from(OfPart { part: slice.part, signature: signature(1) });
-    [judge(Question::Contributes), judge(Question::KeptOut), of_part]
+    let part = slice.part;
+    let judge = |name: &str, answer: fn(&Eligible, Option<&str>) -> bool| {
+        let products = Arc::clone(&products);
+        function(name, move |[orgs, names, texts]| judged(&products, answer, orgs, names, texts))
+    };
+    [
+        judge("contributes", |product, segment| {
+            !product.excluded_segments.iter().any(|excluded| Some(excluded.as_str()) == segment)
+        }),
+        judge("kept_out", |product, route| {
+            product.excluded_paths.iter().any(|path| route.is_some_and(|route| route.starts_with(path)))
+        }),
+        function("of_part", move |[visitors]| visitors.iter().map(|visitor| Some(part.has(visitor))).collect()),
+    ]
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Question {
-    Contributes,
-    KeptOut,
+/// A function of texts that says yes or no.
+fn function<const TEXTS: usize>(
+    name: &str,
+    answer: impl Fn([&StringArray; TEXTS]) -> BooleanArray + Send + Sync + 'static,
+) -> ScalarUDF {
+    let invoke = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let texts: Vec<&StringArray> = arrays.iter().filter_map(|array| array.as_string_opt()).collect();
+        let texts = texts.try_into().map_err(|_| DataFusionError::Plan(format!("{TEXTS} texts are expected")))?;
+        Ok(ColumnarValue::Array(Arc::new(answer(texts))))
+    };
+    create_udf(name, vec![DataType::Utf8; TEXTS], DataType::Boolean, Volatility::Immutable, Arc::new(invoke))
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Judge {
-    question: Question,
-    products: Arc<Products>,
-    signature: Signature,
+/// The answer for the product of each row; no, where there is none.
+fn judged(
+    products: &Products,
+    answer: fn(&Eligible, Option<&str>) -> bool,
+    orgs: &StringArray,
+    names: &StringArray,
+    texts: &StringArray,
+) -> BooleanArray {
+    // Rows come product by product, so it is rarely looked up.
+    let mut known: Option<((&str, &str), Option<&Eligible>)> = None;
+    (0..orgs.len())
+        .map(|row| {
+            let owner = (orgs.value(row), names.value(row));
+            let product = match known {
+                Some((before, product)) if before == owner => product,
+                _ => products.get(owner.0).and_then(|products| products.get(owner.1)),
+            };
+            known = Some((owner, product));
+            let text = texts.is_valid(row).then(|| texts.value(row));
+            Some(product.is_some_and(|product| answer(product, text)))
+        })
+        .collect()
 }
 
-impl Judge {
-    fn answer(&self, product: Option<&Eligible>, text: Option<&str>) -> bool {
-        let Some(product) = product else { return false };
-        match self.question {
-            Question::Contributes => !product.excluded_segments.iter().any(|out| Some(out.as_str()) == text),
-            Question::KeptOut => product.excluded_paths.iter().any(|path| text.is_some_and(|at| at.starts_with(path))),
-        }
-    }
-}
-
-impl ScalarUDFImpl for Judge {
-    fn name(&self) -> &str {
-        match self.question {
-            Question::Contributes => "contributes",
-            Question::KeptOut => "kept_out",
-        }
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Boolean)
-    }
-
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let texts = ColumnarValue::values_to_arrays(&arguments.args)?;
-        let texts = texts.iter().map(|text| Ok(cast(text, &DataType::Utf8)?)).collect::<Result<Vec<_>>>()?;
-        let [orgs, products, texts] = &texts[..] else {
-            return Err(DataFusionError::Plan(format!("{} takes three texts", self.name())));
-        };
-        let (orgs, products, texts) = (orgs.as_string::<i32>(), products.as_string::<i32>(), texts.as_string::<i32>());
-        // Rows come product by product, so it is rarely looked up.
-        let mut known: Option<((&str, &str), Option<&Eligible>)> = None;
-        let answers: BooleanArray = (0..orgs.len())
-            .map(|row| {
-                let owner = (orgs.value(row), products.value(row));
-                let product = match known {
-                    Some((before, product)) if before == owner => product,
-                    _ => self.products.get(owner.0).and_then(|products| products.get(owner.1)),
-                };
-                known = Some((owner, product));
-                Some(self.answer(product, texts.is_valid(row).then(|| texts.value(row))))
-            })
-            .collect();
-        Ok(ColumnarValue::Array(Arc::new(answers)))
-    }
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct OfPart {
-    part: Part,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for OfPart {
-    fn name(&self) -> &str {
-        "of_part"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Boolean)
-    }
-
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let Part { number, of } = self.part;
-        let visitors = ColumnarValue::values_to_arrays(&arguments.args)?;
-        let [visitors] = &visitors[..] else {
-            return Err(DataFusionError::Plan("of_part takes a visitor".to_owned()));
-        };
-        let visitors = cast(visitors, &DataType::Utf8)?;
-        let of_part = |visitor: Option<&str>| xxh3_64(visitor.unwrap_or_default().as_bytes()) % of == number;
-        let answers: BooleanArray = visitors.as_string::<i32>().iter().map(|visitor| Some(of_part(visitor))).collect();
-        Ok(ColumnarValue::Array(Arc::new(answers)))
+impl Part {
+    fn has(self, visitor: Option<&str>) -> bool {
+        xxh3_64(visitor.unwrap_or_default().as_bytes()) % self.of == self.number
     }
 }
