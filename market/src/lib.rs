@@ -61,6 +61,12 @@ impl Market {
         Ok(market)
     }
 
+    /// Ends all connections, also those of clones. SQLite then writes what its log holds into the file itself; without
+    /// this the last commits may lie in the `-wal` file beside it until the next one opens it.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
     /// Begins a transaction that writes. There is one at a time, in all processes; others wait for it.
     async fn write(&self, doing: &'static str) -> Result<Transaction<'static, Any>, Error> {
         connect::begin_write(&self.pool, self.engine).await.map_err(Error::doing(doing))

@@ -38,8 +38,6 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The packs, and the newest version of each.
-    List,
     /// Read definitions, and say all that is wrong with them.
     Check {
         /// Files; those of `packs.definitions` where none are given.
@@ -50,6 +48,15 @@ enum Command {
         /// The pack.
         pack: String,
     },
+    #[command(flatten)]
+    Kept(Kept),
+}
+
+/// What reads or writes the operational database.
+#[derive(Debug, Subcommand)]
+enum Kept {
+    /// The packs, and the newest version of each.
+    List,
     /// Build a window, and write its files. What is built already is only written.
     Build {
         /// The pack; all that are due with --due.
@@ -150,23 +157,35 @@ enum Command {
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
-        Command::Check { files } => return check(context, files),
-        Command::Plan { pack } => plan(context, &definition(context, &pack)?)?,
-        Command::List => list(context).await?,
-        Command::Build { pack, tables, window, due: _ } => return build(context, pack, &tables, window).await,
-        Command::Watch { tables, every_s } => watch(context, &tables, every_s).await?,
-        Command::Show { pack, version } => show(context, &pack, version).await?,
-        Command::Diff { pack, first, second } => diff(context, &pack, &first, &second).await?,
-        Command::Verify { pack } => return verify(context, pack).await,
-        Command::Budget { pack } => budget(context, pack).await?,
-        Command::Mark { pack, version, status } => mark(context, &pack, &version, &status).await?,
-        Command::Orgs => orgs(context).await?,
-        Command::Org { org, vertical } => {
+        Command::Check { files } => check(context, files),
+        Command::Plan { pack } => plan(context, &definition(context, &pack)?).map(|()| ExitCode::SUCCESS),
+        Command::Kept(command) => {
+            let market = Market::open(&context.config.packs.database).await?;
+            let done = run_over(context, &market, command).await;
+            // A database that is a file is whole in it again, and may be copied.
+            market.close().await;
+            done
+        }
+    }
+}
+
+async fn run_over(context: &Context, market: &Market, command: Kept) -> Result<ExitCode> {
+    match command {
+        Kept::List => list(context, market).await?,
+        Kept::Build { pack, tables, window, due: _ } => return build(context, market, pack, &tables, window).await,
+        Kept::Watch { tables, every_s } => watch(context, market, &tables, every_s).await?,
+        Kept::Show { pack, version } => show(context, market, &pack, version).await?,
+        Kept::Diff { pack, first, second } => diff(context, market, &pack, &first, &second).await?,
+        Kept::Verify { pack } => return verify(context, market, pack).await,
+        Kept::Budget { pack } => budget(context, market, pack).await?,
+        Kept::Mark { pack, version, status } => mark(market, &pack, &version, &status).await?,
+        Kept::Orgs => orgs(context, market).await?,
+        Kept::Org { org, vertical } => {
             let known = VERTICALS.contains(&vertical.as_str());
             ensure!(known, "`{vertical}` is none of {}", VERTICALS.join(", "));
-            market(context).await?.set_vertical(&org, &vertical, now_ms()).await?;
+            market.set_vertical(&org, &vertical, now_ms()).await?;
         }
-        Command::OptIn { org, category, product, exclude_paths, exclude_segments } => {
+        Kept::OptIn { org, category, product, exclude_paths, exclude_segments } => {
             let opt_in = OptIn {
                 org_id: org,
                 category,
@@ -174,10 +193,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
                 excluded_paths: exclude_paths,
                 excluded_segments: exclude_segments,
             };
-            market(context).await?.opt_in(&opt_in, now_ms()).await?;
+            market.opt_in(&opt_in, now_ms()).await?;
         }
-        Command::OptOut { org, category, product } => {
-            let was = market(context).await?.opt_out(&org, &category, product.as_deref()).await?;
+        Kept::OptOut { org, category, product } => {
+            let was = market.opt_out(&org, &category, product.as_deref()).await?;
             ensure!(was, "`{org}` had not opted in to `{category}` like this; see netcrab packs orgs");
         }
     }
@@ -186,10 +205,6 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
 
 fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
-}
-
-async fn market(context: &Context) -> Result<Market> {
-    Ok(Market::open(&context.config.packs.database).await?)
 }
 
 fn released(context: &Context) -> Result<Folder> {
@@ -242,15 +257,15 @@ fn check(context: &Context, files: Vec<PathBuf>) -> Result<ExitCode> {
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn mark(context: &Context, pack: &str, version: &str, status: &str) -> Result<()> {
+async fn mark(market: &Market, pack: &str, version: &str, status: &str) -> Result<()> {
     let names: Vec<&str> = Status::ALL.iter().map(|status| status.name()).collect();
     let found = Status::ALL.iter().find(|known| known.name() == status);
     let status = found.with_context(|| format!("`{status}` is none of {}", names.join(", ")))?;
-    Ok(market(context).await?.set_status(pack, version, *status, now_ms()).await?)
+    Ok(market.set_status(pack, version, *status, now_ms()).await?)
 }
 
-async fn orgs(context: &Context) -> Result<()> {
-    for organisation in market(context).await?.organisations().await? {
+async fn orgs(context: &Context, market: &Market) -> Result<()> {
+    for organisation in market.organisations().await? {
         if context.json {
             let opt_ins = organisation.opt_ins.iter().map(|opt_in| {
                 json!({ "category": opt_in.category, "productId": opt_in.product_id,

@@ -19,7 +19,7 @@ use netcrab_sinks::delta::DeltaSink;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{definition, definitions, market, now_ms};
+use super::{definition, definitions, now_ms};
 use crate::Context;
 use crate::commands::{chain_of, grouped, process, serve, sink};
 
@@ -31,7 +31,7 @@ struct Interrupted;
 /// What builds are made with, opened once.
 struct Workshop<'a> {
     context: &'a Context,
-    market: Market,
+    market: &'a Market,
     sink: DeltaSink,
     folder: Folder,
     /// Where the tables of released packs lie: beside the files.
@@ -40,10 +40,10 @@ struct Workshop<'a> {
 }
 
 impl<'a> Workshop<'a> {
-    async fn open(context: &'a Context, tables: &str) -> Result<Self> {
+    async fn open(context: &'a Context, market: &'a Market, tables: &str) -> Result<Self> {
         let clickhouse = process::clickhouse(&context.config).await?;
         let released = sink(&context.config.packs.released)?;
-        let (market, sink, folder) = (market(context).await?, sink(tables)?, Folder::of(&released)?);
+        let (sink, folder) = (sink(tables)?, Folder::of(&released)?);
         Ok(Self { context, market, sink, folder, released, clickhouse })
     }
 
@@ -51,7 +51,7 @@ impl<'a> Workshop<'a> {
     async fn build(&self, definition: &Definition, window: &Window) -> Result<()> {
         let mut noise = noise();
         let config = &self.context.config;
-        let (market, sink) = (&self.market, &self.sink);
+        let (market, sink) = (self.market, &self.sink);
         let holder = format!("{}-{}", std::process::id(), now_ms());
         let bar = bar(self.context, definition, window);
         let progress = |done, of| {
@@ -98,7 +98,7 @@ impl<'a> Workshop<'a> {
     async fn build_due(&self, left: &mut BTreeSet<(String, String)>) -> Result<bool> {
         let mut well = true;
         for definition in definitions(self.context)? {
-            for window in schedule::due(&self.market, &definition, Timestamp::now()).await? {
+            for window in schedule::due(self.market, &definition, Timestamp::now()).await? {
                 let named = (serde_json::to_string(&definition)?, window.from.clone());
                 if left.contains(&named) {
                     continue;
@@ -133,11 +133,12 @@ fn bar(context: &Context, definition: &Definition, window: &Window) -> ProgressB
 
 pub(super) async fn build(
     context: &Context,
+    market: &Market,
     pack: Option<String>,
     tables: &str,
     named: Option<String>,
 ) -> Result<ExitCode> {
-    let workshop = Workshop::open(context, tables).await?;
+    let workshop = Workshop::open(context, market, tables).await?;
     let Some(pack) = pack else {
         let well = workshop.build_due(&mut BTreeSet::new()).await?;
         return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -155,8 +156,8 @@ pub(super) async fn build(
 }
 
 /// Builds what is due, and looks again, until Ctrl-C.
-pub(super) async fn watch(context: &Context, tables: &str, every_s: u64) -> Result<()> {
-    let workshop = Workshop::open(context, tables).await?;
+pub(super) async fn watch(context: &Context, market: &Market, tables: &str, every_s: u64) -> Result<()> {
+    let workshop = Workshop::open(context, market, tables).await?;
     let mut left = BTreeSet::new();
     if !context.quiet {
         eprintln!("building packs as they are due (Ctrl-C ends it)");

@@ -11,7 +11,7 @@ use netcrab_pipeline::packs::build::sealed;
 use netcrab_pipeline::packs::files;
 use serde_json::json;
 
-use super::{definitions, market, released};
+use super::{definitions, released};
 use crate::Context;
 use crate::commands::grouped;
 
@@ -75,8 +75,7 @@ fn divisor(definition: &Definition, query: &Query) -> f64 {
     }
 }
 
-pub(super) async fn list(context: &Context) -> Result<()> {
-    let market = market(context).await?;
+pub(super) async fn list(context: &Context, market: &Market) -> Result<()> {
     let mut listed = Vec::new();
     for definition in definitions(context)? {
         let newest = market.versions(&definition.pack_id).await?.pop();
@@ -120,10 +119,9 @@ async fn find(market: &Market, pack: &str, version: Option<&str>) -> Result<Vers
     }
 }
 
-pub(super) async fn show(context: &Context, pack: &str, version: Option<String>) -> Result<()> {
-    let market = market(context).await?;
-    let version = find(&market, pack, version.as_deref()).await?;
-    let sealed = sealed(&market, &version).await?;
+pub(super) async fn show(context: &Context, market: &Market, pack: &str, version: Option<String>) -> Result<()> {
+    let version = find(market, pack, version.as_deref()).await?;
+    let sealed = sealed(market, &version).await?;
     let plan = Plan::of(&sealed.definition)?;
     let window = format!("{}/{}", version.window_from, version.window_to);
     let rows = netcrab_packs::release::rows(&sealed.definition, &plan, &sealed.release, &window)?;
@@ -149,12 +147,11 @@ pub(super) async fn show(context: &Context, pack: &str, version: Option<String>)
     Ok(())
 }
 
-pub(super) async fn diff(context: &Context, pack: &str, first: &str, second: &str) -> Result<()> {
-    let market = market(context).await?;
+pub(super) async fn diff(context: &Context, market: &Market, pack: &str, first: &str, second: &str) -> Result<()> {
     let mut lines: Vec<Vec<String>> = Vec::new();
     for named in [first, second] {
-        let version = find(&market, pack, Some(named)).await?;
-        let sealed = sealed(&market, &version).await?;
+        let version = find(market, pack, Some(named)).await?;
+        let sealed = sealed(market, &version).await?;
         let files = files::files(&version.version, &sealed)?;
         let csv = files.iter().find(|(name, _)| name == "data.csv").map(|(_, bytes)| bytes.clone()).unwrap_or_default();
         let mut said = vec![format!("window {}/{}", version.window_from, version.window_to)];
@@ -177,8 +174,8 @@ pub(super) async fn diff(context: &Context, pack: &str, first: &str, second: &st
     Ok(())
 }
 
-pub(super) async fn verify(context: &Context, pack: Option<String>) -> Result<ExitCode> {
-    let (market, folder) = (market(context).await?, released(context)?);
+pub(super) async fn verify(context: &Context, market: &Market, pack: Option<String>) -> Result<ExitCode> {
+    let folder = released(context)?;
     let packs = match pack {
         Some(pack) => vec![pack],
         None => market.pack_ids().await?,
@@ -187,7 +184,7 @@ pub(super) async fn verify(context: &Context, pack: Option<String>) -> Result<Ex
     for pack in packs {
         for version in market.versions(&pack).await? {
             versions += 1;
-            wrong.extend(files::differences(&folder, &version.version, &sealed(&market, &version).await?).await?);
+            wrong.extend(files::differences(&folder, &version.version, &sealed(market, &version).await?).await?);
         }
     }
     if context.json {
@@ -199,8 +196,7 @@ pub(super) async fn verify(context: &Context, pack: Option<String>) -> Result<Ex
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-pub(super) async fn budget(context: &Context, pack: Option<String>) -> Result<()> {
-    let market = market(context).await?;
+pub(super) async fn budget(context: &Context, market: &Market, pack: Option<String>) -> Result<()> {
     let packs = match pack {
         Some(pack) => vec![pack],
         None => market.pack_ids().await?,
