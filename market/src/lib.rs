@@ -25,7 +25,7 @@ mod rows;
 mod store;
 mod versions;
 
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyPool, Executor, Transaction};
 
 pub use bounds::{
     CONTRIBUTIONS_MAX, LIST_ENTRIES_MAX, ORG_ID_BYTES_MAX, PATH_BYTES_MAX, RESULT_BYTES_MAX, TEXT_BYTES_MAX,
@@ -61,9 +61,13 @@ impl Market {
         Ok(market)
     }
 
-    /// Ends all connections, also those of clones. SQLite then writes what its log holds into the file itself; without
-    /// this the last commits may lie in the `-wal` file beside it until the next one opens it.
+    /// Ends all connections, also those of clones. What SQLite's log holds is in the file itself then, unless another
+    /// process reads it just now; without this the last commits may lie in the `-wal` file beside it.
     pub async fn close(&self) {
+        if self.engine == Engine::Sqlite {
+            // Connections that end at the same time each leave it to the other. What is not done now is done later.
+            let _ = self.pool.execute("PRAGMA wal_checkpoint(PASSIVE)").await;
+        }
         self.pool.close().await;
     }
 
