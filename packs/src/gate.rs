@@ -6,36 +6,46 @@
 //! Everything that leaves has noise: what is decided is decided on noisy numbers, but for one test that only ever
 //! withholds, that a cell has enough organisations at all.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
 use crate::bound::SEPARATOR;
 use crate::definition::Kind;
 use crate::method::{self, OTHER};
-use crate::noise::{Error, Noise};
+use crate::noise::{self, Noise};
 use crate::plan::{Plan, WEIGHT};
 use crate::release::{NoisyCell, Release};
-use crate::tally::{Cell, Tallies};
+use crate::tally::{self, Cell, Tallies};
+
+/// What can go wrong in the gate; nothing has left then.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No noise could be drawn.
+    #[error(transparent)]
+    Noise(#[from] noise::Error),
+    /// The tallies could not be read.
+    #[error(transparent)]
+    Tally(#[from] tally::Error),
+}
 
 /// Opens the gate for the cells of a window.
 pub fn open(kind: Kind, plan: &Plan, tallies: &Tallies, noise: &mut dyn Noise) -> Result<Release, Error> {
     let mut gate = Gate { plan, noise, cells: Vec::new() };
-    let mut apart: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for key in tallies.keys() {
-        let cell = tallies.cell(&[key], plan.org_sessions_max, plan.whole_org_units);
-        if !gate.pass(key, &cell, 1.0)? {
-            apart.entry(merged_key(kind, key)).or_default().push(key);
-        }
+    let cells = |together: &dyn Fn(&str) -> Option<String>| {
+        tallies.cells(plan.org_sessions_max, plan.whole_org_units, together)
+    };
+    let presence = tallies.presence()?;
+    for (key, cell) in cells(&|key| (presence.orgs(key) >= plan.min_orgs).then(|| key.to_owned()))? {
+        gate.pass(&key, &cell, 1.0)?;
     }
-    let mut left_out = 0;
-    for (key, keys) in &apart {
-        let cell = tallies.cell(keys, plan.org_sessions_max, plan.whole_org_units);
-        if !gate.pass(key, &cell, plan.merged_factor)? {
-            left_out += keys.len() as i64;
-        }
+    drop(presence);
+    let alone: HashSet<String> = gate.cells.iter().map(|cell| cell.key.clone()).collect();
+    let (mut left_out, mut brought_together) = (0, 0);
+    for (key, cell) in cells(&|key| (!alone.contains(key)).then(|| merged_key(kind, key)))? {
+        let told = if gate.pass(&key, &cell, plan.merged_factor)? { &mut brought_together } else { &mut left_out };
+        *told += i64::from(cell.cells);
     }
     let Gate { mut cells, .. } = gate;
     cells.sort_by(|a, b| a.key.cmp(&b.key));
-    let brought_together = apart.values().map(|keys| keys.len() as i64).sum::<i64>() - left_out;
     let told = noise.add(&[left_out, brought_together], plan.summary_sigma)?;
     let count = |place: usize| told.get(place).copied().unwrap_or(0).max(0);
     Ok(Release { kind, cells, left_out: count(0), brought_together: count(1) })

@@ -10,7 +10,7 @@
 //! and each must be found.
 
 use netcrab_packs::noise::{self, Noise, OpenDp};
-use netcrab_packs::tally::Tallies;
+use netcrab_packs::tally::{Tallies, TalliesBuilder};
 use netcrab_packs::{Definition, Plan, Release, open};
 use statrs::distribution::{Beta, ContinuousCDF, Normal};
 
@@ -81,11 +81,11 @@ fn tally(fault: Fault, definition: &Definition, plan: &Plan, units: &[Unit]) -> 
     if fault != Fault::BoundSkipped {
         return tallied(definition, plan, units);
     }
-    let mut tallies = Tallies::new(netcrab_packs::method::measures(definition.kind), 1 << 20);
+    let mut tallies = TalliesBuilder::of_visitors(netcrab_packs::method::measures(definition.kind), 1 << 20);
     for (org, _, contributions) in units {
-        contributions.iter().for_each(|contribution| tallies.take(*org, contribution).unwrap());
+        contributions.iter().for_each(|contribution| tallies.take(&org.to_string(), contribution).unwrap());
     }
-    tallies
+    tallies.finish().unwrap()
 }
 
 /// What leaves of each world were there no noise, as one row of numbers, each over its scale.

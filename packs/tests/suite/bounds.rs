@@ -1,32 +1,30 @@
 //! Dropping any one unit changes each answer by no more than the plan says.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use netcrab_packs::bound::{Contribution, bound};
 use netcrab_packs::definition::Unit as PrivacyUnit;
 use netcrab_packs::method::measures;
-use netcrab_packs::tally::Tallies;
+use netcrab_packs::tally::{Cell, Tallies, TalliesBuilder};
 use netcrab_packs::{Definition, Plan};
 use proptest::prelude::*;
 
 use crate::population::{Unit, definition, tallied, world};
 
-/// By how much each answer of a cell differs, over what the plan allows; and whether anything does.
-fn differ(plan: &Plan, keys: &[&str], with: &Tallies, without: &Tallies, factor: f64) -> (f64, bool) {
-    let cell = |tallies: &Tallies| tallies.cell(keys, plan.org_sessions_max, plan.whole_org_units);
-    let (with, without) = (cell(with), cell(without));
+/// By how much each answer of a cell differs, over what the plan allows.
+fn differ(plan: &Plan, with: &Cell, without: Option<&Cell>, factor: f64) -> f64 {
     // Noise is `factor` times what it is in a cell alone, and buys the same ρ for `factor²` times the change.
     let allowed = factor * factor;
-    let mut worst = (with.org_parts - without.org_parts).abs() as f64 / (plan.orgs_sensitivity * allowed);
-    let sessions = (with.tally.sessions - without.tally.sessions).abs() as f64;
-    worst = worst.max(sessions / (plan.sessions_sensitivity * allowed));
+    let apart = |number: fn(&Cell) -> i64| (number(with) - without.map_or(0, number)).abs() as f64;
+    let mut worst = apart(|cell| cell.org_parts) / (plan.orgs_sensitivity * allowed);
+    worst = worst.max(apart(|cell| cell.tally.sessions) / (plan.sessions_sensitivity * allowed));
     for noised in &plan.queries {
         let left = with.tally.answer(noised.query);
-        let right = without.tally.answer(noised.query);
+        let right = without.map_or_else(|| vec![0; left.len()], |cell| cell.tally.answer(noised.query));
         let square: f64 = left.iter().zip(&right).map(|(a, b)| ((a - b) as f64).powi(2)).sum();
         worst = worst.max(square.sqrt() / (noised.sensitivity * allowed));
     }
-    (worst, with != without)
+    worst
 }
 
 fn check(seed: u64, by_org: bool, cells: u32, share: f64) {
@@ -45,28 +43,30 @@ fn check(seed: u64, by_org: bool, cells: u32, share: f64) {
     let [with, without] = [&units, &rest].map(|units| {
         if by_org { tallied_by_org(&definition, &plan, units) } else { tallied(&definition, &plan, units) }
     });
-    let keys: Vec<&str> = with.keys().collect();
+    let cells_of = |tallies: &Tallies, together: fn(&str) -> Option<String>| -> BTreeMap<String, Cell> {
+        tallies.cells(plan.org_sessions_max, plan.whole_org_units, together).unwrap()
+    };
+    let [all_with, all_without] = [&with, &without].map(|tallies| cells_of(tallies, |key| Some(key.to_owned())));
     let mut touched = 0;
-    for key in &keys {
-        let (worst, any) = differ(&plan, &[key], &with, &without, 1.0);
+    for (key, with) in &all_with {
+        let worst = differ(&plan, with, all_without.get(key), 1.0);
         assert!(worst <= 1.0 + 1e-9, "{key}: {worst} times what the plan says");
-        touched += u32::from(any);
+        touched += u32::from(Some(with) != all_without.get(key));
     }
     assert!(touched <= cells, "a unit counts in {touched} cells");
-    let (worst, _) = differ(&plan, &keys, &with, &without, plan.merged_factor);
+    let [with, without] = [&with, &without].map(|tallies| cells_of(tallies, |_| Some(String::new())));
+    let worst = differ(&plan, &with[""], without.get(""), plan.merged_factor);
     assert!(worst <= 1.0 + 1e-9, "together: {worst} times what the plan says");
 }
 
 /// The same where an organisation is the unit: all its sessions count, in so many cells.
 fn tallied_by_org(definition: &Definition, plan: &Plan, units: &[Unit]) -> Tallies {
-    let mut tallies = Tallies::new(measures(definition.kind), 1 << 20);
+    let measures = measures(definition.kind);
+    let mut tallies = TalliesBuilder::of_orgs(measures, 1 << 20, &definition.pack_id, plan.cells_per_unit);
     for (org, _, contributions) in units {
-        contributions.iter().for_each(|contribution| tallies.take(*org, contribution).unwrap());
+        contributions.iter().for_each(|contribution| tallies.take(&org.to_string(), contribution).unwrap());
     }
-    for org in units.iter().map(|unit| unit.0).collect::<BTreeSet<_>>() {
-        tallies.bound_org(&definition.pack_id, org, &org.to_string(), plan.cells_per_unit);
-    }
-    tallies
+    tallies.finish().unwrap()
 }
 
 proptest! {

@@ -7,3 +7,4 @@ mod bounds;
 mod definitions;
 mod gate;
 mod population;
+mod tallies;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use netcrab_packs::bound::{SEPARATOR, bound};
 use netcrab_packs::method::measures;
 use netcrab_packs::noise::{Error, Noise};
-use netcrab_packs::tally::Tallies;
+use netcrab_packs::tally::{Tallies, TalliesBuilder};
 use netcrab_packs::{Contribution, Definition, Plan};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -68,13 +68,13 @@ pub(crate) fn world(seed: u64, orgs: u32, visitors_max: u32) -> Vec<Unit> {
 
 /// The tallies of a world, bounded as the plan says.
 pub(crate) fn tallied(definition: &Definition, plan: &Plan, units: &[Unit]) -> Tallies {
-    let mut tallies = Tallies::new(measures(definition.kind), 1 << 20);
+    let mut tallies = TalliesBuilder::of_visitors(measures(definition.kind), 1 << 20);
     for (org, unit, contributions) in units {
         for kept in bound(&definition.pack_id, unit, plan.cells_per_unit, contributions.clone()) {
-            tallies.take(*org, &kept).unwrap();
+            tallies.take(&org.to_string(), &kept).unwrap();
         }
     }
-    tallies
+    tallies.finish().unwrap()
 }
 
 /// Organisations of each cell, as they are.

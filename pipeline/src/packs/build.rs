@@ -22,7 +22,7 @@ use netcrab_packs::bound::bound;
 use netcrab_packs::definition::{ANY, Unit};
 use netcrab_packs::method::{METHOD, columns, measures};
 use netcrab_packs::noise::Noise;
-use netcrab_packs::tally::Tallies;
+use netcrab_packs::tally::{Tallies, TalliesBuilder};
 use netcrab_packs::{Contribution, Definition, Kind, Plan, Release, open};
 use netcrab_sinks::delta::DeltaSink;
 use serde::{Deserialize, Serialize};
@@ -93,7 +93,6 @@ pub struct TooFew(u32);
 /// A window's bounded contributions, added up.
 struct Summed {
     tallies: Tallies,
-    orgs: Vec<String>,
     digest: u128,
 }
 
@@ -139,7 +138,7 @@ impl Builder<'_> {
         }
         let release = open(definition.kind, &plan, &summed.tallies, self.noise)?;
         let spends = spends(definition, &plan, window);
-        self.store(definition, window, input, release, &spends, &summed.shares()).await
+        self.store(definition, window, input, release, &spends, &shares(&summed.tallies)?).await
     }
 
     /// A session over the tables whose memory is bounded, however many facts a window has.
@@ -213,20 +212,17 @@ impl Builder<'_> {
         slices: &[Slice],
     ) -> Result<Summed> {
         let measures = measures(definition.kind);
-        let mut units = Units { definition, plan, unit: None, contributions: Vec::new() };
-        let mut summed =
-            Summed { tallies: Tallies::new(measures, self.config.packs.entries_max), orgs: Vec::new(), digest: 0 };
+        let mut units = Units::of(definition, plan, self.config.packs.entries_max);
         for (done, slice) in slices.iter().enumerate() {
             (self.progress)(done, slices.len());
             let rows = pack_build::contributions(context, definition.kind, window, slice).await?;
             // They are merged while those before them are added up.
             let mut rows = spawn_buffered(rows, 4);
             while let Some(batch) = rows.next().await {
-                units.take(&Columns::of(&batch?, measures.len())?, &mut summed)?;
+                units.take(&Columns::of(&batch?, measures.len())?)?;
             }
         }
-        units.end(&mut summed)?;
-        Ok(summed)
+        units.finish()
     }
 
     async fn store(
@@ -370,26 +366,34 @@ impl Columns {
 /// what is kept of all.
 const GATHERED: usize = 4096;
 
-/// Gathers the contributions of one unit after another.
+/// Bounds the contributions of one unit after another, and adds up what is kept.
 struct Units<'a> {
     definition: &'a Definition,
     plan: &'a Plan,
     /// The unit that is gathered: its organisation, and itself.
     unit: Option<(String, String)>,
     contributions: Vec<Contribution>,
+    tallies: TalliesBuilder,
+    /// Of all that was kept; a sum, which does not depend on the order.
+    digest: u128,
 }
 
-impl Units<'_> {
-    fn take(&mut self, columns: &Columns, summed: &mut Summed) -> Result<()> {
+impl<'a> Units<'a> {
+    fn of(definition: &'a Definition, plan: &'a Plan, entries_max: usize) -> Self {
+        let measures = measures(definition.kind);
+        let tallies = match definition.privacy.unit {
+            // All its sessions count, in at most so many cells, and weigh no more than its share.
+            Unit::OrgMonth => TalliesBuilder::of_orgs(measures, entries_max, &definition.pack_id, plan.cells_per_unit),
+            _ => TalliesBuilder::of_visitors(measures, entries_max),
+        };
+        Self { definition, plan, unit: None, contributions: Vec::new(), tallies, digest: 0 }
+    }
+
+    fn take(&mut self, columns: &Columns) -> Result<()> {
         let whole_org = self.definition.privacy.unit == Unit::OrgMonth;
         for row in 0..columns.cell.len() {
             let (org, product, user) =
                 (columns.org_id.value(row), columns.product_id.value(row), columns.user_hash.value(row));
-            let unit = if whole_org { org.to_owned() } else { [org, product, user].join("\u{1d}") };
-            if self.unit.as_ref().is_none_or(|(_, before)| *before != unit) {
-                self.end(summed)?;
-                self.unit = Some((org.to_owned(), unit));
-            }
             let value = |values: &Int64Array| values.is_valid(row).then(|| values.value(row));
             let contribution = Contribution {
                 cell: columns.cell.value(row).to_owned(),
@@ -397,14 +401,18 @@ impl Units<'_> {
                 values: columns.values.iter().map(value).collect(),
             };
             if whole_org {
-                // All its sessions count, in at most so many cells, and weigh no more than its share.
-                summed.take(org, org, &contribution)?;
-            } else {
-                if self.contributions.len() >= GATHERED.max(2 * self.plan.cells_per_unit as usize) {
-                    self.contributions = self.bounded();
-                }
-                self.contributions.push(contribution);
+                self.add(org, org, &contribution)?;
+                continue;
             }
+            let unit = [org, product, user].join("\u{1d}");
+            if self.unit.as_ref().is_none_or(|(_, before)| *before != unit) {
+                self.end()?;
+                self.unit = Some((org.to_owned(), unit));
+            }
+            if self.contributions.len() >= GATHERED.max(2 * self.plan.cells_per_unit as usize) {
+                self.contributions = self.bounded();
+            }
+            self.contributions.push(contribution);
         }
         Ok(())
     }
@@ -416,41 +424,26 @@ impl Units<'_> {
     }
 
     /// Ends the unit that is gathered.
-    fn end(&mut self, summed: &mut Summed) -> Result<()> {
+    fn end(&mut self) -> Result<()> {
         let kept = self.bounded();
         let Some((org, unit)) = self.unit.take() else { return Ok(()) };
-        if self.definition.privacy.unit == Unit::OrgMonth {
-            let number = summed.number(&org);
-            summed.tallies.bound_org(&self.definition.pack_id, number, &unit, self.plan.cells_per_unit);
-        }
-        for kept in kept {
-            summed.take(&org, &unit, &kept)?;
-        }
-        Ok(())
+        kept.iter().try_for_each(|kept| self.add(&org, &unit, kept))
+    }
+
+    fn add(&mut self, org: &str, unit: &str, kept: &Contribution) -> Result<()> {
+        let text = format!("{unit}\u{1c}{}\u{1c}{}\u{1c}{:?}", kept.cell, kept.session, kept.values);
+        self.digest = self.digest.wrapping_add(xxh3_128(text.as_bytes()));
+        Ok(self.tallies.take(org, kept)?)
+    }
+
+    fn finish(mut self) -> Result<Summed> {
+        self.end()?;
+        Ok(Summed { tallies: self.tallies.finish()?, digest: self.digest })
     }
 }
 
-impl Summed {
-    /// The sessions of each organisation, for its share of the revenue.
-    fn shares(&self) -> Vec<Share> {
-        let named =
-            |(org, sessions): (u32, i64)| Some(Share { org_id: self.orgs.get(org as usize)?.clone(), sessions });
-        self.tallies.contributed().into_iter().filter_map(named).collect()
-    }
-
-    /// The number of an organisation; they come in order.
-    fn number(&mut self, org: &str) -> u32 {
-        if self.orgs.last().is_none_or(|last| last != org) {
-            self.orgs.push(org.to_owned());
-        }
-        self.orgs.len() as u32 - 1
-    }
-
-    fn take(&mut self, org: &str, unit: &str, kept: &Contribution) -> Result<()> {
-        let text = format!("{unit}\u{1c}{}\u{1c}{}\u{1c}{:?}", kept.cell, kept.session, kept.values);
-        // A sum does not depend on the order.
-        self.digest = self.digest.wrapping_add(xxh3_128(text.as_bytes()));
-        let number = self.number(org);
-        Ok(self.tallies.take(number, kept)?)
-    }
+/// The sessions of each organisation, for its share of the revenue.
+fn shares(tallies: &Tallies) -> Result<Vec<Share>> {
+    let share = |(org, sessions): (&str, i64)| Share { org_id: org.to_owned(), sessions };
+    Ok(tallies.contributed()?.into_iter().map(share).collect())
 }

@@ -14,7 +14,7 @@ pub struct Settings {
     pub released: String,
     /// The operational database, `sqlite:FILE` or `postgres://…`. Default: `sqlite:netcrab.db`.
     pub database: String,
-    /// Most pairs of a cell and an organisation of one build, held in memory. Default: 1_000_000.
+    /// Most pairs of a cell and an organisation of one build, packed in memory. Default: 10_000_000.
     pub entries_max: usize,
     /// Tasks that a build joins with their sessions at once. Default: 2_000_000.
     pub slice_tasks: u64,
@@ -41,7 +41,7 @@ impl Default for Settings {
             definitions: PathBuf::from("packs/definitions"),
             released: "released".to_owned(),
             database: "sqlite:netcrab.db".to_owned(),
-            entries_max: 1_000_000,
+            entries_max: 10_000_000,
             slice_tasks: 2_000_000,
         }
     }
