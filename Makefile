@@ -33,6 +33,7 @@ test-clients: ## DuckDB, Polars, pyarrow and deltalake read the tables; DuckDB r
 	@scripts/setup.sh tests
 	@scripts/minio.sh path >/dev/null
 	@scripts/clickhouse.sh path >/dev/null
+	@scripts/postgres.sh path >/dev/null
 	$(CARGO) build --workspace $(FEATURES) --tests --bins
 	NETCRAB="$(CARGO_TARGET_DIR)/debug/netcrab" "$$(scripts/python.sh)" -m pytest -q -p no:cacheprovider pipeline/tests/clients
 

@@ -27,6 +27,12 @@ impl Progress {
     }
 }
 
+/// A bar of this length and template; hidden where `quiet`, or where standard error is no terminal.
+pub fn bar(length: u64, template: &str, quiet: bool) -> ProgressBar {
+    let bar = if quiet || !std::io::stderr().is_terminal() { ProgressBar::hidden() } else { ProgressBar::new(length) };
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
 /// A bar over `bytes`, drawn while `progress` grows; nothing where standard error is no terminal.
 pub struct Bar {
     bar: ProgressBar,
@@ -36,10 +42,7 @@ pub struct Bar {
 impl Bar {
     /// Starts to draw.
     pub fn start(progress: Arc<Progress>, bytes: u64, quiet: bool) -> Self {
-        let bar =
-            if quiet || !std::io::stderr().is_terminal() { ProgressBar::hidden() } else { ProgressBar::new(bytes) };
-        let template = "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {elapsed}";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let bar = bar(bytes, "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {elapsed}", quiet);
         let drawn = bar.clone();
         let drawing = tokio::spawn(async move {
             loop {

@@ -1,12 +1,11 @@
 //! `netcrab backfill`: an empty ClickHouse gets the rows of the Delta tables.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use netcrab_pipeline::copy::{self, Backfill};
+use netcrab_pipeline::progress::bar;
 
 use super::grouped;
 use crate::Context;
@@ -44,10 +43,8 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     let sink = super::sink(&arguments.tables)?;
     let server = super::process::prepared(&context.config).await?;
     let backfill = Backfill::plan(&sink, &server, arguments.replace).await?;
-    let is_drawn = !context.quiet && std::io::stderr().is_terminal();
-    let bar = if is_drawn { ProgressBar::new(backfill.bytes()) } else { ProgressBar::hidden() };
     let template = "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {elapsed}, {eta} left";
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = bar(backfill.bytes(), template, context.quiet);
     bar.set_position(backfill.bytes_done());
     let copied = copy::backfill(&backfill, &sink, &server, |table, bytes| {
         bar.set_message(table);

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::civil::Date;
+use netcrab_pipeline::progress::bar;
 use netcrab_sources::generate::{self, Layout};
 
 use super::grouped;
@@ -65,9 +65,7 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
 
 /// Writes the traffic, with a bar on a terminal.
 pub(super) fn write(path: &Path, settings: generate::Settings, quiet: bool) -> Result<generate::Written> {
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(settings.events) };
-    let template = "{spinner} generating {wide_bar} {human_pos}/{human_len} events {elapsed}";
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = bar(settings.events, "{spinner} generating {wide_bar} {human_pos}/{human_len} events {elapsed}", quiet);
     let mut progress = |events| bar.set_position(events);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let json = [".ndjson", ".jsonl", ".json", ".ndjson.gz", ".ndjson.zst", ".jsonl.gz", ".jsonl.zst"];

@@ -9,6 +9,7 @@ import random
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 import time
 
 import clickhouse_connect
@@ -369,6 +370,46 @@ def test_wrong_input_says_what_to_do(world):
                             (["opt-out", "nobody", "crm"], "had not opted in")]:
         done = world.run(*arguments)
         assert done.returncode == 1 and said in done.stderr, done.stderr
+
+
+@pytest.fixture
+def postgres():
+    """The URL of an empty database; its server may not run as root, so the folder is not one of pytest's."""
+    script = pathlib.Path(__file__).parents[3] / "scripts" / "postgres.sh"
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([script, "start", folder], check=True, timeout=600)
+        try:
+            port = (pathlib.Path(folder) / "port").read_text().strip()
+            yield f"postgres://netcrab:netcrab-secret@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([script, "stop", folder], check=True)
+
+
+def test_over_postgresql_all_is_as_over_sqlite(world, facts, tmp_path, postgres):
+    shared = World(tmp_path / "shared", facts)
+    shared.define(DEFINITION)
+    shared.environment["NETCRAB_PACKS__DATABASE"] = postgres
+    # Of these alone; the others opt out.
+    for org in world.orgs[:24]:
+        shared.succeed("org", org, "--vertical", "B2B_CRM")
+        shared.succeed("opt-in", org, "crm")
+    for org in world.orgs[24:]:
+        world.succeed("opt-out", org, "crm")
+    without_noise = {"NETCRAB_PACKS_NOISE": "off"}
+    built = [each.build("test_friction", "--window", MONTH, **without_noise) for each in (world, shared)]
+    assert built[0] == built[1] and built[0]["rows"] > 0
+    assert (world.released() / "data.parquet").read_bytes() == (shared.released() / "data.parquet").read_bytes()
+    assert shared.build("test_friction", "--window", MONTH)["existed"]
+    # The month is spent.
+    for each in (world, shared):
+        each.succeed("opt-out", world.orgs[0], "crm")
+    refused = [each.run("build", "test_friction", "--tables", each.tables, "--window", MONTH) for each in (world, shared)]
+    assert [done.returncode for done in refused] == [1, 1] and refused[0].stderr == refused[1].stderr
+    for command in (["budget"], ["verify"], ["list"], ["show", "test_friction"]):
+        assert world.succeed(*command) == shared.succeed(*command), command
+    shared.environment["NETCRAB_PACKS__DATABASE"] = postgres.replace("netcrab-secret", "wrong-secret")
+    refused = shared.run("list")
+    assert refused.returncode == 1 and "secret" not in refused.stdout + refused.stderr
 
 
 def test_released_versions_are_tables_in_delta_and_in_clickhouse(world, tmp_path):

@@ -1,11 +1,10 @@
 //! `netcrab packs build` and `watch`: windows that are named or due, built, and their files and tables written.
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use netcrab_market::Market;
 use netcrab_operators::pack_build::Window;
@@ -13,6 +12,7 @@ use netcrab_packs::Definition;
 use netcrab_packs::noise::{Noise, OpenDp};
 use netcrab_pipeline::packs::build::{Builder, LEASE, sealed};
 use netcrab_pipeline::packs::{files, schedule, tables, window};
+use netcrab_pipeline::progress::bar;
 use netcrab_pipeline::stream::folder::Folder;
 use netcrab_sinks::clickhouse::ClickHouse;
 use netcrab_sinks::delta::DeltaSink;
@@ -53,7 +53,10 @@ impl<'a> Workshop<'a> {
         let config = &self.context.config;
         let (market, sink) = (self.market, &self.sink);
         let holder = format!("{}-{}", std::process::id(), now_ms());
-        let bar = bar(self.context, definition, window);
+        let template = "{spinner} {msg} {wide_bar} {pos}/{len} {elapsed}, {eta} left";
+        let bar = bar(1, template, self.context.quiet || self.context.json);
+        bar.set_message(format!("building {} of {} to {}", definition.pack_id, window.from, window.to));
+        bar.enable_steady_tick(Duration::from_millis(120));
         let progress = |done, of| {
             bar.set_length(of as u64);
             bar.set_position(done as u64);
@@ -120,17 +123,6 @@ impl<'a> Workshop<'a> {
     }
 }
 
-/// A bar over the slices of a window.
-fn bar(context: &Context, definition: &Definition, window: &Window) -> ProgressBar {
-    let is_drawn = !context.quiet && !context.json && std::io::stderr().is_terminal();
-    let bar = if is_drawn { ProgressBar::new(1) } else { ProgressBar::hidden() };
-    let template = "{spinner} {msg} {wide_bar} {pos}/{len} {elapsed}, {eta} left";
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_message(format!("building {} of {} to {}", definition.pack_id, window.from, window.to));
-    bar.enable_steady_tick(std::time::Duration::from_millis(120));
-    bar
-}
-
 pub(super) async fn build(
     context: &Context,
     market: &Market,
@@ -178,7 +170,7 @@ pub(super) async fn watch(context: &Context, market: &Market, tables: &str, ever
         }
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(std::time::Duration::from_secs(every_s)) => {}
+            () = tokio::time::sleep(Duration::from_secs(every_s)) => {}
         }
     }
     Ok(())
