@@ -73,22 +73,30 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     if api.keys.is_empty() {
         eprintln!("no keys: every question about data is 401; add --key nc_secret=ORG or [[api.keys]] in netcrab.toml");
     }
-    let listen = api.listen;
-    if !context.quiet {
-        eprintln!("serving {} on http://{listen}/ (Ctrl-C ends it)", arguments.tables);
-    }
+    let told =
+        (!context.quiet).then(|| format!("serving {} on http://{}/ (Ctrl-C ends it)", arguments.tables, api.listen));
+    // Waited for once requests are taken.
+    let stop = async {
+        told.iter().for_each(|told| eprintln!("{told}"));
+        stop_signal().await;
+    };
     if api.agent_keys.is_empty() {
         let store = clickhouse_store(&api, &context.config).await?;
-        serve_tables(api, &arguments.tables, store, None, stop_signal()).await?;
+        serve_tables(api, &arguments.tables, store, None, stop).await?;
     } else {
         let config = PipelineConfig { api, ..context.config.clone() };
-        serve_stream(&config, context.config_file.clone(), &arguments.tables).await?;
+        serve_stream(&config, context.config_file.clone(), &arguments.tables, stop).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Takes events in, brings them to the tables, and serves both, until Ctrl-C or SIGTERM.
-async fn serve_stream(config: &PipelineConfig, file: Option<PathBuf>, tables: &str) -> Result<()> {
+/// Takes events in, brings them to the tables, and serves both, until `shutdown`.
+async fn serve_stream(
+    config: &PipelineConfig,
+    file: Option<PathBuf>,
+    tables: &str,
+    shutdown: impl Future<Output = ()>,
+) -> Result<()> {
     let bus = super::process::open_bus(config, tables, Access::Write).await?;
     let limits = DeltaLimits { refresh_ms: config.stream.epoch_ms.clamp(100, 2000), ..DeltaLimits::default() };
     let store = Arc::new(DeltaStore::open_url(&address(tables)?, limits).await?);
@@ -109,7 +117,7 @@ async fn serve_stream(config: &PipelineConfig, file: Option<PathBuf>, tables: &s
     let mut ended = None;
     let served = server.run(async {
         tokio::select! {
-            () = stop_signal() => {}
+            () = shutdown => {}
             worked = &mut working => ended = Some(worked),
         }
     });
