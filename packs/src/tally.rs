@@ -8,8 +8,8 @@
 //! at most 2K/n < 2 and whose L2 norm is less than √2: no more than one session in place of another.
 //!
 //! **Why packed.** One organisation may make any number of cells that nobody shares. They are never told apart, but
-//! each counts in the cell of what stands nowhere alone, so all are kept until it is known which are shared: in some
-//! ten bytes a cell and a number, and only what many organisations have is spread out.
+//! each counts in the cell of what stands nowhere alone, so all are kept until it is known which are shared: packed,
+//! in a fraction of what a tally takes. Only what many organisations have is spread out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -142,7 +142,7 @@ pub struct TalliesBuilder {
 
 /// Cells of one organisation in the order of their keys, packed: what a key shares with the one before, its rest, the
 /// tally.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Run(Vec<u8>);
 
 impl Run {
