@@ -15,10 +15,12 @@ pub mod packs;
 pub mod reference;
 pub mod table;
 pub mod tables;
+mod who_acts;
 
 pub use packs::RELEASED_TABLES;
 pub use table::{Column, Engine, Fold, Table, Type};
 pub use tables::{ALL, by_name};
+pub use who_acts::WhoActs;
 
 /// Every table: those of facts, and those of released packs.
 pub fn every() -> impl Iterator<Item = &'static Table> {
