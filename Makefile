@@ -6,7 +6,7 @@ RUST_TESTS ?=
 # One set of features for all that tests build: another set would compile DataFusion again.
 FEATURES := --features netcrab-pipeline/kafka
 
-.PHONY: help demo test test-rust test-clients fuzz lint bench build
+.PHONY: help demo test test-rust test-clients fuzz lint bench build graph
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ fuzz: ## a minute of random input for each decoder (NETCRAB_FUZZ_SECONDS, defaul
 lint: ## format and clippy
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets $(FEATURES) -- -D warnings
+
+graph: ## which source file uses which, crate by crate, and the cycles (CRATES="bus api": these only)
+	@$(CARGO) run -q -p netcrab-workspace -- $(CRATES)
 
 bench: ## netcrab beside DuckDB, Polars and ClickHouse on ten million events
 	@scripts/setup.sh

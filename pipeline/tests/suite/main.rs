@@ -1,4 +1,4 @@
-//! The program as its users meet it, and the rules of the workspace.
+//! The program as its users meet it.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -23,4 +23,3 @@ mod serve;
 #[path = "../../../sinks/tests/suite/server.rs"]
 mod server;
 mod stream;
-mod workspace;

@@ -100,7 +100,9 @@ fn arrow_parquet_datafusion_and_object_store_have_one_version() {
 #[test]
 fn nothing_is_named_common_util_helpers_or_core() {
     let banned = ["common", "util", "utils", "helpers", "core", "types", "manager"];
-    for folder in ["schema", "sources", "bus", "operators", "packs", "sinks", "market", "api", "pipeline", "benches"] {
+    for folder in
+        ["schema", "sources", "bus", "operators", "packs", "sinks", "market", "api", "pipeline", "benches", "workspace"]
+    {
         walk(&root().join(folder), &mut |path| {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             assert!(!banned.contains(&stem.as_str()), "{} says nothing; name what it is for", path.display());

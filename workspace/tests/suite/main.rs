@@ -1,0 +1,6 @@
+//! The rules of the workspace.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod module_graph;
+mod rules;
