@@ -20,7 +20,7 @@ build: ## the release binary
 	@scripts/setup.sh
 	$(CARGO) build --release --bin netcrab
 
-test: test-rust test-clients ## everything
+test: lint test-rust test-clients ## everything
 
 test-rust:
 	@scripts/setup.sh tests
@@ -41,8 +41,10 @@ fuzz: ## a minute of random input for each decoder (NETCRAB_FUZZ_SECONDS, defaul
 	@scripts/setup.sh
 	scripts/fuzz.sh
 
-lint: ## format and clippy
+lint: ## format, clippy, and deny.toml: licences, bans, sources, advisories
+	@scripts/setup.sh tests
 	$(CARGO) fmt --all --check
+	scripts/deny.sh
 	$(CARGO) clippy --workspace --all-targets $(FEATURES) -- -D warnings
 
 graph: ## which source file uses which, crate by crate, and the cycles (CRATES="bus api": these only)
