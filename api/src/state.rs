@@ -56,7 +56,7 @@ impl AppState {
         config: &Config,
         store: Arc<dyn InsightStore>,
         now: fn() -> Timestamp,
-        sources: netcrab_sources::Settings,
+        sources: netcrab_sources::SourceSettings,
         bus: Arc<dyn Bus>,
     ) -> Result<Self, Error> {
         let ingest = Ingest::new(config, sources, bus)?;

@@ -79,7 +79,7 @@ fn main() -> Result<()> {
 /// thread, because a clock within the server also counts the time in which others had the core.
 fn decode_alone(encoding: &str) -> Result<(f64, f64)> {
     let batches = Batches::generate(encoding)?;
-    let mut decoder = netcrab_sources::wire::Decoder::new(netcrab_sources::Settings::default());
+    let mut decoder = netcrab_sources::wire::BatchDecoder::new(netcrab_sources::SourceSettings::default());
     let sample: Vec<&[u8]> = batches.bodies.iter().take(200).map(Vec::as_slice).collect();
     let plain: Vec<Vec<u8>> = sample.iter().map(|body| decompressed(encoding, body)).collect::<Result<_>>()?;
     let before = cpu_seconds()?;
@@ -121,7 +121,7 @@ async fn serve<T: Send + 'static>(folder: &std::path::Path, load: impl FnOnce(So
     let ingest = IngestSettings { events_per_s_max: 10_000_000, ..IngestSettings::default() };
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = Config { listen, agent_keys: vec![key], ingest, ..Config::default() };
-    let sources = netcrab_sources::Settings::default();
+    let sources = netcrab_sources::SourceSettings::default();
     let state = AppState::taking_events(&config, Arc::new(NoTables), jiff::Timestamp::now, sources, bus)?;
     let server = Server::bind(&config, state).await?;
     let address = server.address();
@@ -212,7 +212,7 @@ impl Batches {
         let count = if encoding == "plain" { 200 } else { 6000 };
         let path: PathBuf = std::env::temp_dir().join(format!("netcrab-ingest-load-{}.ndjson", std::process::id()));
         let events = (EVENTS * count.min(1000)) as u64;
-        let settings = generate::Settings { events, orgs: 1, ..generate::Settings::default() };
+        let settings = generate::GenerateSettings { events, orgs: 1, ..generate::GenerateSettings::default() };
         generate::write_ndjson(&path, settings, &Layout::default(), &mut |_| {})?;
         let text = std::fs::read_to_string(&path)?;
         std::fs::remove_file(&path)?;

@@ -26,7 +26,7 @@ async fn main() -> Result<(), AnyError> {
     let scratch = tempfile::tempdir()?;
     let folder = arguments.next().map_or_else(|| scratch.path().to_owned(), PathBuf::from);
     let seconds = arguments.next().map_or(Ok(5), |seconds| seconds.parse())?;
-    let settings = generate::Settings { events: 200_000, batch_rows: BATCH_ROWS, ..Default::default() };
+    let settings = generate::GenerateSettings { events: 200_000, batch_rows: BATCH_ROWS, ..Default::default() };
     let batches = Arc::new(Traffic::new(settings)?.collect::<Result<Vec<_>, _>>()?);
     for appenders in [1, 8] {
         run(&folder.join(format!("speed-{appenders}")), &batches, appenders, Duration::from_secs(seconds)).await?;

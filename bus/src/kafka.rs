@@ -54,7 +54,11 @@ struct Asking {
 impl Kafka {
     /// Connects; makes the topic where it does not exist. `clock` dates the records, `sources` judges them
     /// when they are read.
-    pub async fn open(settings: Settings, clock: Clock, sources: netcrab_sources::Settings) -> Result<Self, Error> {
+    pub async fn open(
+        settings: Settings,
+        clock: Clock,
+        sources: netcrab_sources::SourceSettings,
+    ) -> Result<Self, Error> {
         settings.check()?;
         let complaint = Complaint::default();
         let consumer = BaseConsumer::from_config_and_context(&settings.consumer(), complaint.clone());

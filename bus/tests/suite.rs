@@ -24,7 +24,7 @@ mod suite {
     use netcrab_bus::log::{Log, Settings};
     use netcrab_bus::memory::Memory;
     use netcrab_bus::{Bus, Clock, Error, Fetched};
-    use netcrab_sources::wire::Decoder;
+    use netcrab_sources::wire::BatchDecoder;
 
     /// A time that moves only when told.
     #[derive(Debug, Clone, Default)]
@@ -53,7 +53,7 @@ mod suite {
         };
         let events: Vec<String> = numbers.into_iter().map(event).collect();
         let body = format!(r#"{{"agentId":"a","sdkVersion":"1","events":[{}]}}"#, events.join(","));
-        let mut decoder = Decoder::new(netcrab_sources::Settings::default());
+        let mut decoder = BatchDecoder::new(netcrab_sources::SourceSettings::default());
         let batch = decoder.batch(body.as_bytes(), 1_790_000_100_000, usize::MAX, 7).unwrap();
         assert!(batch.faults.is_empty(), "{:?}", batch.faults);
         batch.events

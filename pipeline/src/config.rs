@@ -24,7 +24,7 @@ pub struct Config {
     /// How much a run may use.
     pub run: Run,
     /// How events are read.
-    pub sources: netcrab_sources::Settings,
+    pub sources: netcrab_sources::SourceSettings,
     /// When a session ends.
     pub sessionize: settings::Sessionize,
     /// What counts as friction.

@@ -23,7 +23,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
 use netcrab_schema::arrow::event_in_flight;
-use netcrab_sources::{Reader, Source};
+use netcrab_sources::{Source, SourceReader};
 
 use crate::progress::Progress;
 
@@ -72,7 +72,7 @@ impl Rejects {
 pub struct EventsExec {
     bytes: u64,
     files: usize,
-    readers: Mutex<Vec<Option<Reader>>>,
+    readers: Mutex<Vec<Option<SourceReader>>>,
     progress: Arc<Progress>,
     rejects: Arc<Rejects>,
     properties: Arc<PlanProperties>,

@@ -204,7 +204,7 @@ pub async fn earlier_events(sink: &DeltaSink, config: &Config) -> Result<Option<
     }
     let Some(raw) = sink.open(&schema::EVENTS_RAW).await? else { return Ok(None) };
     let files: Vec<String> = raw.get_file_uris()?.map(|uri| uri.trim_start_matches("file://").to_owned()).collect();
-    let settings = netcrab_sources::Settings { files_max: usize::MAX, ..config.sources.clone() };
+    let settings = netcrab_sources::SourceSettings { files_max: usize::MAX, ..config.sources.clone() };
     let source = Source::open(&files, None, settings).await.context("events_raw could not be read back")?;
     Ok(Some(source))
 }

@@ -18,7 +18,7 @@ pub fn address(tables: &str) -> Result<Url> {
     if tables.contains("://") {
         netcrab_sinks::s3::register(
             |uri, bucket| netcrab_sources::s3_store(uri, bucket).map_err(Into::into),
-            netcrab_sources::store_mend,
+            netcrab_sources::store_hint,
         );
         let folder = format!("{}/", tables.trim_end_matches('/'));
         return Url::parse(&folder)
@@ -54,7 +54,7 @@ pub async fn session(sink: &DeltaSink, run: &Run) -> Result<SessionContext> {
 /// The same, set up otherwise.
 pub async fn session_with(settings: SessionConfig, sink: &DeltaSink, run: &Run) -> Result<SessionContext> {
     let context = SessionContext::new_with_config_rt(settings, runtime(run)?);
-    for table in netcrab_schema::every() {
+    for table in netcrab_schema::all_tables() {
         register(&context, sink, table).await?;
     }
     Ok(context)

@@ -20,7 +20,7 @@ pub const POSITIONS: &str = "netcrab_positions";
 
 /// What a column is for that only ClickHouse has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extra {
+pub enum ClickHouseColumn {
     /// Of the rows with one key the highest holds: twice the epoch, and one more where the row did not leave.
     Version,
     /// Whether the row left the table.
@@ -31,37 +31,37 @@ pub enum Extra {
     Epoch,
 }
 
-impl Extra {
+impl ClickHouseColumn {
     /// The name of the column.
     pub fn name(self) -> &'static str {
         match self {
-            Extra::Version => "version",
-            Extra::Gone => "gone",
-            Extra::Shard => "shard",
-            Extra::Epoch => "epoch",
+            ClickHouseColumn::Version => "version",
+            ClickHouseColumn::Gone => "gone",
+            ClickHouseColumn::Shard => "shard",
+            ClickHouseColumn::Epoch => "epoch",
         }
     }
 
     fn definition(self, table: &Table) -> &'static str {
         match (self, table.engine) {
-            (Extra::Version, _) => "`version` UInt64 COMMENT 'Of the rows with one key the highest holds.'",
-            (Extra::Gone, _) => "`gone` UInt8 COMMENT '1: the row left the table.'",
-            (Extra::Shard, _) => "`shard` UInt32 COMMENT 'The shard that wrote it.'",
-            (Extra::Epoch, Engine::Fold(_)) => {
+            (ClickHouseColumn::Version, _) => "`version` UInt64 COMMENT 'Of the rows with one key the highest holds.'",
+            (ClickHouseColumn::Gone, _) => "`gone` UInt8 COMMENT '1: the row left the table.'",
+            (ClickHouseColumn::Shard, _) => "`shard` UInt32 COMMENT 'The shard that wrote it.'",
+            (ClickHouseColumn::Epoch, Engine::Fold(_)) => {
                 "`epoch` SimpleAggregateFunction(max, UInt64) COMMENT 'The epoch that wrote it.'"
             }
-            (Extra::Epoch, _) => "`epoch` UInt64 COMMENT 'The epoch that wrote it.'",
+            (ClickHouseColumn::Epoch, _) => "`epoch` UInt64 COMMENT 'The epoch that wrote it.'",
         }
     }
 }
 
 /// The columns that only ClickHouse has.
-pub fn extras(table: &Table) -> &'static [Extra] {
+pub fn clickhouse_columns(table: &Table) -> &'static [ClickHouseColumn] {
     match table.engine {
-        _ if is_replacing(table) => &[Extra::Shard, Extra::Version, Extra::Gone],
-        Engine::Fold(_) if table.by_date => &[Extra::Shard, Extra::Epoch],
+        _ if is_replacing(table) => &[ClickHouseColumn::Shard, ClickHouseColumn::Version, ClickHouseColumn::Gone],
+        Engine::Fold(_) if table.by_date => &[ClickHouseColumn::Shard, ClickHouseColumn::Epoch],
         Engine::Fold(_) => &[],
-        _ => &[Extra::Shard, Extra::Epoch],
+        _ => &[ClickHouseColumn::Shard, ClickHouseColumn::Epoch],
     }
 }
 
@@ -127,8 +127,8 @@ pub fn create_positions() -> String {
 /// Each column of the rows of `table`: its name, and its definition as `CREATE` and `ADD COLUMN` take it.
 pub fn definitions(table: &Table) -> impl Iterator<Item = (&'static str, String)> {
     let columns = table.columns().map(|column| (column.name, column_definition(table, column)));
-    let extras = extras(table).iter().map(|extra| (extra.name(), extra.definition(table).to_owned()));
-    columns.chain(extras).collect::<Vec<_>>().into_iter()
+    let added = clickhouse_columns(table).iter().map(|column| (column.name(), column.definition(table).to_owned()));
+    columns.chain(added).collect::<Vec<_>>().into_iter()
 }
 
 /// The type of each column, as `system.columns` says it.
@@ -146,7 +146,7 @@ pub fn order(table: &Table) -> Vec<&'static str> {
             vec!["org_id", "product_id", "ts", "event_id"]
         }
         // One shard's sums can be replaced without those of another.
-        Engine::Fold(_) if table.by_date => table.key.iter().copied().chain([Extra::Shard.name()]).collect(),
+        Engine::Fold(_) if table.by_date => table.key.iter().copied().chain([ClickHouseColumn::Shard.name()]).collect(),
         // The date comes early, so that a period reads only what it must.
         _ if is_replacing(table) && table.by_date && !table.key.contains(&"date") => {
             let (owner, rest) = table.key.split_at(2);

@@ -23,6 +23,6 @@ pub use tables::{ALL, by_name};
 pub use who_acts::WhoActs;
 
 /// Every table: those of facts, and those of released packs.
-pub fn every() -> impl Iterator<Item = &'static Table> {
+pub fn all_tables() -> impl Iterator<Item = &'static Table> {
     ALL.iter().chain(RELEASED_TABLES).copied()
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::table::{Engine, Table, Type};
-use crate::{arrow, clickhouse, every};
+use crate::{all_tables, arrow, clickhouse};
 
 /// The whole reference page, in Markdown.
 pub fn page() -> String {
@@ -13,7 +13,7 @@ pub fn page() -> String {
          Each is a Delta table of Parquet files in `DIR/<name>`; types are those at rest. Tables with a `date` are split into a \
          folder for each day. Instants are stored in microseconds, as Delta demands; their values are whole milliseconds.\n",
     );
-    for table in every() {
+    for table in all_tables() {
         section(&mut page, table);
     }
     page
@@ -21,7 +21,7 @@ pub fn page() -> String {
 
 /// Every `CREATE TABLE` and `CREATE VIEW`, in order.
 pub fn clickhouse_script() -> String {
-    let tables = every().flat_map(|table| [clickhouse::create_table(table), clickhouse::create_view(table)]);
+    let tables = all_tables().flat_map(|table| [clickhouse::create_table(table), clickhouse::create_view(table)]);
     let statements: Vec<String> =
         tables.chain([clickhouse::create_positions()]).map(|statement| statement.trim_end().to_owned()).collect();
     format!("-- Made from schema/ by `cargo test -p netcrab-schema`.\n\n{};\n", statements.join(";\n\n"))

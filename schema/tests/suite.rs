@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use netcrab_schema::arrow::at_rest_type;
-use netcrab_schema::{ALL, Engine, events, every, reference};
+use netcrab_schema::{ALL, Engine, all_tables, events, reference};
 
 /// Compares a generated page with the one in `docs/`; `UPDATE_DOCS=1` writes it.
 fn check_page(file: &str, generated: &str) {
@@ -29,7 +29,7 @@ fn the_clickhouse_script_is_what_the_definitions_say() {
 #[test]
 fn names_are_unique_and_keys_sorts_and_folds_name_columns() {
     let mut tables = HashSet::new();
-    for table in every() {
+    for table in all_tables() {
         assert!(tables.insert(table.name), "two tables are called {}", table.name);
         let columns: Vec<_> = table.columns().map(|column| column.name).collect();
         assert_eq!(columns.iter().collect::<HashSet<_>>().len(), columns.len(), "{} repeats a column", table.name);

@@ -4,8 +4,8 @@
 use std::time::Instant;
 
 use netcrab_sources::generate::{self, Layout};
-use netcrab_sources::wire::{Batch, Decoder, Refused};
-use netcrab_sources::{Error, Settings};
+use netcrab_sources::wire::{BatchDecoder, BatchError, DecodedBatch};
+use netcrab_sources::{Error, SourceSettings};
 
 const RECEIVED_AT_MS: i64 = 1_790_848_800_000;
 const ROUNDS: usize = 10;
@@ -13,7 +13,7 @@ const ROUNDS: usize = 10;
 fn main() -> Result<(), Error> {
     let size: usize = std::env::args().nth(1).and_then(|size| size.parse().ok()).unwrap_or(500);
     let path = std::env::temp_dir().join("netcrab-decode.ndjson");
-    let settings = generate::Settings { events: 200_000, orgs: 20, ..generate::Settings::default() };
+    let settings = generate::GenerateSettings { events: 200_000, orgs: 20, ..generate::GenerateSettings::default() };
     generate::write_ndjson(&path, settings, &Layout::default(), &mut |_| {})?;
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
@@ -26,13 +26,13 @@ fn main() -> Result<(), Error> {
         .collect();
     println!("{} batches of {size}, {} bytes an event", batches.len(), text.len() / lines.len().max(1));
 
-    let mut decoder = Decoder::new(Settings::default());
+    let mut decoder = BatchDecoder::new(SourceSettings::default());
     report("quick", &batches, |body| decoder.batch(body, RECEIVED_AT_MS, size, 7));
     report("careful", &batches, |body| decoder.batch_carefully(body, RECEIVED_AT_MS, size, 7));
     Ok(())
 }
 
-fn report(what: &str, batches: &[String], mut decode: impl FnMut(&[u8]) -> Result<Batch, Refused>) {
+fn report(what: &str, batches: &[String], mut decode: impl FnMut(&[u8]) -> Result<DecodedBatch, BatchError>) {
     let bytes: usize = batches.iter().map(String::len).sum();
     let mut best = f64::INFINITY;
     let mut rows = 0;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use netcrab_sources::generate::{self, Traffic};
-use netcrab_sources::{Error, Settings, Source};
+use netcrab_sources::{Error, Source, SourceSettings};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -14,7 +14,7 @@ async fn main() -> Result<(), Error> {
         arguments.next().unwrap_or_else(|| std::env::temp_dir().join("netcrab-speed").display().to_string()),
     );
     let events = arguments.next().and_then(|events| events.parse().ok()).unwrap_or(1_000_000);
-    let settings = generate::Settings { events, orgs: 20, ..generate::Settings::default() };
+    let settings = generate::GenerateSettings { events, orgs: 20, ..generate::GenerateSettings::default() };
 
     let start = Instant::now();
     let rows: usize =
@@ -35,10 +35,10 @@ async fn main() -> Result<(), Error> {
         }
         for threads in [1, 2] {
             let start = Instant::now();
-            let source = Arc::new(Source::open(&[path.display().to_string()], None, Settings::default()).await?);
+            let source = Arc::new(Source::open(&[path.display().to_string()], None, SourceSettings::default()).await?);
             let (bytes, readers) = (source.bytes(), source.readers(threads, None));
             let rows = std::thread::scope(|scope| {
-                let work = |mut reader: netcrab_sources::Reader| {
+                let work = |mut reader: netcrab_sources::SourceReader| {
                     move || {
                         let mut rows = 0;
                         while let Some(decoded) = reader.next() {
@@ -55,7 +55,7 @@ async fn main() -> Result<(), Error> {
             report(&format!("read {name}, {threads} threads"), rows, bytes, start);
         }
     }
-    let source = Source::open(&[folder.join("parquet").display().to_string()], None, Settings::default()).await?;
+    let source = Source::open(&[folder.join("parquet").display().to_string()], None, SourceSettings::default()).await?;
     let start = Instant::now();
     source.fingerprint();
     report("fingerprint parquet", 0, source.bytes(), start);

@@ -26,7 +26,7 @@ use netcrab_schema::{Column, Type};
 use crate::event_id::EventIds;
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason, Rejects};
-use crate::{Error, Settings, extra, route};
+use crate::{Error, SourceSettings, extra, route};
 
 /// Buffers remembered as clean, per column: batches of a row group share their pages.
 const CLEAN_BUFFERS_MAX: usize = 8;
@@ -60,7 +60,7 @@ pub(crate) fn rule_of(column: &str) -> Rule {
 }
 
 /// Why a text that is not empty may not stand in a column, if so.
-pub(crate) fn judge(rule: Rule, text: &str, settings: &Settings, privacy: &Privacy) -> Option<Reason> {
+pub(crate) fn judge(rule: Rule, text: &str, settings: &SourceSettings, privacy: &Privacy) -> Option<Reason> {
     if text.len() > settings.text_bytes_max {
         return Some(Reason::TooLong);
     }
@@ -78,7 +78,7 @@ pub(crate) fn judge(rule: Rule, text: &str, settings: &Settings, privacy: &Priva
 /// Checks the batches of one stretch of rows (a row group) in order.
 #[derive(Debug)]
 pub(crate) struct Check {
-    settings: Arc<Settings>,
+    settings: Arc<SourceSettings>,
     privacy: Arc<Privacy>,
     columns: Vec<State>,
     schema: SchemaRef,
@@ -133,7 +133,7 @@ fn place(field: &str) -> usize {
 
 impl Check {
     /// Checks for batches that shall have `columns`, in table order.
-    pub(crate) fn new(columns: &[&'static Column], settings: Arc<Settings>, privacy: Arc<Privacy>) -> Self {
+    pub(crate) fn new(columns: &[&'static Column], settings: Arc<SourceSettings>, privacy: Arc<Privacy>) -> Self {
         let state = |column: &&'static Column| State {
             column,
             rule: rule_of(column.name),
@@ -305,7 +305,7 @@ impl State {
         &mut self,
         array: &ArrayRef,
         faults: &mut Faults,
-        settings: &Settings,
+        settings: &SourceSettings,
         privacy: &Privacy,
     ) -> Result<ArrayRef, Error> {
         let packed;
@@ -338,7 +338,7 @@ impl State {
         Ok(Arc::new(DictionaryArray::try_new(keys, judged.values.clone())?))
     }
 
-    fn judge(&self, given: &StringArray, settings: &Settings, privacy: &Privacy) -> Judged {
+    fn judge(&self, given: &StringArray, settings: &SourceSettings, privacy: &Privacy) -> Judged {
         let mut faults = None;
         let mut empty = None;
         // Many ids are judged together: not one of them can be at fault where no byte of all is.
@@ -372,7 +372,7 @@ impl State {
         &mut self,
         array: &ArrayRef,
         faults: &mut Faults,
-        settings: &Settings,
+        settings: &SourceSettings,
         privacy: &Privacy,
     ) -> Result<ArrayRef, Error> {
         let array = cast(array, &DataType::Utf8View)?;
@@ -452,7 +452,12 @@ impl State {
         Ok(Arc::new(texts.collect::<StringViewArray>()))
     }
 
-    fn instants(&mut self, array: &ArrayRef, faults: &mut Faults, settings: &Settings) -> Result<ArrayRef, Error> {
+    fn instants(
+        &mut self,
+        array: &ArrayRef,
+        faults: &mut Faults,
+        settings: &SourceSettings,
+    ) -> Result<ArrayRef, Error> {
         let array = whole_milliseconds(array)?;
         let instants = array.as_primitive::<TimestampMillisecondType>();
         let (low, high) = (settings.ts_min_ms, settings.ts_end_ms);

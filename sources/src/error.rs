@@ -184,7 +184,7 @@ pub enum Error {
 impl Error {
     /// An object store that failed at `uri`, with what to do about it.
     pub(crate) fn store(uri: &str, source: object_store::Error) -> Self {
-        Error::Store { uri: uri.to_owned(), mend: mend(&source), source }
+        Error::Store { uri: uri.to_owned(), mend: hint(&source), source }
     }
 
     /// A file that could not be read, from disk or from an object store.
@@ -197,7 +197,7 @@ impl Error {
 }
 
 /// What a failure of the object store asks of its reader.
-pub fn mend(error: &object_store::Error) -> &'static str {
+pub fn hint(error: &object_store::Error) -> &'static str {
     use object_store::Error as Cause;
     // The status of a failed listing stands only in its text.
     let said = error.to_string();

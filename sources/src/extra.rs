@@ -291,7 +291,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Result<&str, (Reason, &str)>) {
-        let privacy = Privacy::new(&crate::privacy::Settings::default());
+        let privacy = Privacy::new(&crate::privacy::PrivacySettings::default());
         let mut out = String::new();
         let found = canonical(text, &privacy, &mut out);
         match expected {

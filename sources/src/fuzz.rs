@@ -12,9 +12,9 @@ use arrow::datatypes::{DataType, Float32Type};
 use crate::listing::{Compression, File, Format, Place};
 use crate::read::parquet::{Footer, RowGroup};
 use crate::read::text::TextFile;
-use crate::read::{Decode, Decoded};
-use crate::wire::Decoder;
-use crate::{Error, Mapping, Settings, blob, privacy, route as routes};
+use crate::read::{Decode, ReadBatch};
+use crate::wire::BatchDecoder;
+use crate::{Error, Mapping, SourceSettings, blob, privacy, route as routes};
 
 static SHOP: LazyLock<Option<Mapping>> =
     LazyLock::new(|| Mapping::parse(include_str!("../../docs/mapping-ecom.toml")).ok());
@@ -28,10 +28,11 @@ pub fn wire(bytes: &[u8]) {
 
 /// Reads the bytes as a batch sent to the API: the quick reader and the careful one say the same.
 pub fn batch(bytes: &[u8]) {
-    static DECODERS: Mutex<Option<[Decoder; 2]>> = Mutex::new(None);
+    static DECODERS: Mutex<Option<[BatchDecoder; 2]>> = Mutex::new(None);
     let mut decoders = DECODERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let [quick, careful] =
-        decoders.get_or_insert_with(|| [Decoder::new(Settings::default()), Decoder::new(Settings::default())]);
+    let [quick, careful] = decoders.get_or_insert_with(|| {
+        [BatchDecoder::new(SourceSettings::default()), BatchDecoder::new(SourceSettings::default())]
+    });
     let (received_at_ms, events_max, seed) = (1_790_848_800_000, 5, 7);
     let quick = quick.batch(bytes, received_at_ms, events_max, seed);
     let careful = careful.batch_carefully(bytes, received_at_ms, events_max, seed);
@@ -111,8 +112,8 @@ pub fn compressed(bytes: &[u8]) {
     }
 }
 
-fn small() -> Settings {
-    Settings { batch_rows: 16, line_bytes_max: 1024, ..Settings::default() }
+fn small() -> SourceSettings {
+    SourceSettings { batch_rows: 16, line_bytes_max: 1024, ..SourceSettings::default() }
 }
 
 fn text(bytes: &[u8], format: Format, mapping: Option<&Mapping>) {
@@ -128,7 +129,7 @@ fn text(bytes: &[u8], format: Format, mapping: Option<&Mapping>) {
 fn drain(opened: Result<Box<dyn Decode>, Error>) {
     let Ok(mut unit) = opened else { return };
     while let Some(decoded) = unit.next() {
-        let Ok(Decoded { events, .. }) = decoded else { continue };
+        let Ok(ReadBatch { events, .. }) = decoded else { continue };
         assert_eq!(events.schema(), netcrab_schema::arrow::event_in_flight());
         for (field, column) in events.schema().fields().iter().zip(events.columns()) {
             assert!(field.is_nullable() || column.logical_null_count() == 0, "{}", field.name());

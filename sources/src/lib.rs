@@ -32,9 +32,9 @@ mod symbols;
 mod time;
 pub mod wire;
 
-pub use error::{Error, mend as store_mend};
+pub use error::{Error, hint as store_hint};
 pub use listing::{Format, s3 as s3_store};
 pub use mapping::Mapping;
-pub use read::Decoded;
-pub use settings::Settings;
-pub use source::{Reader, Source};
+pub use read::ReadBatch;
+pub use settings::SourceSettings;
+pub use source::{Source, SourceReader};

@@ -18,7 +18,7 @@ use object_store::{BackoffConfig, ObjectMeta, ObjectStore, ObjectStoreExt, Retry
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
-use crate::{Error, Settings};
+use crate::{Error, SourceSettings};
 
 /// Endings that say a format, as messages name them.
 pub(crate) const ENDINGS: &str =
@@ -85,7 +85,11 @@ pub(crate) struct File {
 }
 
 /// The files at `uris`, sorted by name; a file named twice is there once.
-pub(crate) async fn list(uris: &[String], mapped: Option<Format>, settings: &Settings) -> Result<Vec<File>, Error> {
+pub(crate) async fn list(
+    uris: &[String],
+    mapped: Option<Format>,
+    settings: &SourceSettings,
+) -> Result<Vec<File>, Error> {
     let mut listing = Listing { files: Vec::new(), mapped, uris: uris.join(", "), files_max: settings.files_max };
     for uri in uris {
         match uri.strip_prefix("s3://") {

@@ -11,10 +11,10 @@ use serde::Deserialize;
 
 use crate::reject::Reason;
 
-/// Settings of the privacy checks; table `[sources.privacy]` of `netcrab.toml`.
+/// PrivacySettings of the privacy checks; table `[sources.privacy]` of `netcrab.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct PrivacySettings {
     /// Keys that are refused at the top level, in `extra` and as columns. An entry refuses every key
     /// that contains its words (`phone` refuses `phone_number` and `userPhone`, not `iphone`); with `=`
     /// in front only the whole key (`=name` refuses `name`, not `screen_name`). Case and `_ - .` do not matter.
@@ -91,7 +91,7 @@ pub const DENIED_KEYS: &[&str] = &[
     "longitude",
 ];
 
-impl Default for Settings {
+impl Default for PrivacySettings {
     fn default() -> Self {
         Self { denied_keys: DENIED_KEYS.iter().map(|key| (*key).to_owned()).collect(), check_values: true }
     }
@@ -113,7 +113,7 @@ pub struct Privacy {
 
 impl Privacy {
     /// Prepares the checks.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &PrivacySettings) -> Self {
         let mut checks = Self {
             whole: HashSet::new(),
             phrases: Vec::new(),
@@ -313,7 +313,7 @@ mod tests {
     use super::*;
 
     fn privacy() -> Privacy {
-        Privacy::new(&Settings::default())
+        Privacy::new(&PrivacySettings::default())
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Events as records of a topic: one wire object each, with `receivedAt`, and back.
 //!
-//!     batch ─ Writer ─▶ {"orgId":"acme",…,"receivedAt":1790000100000} ─ Decoder ─▶ the same batch
+//!     batch ─ RecordWriter ─▶ {"orgId":"acme",…,"receivedAt":1790000100000} ─ RecordDecoder ─▶ the same batch
 //!
 //! Others may write records too, so what is read is judged like any wire event. Nulls, an empty
 //! session_id and a false reaction_observed are left out; instants are whole milliseconds.
@@ -19,7 +19,7 @@ use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
 use crate::row::Columns;
 use crate::wire::{self, Received};
-use crate::{Error, Settings};
+use crate::{Error, SourceSettings};
 
 /// `"orgId":` and so on, by place of the column.
 static KEYS: LazyLock<Vec<String>> =
@@ -27,7 +27,7 @@ static KEYS: LazyLock<Vec<String>> =
 
 /// Writes the events of a batch, each as one JSON text.
 #[derive(Debug)]
-pub struct Writer<'a> {
+pub struct RecordWriter<'a> {
     columns: Vec<Values<'a>>,
 }
 
@@ -42,7 +42,7 @@ enum Values<'a> {
     Truths(&'a BooleanArray, bool),
 }
 
-impl<'a> Writer<'a> {
+impl<'a> RecordWriter<'a> {
     /// A writer of `events`, which has the schema of [`netcrab_schema::arrow::event_in_flight`].
     pub fn new(events: &'a RecordBatch) -> Result<Self, Error> {
         let columns = EVENT.iter().enumerate().map(|(at, column)| {
@@ -115,15 +115,15 @@ impl Values<'_> {
 
 /// Reads records back into batches.
 #[derive(Debug)]
-pub struct Decoder {
+pub struct RecordDecoder {
     columns: Columns,
     event_ids: EventIds,
 }
 
-impl Decoder {
+impl RecordDecoder {
     /// A decoder with these bounds. `seed` stands for the topic: events without an id get one from it and
     /// their place, the same one each time.
-    pub fn new(settings: Settings, seed: u128) -> Self {
+    pub fn new(settings: SourceSettings, seed: u128) -> Self {
         let privacy = Arc::new(Privacy::new(&settings.privacy));
         Self { columns: Columns::new(None, Arc::new(settings), privacy), event_ids: EventIds::known(seed) }
     }
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     fn written(batch: &RecordBatch) -> Vec<String> {
-        let writer = Writer::new(batch).unwrap();
+        let writer = RecordWriter::new(batch).unwrap();
         let text = |row| {
             let mut text = String::new();
             writer.write(row, &mut text);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn decoded(records: &[String]) -> RecordBatch {
-        let mut decoder = Decoder::new(Settings::default(), 1);
+        let mut decoder = RecordDecoder::new(SourceSettings::default(), 1);
         for (offset, record) in records.iter().enumerate() {
             decoder.push(record.as_bytes(), 0, offset as u64).unwrap();
         }
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_record_is_the_wire_object_with_the_time_it_was_received() {
         let event = r#"{"orgId":"acme","productId":"crm","userHash":"u1","eventId":"e\"1","ts":"2026-10-01T10:00:00Z","eventType":"click","screenId":"leads","route":"/leads/42","elementLabelHash":"h1","deviceType":"desktop","latencyMs":0.1,"reactionObserved":true,"taskSuccess":false,"extra":{"n":1.50,"a":"b"}}"#;
-        let mut decoder = crate::wire::Decoder::new(Settings::default());
+        let mut decoder = crate::wire::BatchDecoder::new(SourceSettings::default());
         let batch = decoder.batch(event.as_bytes(), 1_790_849_100_000, 10, 1).unwrap().events;
         let record = r#"{"orgId":"acme","productId":"crm","userHash":"u1","eventId":"e\"1","ts":1790848800000,"receivedAt":1790849100000,"eventType":"click","screenId":"leads","route":"/leads/:id","elementLabelHash":"h1","deviceType":"desktop","latencyMs":0.1,"reactionObserved":true,"taskSuccess":false,"extra":{"a":"b","n":1.5}}"#;
         assert_eq!(written(&batch), [record]);
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn generated_traffic_comes_back_as_it_was() {
-        let settings = crate::generate::Settings { events: 3000, batch_rows: 1000, ..Default::default() };
+        let settings = crate::generate::GenerateSettings { events: 3000, batch_rows: 1000, ..Default::default() };
         for batch in crate::generate::Traffic::new(settings).unwrap() {
             let first = written(&batch.unwrap());
             let again = decoded(&first);
@@ -196,15 +196,15 @@ mod tests {
     #[test]
     fn an_event_on_the_wire_may_not_say_when_it_was_received() {
         let event = r#"{"orgId":"acme","productId":"crm","userHash":"u1","receivedAt":1}"#;
-        let mut decoder = crate::wire::Decoder::new(Settings::default());
+        let mut decoder = crate::wire::BatchDecoder::new(SourceSettings::default());
         let batch = decoder.batch(event.as_bytes(), 1_790_849_100_000, 10, 1).unwrap();
         assert_eq!(batch.faults[0].1.reason, Reason::UnknownKey);
     }
 
     #[test]
     fn what_is_no_record_is_a_fault_and_leaves_nothing_behind() {
-        let mut decoder = Decoder::new(Settings { line_bytes_max: 1024, ..Settings::default() }, 1);
-        let check = |decoder: &mut Decoder, record: &[u8], reason| {
+        let mut decoder = RecordDecoder::new(SourceSettings { line_bytes_max: 1024, ..SourceSettings::default() }, 1);
+        let check = |decoder: &mut RecordDecoder, record: &[u8], reason| {
             assert_eq!(decoder.push(record, 0, 0).unwrap_err().reason, reason);
         };
         check(&mut decoder, b"", Reason::NotJson);
@@ -219,7 +219,7 @@ mod tests {
     fn an_event_without_an_id_gets_the_same_one_at_the_same_place() {
         let event = r#"{"orgId":"acme","productId":"crm","userHash":"u1","ts":1790848800000,"eventType":"click","screenId":"leads","route":"/","deviceType":"desktop"}"#;
         let id = |partition, offset| {
-            let mut decoder = Decoder::new(Settings::default(), 1);
+            let mut decoder = RecordDecoder::new(SourceSettings::default(), 1);
             decoder.push(event.as_bytes(), partition, offset).unwrap();
             decoder.finish().unwrap().column_by_name("event_id").unwrap().as_string_view().value(0).to_owned()
         };
@@ -238,7 +238,7 @@ mod tests {
             let event = format!(
                 r#"{{"orgId":"a","productId":"b","userHash":"u1","eventId":"e","ts":1790848800000,"eventType":"click","screenId":{label},"route":"/","deviceType":"desktop","latencyMs":{number}}}"#
             );
-            let mut decoder = Decoder::new(Settings::default(), 1);
+            let mut decoder = RecordDecoder::new(SourceSettings::default(), 1);
             prop_assume!(decoder.push(event.as_bytes(), 0, 0).is_ok());
             let batch = decoder.finish().unwrap();
             let found = batch.column_by_name("latency_ms").unwrap().as_primitive::<Float32Type>().value(0);

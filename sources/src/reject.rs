@@ -140,7 +140,7 @@ impl Reason {
     }
 
     /// What the sender does about it.
-    pub const fn mend(self) -> &'static str {
+    pub const fn hint(self) -> &'static str {
         match self {
             Reason::LineTooLong => "split the line, or raise `line_bytes_max`",
             Reason::NotUtf8 => "write the file as UTF-8",
@@ -261,7 +261,7 @@ mod tests {
         for reason in Reason::ALL {
             let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", reason.name())));
             let row = row.unwrap_or_else(|| panic!("docs/sources.md lacks `{}`", reason.name()));
-            assert!(row.ends_with(&format!("| {} |", reason.mend())), "{row}");
+            assert!(row.ends_with(&format!("| {} |", reason.hint())), "{row}");
         }
         let rows = page.split("## Reasons").nth(1).unwrap().split("## ").next().unwrap().matches("\n| `").count();
         assert_eq!(rows, Reason::ALL.len());

@@ -18,7 +18,7 @@ use crate::event_id::EventIds;
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
 use crate::symbols::Symbols;
-use crate::{Error, Settings};
+use crate::{Error, SourceSettings};
 
 /// How many columns an event has.
 pub(crate) const COLUMNS: usize = EVENT.len();
@@ -159,7 +159,7 @@ pub(crate) const ABSENT: Cells = {
 /// Builders of event batches.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    settings: Arc<Settings>,
+    settings: Arc<SourceSettings>,
     privacy: Arc<Privacy>,
     builders: Vec<Builder>,
     keys: [i32; COLUMNS],
@@ -181,7 +181,7 @@ enum Builder {
 
 impl Columns {
     /// Builders for batches of these event columns; all of them where `columns` is `None`.
-    pub(crate) fn new(columns: Option<&[&'static str]>, settings: Arc<Settings>, privacy: Arc<Privacy>) -> Self {
+    pub(crate) fn new(columns: Option<&[&'static str]>, settings: Arc<SourceSettings>, privacy: Arc<Privacy>) -> Self {
         let wanted = project(columns);
         let places = wanted.iter().map(|column| place(column.name)).collect();
         let builders = EVENT.iter().map(|column| Builder::new(column, false)).collect();
@@ -198,7 +198,7 @@ impl Columns {
     }
 
     /// Builders of small batches of many senders: a batch's dictionaries hold its own values and no others.
-    pub(crate) fn of_senders(settings: Arc<Settings>, privacy: Arc<Privacy>) -> Self {
+    pub(crate) fn of_senders(settings: Arc<SourceSettings>, privacy: Arc<Privacy>) -> Self {
         let builders = EVENT.iter().map(|column| Builder::new(column, true)).collect();
         Self { builders, ..Self::new(None, settings, privacy) }
     }
@@ -207,7 +207,7 @@ impl Columns {
         self.rows
     }
 
-    pub(crate) fn settings(&self) -> &Arc<Settings> {
+    pub(crate) fn settings(&self) -> &Arc<SourceSettings> {
         &self.settings
     }
 

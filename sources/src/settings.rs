@@ -5,12 +5,12 @@ use serde::Deserialize;
 
 use crate::{Error, privacy};
 
-/// Settings of reading events; table `[sources]` of `netcrab.toml`.
+/// SourceSettings of reading events; table `[sources]` of `netcrab.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct SourceSettings {
     /// What counts as personal data.
-    pub privacy: privacy::Settings,
+    pub privacy: privacy::PrivacySettings,
     /// Longest line of a text file, in bytes; a longer one is rejected as `line_too_long` and skipped
     /// without being held in memory. Default: 1_048_576 (1 MiB). At least 1024.
     pub line_bytes_max: usize,
@@ -26,10 +26,10 @@ pub struct Settings {
     pub files_max: usize,
 }
 
-impl Default for Settings {
+impl Default for SourceSettings {
     fn default() -> Self {
         Self {
-            privacy: privacy::Settings::default(),
+            privacy: privacy::PrivacySettings::default(),
             line_bytes_max: 1 << 20,
             text_bytes_max: 2048,
             batch_rows: 8192,
@@ -40,7 +40,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl SourceSettings {
     /// Refuses bounds nothing could be read with.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |setting, found: String, expected| Err(Error::Setting { setting, found, expected });

@@ -2,7 +2,7 @@
 //!
 //!     uris ─▶ list ─▶ footers, headers ─▶ queue [ row group · row group · file · … ]  largest first
 //!                                             │        │
-//!                                          Reader   Reader      each on its own thread
+//!                                          SourceReader   SourceReader      each on its own thread
 //!
 //! Opening checks what can be checked without reading rows: that files are there, that Parquet footers
 //! are whole, that columns have known names and types.
@@ -20,8 +20,8 @@ use crate::privacy::Privacy;
 use crate::read::foreign::{self, ForeignRows};
 use crate::read::parquet::{Footer, RowGroup};
 use crate::read::text::TextFile;
-use crate::read::{Decode, Decoded};
-use crate::{Error, Settings, blob};
+use crate::read::{Decode, ReadBatch};
+use crate::{Error, SourceSettings, blob};
 
 /// Files whose footers are read at the same time.
 const FOOTERS_AT_ONCE: usize = 16;
@@ -31,7 +31,7 @@ const FOOTERS_AT_ONCE: usize = 16;
 pub struct Source {
     files: Vec<Opened>,
     mapping: Option<Arc<Mapping>>,
-    settings: Arc<Settings>,
+    settings: Arc<SourceSettings>,
     privacy: Arc<Privacy>,
     fingerprint: OnceLock<u128>,
 }
@@ -52,7 +52,7 @@ enum Unit {
 impl Source {
     /// Lists `uris` (files, folders with all below them, `s3://bucket/prefix`) and checks that there is
     /// something to read. Must run in a multi-threaded Tokio runtime; objects are later fetched on it.
-    pub async fn open(uris: &[String], mapping: Option<Mapping>, settings: Settings) -> Result<Source, Error> {
+    pub async fn open(uris: &[String], mapping: Option<Mapping>, settings: SourceSettings) -> Result<Source, Error> {
         settings.check()?;
         let privacy = Arc::new(Privacy::new(&settings.privacy));
         let mapping = mapping.map(Arc::new);
@@ -141,10 +141,11 @@ impl Source {
     /// `n` readers that share the work: whole files, and row groups of Parquet, largest first. Together
     /// they read every row once. `columns` are names of event columns; batches then have only those, in
     /// table order, and faults in the others go unseen.
-    pub fn readers(self: Arc<Self>, n: usize, columns: Option<Vec<&'static str>>) -> Vec<Reader> {
+    pub fn readers(self: Arc<Self>, n: usize, columns: Option<Vec<&'static str>>) -> Vec<SourceReader> {
         let queue = Arc::new(Mutex::new(self.units()));
         let columns: Option<Arc<[&'static str]>> = columns.map(Into::into);
-        let reader = |_| Reader { source: self.clone(), queue: queue.clone(), columns: columns.clone(), current: None };
+        let reader =
+            |_| SourceReader { source: self.clone(), queue: queue.clone(), columns: columns.clone(), current: None };
         (0..n).map(reader).collect()
     }
 
@@ -185,7 +186,7 @@ impl Opened {
     fn new(
         file: File,
         mapping: Option<&Mapping>,
-        settings: &Arc<Settings>,
+        settings: &Arc<SourceSettings>,
         privacy: &Arc<Privacy>,
     ) -> Result<Self, Error> {
         let file = Arc::new(file);
@@ -207,24 +208,24 @@ impl Opened {
 }
 
 /// Reads units of work from the queue it shares with its siblings, until none is left.
-pub struct Reader {
+pub struct SourceReader {
     source: Arc<Source>,
     queue: Arc<Mutex<VecDeque<Unit>>>,
     columns: Option<Arc<[&'static str]>>,
     current: Option<Box<dyn Decode>>,
 }
 
-impl std::fmt::Debug for Reader {
+impl std::fmt::Debug for SourceReader {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.debug_struct("Reader").field("columns", &self.columns).finish_non_exhaustive()
+        f.debug_struct("SourceReader").field("columns", &self.columns).finish_non_exhaustive()
     }
 }
 
-impl Reader {
+impl SourceReader {
     /// The next batch. Blocks, and must not run on a thread that drives a runtime. After an error the
     /// unit it came from is over; the next call goes on with another.
     #[expect(clippy::should_implement_trait, reason = "an iterator would invite adapters that hide the blocking")]
-    pub fn next(&mut self) -> Option<Result<Decoded, Error>> {
+    pub fn next(&mut self) -> Option<Result<ReadBatch, Error>> {
         loop {
             if let Some(current) = &mut self.current {
                 if let Some(decoded) = current.next() {

@@ -20,7 +20,7 @@ use crate::check::{Rule, judge};
 use crate::privacy::Privacy;
 use crate::reject::Reason;
 use crate::row::present;
-use crate::{Error, Settings, route};
+use crate::{Error, SourceSettings, route};
 
 /// Values remembered from batch to batch; beyond it the next batch begins anew.
 const VALUES_MAX: usize = 32_768;
@@ -87,7 +87,7 @@ impl Symbols {
     }
 
     /// The key of a text, or what is wrong with it.
-    pub(crate) fn key(&mut self, text: &str, settings: &Settings, privacy: &Privacy) -> Result<i32, Reason> {
+    pub(crate) fn key(&mut self, text: &str, settings: &SourceSettings, privacy: &Privacy) -> Result<i32, Reason> {
         let text = if self.rule == Rule::Route { route::template(text) } else { Cow::Borrowed(text) };
         if let Some(value) = self.known.find(&text) {
             return Ok(self.key_here(value));
@@ -101,7 +101,7 @@ impl Symbols {
     /// The key of a text that is good as far as one look tells, `None` where it is not: ids are taken
     /// unjudged, and [`Self::suspicious`] must be asked before the batch is finished.
     #[inline]
-    pub(crate) fn quick_key(&mut self, text: &str, settings: &Settings, privacy: &Privacy) -> Option<i32> {
+    pub(crate) fn quick_key(&mut self, text: &str, settings: &SourceSettings, privacy: &Privacy) -> Option<i32> {
         if self.known.is(self.last.0, text) {
             return Some(self.last.1);
         }

@@ -23,7 +23,7 @@ use crate::extra::{self, Scalar, ScalarSeed, ScalarsSeed, TextSeed, named};
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
 use crate::row::{COLUMNS, Columns, Row, Value, place};
-use crate::{Error, Settings, time};
+use crate::{Error, SourceSettings, time};
 
 mod cursor;
 mod quick;
@@ -61,7 +61,7 @@ pub struct Envelope<'a> {
 
 /// A batch, decoded.
 #[derive(Debug)]
-pub struct Batch {
+pub struct DecodedBatch {
     /// Who forwarded it.
     pub agent_id: Option<String>,
     /// The sender's version.
@@ -76,21 +76,27 @@ pub struct Batch {
 
 /// Decodes batches as the ingestion API receives them; one for each thread that does.
 #[derive(Debug)]
-pub struct Decoder {
+pub struct BatchDecoder {
     columns: Columns,
     quick: Quick,
 }
 
-impl Decoder {
+impl BatchDecoder {
     /// A decoder with these bounds.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: SourceSettings) -> Self {
         let privacy = Arc::new(Privacy::new(&settings.privacy));
         Self { columns: Columns::of_senders(Arc::new(settings), privacy), quick: Quick::new() }
     }
 
     /// Decodes one batch (or one bare event) received at `received_at_ms`. Events beyond `events_max` are
     /// refused. `seed` makes the ids of events without one; it must differ from batch to batch.
-    pub fn batch(&mut self, body: &[u8], received_at_ms: i64, events_max: usize, seed: u128) -> Result<Batch, Refused> {
+    pub fn batch(
+        &mut self,
+        body: &[u8],
+        received_at_ms: i64,
+        events_max: usize,
+        seed: u128,
+    ) -> Result<DecodedBatch, BatchError> {
         let text = std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?;
         let event_ids = EventIds::known(seed);
         let terms = Terms { received_at_ms, events_max, event_ids: &event_ids };
@@ -98,7 +104,7 @@ impl Decoder {
             self.columns.finish()?;
             return self.carefully(text, terms);
         };
-        Ok(Batch {
+        Ok(DecodedBatch {
             agent_id: read.agent_id.map(str::to_owned),
             sdk_version: read.sdk_version.map(str::to_owned),
             events: self.columns.finish()?,
@@ -115,13 +121,13 @@ impl Decoder {
         received_at_ms: i64,
         events_max: usize,
         seed: u128,
-    ) -> Result<Batch, Refused> {
+    ) -> Result<DecodedBatch, BatchError> {
         let text = std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?;
         self.carefully(text, Terms { received_at_ms, events_max, event_ids: &EventIds::known(seed) })
     }
 
     /// Decodes a batch event by event, and says of each what is wrong with it.
-    fn carefully(&mut self, text: &str, terms: Terms<'_>) -> Result<Batch, Refused> {
+    fn carefully(&mut self, text: &str, terms: Terms<'_>) -> Result<DecodedBatch, BatchError> {
         let envelope = match is_envelope(text) {
             true => Envelope::parse(text)?,
             false => Envelope {
@@ -147,7 +153,7 @@ impl Decoder {
         }
         let owned = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
         let events = self.columns.finish()?;
-        Ok(Batch {
+        Ok(DecodedBatch {
             agent_id: owned(envelope.agent_id),
             sdk_version: owned(envelope.sdk_version),
             events,
@@ -159,18 +165,18 @@ impl Decoder {
 
 /// Why a whole batch was refused.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum BatchError {
     /// The body is not a batch; the sender must act.
-    #[error("the body is not a batch of events ({}); {}", .0.reason.name(), .0.reason.mend())]
+    #[error("the body is not a batch of events ({}); {}", .0.reason.name(), .0.reason.hint())]
     Body(Fault),
     /// Building the batch failed.
     #[error(transparent)]
     Batch(#[from] Error),
 }
 
-impl From<Fault> for Refused {
+impl From<Fault> for BatchError {
     fn from(fault: Fault) -> Self {
-        Refused::Body(fault)
+        BatchError::Body(fault)
     }
 }
 
@@ -259,7 +265,7 @@ fn not_an_event(text: &str) -> Reason {
 }
 
 /// `ts += received_at − sent_at` where they differ by more than a second; what was sent stays in `extra`.
-fn correct_skew(event: &mut Event<'_>, skew_ms: i64, settings: &Settings) {
+fn correct_skew(event: &mut Event<'_>, skew_ms: i64, settings: &SourceSettings) {
     let Some(sent_ms) = event.row.instant(TS).filter(|_| skew_ms.abs() > SKEW_MIN_MS) else { return };
     // A time that is absurd as sent is refused as sent.
     if (settings.ts_min_ms..settings.ts_end_ms).contains(&sent_ms) {

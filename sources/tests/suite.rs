@@ -18,7 +18,7 @@ mod suite {
     use arrow::array::{ArrayRef, AsArray, RecordBatch};
     use arrow::compute::{cast, concat_batches};
     use arrow::datatypes::{DataType, Int64Type, TimestampMillisecondType};
-    use netcrab_sources::{Error, Mapping, Settings, Source};
+    use netcrab_sources::{Error, Mapping, Source, SourceSettings};
 
     /// All that a source gives.
     #[derive(Debug)]
@@ -61,7 +61,7 @@ mod suite {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
     }
 
-    pub(crate) fn open(paths: &[&Path], mapping: Option<Mapping>, settings: Settings) -> Result<Source, Error> {
+    pub(crate) fn open(paths: &[&Path], mapping: Option<Mapping>, settings: SourceSettings) -> Result<Source, Error> {
         let uris: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
         runtime().block_on(Source::open(&uris, mapping, settings))
     }
@@ -70,7 +70,7 @@ mod suite {
     pub(crate) fn read_with(
         path: &Path,
         mapping: Option<Mapping>,
-        settings: Settings,
+        settings: SourceSettings,
         n: usize,
     ) -> Result<Read, Error> {
         let source = Arc::new(open(&[path], mapping, settings)?);
@@ -96,7 +96,7 @@ mod suite {
     }
 
     pub(crate) fn read(path: &Path) -> Result<Read, Error> {
-        read_with(path, None, Settings::default(), 2)
+        read_with(path, None, SourceSettings::default(), 2)
     }
 
     /// What went wrong, as its reader sees it.

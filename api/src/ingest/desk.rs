@@ -6,9 +6,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use netcrab_sources::Settings as Sources;
+use netcrab_sources::SourceSettings;
 use netcrab_sources::reject::{Fault, Reason};
-use netcrab_sources::wire::{Batch, Decoder, Refused};
+use netcrab_sources::wire::{BatchDecoder, BatchError, DecodedBatch};
 
 use super::content::{Encoding, decompress};
 use super::settings::Settings;
@@ -23,27 +23,27 @@ const DESKS_MAX: usize = 64;
 /// The desks that are free.
 #[derive(Debug)]
 pub(super) struct Desks {
-    sources: Sources,
+    sources: SourceSettings,
     free: Mutex<Vec<Desk>>,
 }
 
 #[derive(Debug)]
 struct Desk {
-    decoder: Decoder,
+    decoder: BatchDecoder,
     plain: Vec<u8>,
 }
 
 /// A decoded body, and what it took.
 #[derive(Debug)]
 pub(super) struct Decoded {
-    pub(super) batch: Batch,
+    pub(super) batch: DecodedBatch,
     /// Bytes of JSON.
     pub(super) bytes: usize,
     pub(super) took: Duration,
 }
 
 impl Desks {
-    pub(super) fn new(sources: Sources) -> Self {
+    pub(super) fn new(sources: SourceSettings) -> Self {
         Self { sources, free: Mutex::default() }
     }
 
@@ -58,7 +58,8 @@ impl Desks {
     ) -> Result<Decoded, Problem> {
         let started = Instant::now();
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut desk = free.unwrap_or_else(|| Desk { decoder: Decoder::new(self.sources.clone()), plain: Vec::new() });
+        let mut desk =
+            free.unwrap_or_else(|| Desk { decoder: BatchDecoder::new(self.sources.clone()), plain: Vec::new() });
         let decoded = desk.decode(settings, encoding, sent, received_at_ms, seed);
         if desk.plain.capacity() > KEPT_BYTES_MAX {
             desk.plain = Vec::new();
@@ -79,7 +80,7 @@ impl Desk {
         sent: &[u8],
         received_at_ms: i64,
         seed: u128,
-    ) -> Result<(Batch, usize), Problem> {
+    ) -> Result<(DecodedBatch, usize), Problem> {
         let json = match encoding {
             Encoding::Plain => sent,
             encoding => {
@@ -97,14 +98,14 @@ impl Desk {
     }
 }
 
-fn malformed(refused: Refused) -> Problem {
+fn malformed(refused: BatchError) -> Problem {
     match refused {
-        Refused::Body(fault) => Problem::new(
+        BatchError::Body(fault) => Problem::new(
             Code::MalformedBatch,
             format!("the body is no batch of events: {}", named(&fault)),
             mend(fault.reason),
         ),
-        Refused::Batch(error) => {
+        BatchError::Batch(error) => {
             tracing::error!(%error, "a batch could not be built");
             Problem::new(Code::Internal, "the batch could not be built", "ask the operator to look into the log")
         }
@@ -125,6 +126,6 @@ fn mend(reason: Reason) -> &'static str {
         Reason::NotJson | Reason::NotAnObject => {
             "send one JSON object, {\"agentId\":…,\"sdkVersion\":…,\"sentAt\":…,\"events\":[…]}, or one event"
         }
-        reason => reason.mend(),
+        reason => reason.hint(),
     }
 }

@@ -54,7 +54,11 @@ pub(crate) struct Ingest {
 
 impl Ingest {
     /// Checks the settings; `sources` says how events are read.
-    pub(crate) fn new(config: &Config, sources: netcrab_sources::Settings, bus: Arc<dyn Bus>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        config: &Config,
+        sources: netcrab_sources::SourceSettings,
+        bus: Arc<dyn Bus>,
+    ) -> Result<Self, Error> {
         let settings = config.ingest.clone();
         settings.check()?;
         let sender = |key: &crate::AgentKey| Arc::new(Sender::new(key, &settings));

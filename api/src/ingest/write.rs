@@ -12,7 +12,7 @@ use arrow::compute::{filter_record_batch, take_record_batch};
 use arrow::datatypes::Int32Type;
 use netcrab_bus::Error as BusError;
 use netcrab_sources::reject::{Fault, Reason};
-use netcrab_sources::wire::Batch;
+use netcrab_sources::wire::DecodedBatch;
 use tokio::time::{Instant, timeout_at};
 
 use super::seen::{self, Claim};
@@ -29,8 +29,8 @@ pub(super) struct Owned {
 
 /// Holds events against what the sender may write: one of another organisation refuses the batch, one of
 /// another product only itself.
-pub(super) fn owned(sender: &Sender, batch: Batch) -> Result<Owned, Problem> {
-    let Batch { events, indexes, mut faults, .. } = batch;
+pub(super) fn owned(sender: &Sender, batch: DecodedBatch) -> Result<Owned, Problem> {
+    let DecodedBatch { events, indexes, mut faults, .. } = batch;
     if let Some(row) = rows_where(&events, "org_id", |org_id| org_id != &*sender.org_id)?.first() {
         let detail = format!("event {} names an organisation that is not the key's; nothing was kept", indexes[*row]);
         let mend = "send each organisation's events with a key of its own";

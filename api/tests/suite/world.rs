@@ -442,7 +442,7 @@ impl World {
         let store = Arc::new(DeltaStore::open(folder.path(), delta).await.expect("readable tables"));
         let config = Config { limits, ..config() };
         let bus = Arc::new(netcrab_bus::memory::Memory::new(1, 1 << 20));
-        let sources = netcrab_sources::Settings::default();
+        let sources = netcrab_sources::SourceSettings::default();
         let state = AppState::taking_events(&config, store.clone(), now, sources, bus).expect("a sound configuration");
         Self { folder, app: router(state), store }
     }

@@ -104,7 +104,7 @@ impl Appender {
         for (shard, batch) in events {
             let keys = Keys::of(batch)?;
             let unwritable = |cause: netcrab_sources::Error| Error::Records { what: "write", cause: cause.to_string() };
-            let writer = record::Writer::new(batch).map_err(unwritable)?;
+            let writer = record::RecordWriter::new(batch).map_err(unwritable)?;
             for row in 0..batch.num_rows() {
                 let [org, product, visit] = keys.row(row);
                 key.clear();

@@ -35,7 +35,7 @@ pub(crate) struct Range {
 /// The connections.
 pub(crate) struct Readers {
     settings: Settings,
-    sources: netcrab_sources::Settings,
+    sources: netcrab_sources::SourceSettings,
     seed: u128,
     free: Arc<Semaphore>,
     /// The one that was used last stands last.
@@ -50,7 +50,7 @@ struct Reader {
 }
 
 impl Readers {
-    pub(crate) fn new(settings: Settings, sources: netcrab_sources::Settings, seed: u128) -> Self {
+    pub(crate) fn new(settings: Settings, sources: netcrab_sources::SourceSettings, seed: u128) -> Self {
         let free = Arc::new(Semaphore::new(settings.readers_max));
         Self { settings, sources, seed, free, idle: Mutex::default() }
     }
@@ -161,14 +161,14 @@ impl Reader {
 struct Taken {
     shard: u32,
     batch_rows: usize,
-    decoder: record::Decoder,
+    decoder: record::RecordDecoder,
     fetched: Fetched,
     bytes: usize,
 }
 
 impl Taken {
     fn new(readers: &Readers, range: Range) -> Self {
-        let decoder = record::Decoder::new(readers.sources.clone(), readers.seed);
+        let decoder = record::RecordDecoder::new(readers.sources.clone(), readers.seed);
         let fetched = Fetched { next: range.from, ..Fetched::default() };
         Self { shard: range.shard, batch_rows: readers.settings.batch_rows, decoder, fetched, bytes: 0 }
     }
@@ -177,7 +177,7 @@ impl Taken {
         let payload = payload.unwrap_or_default();
         if let Err(found) = self.decoder.push(payload, self.shard, offset) {
             let field = found.field.as_deref().map_or(String::new(), |field| format!(" ({field})"));
-            let reason = format!("the record is no event: {}{field}; {}", found.reason.name(), found.reason.mend());
+            let reason = format!("the record is no event: {}{field}; {}", found.reason.name(), found.reason.hint());
             let (shard, offsets, name) = (self.shard, offset..offset + 1, found.reason.name());
             self.fetched.faults.push(Fault { shard, offsets, name, field: found.field.map(Into::into), reason });
         }

@@ -72,7 +72,7 @@ fn read(path: &Path) -> String {
 }
 
 pub(crate) async fn open(settings: Settings) -> Kafka {
-    let sources = netcrab_sources::Settings::default();
+    let sources = netcrab_sources::SourceSettings::default();
     let time = Time::default();
     time.advance(1_790_000_200_000);
     Kafka::open(settings, time.clock(), sources).await.unwrap()

@@ -141,7 +141,7 @@ async fn a_split_batch_reaches_its_shards_in_order() {
 #[test]
 fn an_event_without_a_session_is_placed_by_its_user() {
     let event = r#"{"orgId":"acme","productId":"crm","userHash":"u1","eventId":"e","ts":1790000000000,"eventType":"click","screenId":"a","route":"/","deviceType":"desktop"}"#;
-    let mut decoder = netcrab_sources::wire::Decoder::new(netcrab_sources::Settings::default());
+    let mut decoder = netcrab_sources::wire::BatchDecoder::new(netcrab_sources::SourceSettings::default());
     let batch = decoder.batch(event.as_bytes(), 1_790_000_100_000, 1, 1).unwrap().events;
     let parts = split(&batch, 1024).unwrap();
     assert_eq!((parts.len(), parts[0].0), (1, shard_of("acme", "crm", "u1", 1024)));

@@ -48,7 +48,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
             .with_context(|| format!("could not make {}; choose another --dir", arguments.dir.display()))?;
         // Under another name until it is whole: an interrupted demo must not leave half a file behind.
         let unfinished = arguments.dir.join("unfinished.parquet");
-        let settings = generate::Settings { events: arguments.events, ..generate::Settings::default() };
+        let settings = generate::GenerateSettings { events: arguments.events, ..generate::GenerateSettings::default() };
         super::generate::write(&unfinished, settings, context.quiet)?;
         std::fs::rename(&unfinished, &events)?;
     }

@@ -44,14 +44,14 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
-    let settings = generate::Settings {
+    let settings = generate::GenerateSettings {
         seed: arguments.seed,
         orgs: arguments.orgs,
         products_per_org: arguments.products,
         from: arguments.from,
         days: arguments.days,
         events: arguments.events,
-        ..generate::Settings::default()
+        ..generate::GenerateSettings::default()
     };
     let written = write(&arguments.path, settings, context.quiet || context.json)?;
     if context.json {
@@ -64,7 +64,7 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
 }
 
 /// Writes the traffic, with a bar on a terminal.
-pub(super) fn write(path: &Path, settings: generate::Settings, quiet: bool) -> Result<generate::Written> {
+pub(super) fn write(path: &Path, settings: generate::GenerateSettings, quiet: bool) -> Result<generate::Written> {
     let bar = bar(settings.events, "{spinner} generating {wide_bar} {human_pos}/{human_len} events {elapsed}", quiet);
     let mut progress = |events| bar.set_position(events);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

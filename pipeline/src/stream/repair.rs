@@ -713,13 +713,13 @@ fn reopened_schema() -> SchemaRef {
 
 #[cfg(test)]
 mod tests {
-    use netcrab_sources::generate::{Settings, Traffic};
+    use netcrab_sources::generate::{GenerateSettings, Traffic};
 
     use super::*;
 
     #[test]
     fn what_is_opened_again_is_written_in_proportion_to_its_events_and_read_back() {
-        let settings = Settings { events: 4000, batch_rows: 4000, ..Settings::default() };
+        let settings = GenerateSettings { events: 4000, batch_rows: 4000, ..GenerateSettings::default() };
         let events = Traffic::new(settings).unwrap().next().unwrap().unwrap();
         let reopened: Vec<Reopened> = (0..2000)
             .map(|key| Reopened {

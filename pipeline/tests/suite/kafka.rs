@@ -49,7 +49,7 @@ impl Drop for Broker {
 
 /// The bus in Kafka, which dates what it is given as long past.
 fn open(settings: Settings) -> Kafka {
-    block_on(Kafka::open(settings, Arc::new(|| 1_790_000_000_000), netcrab_sources::Settings::default())).unwrap()
+    block_on(Kafka::open(settings, Arc::new(|| 1_790_000_000_000), netcrab_sources::SourceSettings::default())).unwrap()
 }
 
 fn command(tables: &Path, servers: &str, arguments: &[&str]) -> Command {

@@ -68,7 +68,8 @@ impl World {
 }
 
 pub(crate) fn traffic(events: u64, seed: u64) -> Vec<RecordBatch> {
-    let settings = generate::Settings { seed, events, days: 2, batch_rows: 97, ..generate::Settings::default() };
+    let settings =
+        generate::GenerateSettings { seed, events, days: 2, batch_rows: 97, ..generate::GenerateSettings::default() };
     Traffic::new(settings).unwrap().collect::<Result<_, _>>().unwrap()
 }
 

@@ -7,7 +7,7 @@ use arrow::compute::concat_batches;
 use clickhouse_ext_arrow::ArrowClientExt;
 use futures::TryStreamExt;
 use netcrab_schema::Table;
-use netcrab_schema::clickhouse::{self as ddl, Extra};
+use netcrab_schema::clickhouse::{self as ddl, ClickHouseColumn};
 
 use super::ClickHouse;
 use crate::delta::DeltaSink;
@@ -94,12 +94,12 @@ impl Written<'_> {
         let rows = if gone { below_zero(self.table, rows)? } else { rows.clone() };
         let columns = self.table.columns().zip(rows.columns());
         let columns = columns.map(|(column, values)| (column.name, Arc::clone(values), column.nullable));
-        let extras = ddl::extras(self.table).iter().map(|extra| {
+        let extras = ddl::clickhouse_columns(self.table).iter().map(|extra| {
             let values: ArrayRef = match extra {
-                Extra::Version => Arc::new(UInt64Array::from_value(2 * epoch + u64::from(!gone), length)),
-                Extra::Gone => Arc::new(UInt8Array::from_value(u8::from(gone), length)),
-                Extra::Shard => Arc::new(UInt32Array::from_value(self.shard, length)),
-                Extra::Epoch => Arc::new(UInt64Array::from_value(epoch, length)),
+                ClickHouseColumn::Version => Arc::new(UInt64Array::from_value(2 * epoch + u64::from(!gone), length)),
+                ClickHouseColumn::Gone => Arc::new(UInt8Array::from_value(u8::from(gone), length)),
+                ClickHouseColumn::Shard => Arc::new(UInt32Array::from_value(self.shard, length)),
+                ClickHouseColumn::Epoch => Arc::new(UInt64Array::from_value(epoch, length)),
             };
             (extra.name(), values, false)
         });

@@ -1,7 +1,7 @@
 //! What must be there before rows are written: looked at, made, and brought up to this release, at every start.
 
 use netcrab_schema::clickhouse::{self as ddl, POSITIONS};
-use netcrab_schema::{Table, every};
+use netcrab_schema::{Table, all_tables};
 
 use super::ClickHouse;
 use crate::Error;
@@ -15,7 +15,7 @@ impl ClickHouse {
         self.check_server().await?;
         self.create_database().await?;
         self.execute(&ddl::create_positions(), &[]).await?;
-        for table in every() {
+        for table in all_tables() {
             self.execute(&ddl::create_table(table), &[]).await?;
             self.migrate(table).await?;
             self.execute(&ddl::create_view(table), &[]).await?;
@@ -87,7 +87,7 @@ impl ClickHouse {
 
     /// Inserts are known by name only within a window; without one an insert whose answer got lost counts twice.
     async fn check_windows(&self) -> Result<(), Error> {
-        let names = every().map(|table| format!("'{}'", ddl::rows_table(table))).collect::<Vec<_>>().join(", ");
+        let names = all_tables().map(|table| format!("'{}'", ddl::rows_table(table))).collect::<Vec<_>>().join(", ");
         // Tables that are replicated know inserts by name by themselves.
         let without = format!(
             "SELECT name FROM system.tables WHERE database = currentDatabase() AND name IN ({names}) \

@@ -35,7 +35,7 @@ fn start() -> Result<Child, String> {
     let keeper = kept::start(SCRIPT, &folder)?;
     let port = std::fs::read_to_string(folder.join("port")).unwrap();
     let endpoint = format!("http://127.0.0.1:{}", port.trim());
-    netcrab_sinks::s3::register(open_store(endpoint), netcrab_sources::store_mend);
+    netcrab_sinks::s3::register(open_store(endpoint), netcrab_sources::store_hint);
     Ok(keeper)
 }
 

@@ -35,7 +35,7 @@ const MINUTES_PER_DAY: i64 = 1440;
 
 /// What traffic to make.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct GenerateSettings {
     /// Chooses the traffic; the same seed and settings give the same events. Default: 1.
     pub seed: u64,
     /// Organisations. Default: 3.
@@ -52,7 +52,7 @@ pub struct Settings {
     pub batch_rows: usize,
 }
 
-impl Default for Settings {
+impl Default for GenerateSettings {
     fn default() -> Self {
         Self {
             seed: 1,
@@ -66,7 +66,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl GenerateSettings {
     /// Refuses settings that no traffic fits.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |setting, found: String, expected| Err(Error::Setting { setting, found, expected });
@@ -89,7 +89,7 @@ impl Settings {
     }
 }
 
-/// Batches of events in arrival order, all columns; ends after [`Settings::events`] rows.
+/// Batches of events in arrival order, all columns; ends after [`GenerateSettings::events`] rows.
 #[derive(Debug)]
 pub struct Traffic {
     arrivals: Arrivals,
@@ -99,7 +99,7 @@ pub struct Traffic {
 
 impl Traffic {
     /// The traffic that the settings describe.
-    pub fn new(settings: Settings) -> Result<Self, Error> {
+    pub fn new(settings: GenerateSettings) -> Result<Self, Error> {
         let arrivals = Arrivals::new(settings)?;
         let columns = Columns::new(&arrivals.world);
         let batch = Vec::with_capacity(arrivals.settings.batch_rows);
@@ -124,7 +124,7 @@ impl Iterator for Traffic {
 /// Events in arrival order.
 #[derive(Debug)]
 struct Arrivals {
-    settings: Settings,
+    settings: GenerateSettings,
     world: World,
     rng: ChaCha8Rng,
     first_minute: i64,
@@ -177,7 +177,7 @@ impl Day {
 }
 
 impl Arrivals {
-    fn new(settings: Settings) -> Result<Self, Error> {
+    fn new(settings: GenerateSettings) -> Result<Self, Error> {
         settings.check()?;
         let world = World::new(&settings);
         let midnight = settings.from.to_zoned(jiff::tz::TimeZone::UTC).map(|at| at.timestamp().as_millisecond());

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, StringArray};
 use hashbrown::HashMap;
 use netcrab_schema::events::{DEVICE_TYPES, EVENT_TYPES, TASK_PHASES};
 
-use super::Settings;
+use super::GenerateSettings;
 use super::plans::{DEVICES, ERRORS, ORGS, PLANS, Plan, RELEASES, SEGMENTS};
 
 /// No symbol.
@@ -100,7 +100,7 @@ pub(super) struct World {
 
 impl World {
     /// The world that the settings describe.
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &GenerateSettings) -> Self {
         let mut world = Self {
             products: Vec::new(),
             orgs: Symbols::default(),

@@ -16,7 +16,7 @@ use parquet::basic::Compression as PageCompression;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use super::{Arrivals, Settings, Traffic, event};
+use super::{Arrivals, GenerateSettings, Traffic, event};
 use crate::Error;
 
 /// How files are laid out.
@@ -49,7 +49,7 @@ pub struct Written {
 /// the events written so far. Existing files of the same name are replaced.
 pub fn write_parquet(
     path: &Path,
-    settings: Settings,
+    settings: GenerateSettings,
     layout: &Layout,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Written, Error> {
@@ -100,7 +100,7 @@ fn properties(layout: &Layout) -> WriterProperties {
 /// does not carry (`received_at`) is left out.
 pub fn write_ndjson(
     path: &Path,
-    settings: Settings,
+    settings: GenerateSettings,
     layout: &Layout,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Written, Error> {

@@ -356,7 +356,7 @@ impl Builder {
     }
 
     fn extra(&mut self, columns: Vec<String>) -> Result<Vec<(String, usize)>, String> {
-        let privacy = Privacy::new(&crate::privacy::Settings::default());
+        let privacy = Privacy::new(&crate::privacy::PrivacySettings::default());
         if columns.len() > crate::extra::EXTRA_KEYS_MAX {
             return Err(format!(
                 "`extra` names {} columns; at most {} fit",

@@ -18,10 +18,10 @@ use crate::mapping::{Bound, Mapping};
 use crate::privacy::Privacy;
 use crate::read::parquet::{Footer, guard};
 use crate::read::text::keep;
-use crate::read::{Decode, Decoded};
+use crate::read::{Decode, ReadBatch};
 use crate::reject::Rejects;
 use crate::row::Columns;
-use crate::{Error, Settings};
+use crate::{Error, SourceSettings};
 
 /// One row group of a foreign Parquet file being read.
 pub(crate) struct ForeignRows {
@@ -45,7 +45,7 @@ impl ForeignRows {
         group: usize,
         mapping: &Mapping,
         columns: Option<&[&'static str]>,
-        settings: Arc<Settings>,
+        settings: Arc<SourceSettings>,
         privacy: Arc<Privacy>,
     ) -> Result<Self, Error> {
         let bound = mapping.bind();
@@ -69,7 +69,7 @@ impl ForeignRows {
         })
     }
 
-    fn decode(&mut self) -> Result<Option<Decoded>, Error> {
+    fn decode(&mut self) -> Result<Option<ReadBatch>, Error> {
         let rows = &mut self.rows;
         let Some(batch) = guard(&self.file, || Ok(rows.next().transpose()?))? else { return Ok(None) };
         let mut texts: Vec<Option<StringViewArray>> = Vec::with_capacity(self.places.len());
@@ -93,7 +93,7 @@ impl ForeignRows {
         self.event_ids.check()?;
         self.next_line += batch.num_rows() as u64;
         let bytes_read = (batch.num_rows() as f64 * self.bytes_per_row).round() as u64;
-        Ok(Some(Decoded { events: self.columns.finish()?, rejects: self.rejects.take(), bytes_read, skipped }))
+        Ok(Some(ReadBatch { events: self.columns.finish()?, rejects: self.rejects.take(), bytes_read, skipped }))
     }
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn find(file: &File, footer: &Footer, bound: &Bound) -> Result<Vec<Op
 }
 
 impl Decode for ForeignRows {
-    fn next(&mut self) -> Option<Result<Decoded, Error>> {
+    fn next(&mut self) -> Option<Result<ReadBatch, Error>> {
         if self.over {
             return None;
         }

@@ -14,7 +14,7 @@ use crate::Error;
 
 /// Events and rejects, as they come.
 #[derive(Debug)]
-pub struct Decoded {
+pub struct ReadBatch {
     /// Events in the in-flight schema, or those of its columns that were asked for; may have no rows.
     pub events: RecordBatch,
     /// Rows that did not become events, in the in-flight schema of `rejects`.
@@ -28,5 +28,5 @@ pub struct Decoded {
 /// One unit of work being read.
 pub(crate) trait Decode: Send {
     /// The next batch; blocks.
-    fn next(&mut self) -> Option<Result<Decoded, Error>>;
+    fn next(&mut self) -> Option<Result<ReadBatch, Error>>;
 }

@@ -31,9 +31,9 @@ use crate::error::nearest_clause;
 use crate::event_id::EventIds;
 use crate::listing::File;
 use crate::privacy::Privacy;
-use crate::read::{Decode, Decoded};
+use crate::read::{Decode, ReadBatch};
 use crate::reject::Rejects;
-use crate::{Error, Settings};
+use crate::{Error, SourceSettings};
 
 /// The footer of a file, understood.
 #[derive(Debug)]
@@ -325,7 +325,7 @@ impl RowGroup {
         footer: &Footer,
         group: usize,
         columns: Option<&[&'static str]>,
-        settings: Arc<Settings>,
+        settings: Arc<SourceSettings>,
         privacy: Arc<Privacy>,
     ) -> Result<Self, Error> {
         // An id is made from the instant, so it must be read even where nobody asked for it.
@@ -359,7 +359,7 @@ impl RowGroup {
         })
     }
 
-    fn decode(&mut self) -> Result<Option<Decoded>, Error> {
+    fn decode(&mut self) -> Result<Option<ReadBatch>, Error> {
         let rows = &mut self.rows;
         let Some(batch) = guard(&self.file, || Ok(rows.next().transpose()?))? else { return Ok(None) };
         let (length, first_line) = (batch.num_rows(), self.next_line);
@@ -373,12 +373,12 @@ impl RowGroup {
             None => events,
         };
         let bytes_read = (length as f64 * self.bytes_per_row).round() as u64;
-        Ok(Some(Decoded { events, rejects: self.rejects.take(), bytes_read, skipped: 0 }))
+        Ok(Some(ReadBatch { events, rejects: self.rejects.take(), bytes_read, skipped: 0 }))
     }
 }
 
 impl Decode for RowGroup {
-    fn next(&mut self) -> Option<Result<Decoded, Error>> {
+    fn next(&mut self) -> Option<Result<ReadBatch, Error>> {
         if self.over {
             return None;
         }

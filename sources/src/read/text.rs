@@ -20,10 +20,10 @@ use crate::mapping::{Bound, Mapping};
 use crate::privacy::Privacy;
 use crate::read::lines::{Lines, Next};
 use crate::read::parquet::{require, unknown_column};
-use crate::read::{Decode, Decoded, access_log, csv, json};
+use crate::read::{Decode, ReadBatch, access_log, csv, json};
 use crate::reject::{Fault, Reason, Rejects};
 use crate::row::{Columns, Row};
-use crate::{Error, Settings, wire};
+use crate::{Error, SourceSettings, wire};
 
 /// How lines become rows.
 enum Style {
@@ -62,7 +62,7 @@ impl TextFile {
         file: Arc<File>,
         mapping: Option<&Mapping>,
         columns: Option<&[&'static str]>,
-        settings: Arc<Settings>,
+        settings: Arc<SourceSettings>,
         privacy: Arc<Privacy>,
     ) -> Result<Self, Error> {
         let taken = Arc::new(AtomicU64::new(0));
@@ -141,10 +141,10 @@ impl TextFile {
         Ok(true)
     }
 
-    fn decoded(&mut self, events: RecordBatch) -> Decoded {
+    fn decoded(&mut self, events: RecordBatch) -> ReadBatch {
         let taken = self.taken.load(Ordering::Relaxed);
         let bytes_read = taken - std::mem::replace(&mut self.told, taken);
-        Decoded { events, rejects: self.rejects.take(), bytes_read, skipped: std::mem::take(&mut self.skipped) }
+        ReadBatch { events, rejects: self.rejects.take(), bytes_read, skipped: std::mem::take(&mut self.skipped) }
     }
 
     /// A batch of JSON on one line may hold more events than a batch of rows.
@@ -165,7 +165,7 @@ impl TextFile {
 }
 
 impl Decode for TextFile {
-    fn next(&mut self) -> Option<Result<Decoded, Error>> {
+    fn next(&mut self) -> Option<Result<ReadBatch, Error>> {
         if let Some(events) = self.ready.pop_front() {
             return Some(Ok(self.decoded(events)));
         }

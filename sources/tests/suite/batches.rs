@@ -215,13 +215,13 @@ fn generated_traffic_is_read_alike_and_all_of_it_is_good() {
     use netcrab_sources::generate::{self, Layout};
     let folder = super::folder();
     let path = folder.path().join("a.ndjson");
-    let settings = generate::Settings { events: 2000, ..generate::Settings::default() };
+    let settings = generate::GenerateSettings { events: 2000, ..generate::GenerateSettings::default() };
     generate::write_ndjson(&path, settings, &Layout::default(), &mut |_| {}).unwrap();
     let text = std::fs::read_to_string(path).unwrap();
     for lines in text.lines().collect::<Vec<_>>().chunks(5) {
         let batch = format!(r#"{{"sentAt":1790848800000,"events":[{}]}}"#, lines.join(","));
         fuzz::batch(batch.as_bytes());
-        let mut decoder = netcrab_sources::wire::Decoder::new(netcrab_sources::Settings::default());
+        let mut decoder = netcrab_sources::wire::BatchDecoder::new(netcrab_sources::SourceSettings::default());
         assert_eq!(decoder.batch(batch.as_bytes(), 1_790_848_800_000, 5, 7).unwrap().indexes.len(), lines.len());
     }
 }

@@ -1,13 +1,19 @@
 //! Damaged Parquet: cut anywhere or changed anywhere it is an error, never a panic and never a hang.
 
-use netcrab_sources::generate::{Layout, Settings as Generate, write_parquet};
+use netcrab_sources::generate::{GenerateSettings, Layout, write_parquet};
 
 use super::{fault, file, folder, read};
 
 fn whole() -> Vec<u8> {
     let folder = folder();
     let path = folder.path().join("a.parquet");
-    write_parquet(&path, Generate { events: 300, ..Generate::default() }, &Layout::default(), &mut |_| {}).unwrap();
+    write_parquet(
+        &path,
+        GenerateSettings { events: 300, ..GenerateSettings::default() },
+        &Layout::default(),
+        &mut |_| {},
+    )
+    .unwrap();
     std::fs::read(path).unwrap()
 }
 

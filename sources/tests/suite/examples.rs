@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use netcrab_sources::{Mapping, Settings};
+use netcrab_sources::{Mapping, SourceSettings};
 use parquet::arrow::ArrowWriter;
 
 use super::{Read, fault, file, folder, read_with};
@@ -40,7 +40,7 @@ fn counts<'a>(pairs: impl IntoIterator<Item = (&'a str, usize)>) -> BTreeMap<Str
 #[test]
 fn the_shop_example_makes_an_event_of_every_row() {
     let Some(path) = data("ecom") else { return };
-    let read = read_with(&path, Some(mapping("mapping-ecom.toml")), Settings::default(), 1).unwrap();
+    let read = read_with(&path, Some(mapping("mapping-ecom.toml")), SourceSettings::default(), 1).unwrap();
     assert_eq!((read.events.num_rows(), read.rejects.len(), read.skipped), (31_106, 0, 0));
     assert_eq!(
         tally(&read, "event_type"),
@@ -65,7 +65,7 @@ fn the_shop_example_makes_an_event_of_every_row() {
 #[test]
 fn the_weblog_example_rejects_the_one_line_that_does_not_parse() {
     let Some(path) = data("weblog") else { return };
-    let read = read_with(&path, Some(mapping("mapping-weblog.toml")), Settings::default(), 1).unwrap();
+    let read = read_with(&path, Some(mapping("mapping-weblog.toml")), SourceSettings::default(), 1).unwrap();
     assert_eq!(read.events.num_rows() + read.rejects.len() + read.skipped as usize, 10_000);
     assert_eq!(read.faults(), ["8899 not_a_log_line -"]);
     assert_eq!((read.events.num_rows(), read.skipped), (4593, 5406));
@@ -88,7 +88,8 @@ fn the_same_mapping_reads_json_and_parquet() {
     };
     let path = file(&folder, "a.ndjson", lines);
     let json =
-        read_with(&path, Some(Mapping::parse(&text("ndjson", "user.id")).unwrap()), Settings::default(), 1).unwrap();
+        read_with(&path, Some(Mapping::parse(&text("ndjson", "user.id")).unwrap()), SourceSettings::default(), 1)
+            .unwrap();
     assert_eq!(json.column("ts"), ["2026-10-01T10:00:00.250Z"]);
     assert_eq!(
         (json.column("element_type"), json.column("route"), json.column("latency_ms")),
@@ -107,17 +108,18 @@ fn the_same_mapping_reads_json_and_parquet() {
     let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
-    let rows = read_with(&path, Some(Mapping::parse(&text("parquet", "id")).unwrap()), Settings::default(), 1).unwrap();
+    let rows =
+        read_with(&path, Some(Mapping::parse(&text("parquet", "id")).unwrap()), SourceSettings::default(), 1).unwrap();
     assert_eq!((rows.column("ts"), rows.faults()), (json.column("ts"), vec!["2 unmapped_event what".to_owned()]));
     assert_eq!(rows.column("user_hash"), json.column("user_hash"));
     let other = Mapping::parse(&text("parquet", "id").replace("pepper", "salt")).unwrap();
     assert_ne!(
-        read_with(&path, Some(other), Settings::default(), 1).unwrap().column("user_hash"),
+        read_with(&path, Some(other), SourceSettings::default(), 1).unwrap().column("user_hash"),
         json.column("user_hash")
     );
     let wrong = Mapping::parse(&text("parquet", "ids")).unwrap();
     assert!(
-        fault(read_with(&path, Some(wrong), Settings::default(), 1))
+        fault(read_with(&path, Some(wrong), SourceSettings::default(), 1))
             .ends_with("has no column `ids`; nearest is `id`; correct the mapping, or the file")
     );
 }

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMillisecondType;
-use netcrab_sources::Settings;
+use netcrab_sources::SourceSettings;
 use netcrab_sources::generate::{self, Layout, Traffic, write_ndjson, write_parquet};
 
 use super::{folder, read, read_with, texts};
 
-fn settings(events: u64) -> generate::Settings {
-    generate::Settings { events, ..generate::Settings::default() }
+fn settings(events: u64) -> generate::GenerateSettings {
+    generate::GenerateSettings { events, ..generate::GenerateSettings::default() }
 }
 
-fn batches(settings: generate::Settings) -> Vec<RecordBatch> {
+fn batches(settings: generate::GenerateSettings) -> Vec<RecordBatch> {
     Traffic::new(settings).unwrap().map(Result::unwrap).collect()
 }
 
@@ -25,8 +25,8 @@ fn all(batches: &[RecordBatch], column: &str) -> Vec<String> {
 fn the_same_seed_gives_the_same_events() {
     let (one, two) = (batches(settings(20_000)), batches(settings(20_000)));
     assert_eq!(one, two);
-    assert_ne!(one, batches(generate::Settings { seed: 2, ..settings(20_000) }));
-    let small = batches(generate::Settings { batch_rows: 100, ..settings(20_000) });
+    assert_ne!(one, batches(generate::GenerateSettings { seed: 2, ..settings(20_000) }));
+    let small = batches(generate::GenerateSettings { batch_rows: 100, ..settings(20_000) });
     assert_eq!(all(&one, "event_id"), all(&small, "event_id"));
 }
 
@@ -112,7 +112,7 @@ fn what_is_written_is_read_back() {
     let written = write_parquet(&parquet, settings(10_000), &layout, &mut |events| told.push(events)).unwrap();
     assert_eq!((written.files.len(), written.events, told.last()), (3, 10_000, Some(&10_000)));
     let made = batches(settings(10_000));
-    let rows = read_with(&parquet, None, Settings::default(), 1).unwrap();
+    let rows = read_with(&parquet, None, SourceSettings::default(), 1).unwrap();
     assert_eq!((rows.events.num_rows(), rows.rejects.len()), (10_000, 0));
     let sorted = |mut rows: Vec<String>| {
         rows.sort();
@@ -142,10 +142,10 @@ fn what_is_written_is_read_back() {
 #[test]
 fn settings_that_no_traffic_fits_are_refused() {
     for wrong in [
-        generate::Settings { orgs: 0, ..settings(1) },
-        generate::Settings { days: 0, ..settings(1) },
-        generate::Settings { batch_rows: 0, ..settings(1) },
-        generate::Settings { from: jiff::civil::date(1999, 1, 1), ..settings(1) },
+        generate::GenerateSettings { orgs: 0, ..settings(1) },
+        generate::GenerateSettings { days: 0, ..settings(1) },
+        generate::GenerateSettings { batch_rows: 0, ..settings(1) },
+        generate::GenerateSettings { from: jiff::civil::date(1999, 1, 1), ..settings(1) },
     ] {
         assert!(Traffic::new(wrong).is_err());
     }

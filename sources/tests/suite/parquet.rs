@@ -9,7 +9,7 @@ use arrow::array::{
     TimestampSecondArray,
 };
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
-use netcrab_sources::{Settings, Source};
+use netcrab_sources::{Source, SourceSettings};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 
@@ -125,7 +125,7 @@ fn batches_stay_within_row_groups_and_share_their_dictionary() {
     let rows = 5000;
     let screens: StringArray = (0..rows).map(|row| Some(format!("screen{}", row % 7))).collect();
     let path = write(&folder.path().join("a.parquet"), with(rows, vec![("screen_id", Arc::new(screens))]), 2000);
-    let settings = Settings { batch_rows: 512, ..Settings::default() };
+    let settings = SourceSettings { batch_rows: 512, ..SourceSettings::default() };
     let source = Arc::new(super::open(&[&path], None, settings).unwrap());
     assert_eq!((source.rows_hint(), source.files()), (Some(rows as u64), 1));
     let mut reader = source.readers(1, None).remove(0);
@@ -187,7 +187,7 @@ fn rows_at_fault_are_rejected_by_row_number_and_the_rest_stays() {
         ("segment", texts(&[Some(""); 8])),
     ];
     let path = write(&folder.path().join("a.parquet"), with(8, changes), 4);
-    let read = read_with(&path, None, Settings::default(), 1).unwrap();
+    let read = read_with(&path, None, SourceSettings::default(), 1).unwrap();
     let mut faults = read.faults();
     faults.sort();
     assert_eq!(
@@ -286,12 +286,12 @@ fn every_row_is_read_once_by_any_number_of_readers() {
         write(&folder.path().join(format!("p{part}.parquet")), good(1000), 300);
     }
     for readers in [1, 2, 7] {
-        let read = read_with(folder.path(), None, Settings::default(), readers).unwrap();
+        let read = read_with(folder.path(), None, SourceSettings::default(), readers).unwrap();
         assert_eq!(read.events.num_rows(), 3000);
     }
-    let source = Arc::new(super::open(&[folder.path()], None, Settings::default()).unwrap());
+    let source = Arc::new(super::open(&[folder.path()], None, SourceSettings::default()).unwrap());
     let rows: usize = std::thread::scope(|scope| {
-        let count = |mut reader: netcrab_sources::Reader| {
+        let count = |mut reader: netcrab_sources::SourceReader| {
             move || {
                 std::iter::from_fn(|| reader.next()).map(|decoded| decoded.unwrap().events.num_rows()).sum::<usize>()
             }
@@ -310,7 +310,7 @@ fn an_id_that_is_made_does_not_depend_on_the_projection() {
     columns.retain(|column| column.0 != "event_id");
     let path = write(&folder.path().join("a.parquet"), columns, 100);
     let whole = read(&path).unwrap().column("event_id");
-    let source = Arc::new(super::open(&[&path], None, Settings::default()).unwrap());
+    let source = Arc::new(super::open(&[&path], None, SourceSettings::default()).unwrap());
     let events = source.readers(1, Some(vec!["event_id"])).remove(0).next().unwrap().unwrap().events;
     assert_eq!((events.num_columns(), super::texts(&events, "event_id")), (1, whole));
 }

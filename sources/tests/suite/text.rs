@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use netcrab_sources::{Mapping, Settings};
+use netcrab_sources::{Mapping, SourceSettings};
 
 use super::{event, fault, file, folder, open, read, read_with};
 
@@ -106,7 +106,7 @@ fn a_long_line_is_rejected_and_the_next_is_read() {
     let exact = |length: usize| {
         let rest = event("").len() + r#","extra":{"a":""}"#.len();
         let path = file(&folder, "b.ndjson", event(&format!(r#","extra":{{"a":"{}"}}"#, "x".repeat(length - rest))));
-        let settings = Settings { line_bytes_max: 1024, ..Settings::default() };
+        let settings = SourceSettings { line_bytes_max: 1024, ..SourceSettings::default() };
         read_with(&path, None, settings, 1).unwrap().faults()
     };
     assert_eq!(exact(1024), Vec::<String>::new());
@@ -151,7 +151,8 @@ fn streams_that_are_not_what_their_ending_says_are_errors_after_the_good_lines()
 fn nothing_to_read_is_said_so() {
     let folder = folder();
     let here = folder.path().to_str().unwrap().to_owned();
-    let said = |name: &str| fault(open(&[&folder.path().join(name)], None, Settings::default())).replace(&here, "…");
+    let said =
+        |name: &str| fault(open(&[&folder.path().join(name)], None, SourceSettings::default())).replace(&here, "…");
     let endings = ".parquet, .ndjson, .jsonl, .json, .csv or .log, the text formats also with .gz or .zst";
     assert_eq!(
         said(""),
@@ -168,14 +169,15 @@ fn nothing_to_read_is_said_so() {
     let ftp = fault(super::runtime().block_on(netcrab_sources::Source::open(
         &["ftp://x/y".to_owned()],
         None,
-        Settings::default(),
+        SourceSettings::default(),
     )));
     assert_eq!(
         ftp,
         "`ftp://x/y` is not an address of events (only s3:// and file:// are understood); expected a path or `s3://bucket/prefix`"
     );
     assert!(
-        fault(open(&[folder.path()], None, Settings { batch_rows: 0, ..Settings::default() })).contains("batch_rows")
+        fault(open(&[folder.path()], None, SourceSettings { batch_rows: 0, ..SourceSettings::default() }))
+            .contains("batch_rows")
     );
 }
 
@@ -200,7 +202,7 @@ fn folders_that_lead_back_into_themselves_end() {
 #[test]
 fn the_fingerprint_follows_the_bytes_not_the_folder() {
     let (one, two) = (folder(), folder());
-    let settings = Settings::default;
+    let settings = SourceSettings::default;
     for folder in [&one, &two] {
         file(folder, "a.ndjson", event("") + "\n");
         file(folder, "b/c.ndjson", event(",\"segment\":\"x\"") + "\n");
@@ -218,7 +220,7 @@ fn the_fingerprint_follows_the_bytes_not_the_folder() {
 fn a_projection_has_only_its_columns_in_table_order() {
     let folder = folder();
     let path = file(&folder, "a.ndjson", event(""));
-    let source = std::sync::Arc::new(open(&[&path], None, Settings::default()).unwrap());
+    let source = std::sync::Arc::new(open(&[&path], None, SourceSettings::default()).unwrap());
     let mut reader = source.readers(1, Some(vec!["ts", "org_id"])).remove(0);
     let events = reader.next().unwrap().unwrap().events;
     assert_eq!(

@@ -1,7 +1,7 @@
 //! The wire format: what is taken, what is refused, and on which side of each border.
 
-use netcrab_sources::Settings;
-use netcrab_sources::wire::Decoder;
+use netcrab_sources::SourceSettings;
+use netcrab_sources::wire::BatchDecoder;
 
 use super::{event, file, folder, read, texts};
 
@@ -148,7 +148,7 @@ fn an_absent_event_id_is_made_of_file_and_line_and_made_again() {
 
 #[test]
 fn the_api_corrects_skew_and_keeps_the_time_as_sent() {
-    let mut decoder = Decoder::new(Settings::default());
+    let mut decoder = BatchDecoder::new(SourceSettings::default());
     let sent = 1_790_848_800_000i64;
     for (skew_ms, ts, extra) in [
         (1000, "2026-10-01T10:00:00Z", "-"),
@@ -166,7 +166,7 @@ fn the_api_corrects_skew_and_keeps_the_time_as_sent() {
 
 #[test]
 fn the_api_takes_as_many_events_as_it_allows() {
-    let mut decoder = Decoder::new(Settings::default());
+    let mut decoder = BatchDecoder::new(SourceSettings::default());
     let body = format!(r#"{{"events":[{0},{0},{0}]}}"#, event(""));
     let batch = decoder.batch(body.as_bytes(), 1_790_848_800_000, 2, 7).unwrap();
     assert_eq!(batch.events.num_rows(), 2);

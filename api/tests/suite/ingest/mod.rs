@@ -79,7 +79,7 @@ impl Inlet {
     }
 
     pub(crate) fn over(config: Config, bus: Arc<dyn Bus>) -> Self {
-        let sources = netcrab_sources::Settings::default();
+        let sources = netcrab_sources::SourceSettings::default();
         let state = AppState::taking_events(&config, Arc::new(NoTables), now, sources, bus.clone());
         let state = state.expect("a sound configuration");
         Self { app: router(state.clone()), bus, state, config }
