@@ -11,8 +11,9 @@
 //! Invariant: reading never panics and holds at most a line, a page or a batch, whatever the input.
 
 mod blob;
-mod check;
+mod builder;
 mod error;
+mod event_columns;
 mod event_id;
 pub mod extra;
 #[doc(hidden)]
@@ -26,15 +27,18 @@ pub mod record;
 pub mod reject;
 pub mod route;
 mod row;
+mod rules;
+mod s3;
 mod settings;
 mod source;
-mod symbols;
 mod time;
+mod validate;
 pub mod wire;
 
 pub use error::{Error, hint as store_hint};
-pub use listing::{Format, s3 as s3_store};
+pub use listing::Format;
 pub use mapping::Mapping;
 pub use read::ReadBatch;
+pub use s3::s3 as s3_store;
 pub use settings::SourceSettings;
 pub use source::{Source, SourceReader};

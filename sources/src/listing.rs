@@ -9,15 +9,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
 use object_store::path::Path as ObjectPath;
-use object_store::{BackoffConfig, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
+use crate::s3::s3;
 use crate::{Error, SourceSettings};
 
 /// Endings that say a format, as messages name them.
@@ -26,9 +25,6 @@ pub(crate) const ENDINGS: &str =
 
 /// Folders within folders at which listing stops.
 const DEPTH_MAX: usize = 64;
-
-/// Times a request to an object store is tried again.
-const RETRIES_MAX: usize = 8;
 
 /// How the rows of a file are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -262,32 +258,6 @@ fn kind_of(name: &str) -> Option<(Format, Compression)> {
         _ => return None,
     };
     Some((format, compression))
-}
-
-/// The bucket, by `AWS_ENDPOINT_URL`, `AWS_REGION` and the keys of the environment.
-pub fn s3(uri: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, Error> {
-    if bucket.is_empty() {
-        return Err(Error::Address { uri: uri.to_owned(), cause: "it names no bucket".to_owned() });
-    }
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let endpoint =
-        variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL")).or_else(|| variable("AWS_ENDPOINT"));
-    if let Some(endpoint) = endpoint {
-        builder = builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
-    }
-    if variable("AWS_REGION").is_none() && variable("AWS_DEFAULT_REGION").is_none() {
-        builder = builder.with_region("us-east-1");
-    }
-    let store = builder.with_retry(retries()).build().map_err(|source| Error::store(uri, source))?;
-    Ok(Arc::new(store))
-}
-
-/// A store that refuses connections is given up after some ten seconds, one that swallows them after a minute.
-fn retries() -> RetryConfig {
-    let backoff =
-        BackoffConfig { init_backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(5), base: 3. };
-    RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: Duration::from_secs(60) }
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use arrow::datatypes::{DataType, Float32Type, Int32Type, TimestampMillisecondTyp
 use netcrab_schema::arrow::in_flight_type;
 use netcrab_schema::events::{EVENT, wire_name};
 
+use crate::builder::Columns;
 use crate::event_id::EventIds;
 use crate::extra::quote;
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
-use crate::row::Columns;
 use crate::wire::{self, Received};
 use crate::{Error, SourceSettings};
 

@@ -17,8 +17,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 use crate::listing::{self, File, Format};
 use crate::mapping::Mapping;
 use crate::privacy::Privacy;
-use crate::read::foreign::{self, ForeignRows};
-use crate::read::parquet::{Footer, RowGroup};
+use crate::read::parquet::{self, Footer, ForeignRows, RowGroup};
 use crate::read::text::TextFile;
 use crate::read::{Decode, ReadBatch};
 use crate::{Error, SourceSettings, blob};
@@ -195,7 +194,7 @@ impl Opened {
             (Format::Parquet, None) => Some(Arc::new(Footer::events(&file, privacy)?)),
             (Format::Parquet, Some(mapping)) => {
                 let footer = Footer::foreign(&file)?;
-                foreign::find(&file, &footer, &mapping.bind())?;
+                parquet::find(&file, &footer, &mapping.compiled())?;
                 Some(Arc::new(footer))
             }
             _ => {

@@ -9,7 +9,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::event::{Event, Phase, event_type};
-use super::plans::{BAD_RELEASE, CRM_BILLING, CRM_IMPORT, DEVICES, ERRORS, RELEASES, SEGMENTS};
+use super::population::{BAD_RELEASE, DEVICES, ERRORS, RELEASES, SEGMENTS};
+use super::products::{CRM_BILLING, CRM_IMPORT};
 use super::world::{NONE, Product, World};
 
 /// Most events of a visit.

@@ -8,8 +8,13 @@ use arrow::array::{ArrayRef, StringArray};
 use hashbrown::HashMap;
 use netcrab_schema::events::{DEVICE_TYPES, EVENT_TYPES, TASK_PHASES};
 
-use super::GenerateSettings;
-use super::plans::{DEVICES, ERRORS, ORGS, PLANS, Plan, RELEASES, SEGMENTS};
+use super::plan::Plan;
+use super::population::{DEVICES, ERRORS, ORGS, RELEASES, SEGMENTS};
+use super::products::PLANS;
+use super::settings::GenerateSettings;
+
+/// Events of a visit, on average.
+const EVENTS_PER_SESSION: u64 = 25;
 
 /// No symbol.
 pub(super) const NONE: u16 = u16::MAX;
@@ -128,7 +133,7 @@ impl World {
             world.devices.push((keys.0, keys.1, browsers));
         }
         let count = usize::from(settings.orgs) * usize::from(settings.products_per_org);
-        let sessions = settings.events / super::EVENTS_PER_SESSION + 1;
+        let sessions = settings.events / EVENTS_PER_SESSION + 1;
         let visitors = (sessions / count.max(1) as u64 / 6).max(3);
         for org in 0..settings.orgs {
             for place in 0..settings.products_per_org {
@@ -139,7 +144,7 @@ impl World {
     }
 
     fn add_product(&mut self, org: usize, place: usize, visitors: u64) {
-        let plan = &PLANS[(org + place) % PLANS.len()];
+        let plan = PLANS[(org + place) % PLANS.len()];
         let name = ORGS.get(org).map_or_else(|| format!("org-{org:03}"), |name| (*name).to_owned());
         let round = place / PLANS.len();
         let suffix = if round == 0 { String::new() } else { format!("-{}", round + 1) };

@@ -16,7 +16,10 @@ use parquet::basic::Compression as PageCompression;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use super::{Arrivals, GenerateSettings, Traffic, event};
+use super::arrivals::Arrivals;
+use super::json::write_json;
+use super::settings::GenerateSettings;
+use super::traffic::Traffic;
 use crate::Error;
 
 /// How files are laid out.
@@ -125,7 +128,7 @@ pub fn write_ndjson(
         };
         files.take(1);
         lines.clear();
-        event::write_json(&event, &arrivals.world, &mut lines);
+        write_json(&event, &arrivals.world, &mut lines);
         open.write(lines.as_bytes()).map_err(|error| files.failed(error))?;
         if files.events.is_multiple_of(8192) {
             progress(files.events);

@@ -1,19 +1,21 @@
 //! Turns foreign columns into events, as a TOML file says.
 //!
-//!     mapping.toml ─ parse ─▶ Mapping ─ bind ─▶ Bound ─ apply(values of a row) ─▶ event, skip or fault
+//!     mapping.toml ─ parse ─▶ Mapping ─ compiled ─▶ CompiledMapping ─ apply(values of a row) ─▶ event, skip or fault
 //!
 //! What a mapping can say is in `docs/mapping.md`; its two worked examples are tests.
 
-mod apply;
-mod parse;
+mod compile;
+mod compiled;
+mod syntax;
 mod user_agent;
 
 use std::sync::Arc;
 
-use crate::error::nearest_clause;
-use crate::listing::File;
+use xxhash_rust::xxh3::Xxh3;
+
 use crate::{Error, Format};
-use apply::Plan;
+use compile::{Compiler, delimiter};
+pub(crate) use compiled::CompiledMapping;
 
 /// How foreign columns become events.
 #[derive(Debug, Clone)]
@@ -21,13 +23,24 @@ pub struct Mapping {
     format: Format,
     delimiter: u8,
     identity: u128,
-    plan: Arc<Plan>,
+    compiled: Arc<CompiledMapping>,
 }
 
 impl Mapping {
     /// Reads a mapping. Faults name what is wrong and the nearest valid name.
     pub fn parse(text: &str) -> Result<Mapping, Error> {
-        parse::mapping(text).map_err(Error::Mapping)
+        Self::compile(text).map_err(Error::Mapping)
+    }
+
+    fn compile(text: &str) -> Result<Mapping, String> {
+        let raw = syntax::parse(text)?;
+        let format = raw.format;
+        let delimiter = delimiter(raw.delimiter.as_deref(), format)?;
+        let compiled = Compiler::default().compile(raw)?;
+        let mut hasher = Xxh3::new();
+        hasher.update(text.as_bytes());
+        hasher.update(&compiled.salt);
+        Ok(Mapping { format, delimiter, identity: hasher.digest128(), compiled: Arc::new(compiled) })
     }
 
     /// The format of the files it is for.
@@ -45,35 +58,8 @@ impl Mapping {
         self.identity
     }
 
-    pub(crate) fn bind(&self) -> Bound {
-        Bound { plan: self.plan.clone() }
-    }
-}
-
-/// A mapping at work on a file.
-#[derive(Debug, Clone)]
-pub(crate) struct Bound {
-    plan: Arc<Plan>,
-}
-
-impl Bound {
-    /// The foreign columns it takes values of, in the order [`Self::apply`] expects them.
-    pub(crate) fn columns(&self) -> &[String] {
-        &self.plan.foreign
-    }
-
-    /// Where each foreign column stands among the `names` of a file.
-    pub(crate) fn find(&self, file: &File, names: &[&str]) -> Result<Vec<Option<usize>>, Error> {
-        let find = |column: &String| {
-            let place = names.iter().position(|name| name == column);
-            place.map(Some).ok_or_else(|| {
-                let nearest = nearest_clause(column, names.iter().copied());
-                Error::Mapping(format!(
-                    "`{}` has no column `{column}`{nearest}; correct the mapping, or the file",
-                    file.name
-                ))
-            })
-        };
-        self.columns().iter().map(find).collect()
+    /// The mapping with its names resolved, as readers apply it.
+    pub(crate) fn compiled(&self) -> Arc<CompiledMapping> {
+        self.compiled.clone()
     }
 }

@@ -1,32 +1,14 @@
 //! Readers of the formats: bytes of one unit of work in, batches of events and rejects out.
 
 pub(crate) mod access_log;
+mod batch;
 pub(crate) mod csv;
-pub(crate) mod foreign;
-pub(crate) mod json;
-pub(crate) mod lines;
+mod event_header;
+mod json;
+mod lines;
+mod mapped;
 pub(crate) mod parquet;
 pub(crate) mod text;
 
-use arrow::array::RecordBatch;
-
-use crate::Error;
-
-/// Events and rejects, as they come.
-#[derive(Debug)]
-pub struct ReadBatch {
-    /// Events in the in-flight schema, or those of its columns that were asked for; may have no rows.
-    pub events: RecordBatch,
-    /// Rows that did not become events, in the in-flight schema of `rejects`.
-    pub rejects: Option<RecordBatch>,
-    /// Bytes of the files that this took, as stored; their sum over all readers is about [`crate::Source::bytes`].
-    pub bytes_read: u64,
-    /// Rows that the mapping leaves out on purpose; neither events nor rejects.
-    pub skipped: u64,
-}
-
-/// One unit of work being read.
-pub(crate) trait Decode: Send {
-    /// The next batch; blocks.
-    fn next(&mut self) -> Option<Result<ReadBatch, Error>>;
-}
+pub(crate) use batch::Decode;
+pub use batch::ReadBatch;

@@ -14,15 +14,17 @@ use arrow::array::RecordBatch;
 use netcrab_schema::events::{EVENT, wire_name};
 
 use crate::blob::stream;
+use crate::builder::Columns;
 use crate::event_id::EventIds;
 use crate::listing::{Compression, File, Format};
-use crate::mapping::{Bound, Mapping};
+use crate::mapping::{CompiledMapping, Mapping};
 use crate::privacy::Privacy;
+use crate::read::event_header::{require, unknown_column};
 use crate::read::lines::{Lines, Next};
-use crate::read::parquet::{require, unknown_column};
+use crate::read::mapped::keep;
 use crate::read::{Decode, ReadBatch, access_log, csv, json};
 use crate::reject::{Fault, Reason, Rejects};
-use crate::row::{Columns, Row};
+use crate::row::Row;
 use crate::{Error, SourceSettings, wire};
 
 /// How lines become rows.
@@ -30,13 +32,13 @@ enum Style {
     /// Wire JSON.
     Wire,
     /// JSON objects of another kind.
-    Json(Bound),
+    Json(Arc<CompiledMapping>),
     /// CSV of event columns: their places, by field.
     Events { places: Vec<usize> },
     /// CSV of foreign columns.
-    Foreign { bound: Bound, fields: Vec<Option<usize>>, width: usize },
+    Foreign { mapping: Arc<CompiledMapping>, fields: Vec<Option<usize>>, width: usize },
     /// An access log.
-    Log { bound: Bound, fields: Vec<Option<usize>> },
+    Log { mapping: Arc<CompiledMapping>, fields: Vec<Option<usize>> },
 }
 
 /// One text file being read.
@@ -73,12 +75,12 @@ impl TextFile {
         let style = match (file.format, mapping) {
             (Format::Csv, mapping) => csv_style(&file, &mut lines, mapping, delimiter, &privacy)?,
             (Format::AccessLog, Some(mapping)) => {
-                let bound = mapping.bind();
-                let fields = bound.find(&file, &access_log::FIELDS)?;
-                Style::Log { bound, fields }
+                let mapping = mapping.compiled();
+                let fields = mapping.find(&file, &access_log::FIELDS)?;
+                Style::Log { mapping, fields }
             }
             (Format::AccessLog, None) => return Err(Error::NeedsMapping { file: file.name.clone() }),
-            (_, Some(mapping)) => Style::Json(mapping.bind()),
+            (_, Some(mapping)) => Style::Json(mapping.compiled()),
             (_, None) => Style::Wire,
         };
         Ok(Self {
@@ -218,7 +220,7 @@ fn decode(
             }
             columns.push(&row, event_ids, line, 0).map(|()| true)
         }
-        Style::Foreign { bound, fields: places, width } => {
+        Style::Foreign { mapping, fields: places, width } => {
             let mut fields = Vec::with_capacity(*width);
             csv::fields(text, delimiter, &mut fields);
             if fields.len() != *width {
@@ -226,32 +228,18 @@ fn decode(
             }
             let taken = |place: &Option<usize>| place.map(|place| std::mem::take(&mut fields[place]));
             let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-            keep(bound, &values, columns, event_ids, line)
+            keep(mapping, &values, columns, event_ids, line)
         }
-        Style::Log { bound, fields: places } => {
+        Style::Log { mapping, fields: places } => {
             let mut fields = access_log::fields(text).ok_or(Fault::line(Reason::NotALogLine))?;
             let taken = |place: &Option<usize>| place.and_then(|place| fields[place].take());
             let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-            keep(bound, &values, columns, event_ids, line)
+            keep(mapping, &values, columns, event_ids, line)
         }
-        Style::Json(bound) => {
-            let values = json::values(text, bound.columns())?;
-            keep(bound, &values, columns, event_ids, line)
+        Style::Json(mapping) => {
+            let values = json::values(text, mapping.columns())?;
+            keep(mapping, &values, columns, event_ids, line)
         }
-    }
-}
-
-/// Applies a mapping to the foreign values and keeps the event.
-pub(crate) fn keep(
-    bound: &Bound,
-    values: &[Option<Cow<'_, str>>],
-    columns: &mut Columns,
-    event_ids: &EventIds,
-    line: u64,
-) -> Result<bool, Fault> {
-    match bound.apply(values, columns.privacy())? {
-        None => Ok(false),
-        Some(row) => columns.push(&row, event_ids, line, 0).map(|()| true),
     }
 }
 
@@ -283,9 +271,9 @@ fn csv_style(
     csv::fields(&header, delimiter, &mut names);
     let names: Vec<&str> = names.iter().map(|name| name.trim()).collect();
     if let Some(mapping) = mapping {
-        let bound = mapping.bind();
-        let fields = bound.find(file, &names)?;
-        return Ok(Style::Foreign { bound, fields, width: names.len() });
+        let mapping = mapping.compiled();
+        let fields = mapping.find(file, &names)?;
+        return Ok(Style::Foreign { mapping, fields, width: names.len() });
     }
     let mut places = Vec::with_capacity(names.len());
     for name in &names {

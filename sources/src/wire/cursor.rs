@@ -7,6 +7,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::time;
+
 /// Longest key that [`Cursor::key`] tells from others, in bytes.
 pub(super) const KEY_BYTES_MAX: usize = 16;
 
@@ -195,6 +197,20 @@ impl<'a> Cursor<'a> {
             }
             *digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
             self.at += 1;
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&mut self) -> Option<bool> {
+        let found = self.take_word(b"true").map(|()| true);
+        found.or_else(|| self.take_word(b"false").map(|()| false))
+    }
+
+    /// An instant in ms, as a text or as a number.
+    pub(super) fn instant(&mut self) -> Option<i64> {
+        match self.peek()? {
+            b'"' => time::parse(self.string()?),
+            _ => self.number().map(|number| number.floor()),
         }
     }
 

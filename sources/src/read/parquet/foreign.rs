@@ -11,23 +11,24 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimestampMillisecondType};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use crate::check::whole_milliseconds;
+use super::footer::Footer;
+use super::guard::guard;
+use crate::builder::Columns;
 use crate::event_id::EventIds;
 use crate::listing::File;
-use crate::mapping::{Bound, Mapping};
+use crate::mapping::{CompiledMapping, Mapping};
 use crate::privacy::Privacy;
-use crate::read::parquet::{Footer, guard};
-use crate::read::text::keep;
+use crate::read::mapped::keep;
 use crate::read::{Decode, ReadBatch};
 use crate::reject::Rejects;
-use crate::row::Columns;
+use crate::validate::whole_milliseconds;
 use crate::{Error, SourceSettings};
 
 /// One row group of a foreign Parquet file being read.
 pub(crate) struct ForeignRows {
     file: Arc<File>,
     rows: ParquetRecordBatchReader,
-    bound: Bound,
+    mapping: Arc<CompiledMapping>,
     /// For each column of the mapping, its place among those read.
     places: Vec<Option<usize>>,
     columns: Columns,
@@ -48,8 +49,8 @@ impl ForeignRows {
         settings: Arc<SourceSettings>,
         privacy: Arc<Privacy>,
     ) -> Result<Self, Error> {
-        let bound = mapping.bind();
-        let stored = find(&file, footer, &bound)?;
+        let mapping = mapping.compiled();
+        let stored = find(&file, footer, &mapping)?;
         let mut read: Vec<usize> = stored.iter().flatten().copied().collect();
         read.sort_unstable();
         read.dedup();
@@ -57,7 +58,7 @@ impl ForeignRows {
         let rows = footer.rows_of(&file, group, &read, settings.batch_rows)?;
         Ok(Self {
             rows,
-            bound,
+            mapping,
             places,
             columns: Columns::new(columns, settings, privacy),
             event_ids: EventIds::of(&file),
@@ -84,7 +85,7 @@ impl ForeignRows {
             };
             let values: Vec<Option<Cow<'static, str>>> = texts.iter().map(value).collect();
             let line = self.next_line + row as u64;
-            match keep(&self.bound, &values, &mut self.columns, &self.event_ids, line) {
+            match keep(&self.mapping, &values, &mut self.columns, &self.event_ids, line) {
                 Ok(true) => {}
                 Ok(false) => skipped += 1,
                 Err(fault) => self.rejects.push(line, fault),
@@ -108,10 +109,10 @@ fn text(array: &ArrayRef) -> Result<ArrayRef, Error> {
 }
 
 /// Where the columns of the mapping stand in the file; only columns that can be text are understood.
-pub(crate) fn find(file: &File, footer: &Footer, bound: &Bound) -> Result<Vec<Option<usize>>, Error> {
+pub(crate) fn find(file: &File, footer: &Footer, mapping: &CompiledMapping) -> Result<Vec<Option<usize>>, Error> {
     let fields = footer.schema().fields();
     let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
-    let places = bound.find(file, &names)?;
+    let places = mapping.find(file, &names)?;
     for place in places.iter().flatten() {
         let found = fields[*place].data_type();
         if found.is_nested() || !arrow::compute::can_cast_types(found, &DataType::Utf8View) {

@@ -5,12 +5,15 @@ use std::borrow::Cow;
 use hashbrown::{HashMap, HashSet};
 use jiff::tz::Offset;
 
-use super::{Bound, user_agent};
+use super::user_agent;
+use crate::error::nearest_clause;
+use crate::event_columns::place;
 use crate::extra::{self, Scalar};
+use crate::listing::File;
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
-use crate::row::{Row, Value, place};
-use crate::{route, time};
+use crate::row::{Row, Value};
+use crate::{Error, route, time};
 
 const TS: usize = place("ts");
 const SCREEN: usize = place("screen_id");
@@ -23,7 +26,7 @@ const EXTRA: usize = place("extra");
 
 /// A mapping, compiled: foreign columns and event columns are places.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(crate) struct CompiledMapping {
     pub(super) foreign: Vec<String>,
     pub(super) constants: Vec<(usize, Template)>,
     pub(super) columns: Vec<(usize, usize)>,
@@ -105,7 +108,27 @@ impl Template {
     }
 }
 
-impl Bound {
+impl CompiledMapping {
+    /// The foreign columns it takes values of, in the order [`Self::apply`] expects them.
+    pub(crate) fn columns(&self) -> &[String] {
+        &self.foreign
+    }
+
+    /// Where each foreign column stands among the `names` of a file.
+    pub(crate) fn find(&self, file: &File, names: &[&str]) -> Result<Vec<Option<usize>>, Error> {
+        let find = |column: &String| {
+            let place = names.iter().position(|name| name == column);
+            place.map(Some).ok_or_else(|| {
+                let nearest = nearest_clause(column, names.iter().copied());
+                Error::Mapping(format!(
+                    "`{}` has no column `{column}`{nearest}; correct the mapping, or the file",
+                    file.name
+                ))
+            })
+        };
+        self.columns().iter().map(find).collect()
+    }
+
     /// The event of a row, not yet judged, or `None` where the mapping leaves it out. Constants come first,
     /// then columns, device, the event's value, route, error, hashes, extra.
     pub(crate) fn apply<'a>(
@@ -113,36 +136,33 @@ impl Bound {
         values: &'a [Option<Cow<'_, str>>],
         privacy: &Privacy,
     ) -> Result<Option<Row<'a>>, Fault> {
-        let plan = &*self.plan;
         let value = |column: usize| values[column].as_deref().map(str::trim).filter(|text| !text.is_empty());
-        if plan.skips.iter().any(|skip| value(skip.column).is_some_and(|value| skip.takes(value))) {
+        if self.skips.iter().any(|skip| value(skip.column).is_some_and(|value| skip.takes(value))) {
             return Ok(None);
         }
         let mut row = Row::new();
-        for (place, template) in &plan.constants {
+        for (place, template) in &self.constants {
             row.set(*place, template.value(""));
         }
-        for (place, column) in &plan.columns {
+        for (place, column) in &self.columns {
             if let Some(text) = value(*column) {
                 row.set_parsed(*place, Cow::Borrowed(text))?;
             }
         }
-        row.set(TS, plan.instant(value(plan.time))?);
-        plan.device(&mut row, &value);
-        if !plan.event(&mut row, &value)? {
+        row.set(TS, self.instant(value(self.time))?);
+        self.device(&mut row, &value);
+        if !self.event(&mut row, &value)? {
             return Ok(None);
         }
-        plan.route(&mut row, &value);
-        plan.error(&mut row, &value);
-        for hash in &plan.hashes {
-            hash.apply(&mut row, &plan.salt, &value);
+        self.route(&mut row, &value);
+        self.error(&mut row, &value);
+        for hash in &self.hashes {
+            hash.apply(&mut row, &self.salt, &value);
         }
-        plan.extra(&mut row, &value, privacy)?;
+        self.extra(&mut row, &value, privacy)?;
         Ok(Some(row))
     }
-}
 
-impl Plan {
     fn instant(&self, text: Option<&str>) -> Result<Value<'static>, Fault> {
         let text = text.ok_or_else(|| Fault::field(Reason::MissingField, "ts"))?;
         // A Parquet instant comes as ISO 8601 whatever the mapping says of texts.

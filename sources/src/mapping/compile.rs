@@ -1,41 +1,22 @@
-//! Reads a mapping and checks all that can be checked without a file.
+//! Resolves the names of a mapping and checks all that can be checked without a file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use hashbrown::HashMap;
 use jiff::tz::Offset;
 use netcrab_schema::Type;
 use netcrab_schema::events::EVENT;
-use serde::Deserialize;
-use toml::{Table, Value as Toml};
+use toml::Value as Toml;
 
-use super::Mapping;
-use super::apply::{Device, Entry, Events, Hash, Plan, Skip, Template};
+use super::compiled::{CompiledMapping, Device, Entry, Events, Hash, Skip, Template};
+use super::syntax::{Raw, RawDevice, RawEvent, RawHash, RawSkip, known};
 use crate::Format;
-use crate::check::{Rule, rule_of};
 use crate::error::nearest_clause;
+use crate::event_columns::place;
 use crate::privacy::Privacy;
 use crate::read::access_log;
-use crate::row::place;
+use crate::rules::{Rule, rule_of};
 use crate::time;
-
-const TABLES: [&str; 14] = [
-    "format",
-    "delimiter",
-    "constants",
-    "columns",
-    "hash",
-    "time",
-    "route",
-    "device",
-    "user_agent",
-    "event",
-    "events",
-    "error",
-    "skip",
-    "extra",
-];
 
 /// Columns that an event's value may decide.
 const ENTRY_COLUMNS: [&str; 11] = [
@@ -52,139 +33,8 @@ const ENTRY_COLUMNS: [&str; 11] = [
     "segment",
 ];
 
-#[derive(Debug, Deserialize)]
-struct Raw {
-    format: Format,
-    delimiter: Option<String>,
-    #[serde(default)]
-    constants: BTreeMap<String, Toml>,
-    #[serde(default)]
-    columns: BTreeMap<String, String>,
-    #[serde(default)]
-    hash: RawHash,
-    time: RawTime,
-    route: Option<RawRoute>,
-    device: Option<RawDevice>,
-    user_agent: Option<RawUserAgent>,
-    event: Option<RawEvent>,
-    #[serde(default)]
-    events: BTreeMap<String, BTreeMap<String, Toml>>,
-    error: Option<RawError>,
-    #[serde(default)]
-    skip: Vec<RawSkip>,
-    #[serde(default)]
-    extra: Vec<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct RawHash {
-    salt: Option<String>,
-    salt_env: Option<String>,
-    #[serde(flatten)]
-    columns: BTreeMap<String, Vec<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTime {
-    column: String,
-    #[serde(default = "iso")]
-    format: String,
-    offset: Option<String>,
-}
-
-fn iso() -> String {
-    "iso".to_owned()
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRoute {
-    column: String,
-    #[serde(default)]
-    screen: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawDevice {
-    column: String,
-    #[serde(default)]
-    values: BTreeMap<String, String>,
-    default: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawUserAgent {
-    column: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawEvent {
-    column: String,
-    default: Option<BTreeMap<String, Toml>>,
-    #[serde(default)]
-    skip: BTreeSet<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawError {
-    column: String,
-    from: i64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawSkip {
-    column: String,
-    #[serde(default)]
-    values: BTreeSet<String>,
-    #[serde(default)]
-    endings: Vec<String>,
-    #[serde(default)]
-    contains: Vec<String>,
-}
-
-/// Reads the text of a mapping, or says what is wrong with it.
-pub(super) fn mapping(text: &str) -> Result<Mapping, String> {
-    let table: Table = text.parse().map_err(|error: toml::de::Error| error.to_string().trim_end().to_owned())?;
-    for key in table.keys() {
-        known(key, &TABLES, "")?;
-    }
-    keys_of(&table, "time", &["column", "format", "offset"])?;
-    keys_of(&table, "route", &["column", "screen"])?;
-    keys_of(&table, "device", &["column", "values", "default"])?;
-    keys_of(&table, "user_agent", &["column"])?;
-    keys_of(&table, "event", &["column", "default", "skip"])?;
-    keys_of(&table, "error", &["column", "from"])?;
-    let raw: Raw = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
-    let format = raw.format;
-    let delimiter = delimiter(raw.delimiter.as_deref(), format)?;
-    let plan = Builder::default().plan(raw)?;
-    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-    hasher.update(text.as_bytes());
-    hasher.update(&plan.salt);
-    Ok(Mapping { format, delimiter, identity: hasher.digest128(), plan: Arc::new(plan) })
-}
-
-fn known(key: &str, valid: &[&str], table: &str) -> Result<(), String> {
-    if valid.contains(&key) {
-        return Ok(());
-    }
-    let inside = if table.is_empty() { String::new() } else { format!(" in `[{table}]`") };
-    let nearest = nearest_clause(key, valid.iter().copied());
-    Err(format!("`{key}`{inside} is not known{nearest}; valid are {}", valid.join(", ")))
-}
-
-fn keys_of(table: &Table, name: &str, valid: &[&str]) -> Result<(), String> {
-    let inner = table.get(name).and_then(Toml::as_table);
-    inner.map_or(Ok(()), |inner| inner.keys().try_for_each(|key| known(key, valid, name)))
-}
-
-fn delimiter(given: Option<&str>, format: Format) -> Result<u8, String> {
+/// The byte that separates the fields of a CSV.
+pub(super) fn delimiter(given: Option<&str>, format: Format) -> Result<u8, String> {
     match given.map(str::as_bytes) {
         None => Ok(b','),
         Some([byte]) if format == Format::Csv && !b"\"\r\n".contains(byte) && byte.is_ascii() => Ok(*byte),
@@ -200,14 +50,14 @@ fn event_column(name: &str, table: &str) -> Result<usize, String> {
 }
 
 #[derive(Default)]
-struct Builder {
+pub(super) struct Compiler {
     format: Option<Format>,
     foreign: Vec<String>,
     given: BTreeSet<usize>,
 }
 
-impl Builder {
-    fn plan(mut self, raw: Raw) -> Result<Plan, String> {
+impl Compiler {
+    pub(super) fn compile(mut self, raw: Raw) -> Result<CompiledMapping, String> {
         self.format = Some(raw.format);
         let constants = self.constants(raw.constants)?;
         let columns = self.columns(raw.columns)?;
@@ -236,7 +86,7 @@ impl Builder {
         let extra = self.extra(raw.extra)?;
         self.complete()?;
         let foreign = self.foreign;
-        Ok(Plan {
+        Ok(CompiledMapping {
             foreign,
             constants,
             columns,

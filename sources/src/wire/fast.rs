@@ -12,21 +12,16 @@
 //! Why it is quick: no intermediate values; a key is one comparison with the key that followed the last
 //! time; a symbol is compared with the row before it, else hashed once; ids are judged together at the end.
 
-use hashbrown::HashSet;
 use netcrab_schema::Type;
 use netcrab_schema::events::{EVENT, wire_name};
 
 use super::cursor::{Cursor, Key};
-use super::{Received, SKEW_MIN_MS, TS_CLIENT, push};
+use super::event::{Received, SKEW_MIN_MS, TS_CLIENT, push};
+use super::fast_extra::{ExtraReader, Item, Items};
+use crate::builder::{ABSENT, Columns};
+use crate::event_columns::{COLUMNS, place};
 use crate::event_id::EventIds;
-use crate::extra::{EXTRA_BYTES_MAX, EXTRA_KEYS_MAX, Scalar, quote, write_scalar};
-use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
-use crate::row::{ABSENT, COLUMNS, Columns, place};
-use crate::time;
-
-/// Keys of `extra` that are remembered as harmless; beyond it all are forgotten.
-const HARMLESS_KEYS_MAX: usize = 1024;
 
 const EVENT_ID: usize = place("event_id");
 const SESSION_ID: usize = place("session_id");
@@ -56,9 +51,7 @@ pub(super) struct Quick {
     keys: [Key; COLUMNS],
     /// The column whose key followed each column's the last time; the last place is the event's beginning.
     follows: [usize; COLUMNS + 1],
-    /// Keys of `extra` known to be neither denied nor personal data themselves.
-    harmless: HashSet<Box<str>>,
-    canonical: String,
+    extra: ExtraReader,
 }
 
 /// What holds for every event of a batch.
@@ -78,29 +71,13 @@ pub(super) struct Read<'a> {
     pub(super) faults: Vec<(usize, Fault)>,
 }
 
-/// A value of `extra`, as it will stand in the canonical form.
-#[derive(Clone, Copy)]
-enum Item<'a> {
-    Plain(&'a str),
-    Text(&'a str),
-    Float(f64),
-    Instant(i64),
-}
-
-/// Keys and values of `extra`; one more than a sender may give.
-struct Items<'a> {
-    items: [(&'a str, Item<'a>); EXTRA_KEYS_MAX + 1],
-    length: usize,
-}
-
 impl Quick {
     pub(super) fn new() -> Self {
         let key = |column: &str| if column == "received_at" { Key::NONE } else { Key::of(&wire_name(column)) };
         Self {
             keys: std::array::from_fn(|at| key(EVENT[at].name)),
             follows: std::array::from_fn(|at| (at + 1) % COLUMNS),
-            harmless: HashSet::new(),
-            canonical: String::new(),
+            extra: ExtraReader::default(),
         }
     }
 
@@ -225,7 +202,7 @@ impl Quick {
                         !text.is_empty()
                     }
                     Type::Timestamp => {
-                        cells[at] = instant(cursor)?;
+                        cells[at] = cursor.instant()?;
                         true
                     }
                     Type::Float32 => {
@@ -234,11 +211,11 @@ impl Quick {
                         number.is_finite()
                     }
                     Type::Bool => {
-                        cells[at] = truth(cursor)?.into();
+                        cells[at] = cursor.boolean()?.into();
                         true
                     }
                     _ if at == EXTRA => {
-                        extra = self.extra(cursor, columns.privacy())?;
+                        extra = self.extra.read(cursor, columns.privacy())?;
                         true
                     }
                     _ => {
@@ -276,7 +253,7 @@ impl Quick {
         if given & (1 << SESSION_ID) == 0 {
             cells[SESSION_ID] = columns.symbol(SESSION_ID, "")?;
         }
-        let extra = extra.filter(|extra| extra.length > 0).map(|extra| self.write(extra));
+        let extra = extra.filter(|extra| extra.length > 0).map(|extra| self.extra.write(extra));
         columns.keep(&cells, event_id, extra, || event_ids.make(cells[TS], 0, index).to_string());
         Some(())
     }
@@ -292,122 +269,6 @@ impl Quick {
         self.follows[before] = found;
         Some(found)
     }
-
-    /// Reads `extra`; no items where it is empty.
-    fn extra<'a>(&mut self, cursor: &mut Cursor<'a>, privacy: &Privacy) -> Option<Option<Items<'a>>> {
-        let start = cursor.at;
-        let mut items = Items::new();
-        cursor.take(b'{')?;
-        cursor.skip_space();
-        if cursor.take(b'}').is_some() {
-            return Some(None);
-        }
-        loop {
-            let key = cursor.string()?;
-            if items.length == EXTRA_KEYS_MAX || items.has(key) || !self.harmless(key, privacy) {
-                return None;
-            }
-            cursor.skip_space();
-            cursor.take(b':')?;
-            cursor.skip_space();
-            items.set(key, item(cursor, privacy)?);
-            cursor.skip_space();
-            if cursor.take(b',').is_none() {
-                break;
-            }
-            cursor.skip_space();
-        }
-        cursor.take(b'}')?;
-        (cursor.at - start <= EXTRA_BYTES_MAX).then_some(Some(items))
-    }
-
-    /// Whether a key of `extra` is neither denied nor personal data itself.
-    fn harmless(&mut self, key: &str, privacy: &Privacy) -> bool {
-        if self.harmless.contains(key) {
-            return true;
-        }
-        if privacy.denies_key(key) || privacy.text(key).is_some() {
-            return false;
-        }
-        if self.harmless.len() == HARMLESS_KEYS_MAX {
-            self.harmless.clear();
-        }
-        self.harmless.insert(key.into());
-        true
-    }
-
-    /// The canonical form: keys sorted by bytes, no spaces, numbers in their shortest form.
-    fn write(&mut self, mut extra: Items<'_>) -> &str {
-        let out = &mut self.canonical;
-        out.clear();
-        let items = &mut extra.items[..extra.length];
-        items.sort_unstable_by_key(|(key, _)| key.as_bytes());
-        for (place, (key, item)) in items.iter().enumerate() {
-            out.push(if place == 0 { '{' } else { ',' });
-            quote(key, out);
-            out.push(':');
-            match item {
-                Item::Plain(text) => out.push_str(text),
-                Item::Text(text) => quote(text, out),
-                Item::Float(number) => write_scalar(&Scalar::Float(*number), out),
-                Item::Instant(ms) => write_scalar(&Scalar::Int(*ms), out),
-            }
-        }
-        out.push('}');
-        out
-    }
-}
-
-impl<'a> Items<'a> {
-    fn new() -> Self {
-        Self { items: [("", Item::Plain("")); EXTRA_KEYS_MAX + 1], length: 0 }
-    }
-
-    fn has(&self, key: &str) -> bool {
-        self.items[..self.length].iter().any(|(known, _)| *known == key)
-    }
-
-    /// Sets a key, in place of the one of that name.
-    fn set(&mut self, key: &'a str, item: Item<'a>) {
-        let place = self.items[..self.length].iter().position(|(known, _)| *known == key).unwrap_or(self.length);
-        self.items[place] = (key, item);
-        self.length = self.length.max(place + 1);
-    }
-}
-
-/// A value of `extra` that is no personal data.
-fn item<'a>(cursor: &mut Cursor<'a>, privacy: &Privacy) -> Option<Item<'a>> {
-    let start = cursor.at;
-    match cursor.peek()? {
-        b'"' => {
-            let text = cursor.string()?;
-            privacy.text(text).is_none().then_some(Item::Text(text))
-        }
-        b't' | b'f' => truth(cursor).map(|_| Item::Plain(cursor.since(start))),
-        b'n' => cursor.take_word(b"null").map(|()| Item::Plain("null")),
-        _ => {
-            let number = cursor.number()?;
-            let text = cursor.since(start);
-            match number.scale {
-                Some(_) => Some(Item::Float(number.value())),
-                // A card number may be written as a number; a negative zero is none of the whole numbers.
-                None if text.len() > 12 || text == "-0" => None,
-                None => Some(Item::Plain(text)),
-            }
-        }
-    }
-}
-
-fn instant(cursor: &mut Cursor<'_>) -> Option<i64> {
-    match cursor.peek()? {
-        b'"' => time::parse(cursor.string()?),
-        _ => cursor.number().map(|number| number.floor()),
-    }
-}
-
-fn truth(cursor: &mut Cursor<'_>) -> Option<bool> {
-    let found = cursor.take_word(b"true").map(|()| true);
-    found.or_else(|| cursor.take_word(b"false").map(|()| false))
 }
 
 fn optional_text<'a>(cursor: &mut Cursor<'a>) -> Option<Option<&'a str>> {
@@ -415,7 +276,7 @@ fn optional_text<'a>(cursor: &mut Cursor<'a>) -> Option<Option<&'a str>> {
 }
 
 fn optional_instant(cursor: &mut Cursor<'_>) -> Option<Option<i64>> {
-    if cursor.take_word(b"null").is_some() { Some(None) } else { instant(cursor).map(Some) }
+    if cursor.take_word(b"null").is_some() { Some(None) } else { cursor.instant().map(Some) }
 }
 
 /// Whether the value ahead, an array, is the last of its object as far as the text's end tells. Where it is

@@ -16,10 +16,10 @@ use arrow::datatypes::Int32Type;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::check::{Rule, judge};
+use super::validity::present;
 use crate::privacy::Privacy;
 use crate::reject::Reason;
-use crate::row::present;
+use crate::rules::{Rule, judge};
 use crate::{Error, SourceSettings, route};
 
 /// Values remembered from batch to batch; beyond it the next batch begins anew.

@@ -1,0 +1,35 @@
+//! One event in the form in which the column builders take it.
+
+use netcrab_schema::Type;
+use netcrab_schema::events::EVENT;
+
+use crate::event_columns::COLUMNS;
+
+/// Marks an instant, a number and a truth that are absent; no value that is judged good is one of them.
+pub(super) const NO_INSTANT: i64 = i64::MIN;
+pub(super) const NO_NUMBER: f32 = f32::NAN;
+pub(super) const NO_TRUTH: i64 = 2;
+
+/// Marks a symbol that is absent.
+pub(super) const NO_KEY: i32 = -1;
+
+/// A good event in the form in which columns take it, by place: the key of a symbol, the bits of a
+/// number, an instant, a truth.
+pub(crate) type Cells = [i64; COLUMNS];
+
+/// The cells of an event that says nothing.
+pub(crate) const ABSENT: Cells = {
+    let mut cells = [0; COLUMNS];
+    let mut at = 0;
+    while at < COLUMNS {
+        cells[at] = match EVENT[at].kind {
+            Type::Symbol | Type::Repeated => NO_KEY as i64,
+            Type::Timestamp => NO_INSTANT,
+            Type::Float32 => NO_NUMBER.to_bits() as i64,
+            Type::Bool if EVENT[at].nullable => NO_TRUTH,
+            _ => 0,
+        };
+        at += 1;
+    }
+    cells
+};

@@ -1,0 +1,207 @@
+//! Builds batches of events from rows.
+//!
+//!     wire JSON · CSV · mapping  ─▶  Row  ─ validate, intern ─▶  Columns  ─▶  batch
+//!
+//! A row is validated as a whole before any of it is stored, so a refused row leaves nothing behind.
+
+mod cells;
+mod column;
+mod symbols;
+mod validity;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use netcrab_schema::Type;
+use netcrab_schema::events::EVENT;
+
+pub(crate) use cells::{ABSENT, Cells};
+use column::Builder;
+
+use crate::event_columns::{COLUMNS, place, project, schema_of};
+use crate::event_id::EventIds;
+use crate::privacy::Privacy;
+use crate::reject::{Fault, Reason};
+use crate::row::{Row, Value};
+use crate::rules::{judge, rule_of};
+use crate::{Error, SourceSettings};
+
+const EVENT_ID: usize = place("event_id");
+const SESSION_ID: usize = place("session_id");
+const TASK_TYPE: usize = place("task_type");
+const TASK_PHASE: usize = place("task_phase");
+const TS: usize = place("ts");
+const EXTRA: usize = place("extra");
+
+/// Builders of event batches.
+#[derive(Debug)]
+pub(crate) struct Columns {
+    settings: Arc<SourceSettings>,
+    privacy: Arc<Privacy>,
+    builders: Vec<Builder>,
+    keys: [i32; COLUMNS],
+    rows: usize,
+    wanted: Vec<usize>,
+    schema: SchemaRef,
+    /// Event ids that were taken without a look at their content; see [`Self::suspicious`].
+    unjudged: String,
+}
+
+impl Columns {
+    /// Builders for batches of these event columns; all of them where `columns` is `None`.
+    pub(crate) fn new(columns: Option<&[&'static str]>, settings: Arc<SourceSettings>, privacy: Arc<Privacy>) -> Self {
+        let wanted = project(columns);
+        let places = wanted.iter().map(|column| place(column.name)).collect();
+        let builders = EVENT.iter().map(|column| Builder::new(column, false)).collect();
+        Self {
+            settings,
+            privacy,
+            builders,
+            keys: [0; COLUMNS],
+            rows: 0,
+            wanted: places,
+            schema: schema_of(&wanted),
+            unjudged: String::new(),
+        }
+    }
+
+    /// Builders of small batches of many senders: a batch's dictionaries hold its own values and no others.
+    pub(crate) fn of_senders(settings: Arc<SourceSettings>, privacy: Arc<Privacy>) -> Self {
+        let builders = EVENT.iter().map(|column| Builder::new(column, true)).collect();
+        Self { builders, ..Self::new(None, settings, privacy) }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn settings(&self) -> &Arc<SourceSettings> {
+        &self.settings
+    }
+
+    pub(crate) fn privacy(&self) -> &Arc<Privacy> {
+        &self.privacy
+    }
+
+    /// Judges a row and keeps it, or says what is wrong with it. `line` and `at` say where it stood.
+    pub(crate) fn push(&mut self, row: &Row<'_>, event_ids: &EventIds, line: u64, at: u32) -> Result<(), Fault> {
+        for at in 0..COLUMNS {
+            self.judge(at, &row.values[at])?;
+        }
+        let (begun, phase) = (row.text(TASK_TYPE), row.text(TASK_PHASE));
+        if begun.is_some() != phase.is_some() {
+            let missing = if begun.is_none() { "task_type" } else { "task_phase" };
+            return Err(Fault::field(Reason::TaskIncomplete, missing));
+        }
+        for (at, builder) in self.builders.iter_mut().enumerate() {
+            builder.push(at, &row.values[at], self.keys[at]);
+        }
+        if let (Builder::Text(ids), Value::Absent) = (&mut self.builders[EVENT_ID], &row.values[EVENT_ID]) {
+            let id = event_ids.make(row.instant(TS).unwrap_or(0), line, at);
+            ids.append_value(id.encode_lower(&mut [0; 36]));
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn judge(&mut self, at: usize, value: &Value<'_>) -> Result<(), Fault> {
+        let column = &EVENT[at];
+        let fault = |reason| Err(Fault::field(reason, column.name));
+        match (&mut self.builders[at], value) {
+            (_, Value::Absent) => {
+                let made = matches!(at, SESSION_ID | EVENT_ID) || column.kind == Type::Bool;
+                if column.nullable || made { Ok(()) } else { fault(Reason::MissingField) }
+            }
+            (Builder::Symbol(symbols), Value::Text(text)) => {
+                match symbols.key(text, &self.settings, &self.privacy) {
+                    Ok(key) => self.keys[at] = key,
+                    Err(reason) => return fault(reason),
+                }
+                Ok(())
+            }
+            (Builder::Text(_), Value::Text(_)) if at == EXTRA => Ok(()),
+            (Builder::Text(_), Value::Text(text)) => {
+                judge(rule_of(column.name), text, &self.settings, &self.privacy).map_or(Ok(()), fault)
+            }
+            (Builder::Instant(_), Value::Instant(ms)) => {
+                let inside = (self.settings.ts_min_ms..self.settings.ts_end_ms).contains(ms);
+                if inside { Ok(()) } else { fault(Reason::TsOutOfRange) }
+            }
+            (Builder::Number(_), Value::Number(number)) => {
+                if (*number as f32).is_finite() {
+                    Ok(())
+                } else {
+                    fault(Reason::NotFinite)
+                }
+            }
+            (Builder::Truth(_), Value::Truth(_)) => Ok(()),
+            _ => fault(Reason::WrongType),
+        }
+    }
+
+    /// The rows so far as a batch; the builders are empty then.
+    pub(crate) fn finish(&mut self) -> Result<RecordBatch, Error> {
+        let mut arrays: Vec<Option<ArrayRef>> = Vec::with_capacity(COLUMNS);
+        for builder in &mut self.builders {
+            arrays.push(Some(builder.finish()?));
+        }
+        self.rows = 0;
+        self.unjudged.clear();
+        let columns = self.wanted.iter().filter_map(|at| arrays[*at].take()).collect();
+        Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
+    }
+}
+
+/// What a reader that goes straight to the columns needs. It judges nothing twice: where it is not
+/// sure that an event is good, it leaves the event to [`Columns::push`].
+impl Columns {
+    /// The key of a symbol that is not empty; `None` where the careful reader must say what is wrong with it.
+    /// Random ids are not judged here but together, by [`Self::suspicious`].
+    #[inline]
+    pub(crate) fn symbol(&mut self, at: usize, text: &str) -> Option<i64> {
+        let Builder::Symbol(symbols) = &mut self.builders[at] else { return None };
+        symbols.quick_key(text, &self.settings, &self.privacy).map(i64::from)
+    }
+
+    /// Keeps an event whose cells are good. `event_id` was not judged; one is made where it is absent.
+    pub(crate) fn keep(
+        &mut self,
+        cells: &Cells,
+        event_id: Option<&str>,
+        extra: Option<&str>,
+        made: impl FnOnce() -> String,
+    ) {
+        for (builder, cell) in self.builders.iter_mut().zip(cells) {
+            match builder {
+                Builder::Symbol(symbols) => symbols.append(*cell as i32),
+                Builder::Instant(instants) => instants.push(*cell),
+                Builder::Number(numbers) => numbers.push(f32::from_bits(*cell as u32)),
+                Builder::Truth(truths) => truths.push(*cell as u8),
+                Builder::Text(_) => {}
+            }
+        }
+        if let Builder::Text(ids) = &mut self.builders[EVENT_ID] {
+            match event_id {
+                Some(event_id) => {
+                    self.unjudged.push_str(event_id);
+                    ids.append_value(event_id);
+                }
+                None => ids.append_value(made()),
+            }
+        }
+        if let Builder::Text(extras) = &mut self.builders[EXTRA] {
+            extras.append_option(extra);
+        }
+        self.rows += 1;
+    }
+
+    /// Whether any of the ids that were not judged may be personal data: all of them are looked through at once.
+    pub(crate) fn suspicious(&self) -> bool {
+        let unjudged = |builder: &Builder| match builder {
+            Builder::Symbol(symbols) => symbols.suspicious(&self.privacy),
+            _ => false,
+        };
+        self.privacy.may_hold_identity(self.unjudged.as_bytes()) || self.builders.iter().any(unjudged)
+    }
+}

@@ -1,0 +1,41 @@
+//! Generated events as batches.
+
+use arrow::array::RecordBatch;
+
+use super::arrivals::Arrivals;
+use super::columns::Columns;
+use super::event::Event;
+use super::settings::GenerateSettings;
+use crate::Error;
+
+/// Batches of events in arrival order, all columns; ends after [`GenerateSettings::events`] rows.
+#[derive(Debug)]
+pub struct Traffic {
+    arrivals: Arrivals,
+    columns: Columns,
+    batch: Vec<Event>,
+}
+
+impl Traffic {
+    /// The traffic that the settings describe.
+    pub fn new(settings: GenerateSettings) -> Result<Self, Error> {
+        let arrivals = Arrivals::new(settings)?;
+        let columns = Columns::new(&arrivals.world);
+        let batch = Vec::with_capacity(arrivals.settings.batch_rows);
+        Ok(Self { arrivals, columns, batch })
+    }
+}
+
+impl Iterator for Traffic {
+    type Item = Result<RecordBatch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.batch.clear();
+        let rows = self.arrivals.settings.batch_rows;
+        self.batch.extend(self.arrivals.by_ref().take(rows));
+        if self.batch.is_empty() {
+            return None;
+        }
+        Some(self.columns.batch(&self.batch).map_err(Error::Batch))
+    }
+}

@@ -1,0 +1,28 @@
+//! Finds event columns among the column names of a file.
+
+use netcrab_schema::Column;
+use netcrab_schema::events::EVENT;
+
+use crate::Error;
+use crate::error::nearest_clause;
+use crate::listing::File;
+use crate::privacy::Privacy;
+
+/// The error for a column that no event has.
+pub(crate) fn unknown_column(file: &File, column: &str, privacy: &Privacy) -> Error {
+    let (file, column) = (file.name.clone(), column.to_owned());
+    if privacy.denies_key(&column) {
+        return Error::DeniedColumn { file, column };
+    }
+    let nearest = nearest_clause(&column, EVENT.iter().map(|column| column.name));
+    Error::UnknownColumn { file, column, nearest }
+}
+
+/// Whether a required column is there; three of them have a value when they are not.
+pub(crate) fn require(file: &File, column: &Column, there: bool) -> Result<(), Error> {
+    let made = matches!(column.name, "session_id" | "event_id" | "reaction_observed");
+    if there || column.nullable || made {
+        return Ok(());
+    }
+    Err(Error::MissingColumn { file: file.name.clone(), column: column.name.to_owned() })
+}

@@ -1,0 +1,22 @@
+//! Stores the event that a mapping makes of a row.
+
+use std::borrow::Cow;
+
+use crate::builder::Columns;
+use crate::event_id::EventIds;
+use crate::mapping::CompiledMapping;
+use crate::reject::Fault;
+
+/// Applies a mapping to the foreign values and keeps the event.
+pub(crate) fn keep(
+    mapping: &CompiledMapping,
+    values: &[Option<Cow<'_, str>>],
+    columns: &mut Columns,
+    event_ids: &EventIds,
+    line: u64,
+) -> Result<bool, Fault> {
+    match mapping.apply(values, columns.privacy())? {
+        None => Ok(false),
+        Some(row) => columns.push(&row, event_ids, line, 0).map(|()| true),
+    }
+}

@@ -1,0 +1,147 @@
+//! The footer of a Parquet file: its schema, its row groups, and the ranges to fetch.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::schema::types::SchemaDescriptor;
+
+use super::guard::guard;
+use super::read_schema::{places, relabel, texts, wanted};
+use crate::Error;
+use crate::blob::{Blob, SharedBlob};
+use crate::listing::File;
+use crate::privacy::Privacy;
+
+/// The footer of a file, understood.
+#[derive(Debug)]
+pub(crate) struct Footer {
+    metadata: ArrowReaderMetadata,
+    /// Where each event column stands in the file, in table order.
+    pub(super) places: Vec<Option<usize>>,
+    /// The number of the first row of each row group, from 1.
+    first_lines: Vec<u64>,
+}
+
+impl Footer {
+    /// Reads the footer of `file` as one of foreign columns.
+    pub(crate) fn foreign(file: &File) -> Result<Self, Error> {
+        let parquet = load(file)?;
+        let metadata = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), ArrowReaderOptions::new()))?;
+        Ok(Self { metadata, places: Vec::new(), first_lines: first_lines(&parquet) })
+    }
+
+    /// Reads the footer of `file` and finds the event columns in it.
+    pub(crate) fn events(file: &File, privacy: &Privacy) -> Result<Self, Error> {
+        let parquet = load(file)?;
+        let stored = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let found = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), stored))?;
+        let places = places(file, found.schema(), privacy)?;
+        let texts = texts(&places);
+        let parquet = match relabel(parquet.file_metadata().schema_descr(), &texts) {
+            None => parquet,
+            Some(schema) => guard(file, || reload(file, schema))?,
+        };
+        let bare = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let found = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), bare))?;
+        let embedded = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), ArrowReaderOptions::new())).ok();
+        let seconds = |place: usize| {
+            let field = embedded.as_ref().and_then(|embedded| embedded.schema().fields().get(place));
+            field.is_some_and(|field| matches!(field.data_type(), DataType::Timestamp(TimeUnit::Second, _)))
+        };
+        let wanted = wanted(file, found.schema(), &places, &seconds)?;
+        let options = ArrowReaderOptions::new().with_schema(wanted);
+        let metadata = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), options))?;
+        Ok(Self { metadata, places, first_lines: first_lines(&parquet) })
+    }
+
+    /// The columns of the file.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.metadata.metadata().row_groups().iter().map(|group| group.num_rows().max(0) as u64).sum()
+    }
+
+    /// Bytes of each row group as stored.
+    pub(crate) fn group_bytes(&self) -> Vec<u64> {
+        self.metadata.metadata().row_groups().iter().map(|group| group.compressed_size().max(0) as u64).collect()
+    }
+
+    /// Bytes of a row as stored, on average.
+    pub(crate) fn bytes_per_row(&self, group: usize) -> f64 {
+        let group = self.metadata.metadata().row_group(group);
+        group.compressed_size().max(0) as f64 / group.num_rows().max(1) as f64
+    }
+
+    pub(crate) fn first_line(&self, group: usize) -> u64 {
+        self.first_lines[group]
+    }
+
+    /// A reader of these columns (by place in the file) of one row group.
+    pub(crate) fn rows_of(
+        &self,
+        file: &File,
+        group: usize,
+        columns: &[usize],
+        batch_rows: usize,
+    ) -> Result<ParquetRecordBatchReader, Error> {
+        let mut blob = Blob::open(file).map_err(|source| Error::read(&file.name, source))?;
+        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
+        let ranges = self.ranges(group, &mask);
+        blob.fetch(&ranges).map_err(|source| Error::read(&file.name, source))?;
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(SharedBlob(Arc::new(blob)), self.metadata.clone());
+        guard(file, || builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(batch_rows).build())
+    }
+
+    fn ranges(&self, group: usize, mask: &ProjectionMask) -> Vec<Range<u64>> {
+        let columns = self.metadata.metadata().row_group(group).columns().iter().enumerate();
+        let ranges = columns.filter(|(leaf, _)| mask.leaf_included(*leaf)).filter_map(|(_, column)| {
+            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+            let (start, length) = (u64::try_from(start).ok()?, u64::try_from(column.compressed_size()).ok()?);
+            Some(start..start.checked_add(length)?)
+        });
+        ranges.collect()
+    }
+}
+
+fn load(file: &File) -> Result<Arc<ParquetMetaData>, Error> {
+    let blob = Blob::open(file).map_err(|source| Error::read(&file.name, source))?;
+    let metadata = guard(file, || ParquetMetaDataReader::new().parse_and_finish(&SharedBlob(Arc::new(blob))))?;
+    let plausible = metadata.row_groups().iter().all(|group| {
+        (0..=i64::from(i32::MAX)).contains(&group.num_rows())
+            && group
+                .columns()
+                .iter()
+                .all(|column| column.compressed_size() <= i64::try_from(file.bytes).unwrap_or(i64::MAX))
+    });
+    if !plausible {
+        let cause = "its footer claims more than the file can hold".to_owned();
+        return Err(Error::DamagedParquet { file: file.name.clone(), cause });
+    }
+    Ok(Arc::new(metadata))
+}
+
+fn reload(file: &File, schema: SchemaDescriptor) -> parquet::errors::Result<Arc<ParquetMetaData>> {
+    let blob = SharedBlob(Arc::new(Blob::open(file)?));
+    let options = ArrowReaderOptions::new().with_parquet_schema(Arc::new(schema));
+    let metadata = ParquetMetaDataReader::new().with_metadata_options(Some(options.metadata_options().clone()));
+    Ok(Arc::new(metadata.parse_and_finish(&blob)?))
+}
+
+fn first_lines(parquet: &ParquetMetaData) -> Vec<u64> {
+    let mut line = 1;
+    let groups = parquet.row_groups().iter().map(|group| {
+        let first = line;
+        line += group.num_rows().max(0) as u64;
+        first
+    });
+    groups.collect()
+}

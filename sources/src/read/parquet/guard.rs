@@ -1,0 +1,21 @@
+//! Runs steps of the Parquet decoder, which damage may make panic.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::Error;
+use crate::listing::File;
+
+/// Runs a step of the decoder; damage may make it panic.
+pub(crate) fn guard<T>(file: &File, step: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T, Error> {
+    let damaged = |cause: String| Error::DamagedParquet { file: file.name.clone(), cause };
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(parquet::errors::ParquetError::External(source))) => match source.downcast::<std::io::Error>() {
+            Ok(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => Err(Error::read(&file.name, *source)),
+            Ok(source) => Err(damaged(source.to_string())),
+            Err(source) => Err(damaged(source.to_string())),
+        },
+        Ok(Err(error)) => Err(damaged(error.to_string())),
+        Err(_) => Err(damaged("a page contradicts its header".to_owned())),
+    }
+}

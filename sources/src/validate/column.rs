@@ -1,0 +1,294 @@
+//! Validates one column of a batch.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float32Array, PrimitiveArray, StringArray,
+    StringViewArray, new_null_array,
+};
+use arrow::buffer::Buffer;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float32Type, Int32Type, TimestampMillisecondType};
+use netcrab_schema::arrow::in_flight_type;
+use netcrab_schema::{Column, Type};
+
+use super::convert::{whole_milliseconds, without_nulls};
+use super::faults::Faults;
+use crate::privacy::Privacy;
+use crate::reject::Reason;
+use crate::rules::{Rule, judge, rule_of};
+use crate::{Error, SourceSettings, extra, route};
+
+/// Buffers remembered as clean, per column: batches of a row group share their pages.
+const CLEAN_BUFFERS_MAX: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) column: &'static Column,
+    rule: Rule,
+    dictionary: Option<Judged>,
+    clean: Vec<Buffer>,
+    absent: Option<ArrayRef>,
+}
+
+/// A dictionary as given, and what became of it.
+#[derive(Debug)]
+struct Judged {
+    given: StringArray,
+    values: ArrayRef,
+    faults: Option<Vec<Option<Reason>>>,
+    empty: Option<Vec<bool>>,
+}
+
+impl State {
+    /// Nothing of the column has been seen yet.
+    pub(super) fn new(column: &'static Column) -> Self {
+        Self { column, rule: rule_of(column.name), dictionary: None, clean: Vec::new(), absent: None }
+    }
+
+    /// A column the file does not have: null, `false` for `reaction_observed`, empty for `session_id`.
+    pub(super) fn absent(&mut self, length: usize) -> ArrayRef {
+        match &self.absent {
+            Some(array) if array.len() >= length => array.slice(0, length),
+            _ => {
+                let array: ArrayRef = match self.column.name {
+                    "session_id" => {
+                        Arc::new(std::iter::repeat_n(Some(""), length).collect::<DictionaryArray<Int32Type>>())
+                    }
+                    "reaction_observed" => Arc::new(BooleanArray::from(vec![false; length])),
+                    _ => new_null_array(&in_flight_type(self.column.kind), length),
+                };
+                self.absent.insert(array).clone()
+            }
+        }
+    }
+
+    pub(super) fn symbols(
+        &mut self,
+        array: &ArrayRef,
+        faults: &mut Faults,
+        settings: &SourceSettings,
+        privacy: &Privacy,
+    ) -> Result<ArrayRef, Error> {
+        let packed;
+        let array = match array.as_dictionary_opt::<Int32Type>() {
+            Some(dictionary) => dictionary,
+            None => {
+                packed = cast(array, &in_flight_type(Type::Symbol))?;
+                packed.as_dictionary::<Int32Type>()
+            }
+        };
+        let given = array.values().as_string::<i32>();
+        let judged = match self.dictionary.take().filter(|judged| same(&judged.given, given)) {
+            Some(judged) => judged,
+            None => self.judge(given, settings, privacy),
+        };
+        let judged = self.dictionary.insert(judged);
+        if let Some(values) = &judged.faults {
+            for (row, key) in array.keys().iter().enumerate() {
+                if let Some(reason) = key.and_then(|key| values[key as usize]) {
+                    faults.push(row, reason, self.column.name);
+                }
+            }
+        }
+        if self.column.name == "session_id" {
+            return Ok(without_sessions(array, &judged.values));
+        }
+        let Some(empty) = &judged.empty else { return Ok(Arc::new(array.with_values(judged.values.clone()))) };
+        let keys: PrimitiveArray<Int32Type> =
+            array.keys().iter().map(|key| key.filter(|key| !empty[*key as usize])).collect();
+        Ok(Arc::new(DictionaryArray::try_new(keys, judged.values.clone())?))
+    }
+
+    fn judge(&self, given: &StringArray, settings: &SourceSettings, privacy: &Privacy) -> Judged {
+        let mut faults = None;
+        let mut empty = None;
+        // Many ids are judged together: not one of them can be at fault where no byte of all is.
+        let harmless = self.rule == Rule::Hash
+            && !privacy.may_hold_identity(given.value_data())
+            && given.value_offsets().windows(2).all(|ends| (ends[1] - ends[0]) as usize <= settings.text_bytes_max);
+        let mut templated = Vec::new();
+        for (at, value) in given.iter().enumerate() {
+            let value = value.unwrap_or_default();
+            if value.is_empty() {
+                empty.get_or_insert_with(|| vec![false; given.len()])[at] = true;
+                continue;
+            }
+            if harmless {
+                continue;
+            }
+            let route = if self.rule == Rule::Route { route::template(value) } else { value.into() };
+            if let Some(reason) = judge(self.rule, &route, settings, privacy) {
+                faults.get_or_insert_with(|| vec![None; given.len()])[at] = Some(reason);
+            }
+            if route != value {
+                templated.push((at, route.into_owned()));
+            }
+        }
+        let values: ArrayRef =
+            if templated.is_empty() { Arc::new(given.clone()) } else { Arc::new(replace(given, templated)) };
+        Judged { given: given.clone(), values, faults, empty }
+    }
+
+    pub(super) fn texts(
+        &mut self,
+        array: &ArrayRef,
+        faults: &mut Faults,
+        settings: &SourceSettings,
+        privacy: &Privacy,
+    ) -> Result<ArrayRef, Error> {
+        let array = cast(array, &DataType::Utf8View)?;
+        let texts = array.as_string_view();
+        let lengths = texts.views().iter().map(|view| *view as u32);
+        let (shortest, longest) =
+            lengths.fold((u32::MAX, 0), |(low, high), length| (low.min(length), high.max(length)));
+        if longest as usize > settings.text_bytes_max || self.suspicious(texts, privacy) {
+            for (row, text) in texts.iter().enumerate() {
+                if let Some(reason) = text.and_then(|text| judge(self.rule, text, settings, privacy)) {
+                    faults.push(row, reason, self.column.name);
+                }
+            }
+        }
+        if array.null_count() == 0 && shortest > 0 {
+            return Ok(array);
+        }
+        let filled: StringViewArray = texts.iter().map(|text| text.filter(|text| !text.is_empty())).collect();
+        Ok(Arc::new(filled))
+    }
+
+    /// Whether any text may hold personal data. Buffers, shared by many batches, are scanned once.
+    fn suspicious(&mut self, texts: &StringViewArray, privacy: &Privacy) -> bool {
+        let mut suspicious = false;
+        for buffer in texts.data_buffers() {
+            if self.clean.iter().any(|clean| clean.as_ptr() == buffer.as_ptr() && clean.len() == buffer.len()) {
+                continue;
+            }
+            if privacy.may_hold_identity(buffer) {
+                suspicious = true;
+                continue;
+            }
+            if self.clean.len() == CLEAN_BUFFERS_MAX {
+                self.clean.remove(0);
+            }
+            self.clean.push(buffer.clone());
+        }
+        // Texts of up to 12 bytes stand in the view itself; a JWT is longer.
+        let short = texts.views().iter().fold(false, |found, view| {
+            let (low, high) = ((*view >> 32) as u64, (*view >> 96) as u64);
+            found | ((*view as u32) <= 12 && (holds_sign(low) || holds_sign(high)))
+        });
+        suspicious || short
+    }
+
+    pub(super) fn extras(
+        &mut self,
+        array: &ArrayRef,
+        faults: &mut Faults,
+        privacy: &Privacy,
+    ) -> Result<ArrayRef, Error> {
+        let array = cast(array, &DataType::Utf8View)?;
+        if array.null_count() == array.len() {
+            return Ok(array);
+        }
+        let texts = array.as_string_view();
+        let mut canonical = String::new();
+        let mut rewritten: Vec<(usize, Option<String>)> = Vec::new();
+        for (row, text) in texts.iter().enumerate() {
+            let Some(text) = text else { continue };
+            if text.is_empty() {
+                rewritten.push((row, None));
+                continue;
+            }
+            canonical.clear();
+            if let Err(fault) = extra::canonical(text, privacy, &mut canonical) {
+                faults.push(row, fault.reason, "extra");
+            } else if canonical == "{}" {
+                rewritten.push((row, None));
+            } else if canonical != text {
+                rewritten.push((row, Some(canonical.clone())));
+            }
+        }
+        if rewritten.is_empty() {
+            return Ok(array);
+        }
+        let mut rewritten = rewritten.into_iter().peekable();
+        let texts = texts.iter().enumerate().map(|(row, text)| match rewritten.next_if(|(at, _)| *at == row) {
+            Some((_, text)) => text,
+            None => text.map(str::to_owned),
+        });
+        Ok(Arc::new(texts.collect::<StringViewArray>()))
+    }
+
+    pub(super) fn instants(
+        &mut self,
+        array: &ArrayRef,
+        faults: &mut Faults,
+        settings: &SourceSettings,
+    ) -> Result<ArrayRef, Error> {
+        let array = whole_milliseconds(array)?;
+        let instants = array.as_primitive::<TimestampMillisecondType>();
+        let (low, high) = (settings.ts_min_ms, settings.ts_end_ms);
+        let outside = instants.values().iter().fold(false, |outside, ts| outside | (*ts < low) | (*ts >= high));
+        if outside {
+            for (row, ts) in instants.iter().enumerate() {
+                if ts.is_some_and(|ts| ts < low || ts >= high) {
+                    faults.push(row, Reason::TsOutOfRange, self.column.name);
+                }
+            }
+        }
+        Ok(array)
+    }
+
+    pub(super) fn floats(&mut self, array: &ArrayRef, faults: &mut Faults) -> Result<ArrayRef, Error> {
+        let array =
+            if *array.data_type() == DataType::Float32 { array.clone() } else { cast(array, &DataType::Float32)? };
+        let floats: &Float32Array = array.as_primitive::<Float32Type>();
+        let unbounded = floats.values().iter().fold(false, |found, value| found | !value.is_finite());
+        if unbounded {
+            for (row, value) in floats.iter().enumerate() {
+                if value.is_some_and(|value| !value.is_finite()) {
+                    faults.push(row, Reason::NotFinite, self.column.name);
+                }
+            }
+        }
+        Ok(array)
+    }
+
+    pub(super) fn bools(&mut self, array: &ArrayRef) -> Result<ArrayRef, Error> {
+        let array = cast(array, &DataType::Boolean)?;
+        if self.column.nullable { Ok(array) } else { without_nulls(&array) }
+    }
+}
+
+/// Whether one of eight bytes is `@` or `%` (Mycroft's zero-byte test; false alarms do no harm).
+fn holds_sign(eight: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7) != 0;
+    zero_byte(eight ^ (ONES * u64::from(b'@'))) | zero_byte(eight ^ (ONES * u64::from(b'%')))
+}
+
+/// Session ids, empty where a row has none.
+fn without_sessions(given: &DictionaryArray<Int32Type>, values: &ArrayRef) -> ArrayRef {
+    let judged = given.with_values(values.clone());
+    if given.keys().null_count() == 0 && values.null_count() == 0 {
+        return Arc::new(judged);
+    }
+    let ids = judged.downcast_dict::<StringArray>();
+    let ids = ids.map(|ids| ids.into_iter().map(|id| Some(id.unwrap_or_default())).collect());
+    Arc::new(ids.unwrap_or(judged) as DictionaryArray<Int32Type>)
+}
+
+fn same(a: &StringArray, b: &StringArray) -> bool {
+    a.len() == b.len()
+        && a.value_data().as_ptr() == b.value_data().as_ptr()
+        && a.value_offsets().as_ptr() == b.value_offsets().as_ptr()
+}
+
+fn replace(given: &StringArray, templated: Vec<(usize, String)>) -> StringArray {
+    let mut templated = templated.into_iter().peekable();
+    let values = given.iter().enumerate().map(|(at, value)| match templated.next_if(|(place, _)| *place == at) {
+        Some((_, route)) => Some(route),
+        None => value.map(str::to_owned),
+    });
+    values.collect()
+}

@@ -1,0 +1,34 @@
+//! The faults of a batch.
+
+use netcrab_schema::events::EVENT;
+
+use crate::reject::Reason;
+
+/// The faults of a batch: of each row the first in table order.
+pub(super) struct Faults {
+    pub(super) rows: Vec<Option<(usize, Reason, &'static str)>>,
+    pub(super) count: usize,
+    pub(super) length: usize,
+}
+
+impl Faults {
+    pub(super) fn push(&mut self, row: usize, reason: Reason, field: &'static str) {
+        // A row's columns are judged before they are held against each other.
+        let place = if reason == Reason::TaskIncomplete { usize::MAX } else { place(field) };
+        if self.rows.is_empty() {
+            self.rows = vec![None; self.length];
+        }
+        match &mut self.rows[row] {
+            Some(first) if first.0 <= place => {}
+            Some(first) => *first = (place, reason, field),
+            none => {
+                *none = Some((place, reason, field));
+                self.count += 1;
+            }
+        }
+    }
+}
+
+fn place(field: &str) -> usize {
+    EVENT.iter().position(|column| column.name == field).unwrap_or(EVENT.len())
+}

@@ -1,0 +1,146 @@
+//! Turns columns that already have event names into a clean batch of events, and the rest into rejects.
+//!
+//!     symbol   dictionary ─ judged once per dictionary ─▶ keys untouched where no value is at fault
+//!     text     views      ─ lengths and buffers scanned ─▶ rows looked at only on suspicion
+//!     number   values     ─ one vectorised pass
+//!
+//! A batch without faults is passed on without copying a row. The first fault of a row, in table
+//! order, is its reason.
+
+mod column;
+mod convert;
+mod faults;
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewBuilder};
+use arrow::buffer::NullBuffer;
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+use netcrab_schema::{Column, Type};
+
+use column::State;
+pub(crate) use convert::whole_milliseconds;
+use convert::without_nulls;
+use faults::Faults;
+
+use crate::event_columns::schema_of;
+use crate::event_id::EventIds;
+use crate::privacy::Privacy;
+use crate::reject::{Fault, Reason, Rejects};
+use crate::{Error, SourceSettings};
+
+/// Checks the batches of one stretch of rows (a row group) in order.
+#[derive(Debug)]
+pub(crate) struct Check {
+    settings: Arc<SourceSettings>,
+    privacy: Arc<Privacy>,
+    columns: Vec<State>,
+    schema: SchemaRef,
+}
+
+impl Check {
+    /// Checks for batches that shall have `columns`, in table order.
+    pub(crate) fn new(columns: &[&'static Column], settings: Arc<SourceSettings>, privacy: Arc<Privacy>) -> Self {
+        Self {
+            settings,
+            privacy,
+            columns: columns.iter().map(|column| State::new(column)).collect(),
+            schema: schema_of(columns),
+        }
+    }
+
+    /// The clean rows of `arrays` (one for each column, `None` where the file has none); `first_line` is
+    /// the number of their first row.
+    pub(crate) fn run(
+        &mut self,
+        arrays: Vec<Option<ArrayRef>>,
+        length: usize,
+        first_line: u64,
+        event_ids: &EventIds,
+        rejects: &mut Rejects,
+    ) -> Result<RecordBatch, Error> {
+        let mut faults = Faults { rows: Vec::new(), count: 0, length };
+        let mut clean: Vec<ArrayRef> = Vec::with_capacity(arrays.len());
+        for (state, array) in self.columns.iter_mut().zip(arrays) {
+            let column = match array {
+                None => state.absent(length),
+                Some(array) => match state.column.kind {
+                    Type::Symbol | Type::Repeated => {
+                        state.symbols(&array, &mut faults, &self.settings, &self.privacy)?
+                    }
+                    Type::Text if state.column.name == "extra" => state.extras(&array, &mut faults, &self.privacy)?,
+                    Type::Text => state.texts(&array, &mut faults, &self.settings, &self.privacy)?,
+                    Type::Timestamp => state.instants(&array, &mut faults, &self.settings)?,
+                    Type::Float32 => state.floats(&array, &mut faults)?,
+                    _ => state.bools(&array)?,
+                },
+            };
+            clean.push(column);
+        }
+        self.pair_tasks(&clean, &mut faults);
+        self.fill_event_ids(&mut clean, first_line, event_ids);
+        let batch = RecordBatch::try_new(self.schema.clone(), self.required(clean, length, &mut faults)?)?;
+        if faults.count == 0 {
+            return Ok(batch);
+        }
+        for (row, fault) in faults.rows.iter().enumerate() {
+            if let Some((_, reason, field)) = fault {
+                rejects.push(first_line + row as u64, Fault::field(*reason, *field));
+            }
+        }
+        let keep = BooleanArray::from_iter(faults.rows.iter().map(|fault| Some(fault.is_none())));
+        Ok(filter_record_batch(&batch, &keep)?)
+    }
+
+    /// Task type and phase come together or not at all.
+    fn pair_tasks(&self, clean: &[ArrayRef], faults: &mut Faults) {
+        let find = |name: &str| self.columns.iter().position(|state| state.column.name == name).map(|at| &clean[at]);
+        let (Some(types), Some(phases)) = (find("task_type"), find("task_phase")) else { return };
+        if types.nulls().map(NullBuffer::inner) == phases.nulls().map(NullBuffer::inner) {
+            return;
+        }
+        for row in 0..faults.length {
+            if types.is_null(row) != phases.is_null(row) {
+                let field = if types.is_null(row) { "task_type" } else { "task_phase" };
+                faults.push(row, Reason::TaskIncomplete, field);
+            }
+        }
+    }
+
+    fn fill_event_ids(&self, clean: &mut [ArrayRef], first_line: u64, event_ids: &EventIds) {
+        let find = |name: &str| self.columns.iter().position(|state| state.column.name == name);
+        let Some(at) = find("event_id").filter(|at| clean[*at].null_count() > 0) else { return };
+        let ts = find("ts").map(|at| clean[at].clone());
+        let ts = ts.as_ref().and_then(|ts| ts.as_primitive_opt::<TimestampMillisecondType>());
+        let given = clean[at].as_string_view();
+        let mut filled = StringViewBuilder::with_capacity(given.len());
+        let mut text = [0; 36];
+        for (row, id) in given.iter().enumerate() {
+            match id {
+                Some(id) => filled.append_value(id),
+                None => {
+                    let id = event_ids.make(ts.map_or(0, |ts| ts.value(row)), first_line + row as u64, 0);
+                    filled.append_value(id.encode_lower(&mut text));
+                }
+            }
+        }
+        clean[at] = Arc::new(filled.finish());
+    }
+
+    /// Marks rows that lack a required value; their columns then hold what no later stage will see.
+    fn required(&self, clean: Vec<ArrayRef>, length: usize, faults: &mut Faults) -> Result<Vec<ArrayRef>, Error> {
+        let mut complete = Vec::with_capacity(clean.len());
+        for (state, array) in self.columns.iter().zip(clean) {
+            if state.column.nullable || array.null_count() == 0 {
+                complete.push(array);
+                continue;
+            }
+            for row in (0..length).filter(|row| array.is_null(*row)) {
+                faults.push(row, Reason::MissingField, state.column.name);
+            }
+            complete.push(without_nulls(&array)?);
+        }
+        Ok(complete)
+    }
+}

@@ -1,0 +1,136 @@
+//! Decodes batches as the ingestion API receives them.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use super::envelope::{Envelope, is_envelope};
+use super::event::{Received, push};
+use super::fast::{Quick, Terms};
+use crate::builder::Columns;
+use crate::event_id::EventIds;
+use crate::privacy::Privacy;
+use crate::reject::{Fault, Reason};
+use crate::{Error, SourceSettings};
+
+/// A batch, decoded.
+#[derive(Debug)]
+pub struct DecodedBatch {
+    /// Who forwarded it.
+    pub agent_id: Option<String>,
+    /// The sender's version.
+    pub sdk_version: Option<String>,
+    /// The events that are good, in the order sent.
+    pub events: RecordBatch,
+    /// For each row of `events`, its place in the batch sent.
+    pub indexes: Vec<usize>,
+    /// The events that are not, by their place, in order.
+    pub faults: Vec<(usize, Fault)>,
+}
+
+/// Decodes batches as the ingestion API receives them; one for each thread that does.
+#[derive(Debug)]
+pub struct BatchDecoder {
+    columns: Columns,
+    quick: Quick,
+}
+
+impl BatchDecoder {
+    /// A decoder with these bounds.
+    pub fn new(settings: SourceSettings) -> Self {
+        let privacy = Arc::new(Privacy::new(&settings.privacy));
+        Self { columns: Columns::of_senders(Arc::new(settings), privacy), quick: Quick::new() }
+    }
+
+    /// Decodes one batch (or one bare event) received at `received_at_ms`. Events beyond `events_max` are
+    /// refused. `seed` makes the ids of events without one; it must differ from batch to batch.
+    pub fn batch(
+        &mut self,
+        body: &[u8],
+        received_at_ms: i64,
+        events_max: usize,
+        seed: u128,
+    ) -> Result<DecodedBatch, BatchError> {
+        let text = std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?;
+        let event_ids = EventIds::known(seed);
+        let terms = Terms { received_at_ms, events_max, event_ids: &event_ids };
+        let Some(read) = self.quick.batch(&mut self.columns, text, terms) else {
+            self.columns.finish()?;
+            return self.carefully(text, terms);
+        };
+        Ok(DecodedBatch {
+            agent_id: read.agent_id.map(str::to_owned),
+            sdk_version: read.sdk_version.map(str::to_owned),
+            events: self.columns.finish()?,
+            indexes: read.indexes,
+            faults: read.faults,
+        })
+    }
+
+    /// The same as [`Self::batch`] by the careful reader alone, for tests to compare.
+    #[doc(hidden)]
+    pub fn batch_carefully(
+        &mut self,
+        body: &[u8],
+        received_at_ms: i64,
+        events_max: usize,
+        seed: u128,
+    ) -> Result<DecodedBatch, BatchError> {
+        let text = std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?;
+        self.carefully(text, Terms { received_at_ms, events_max, event_ids: &EventIds::known(seed) })
+    }
+
+    /// Decodes a batch event by event, and says of each what is wrong with it.
+    fn carefully(&mut self, text: &str, terms: Terms<'_>) -> Result<DecodedBatch, BatchError> {
+        let envelope = match is_envelope(text) {
+            true => Envelope::parse(text)?,
+            false => Envelope {
+                events: vec![serde_json::from_str(text).map_err(|_| Fault::line(Reason::NotJson))?],
+                ..Envelope::default()
+            },
+        };
+        let received = Received {
+            at_ms: Some(terms.received_at_ms),
+            skew_ms: envelope.sent_at_ms.map(|sent| terms.received_at_ms.saturating_sub(sent)),
+            stated: false,
+        };
+        let (mut indexes, mut faults) = (Vec::new(), Vec::new());
+        for (index, event) in envelope.events.iter().enumerate() {
+            let pushed = match index < terms.events_max {
+                true => push(&mut self.columns, event.get(), received, terms.event_ids, 0, index as u32),
+                false => Err(Fault::line(Reason::TooManyEvents)),
+            };
+            match pushed {
+                Ok(()) => indexes.push(index),
+                Err(fault) => faults.push((index, fault)),
+            }
+        }
+        let owned = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+        let events = self.columns.finish()?;
+        Ok(DecodedBatch {
+            agent_id: owned(envelope.agent_id),
+            sdk_version: owned(envelope.sdk_version),
+            events,
+            indexes,
+            faults,
+        })
+    }
+}
+
+/// Why a whole batch was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// The body is not a batch; the sender must act.
+    #[error("the body is not a batch of events ({}); {}", .0.reason.name(), .0.reason.hint())]
+    Body(Fault),
+    /// Building the batch failed.
+    #[error(transparent)]
+    Batch(#[from] Error),
+}
+
+impl From<Fault> for BatchError {
+    fn from(fault: Fault) -> Self {
+        BatchError::Body(fault)
+    }
+}

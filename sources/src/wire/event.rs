@@ -1,0 +1,199 @@
+//! Reads one event with serde, and says what is wrong with it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::LazyLock;
+
+use hashbrown::HashMap;
+use netcrab_schema::Type;
+use netcrab_schema::events::{EVENT, wire_name};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::builder::Columns;
+use crate::error::nearest;
+use crate::event_columns::{COLUMNS, place};
+use crate::event_id::EventIds;
+use crate::extra::{self, Scalar, ScalarSeed, ScalarsSeed, TextSeed, named};
+use crate::privacy::Privacy;
+use crate::reject::{Fault, Reason};
+use crate::row::{Row, Value};
+use crate::{SourceSettings, time};
+
+/// Clock skew below which an event's time stays as sent, in ms.
+pub const SKEW_MIN_MS: i64 = 1000;
+
+/// The key under which `extra` keeps the time as sent, once corrected.
+pub const TS_CLIENT: &str = "ts_client";
+
+const TS: usize = place("ts");
+const RECEIVED_AT: usize = place("received_at");
+const EXTRA: usize = place("extra");
+
+/// The place of the column that a wire key stands for; `received_at` has none.
+static PLACES: LazyLock<HashMap<String, usize>> = LazyLock::new(|| {
+    let columns = EVENT.iter().enumerate().filter(|(_, column)| column.name != "received_at");
+    columns.map(|(at, column)| (wire_name(column.name), at)).collect()
+});
+
+/// When an event was received, where that is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Received {
+    pub(crate) at_ms: Option<i64>,
+    pub(crate) skew_ms: Option<i64>,
+    /// The event itself may say when, as `receivedAt`.
+    pub(super) stated: bool,
+}
+
+impl Received {
+    /// When the event says, if it does.
+    pub(crate) fn stated() -> Self {
+        Self { stated: true, ..Self::default() }
+    }
+}
+
+/// `received_at` on the wire, where an event may say it.
+const RECEIVED_AT_KEY: &str = "receivedAt";
+
+/// Reads one event and keeps it, or says what is wrong with it.
+pub(crate) fn push(
+    columns: &mut Columns,
+    text: &str,
+    received: Received,
+    event_ids: &EventIds,
+    line: u64,
+    at: u32,
+) -> Result<(), Fault> {
+    let privacy = columns.privacy().clone();
+    let mut fault = None;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let seed = EventSeed { privacy: &privacy, stated: received.stated, fault: &mut fault };
+    let read = seed.deserialize(&mut json);
+    let read = read.and_then(|event| json.end().map(|()| event));
+    let Ok(mut event) = read else {
+        let syntax = || if text.trim_start().starts_with('{') { Reason::NotJson } else { not_an_event(text) };
+        return Err(fault.unwrap_or_else(|| Fault::line(syntax())));
+    };
+    if let Some(at_ms) = received.at_ms {
+        event.row.set(RECEIVED_AT, Value::Instant(at_ms));
+    }
+    correct_skew(&mut event, received.skew_ms.unwrap_or(0), columns.settings());
+    if !event.extra.is_empty() {
+        let mut canonical = String::new();
+        extra::write(&event.extra, &mut canonical);
+        event.row.set(EXTRA, Value::Text(canonical.into()));
+    }
+    columns.push(&event.row, event_ids, line, at)
+}
+
+fn not_an_event(text: &str) -> Reason {
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(_) => Reason::NotAnObject,
+        Err(_) => Reason::NotJson,
+    }
+}
+
+/// `ts += received_at − sent_at` where they differ by more than a second; what was sent stays in `extra`.
+fn correct_skew(event: &mut Event<'_>, skew_ms: i64, settings: &SourceSettings) {
+    let Some(sent_ms) = event.row.instant(TS).filter(|_| skew_ms.abs() > SKEW_MIN_MS) else { return };
+    // A time that is absurd as sent is refused as sent.
+    if (settings.ts_min_ms..settings.ts_end_ms).contains(&sent_ms) {
+        event.row.set(TS, Value::Instant(sent_ms.saturating_add(skew_ms)));
+        event.extra.retain(|(key, _)| key != TS_CLIENT);
+        event.extra.push((Cow::Borrowed(TS_CLIENT), Scalar::Int(sent_ms)));
+    }
+}
+
+struct Event<'a> {
+    row: Row<'a>,
+    extra: extra::Scalars<'a>,
+}
+
+struct EventSeed<'p, 'f> {
+    privacy: &'p Privacy,
+    stated: bool,
+    fault: &'f mut Option<Fault>,
+}
+
+impl<'de> DeserializeSeed<'de> for EventSeed<'_, '_> {
+    type Value = Event<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl EventSeed<'_, '_> {
+    fn refuse<E: serde::de::Error, T>(&mut self, reason: Reason, field: Cow<'static, str>) -> Result<T, E> {
+        *self.fault = Some(Fault::field(reason, field));
+        Err(E::custom("refused"))
+    }
+
+    fn unknown<E: serde::de::Error, T>(&mut self, key: &str) -> Result<T, E> {
+        if self.privacy.denies_key(key) {
+            return self.refuse(Reason::DeniedKey, named(key, self.privacy));
+        }
+        let near = nearest(key, PLACES.keys().map(String::as_str));
+        let field = match near {
+            Some(near) => format!("{} (nearest: {near})", named(key, self.privacy)).into(),
+            None => named(key, self.privacy),
+        };
+        self.refuse(Reason::UnknownKey, field)
+    }
+}
+
+impl<'de> Visitor<'de> for EventSeed<'_, '_> {
+    type Value = Event<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an event object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut event = Event { row: Row::new(), extra: Vec::new() };
+        let mut seen = [false; COLUMNS];
+        while let Some(key) = map.next_key_seed(TextSeed)? {
+            let stated = (self.stated && key == RECEIVED_AT_KEY).then_some(RECEIVED_AT);
+            let Some(at) = stated.or_else(|| PLACES.get(key.as_ref()).copied()) else { return self.unknown(&key) };
+            let column = EVENT[at].name;
+            if std::mem::replace(&mut seen[at], true) {
+                return self.refuse(Reason::DuplicateKey, Cow::Borrowed(column));
+            }
+            if at == EXTRA {
+                let raw: &RawValue = map.next_value()?;
+                if raw.get().len() > extra::EXTRA_BYTES_MAX {
+                    return self.refuse(Reason::ExtraTooLong, Cow::Borrowed(column));
+                }
+                let scalars = ScalarsSeed { privacy: self.privacy, fault: self.fault };
+                let scalars = scalars.deserialize(&mut serde_json::Deserializer::from_str(raw.get()));
+                event.extra = scalars.map_err(serde::de::Error::custom)?;
+                continue;
+            }
+            let Some(value) = map.next_value_seed(ScalarSeed)? else {
+                return self.refuse(Reason::WrongType, Cow::Borrowed(column));
+            };
+            match read(EVENT[at].kind, value) {
+                Ok(value) => event.row.set(at, value),
+                Err(reason) => return self.refuse(reason, Cow::Borrowed(column)),
+            }
+        }
+        Ok(event)
+    }
+}
+
+pub(super) fn read(kind: Type, value: Scalar<'_>) -> Result<Value<'_>, Reason> {
+    Ok(match (kind, value) {
+        (_, Scalar::Null) => Value::Absent,
+        (Type::Text | Type::Repeated | Type::Symbol, Scalar::Text(text)) if text.is_empty() => Value::Absent,
+        (Type::Text | Type::Repeated | Type::Symbol, Scalar::Text(text)) => Value::Text(text),
+        (Type::Timestamp, Scalar::Text(text)) => Value::Instant(time::parse(&text).ok_or(Reason::BadTime)?),
+        (Type::Timestamp, Scalar::Int(ms)) => Value::Instant(ms),
+        (Type::Timestamp, Scalar::Uint(ms)) => Value::Instant(i64::try_from(ms).unwrap_or(i64::MAX)),
+        (Type::Timestamp, Scalar::Float(ms)) => Value::Instant(ms.floor() as i64),
+        (Type::Float32, Scalar::Int(number)) => Value::Number(number as f64),
+        (Type::Float32, Scalar::Uint(number)) => Value::Number(number as f64),
+        (Type::Float32, Scalar::Float(number)) => Value::Number(number),
+        (Type::Bool, Scalar::Bool(truth)) => Value::Truth(truth),
+        _ => return Err(Reason::WrongType),
+    })
+}

@@ -1,0 +1,139 @@
+//! Reads `extra` without intermediate values.
+
+use hashbrown::HashSet;
+
+use super::cursor::Cursor;
+use crate::extra::{EXTRA_BYTES_MAX, EXTRA_KEYS_MAX, Scalar, quote, write_scalar};
+use crate::privacy::Privacy;
+
+/// Keys of `extra` that are remembered as harmless; beyond it all are forgotten.
+const HARMLESS_KEYS_MAX: usize = 1024;
+
+/// Reads `extra`, and remembers from batch to batch which of its keys are harmless.
+#[derive(Debug, Default)]
+pub(super) struct ExtraReader {
+    /// Keys known to be neither denied nor personal data themselves.
+    harmless: HashSet<Box<str>>,
+    canonical: String,
+}
+
+/// A value of `extra`, as it will stand in the canonical form.
+#[derive(Clone, Copy)]
+pub(super) enum Item<'a> {
+    Plain(&'a str),
+    Text(&'a str),
+    Float(f64),
+    Instant(i64),
+}
+
+/// Keys and values of `extra`; one more than a sender may give.
+pub(super) struct Items<'a> {
+    items: [(&'a str, Item<'a>); EXTRA_KEYS_MAX + 1],
+    pub(super) length: usize,
+}
+
+impl ExtraReader {
+    /// Reads `extra`; no items where it is empty.
+    pub(super) fn read<'a>(&mut self, cursor: &mut Cursor<'a>, privacy: &Privacy) -> Option<Option<Items<'a>>> {
+        let start = cursor.at;
+        let mut items = Items::new();
+        cursor.take(b'{')?;
+        cursor.skip_space();
+        if cursor.take(b'}').is_some() {
+            return Some(None);
+        }
+        loop {
+            let key = cursor.string()?;
+            if items.length == EXTRA_KEYS_MAX || items.has(key) || !self.harmless(key, privacy) {
+                return None;
+            }
+            cursor.skip_space();
+            cursor.take(b':')?;
+            cursor.skip_space();
+            items.set(key, item(cursor, privacy)?);
+            cursor.skip_space();
+            if cursor.take(b',').is_none() {
+                break;
+            }
+            cursor.skip_space();
+        }
+        cursor.take(b'}')?;
+        (cursor.at - start <= EXTRA_BYTES_MAX).then_some(Some(items))
+    }
+
+    /// Whether a key of `extra` is neither denied nor personal data itself.
+    fn harmless(&mut self, key: &str, privacy: &Privacy) -> bool {
+        if self.harmless.contains(key) {
+            return true;
+        }
+        if privacy.denies_key(key) || privacy.text(key).is_some() {
+            return false;
+        }
+        if self.harmless.len() == HARMLESS_KEYS_MAX {
+            self.harmless.clear();
+        }
+        self.harmless.insert(key.into());
+        true
+    }
+
+    /// The canonical form: keys sorted by bytes, no spaces, numbers in their shortest form.
+    pub(super) fn write(&mut self, mut extra: Items<'_>) -> &str {
+        let out = &mut self.canonical;
+        out.clear();
+        let items = &mut extra.items[..extra.length];
+        items.sort_unstable_by_key(|(key, _)| key.as_bytes());
+        for (place, (key, item)) in items.iter().enumerate() {
+            out.push(if place == 0 { '{' } else { ',' });
+            quote(key, out);
+            out.push(':');
+            match item {
+                Item::Plain(text) => out.push_str(text),
+                Item::Text(text) => quote(text, out),
+                Item::Float(number) => write_scalar(&Scalar::Float(*number), out),
+                Item::Instant(ms) => write_scalar(&Scalar::Int(*ms), out),
+            }
+        }
+        out.push('}');
+        out
+    }
+}
+
+impl<'a> Items<'a> {
+    pub(super) fn new() -> Self {
+        Self { items: [("", Item::Plain("")); EXTRA_KEYS_MAX + 1], length: 0 }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.items[..self.length].iter().any(|(known, _)| *known == key)
+    }
+
+    /// Sets a key, in place of the one of that name.
+    pub(super) fn set(&mut self, key: &'a str, item: Item<'a>) {
+        let place = self.items[..self.length].iter().position(|(known, _)| *known == key).unwrap_or(self.length);
+        self.items[place] = (key, item);
+        self.length = self.length.max(place + 1);
+    }
+}
+
+/// A value of `extra` that is no personal data.
+fn item<'a>(cursor: &mut Cursor<'a>, privacy: &Privacy) -> Option<Item<'a>> {
+    let start = cursor.at;
+    match cursor.peek()? {
+        b'"' => {
+            let text = cursor.string()?;
+            privacy.text(text).is_none().then_some(Item::Text(text))
+        }
+        b't' | b'f' => cursor.boolean().map(|_| Item::Plain(cursor.since(start))),
+        b'n' => cursor.take_word(b"null").map(|()| Item::Plain("null")),
+        _ => {
+            let number = cursor.number()?;
+            let text = cursor.since(start);
+            match number.scale {
+                Some(_) => Some(Item::Float(number.value())),
+                // A card number may be written as a number; a negative zero is none of the whole numbers.
+                None if text.len() > 12 || text == "-0" => None,
+                None => Some(Item::Plain(text)),
+            }
+        }
+    }
+}

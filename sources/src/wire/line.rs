@@ -1,0 +1,27 @@
+//! Reads a line of a file: an event, or a batch of them.
+
+use super::envelope::{Envelope, is_envelope};
+use super::event::{Received, push};
+use crate::builder::Columns;
+use crate::event_id::EventIds;
+use crate::reject::Fault;
+
+/// Reads one line: an event, or a batch of them. `refuse` is told what did not become an event.
+pub(crate) fn line(columns: &mut Columns, text: &str, event_ids: &EventIds, line: u64, refuse: &mut dyn FnMut(Fault)) {
+    if !is_envelope(text) {
+        if let Err(fault) = push(columns, text, Received::default(), event_ids, line, 0) {
+            refuse(fault);
+        }
+        return;
+    }
+    match Envelope::parse(text) {
+        Err(fault) => refuse(fault),
+        Ok(envelope) => {
+            for (at, event) in envelope.events.iter().enumerate() {
+                if let Err(fault) = push(columns, event.get(), Received::default(), event_ids, line, at as u32) {
+                    refuse(fault);
+                }
+            }
+        }
+    }
+}
