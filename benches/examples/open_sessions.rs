@@ -19,9 +19,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::{StreamExt, stream};
+use netcrab_operators::rules::Sessionize;
 use netcrab_operators::session::{SessionBatch, fields_of_events};
-use netcrab_operators::sessionize::hash::{OpenSessions, SessionizeExec};
-use netcrab_operators::settings::Sessionize;
+use netcrab_operators::sessionize::streaming::{OpenSessions, SessionizeExec};
 use netcrab_schema::arrow::event_in_flight;
 
 #[path = "../../operators/tests/suite/traffic.rs"]

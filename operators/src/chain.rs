@@ -15,9 +15,9 @@ use crate::aggregate::AggregateExec;
 use crate::detect::DetectExec;
 use crate::flatten::FlattenExec;
 use crate::roll_up::{self, RollUp, RollUpExec};
+use crate::rules::Settings;
 use crate::session::{fields_of_events, fields_of_facts};
-use crate::sessionize::sorted::{SessionizeExec, Sizes};
-use crate::settings::Settings;
+use crate::sessionize::batch::{SessionizeExec, Sizes};
 use crate::share::share;
 
 /// A table and the plan that gives its rows.

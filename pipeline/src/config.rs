@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use netcrab_operators::settings;
+use netcrab_operators::rules;
 use serde::Deserialize;
 
 /// The example file, with every setting and its default.
@@ -26,11 +26,11 @@ pub struct Config {
     /// How events are read.
     pub sources: netcrab_sources::SourceSettings,
     /// When a session ends.
-    pub sessionize: settings::Sessionize,
+    pub sessionize: rules::Sessionize,
     /// What counts as friction.
-    pub detect: settings::Detect,
+    pub detect: rules::Detect,
     /// How friction becomes a score.
-    pub score: settings::Score,
+    pub score: rules::Score,
     /// The HTTP API.
     pub api: netcrab_api::Config,
     /// Where accepted events wait.
@@ -150,12 +150,8 @@ impl Config {
     }
 
     /// The settings that decide what the derived tables say.
-    pub fn rules(&self) -> settings::Settings {
-        settings::Settings {
-            sessionize: self.sessionize.clone(),
-            detect: self.detect.clone(),
-            score: self.score.clone(),
-        }
+    pub fn rules(&self) -> rules::Settings {
+        rules::Settings { sessionize: self.sessionize.clone(), detect: self.detect.clone(), score: self.score.clone() }
     }
 }
 

@@ -29,7 +29,7 @@ use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::session::{DAY_MS, columns_of_facts};
-use netcrab_operators::sessionize::sorted::Sizes;
+use netcrab_operators::sessionize::batch::Sizes;
 use netcrab_operators::share::share;
 use netcrab_operators::sort::sort_rows;
 use netcrab_schema::arrow::to_store_type;
@@ -188,7 +188,7 @@ struct Inputs {
 }
 
 /// Names a run of derived tables: the source, the rules and the version of events_raw it makes.
-fn run_id(source: &RunId, rules: &netcrab_operators::settings::Settings, raw_version: i64) -> Result<RunId> {
+fn run_id(source: &RunId, rules: &netcrab_operators::rules::Settings, raw_version: i64) -> Result<RunId> {
     let mut hasher = Xxh3::new();
     hasher.update(source.as_str().as_bytes());
     hasher.update(serde_json::to_string(rules)?.as_bytes());

@@ -21,8 +21,8 @@ use super::screens::{Screens, filed, screen_fields};
 use super::sessions::{self, TaskTypes, count_incidents};
 use super::tasks::{Tasks, task_fields};
 use crate::detect::{Actions, Events, Scan};
+use crate::rules::Settings;
 use crate::session::{SessionBatch, list, list_field};
-use crate::settings::Settings;
 use crate::stage::{self, single_input_plan};
 
 /// Aggregates each session into its facts.

@@ -1,6 +1,6 @@
 //! The scores of a session: frustration and efficiency, both in (0, 1).
 
-use crate::settings::Score;
+use crate::rules::Score;
 
 /// The counts that scores are made from.
 #[derive(Debug, Clone, Copy, Default)]

@@ -16,9 +16,9 @@ use netcrab_schema::arrow::LIST_ITEM;
 use super::score::{self, Counts};
 use crate::detect::scan::TaskPhase;
 use crate::detect::{Events, Kind, Scan};
+use crate::rules::Score;
 use crate::session::{SessionBatch, column, shapes, symbols};
 use crate::sessionize::layout::VISITOR;
-use crate::settings::Score;
 use crate::symbols;
 
 /// The row_version of a closed session written by a batch run.

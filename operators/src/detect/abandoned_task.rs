@@ -5,7 +5,7 @@
 use super::incidents::Found;
 use super::scan::TaskPhase;
 use super::{Events, Incidents, Kind, Scan, TaskEvent};
-use crate::settings::AbandonedTask;
+use crate::rules::AbandonedTask;
 
 /// How a task that was begun went on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

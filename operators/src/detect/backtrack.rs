@@ -6,7 +6,7 @@
 
 use super::incidents::Found;
 use super::{Events, Incidents, Kind, Scan};
-use crate::settings::Backtrack;
+use crate::rules::Backtrack;
 
 /// Finds the backtracks of a scanned session.
 pub(super) fn detect(rule: &Backtrack, events: &Events<'_>, scan: &Scan, found: &mut Incidents) {

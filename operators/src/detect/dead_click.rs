@@ -7,7 +7,7 @@ use super::incidents::Found;
 use super::rage_click::Chain;
 use super::scan::Target;
 use super::{Events, Incidents, Kind, Scan};
-use crate::settings::DeadClick;
+use crate::rules::DeadClick;
 
 /// Finds the dead clicks of a scanned session.
 pub(super) fn detect(rule: &DeadClick, events: &Events<'_>, scan: &mut Scan, found: &mut Incidents) {

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::incidents::Found;
 use super::{Events, Incidents, Kind, Scan};
-use crate::settings::ErrorClick;
+use crate::rules::ErrorClick;
 
 /// Finds the error clicks of a scanned session.
 pub(super) fn detect(rule: &ErrorClick, events: &Events<'_>, scan: &mut Scan, found: &mut Incidents) {

@@ -12,8 +12,8 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties};
 
 use super::{Actions, Events, Incidents, Names, Scan, detect, incident_fields};
+use crate::rules::Detect;
 use crate::session::{SessionBatch, list_column, list_field};
-use crate::settings::Detect;
 use crate::stage::{self, single_input_plan};
 
 /// Detects incidents in session batches.

@@ -14,9 +14,9 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::scan::Action;
 use super::{Events, Kind};
+use crate::rules::Detect;
 use crate::sessionize::fold::hex;
 use crate::sessionize::text;
-use crate::settings::Detect;
 use crate::symbols::column;
 
 /// Most event ids kept as evidence of one incident.

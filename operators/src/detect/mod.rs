@@ -18,7 +18,7 @@ pub use exec::DetectExec;
 pub use incidents::{Incidents, Names, incident_fields};
 pub use scan::{Actions, Events, Scan, TaskEvent, Visit};
 
-use crate::settings::Detect;
+use crate::rules::Detect;
 
 /// The kinds of friction, in the order in which incidents of a session are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

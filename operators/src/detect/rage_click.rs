@@ -10,7 +10,7 @@
 
 use super::incidents::Found;
 use super::{Events, Incidents, Kind, Scan};
-use crate::settings::RageClick;
+use crate::rules::RageClick;
 
 /// A click and its target, sorted so that the clicks of a target are neighbours, in order.
 pub(super) type Chain = (super::scan::Target, usize);

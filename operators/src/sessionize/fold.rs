@@ -13,8 +13,8 @@ use super::layout::{Id, Layout};
 use super::order::Order;
 use super::rows::Rows;
 use super::text;
+use crate::rules::Sessionize;
 use crate::session::{DAY_MS, event_fields, list_column};
-use crate::settings::Sessionize;
 
 /// Most events in one session batch, unless one session alone has more.
 const BATCH_EVENTS: usize = 16_384;

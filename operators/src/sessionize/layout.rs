@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Result, exec_datafusion_err};
 use netcrab_schema::{Column, Type};
 
-/// Groups of symbol columns that share a code; see [`super::shapes`].
+/// Groups of symbol columns that share a code; see [`super::action_dictionary`].
 pub const VISITOR: usize = 0;
 /// See [`VISITOR`].
 pub const ACTION: usize = 1;

@@ -6,22 +6,20 @@
 //! Input   events in any order, `netcrab_schema::arrow::event_in_flight` or a projection of it
 //! Output  session batches: each closed session with its events, in order
 //!
-//! The shell [`sorted`] takes bounded input in any order, scatters it by the hash of the session
-//! key, and sorts within; it spills under its memory limit. The shell [`hash`] takes a stream epoch by
+//! The shell [`batch`] takes bounded input in any order, scatters it by the hash of the session
+//! key, and sorts within; it spills under its memory limit. The shell [`streaming`] takes a stream epoch by
 //! epoch, and keeps open sessions between them. Both end in the same [`order`] and [`fold`].
 //!
 //!     events ─▶ scatter ─▶ (spill) ────────▶ order ─▶ fold ─▶ session batches        sorted
 //!     events ─▶ open sessions ─▶ closed ───▶ order ─▶ fold ─▶ session batches        hash
 
+pub mod action_dictionary;
+pub mod batch;
 pub mod bytes;
 pub mod fold;
-pub mod hash;
 pub mod layout;
 pub mod order;
 pub mod packed;
 pub mod rows;
-pub mod scatter;
-pub mod shapes;
-pub mod sorted;
+pub mod streaming;
 pub mod text;
-pub mod whos;

@@ -3,13 +3,13 @@
 //!     who      visitor  action  ts − base  event_id  received_at − ts  reals   texts
 //!     varint   varint   varint  varint     packed    varint            4 each  packed
 //!
-//! `who` is a number of [`super::whos`]; the next number not yet used is followed by what it stands for:
+//! `who` is a number of [`super::batch::visitor_dictionary`]; the next number not yet used is followed by what it stands for:
 //! hash, org, product, base ts, session_id, user_hash. `visitor` and `action` are one more than the code
 //! of a shape, or 0 and then the shape itself. What is absent takes no byte, for the action's bits say
 //! what is there. An event of a browser takes about 40 bytes, and writing it touches one place in
 //! memory instead of one for each column.
 //!
-//! Where the events of one key lie together already ([`super::hash`]), they begin with a *head*, and
+//! Where the events of one key lie together already ([`super::streaming`]), they begin with a *head*, and
 //! a row says only what its head does not. From ts on both forms are one, but that whole reals are short.
 //!
 //!     head   org  product  visitor  session_id  user_hash  base ts
@@ -25,10 +25,10 @@ use arrow::datatypes::{Float32Type, TimestampMillisecondType};
 use datafusion::common::{DataFusionError, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::action_dictionary::{Recent, Shapes};
 use super::bytes::{Reader, put_real, put_signed, put_varint};
-use super::hash::{CheckpointError, In, Out};
 use super::layout::{ACTION, Id, Kept, Layout, VISITOR};
-use super::shapes::{Recent, Shapes};
+use super::streaming::{CheckpointError, In, Out};
 use super::text;
 use crate::session::wrong_type;
 use crate::symbols::{self, Interner, Lookup, NULL_CODE, SymbolArray};

@@ -149,7 +149,7 @@ pub struct Rows {
     rest: Vec<u32>,
 }
 
-/// Who an event is from, see [`super::whos`].
+/// Who an event is from, see [`super::batch::visitor_dictionary`].
 #[derive(Clone, Copy)]
 struct KnownWho {
     hash: u64,

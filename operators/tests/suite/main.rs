@@ -5,8 +5,8 @@
 mod arrow_rows;
 mod chain;
 mod examples;
-mod hash;
 mod reference;
 mod sort;
 mod strategy;
+mod streaming;
 mod traffic;

@@ -230,8 +230,12 @@ mod tests {
         }
     }
 
-    fn visit(name: &str) -> netcrab_operators::sessionize::hash::Visit {
-        netcrab_operators::sessionize::hash::Visit { org_id: "o".into(), product_id: "p".into(), visit: name.into() }
+    fn visit(name: &str) -> netcrab_operators::sessionize::streaming::Visit {
+        netcrab_operators::sessionize::streaming::Visit {
+            org_id: "o".into(),
+            product_id: "p".into(),
+            visit: name.into(),
+        }
     }
 
     fn opened() -> (tempfile::TempDir, Checkpoints) {

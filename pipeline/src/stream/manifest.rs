@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use netcrab_operators::sessionize::hash::Visit;
+use netcrab_operators::sessionize::streaming::Visit;
 use netcrab_sinks::Change;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;

@@ -40,9 +40,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{Expr, SessionContext, col, lit};
 use futures::StreamExt;
 use netcrab_operators::chain;
+use netcrab_operators::rules::Settings as Rules;
 use netcrab_operators::session::DAY_MS;
-use netcrab_operators::sessionize::hash::{OpenSessions, Visit, closes_at};
-use netcrab_operators::settings::Settings as Rules;
+use netcrab_operators::sessionize::streaming::{OpenSessions, Visit, closes_at};
 use netcrab_schema::arrow::{event_in_flight, in_flight_type, to_store_type};
 use netcrab_schema::events::EVENT;
 use netcrab_schema::tables::{
@@ -497,7 +497,7 @@ async fn sums(place: &Place<'_>, events: DataFrame) -> Result<Vec<(&'static Tabl
     let events = events.select(columns.collect::<Vec<_>>())?;
     let source = events.create_physical_plan().await?;
     let memory_max = 64 << 20;
-    let sizes = netcrab_operators::sessionize::sorted::Sizes { partitions: 64, memory_max, shapes_max: SHAPES_MAX };
+    let sizes = netcrab_operators::sessionize::batch::Sizes { partitions: 64, memory_max, shapes_max: SHAPES_MAX };
     let plans = chain::plans(source, place.rules, sizes, &SUMMED)?;
     // The plans share one pass, so they run together.
     let collected = plans.into_iter().map(|(table, plan)| async move {

@@ -12,9 +12,9 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 
-use super::deadlines::{NEVER, tick};
 use super::keys::closes_at;
 use super::open::{Named, OpenSessions};
+use super::timers::{NEVER, tick};
 use crate::sessionize::bytes::Reader;
 use crate::sessionize::fold::{self, Cut};
 use crate::sessionize::order::{self, Order};

@@ -19,11 +19,11 @@ use datafusion::execution::{SpillFile, SpillWriter};
 use datafusion::physical_plan::metrics::SpillMetrics;
 use memmap2::MmapMut;
 
-use super::bytes::put_varint;
-use super::layout::Layout;
-use super::packed::{Packer, Visitor, Who};
-use super::rows::{Rows, Translation};
-use super::whos::Whos;
+use super::visitor_dictionary::Whos;
+use crate::sessionize::bytes::put_varint;
+use crate::sessionize::layout::Layout;
+use crate::sessionize::packed::{Packer, Visitor, Who};
+use crate::sessionize::rows::{Rows, Translation};
 
 /// Bytes of a block, unless one event alone needs more.
 const BLOCK_BYTES: usize = 16 << 10;

@@ -28,14 +28,14 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Exe
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, StreamExt, stream};
 
-use super::fold::{self, Cut};
-use super::layout::Layout;
-use super::order::{self, Order};
-use super::packed::Packer;
-use super::rows::{Rows, Tables, Translation};
-use super::scatter::{InSlabs, Scatter, Spill};
+use super::hash_partitioner::{InSlabs, Scatter, Spill};
+use crate::rules::Sessionize;
 use crate::session;
-use crate::settings::Sessionize;
+use crate::sessionize::fold::{self, Cut};
+use crate::sessionize::layout::Layout;
+use crate::sessionize::order::{self, Order};
+use crate::sessionize::packed::Packer;
+use crate::sessionize::rows::{Rows, Tables, Translation};
 use crate::stage::{self, single_input_plan};
 
 /// How much the shell takes on at once.
@@ -45,7 +45,7 @@ pub struct Sizes {
     pub partitions: usize,
     /// Bytes of events held in memory, all tasks together; beyond it they spill.
     pub memory_max: usize,
-    /// Most shapes in a table, see [`super::shapes`].
+    /// Most shapes in a table, see [`crate::sessionize::action_dictionary`].
     pub shapes_max: usize,
 }
 

@@ -13,7 +13,7 @@ use arrow::datatypes::Fields;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::open::OpenSessions;
-use crate::settings::Sessionize;
+use crate::rules::Sessionize;
 
 /// What a state begins with: a name and the version of its form.
 const MAGIC: &[u8; 8] = b"ncopen\0\x01";

@@ -18,8 +18,8 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Exe
 use futures::{StreamExt, stream};
 
 use super::{Closing, OpenSessions};
+use crate::rules::Sessionize;
 use crate::session;
-use crate::settings::Sessionize;
 use crate::stage::{self, single_input_plan};
 
 /// Adds the events of an epoch to the open sessions, then gives those that its watermark closes.

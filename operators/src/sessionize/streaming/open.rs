@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::{Blocks, Chain, ROOM};
 use super::checkpoint::{CheckpointError, In, Out};
-use super::deadlines::{Deadlines, tick};
 use super::keys::{Keys, Slot, closes_at};
+use super::timers::{Deadlines, tick};
+use crate::rules::Sessionize;
 use crate::sessionize::layout::Layout;
 use crate::sessionize::packed::{Head, Packer, Packing, Who};
 use crate::sessionize::rows::{Tables, Translation};
 use crate::sessionize::text;
-use crate::settings::Sessionize;
 
 /// The open sessions of a shard, and what must be known of closed ones.
 pub struct OpenSessions {

@@ -12,8 +12,8 @@ use datafusion::common::{Result, resources_datafusion_err};
 
 use super::blocks::Chain;
 use super::checkpoint::{CheckpointError, In, Out};
-use super::deadlines::NEVER;
-use crate::settings::Sessionize;
+use super::timers::NEVER;
+use crate::rules::Sessionize;
 
 /// What is known of one key.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +24,7 @@ pub struct Slot {
     pub first_ts: i64,
     /// Latest open event.
     pub latest_ts: i64,
-    /// Where it is armed in the [`super::deadlines`]: no session of it can be closed before.
+    /// Where it is armed in the [`super::timers`]: no session of it can be closed before.
     pub due_at: i64,
     /// The watermark at which its last closed session closed. An earlier event is late.
     pub closed_until: i64,

@@ -5,7 +5,7 @@
 //!     epoch n+1   events ──────┘   └────────┘
 //!
 //! Input   the events of an epoch, any order
-//! Output  session batches of what the watermark closed, as the [`sorted`](super::sorted) shell gives them
+//! Output  session batches of what the watermark closed, as the [`batch`](super::batch) shell gives them
 //! State   [`OpenSessions`]: all open events, packed; between epochs it stays with the shard
 //!
 //! **When a session closes.** A watermark W promises that no event before W is still to come in time.
@@ -32,10 +32,10 @@
 pub mod blocks;
 mod checkpoint;
 mod close;
-pub mod deadlines;
 mod exec;
 pub mod keys;
 mod open;
+pub mod timers;
 
 pub use checkpoint::CheckpointError;
 pub(super) use checkpoint::{In, Out};
