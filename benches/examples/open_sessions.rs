@@ -21,7 +21,7 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::{StreamExt, stream};
 use netcrab_operators::rules::Sessionize;
 use netcrab_operators::session::{SessionBatch, fields_of_events};
-use netcrab_operators::sessionize::streaming::{OpenSessions, SessionizeExec};
+use netcrab_operators::sessionize::streaming::{OpenSessions, StreamingSessionizeExec};
 use netcrab_schema::arrow::event_in_flight;
 
 #[path = "../../operators/tests/suite/traffic.rs"]
@@ -35,7 +35,7 @@ const STEPS: u64 = 25;
 /// Events of a batch, as files and the bus give them.
 const BATCH_EVENTS: u64 = 8192;
 /// Shapes of a group; `netcrab` has as many.
-const SHAPES_MAX: usize = 1 << 18;
+const ACTIONS_MAX: usize = 1 << 18;
 /// The bound this proves, in bytes.
 const PEAK_MAX: usize = 1 << 30;
 
@@ -44,7 +44,7 @@ type State = Arc<Mutex<OpenSessions>>;
 fn main() -> Result<ExitCode> {
     let sessions = std::env::args().nth(1).map_or(Ok(1_000_000), |sessions| sessions.parse())?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let state = OpenSessions::new(event_in_flight().fields(), Sessionize::default(), SHAPES_MAX)?;
+    let state = OpenSessions::new(event_in_flight().fields(), Sessionize::default(), ACTIONS_MAX)?;
     let state: State = Arc::new(Mutex::new(state));
     let making = Arc::new(AtomicU64::new(0));
 
@@ -75,7 +75,7 @@ fn main() -> Result<ExitCode> {
 /// Runs one epoch; gives the sessions that closed and their events.
 async fn epoch(step: Step, state: &State, watermark: i64) -> Result<(u64, u64)> {
     let input = StreamingTableExec::try_new(event_in_flight(), vec![Arc::new(step)], None, [], false, None)?;
-    let plan = SessionizeExec::new(Arc::new(input), Arc::clone(state), watermark, fields_of_events())?;
+    let plan = StreamingSessionizeExec::new(Arc::new(input), Arc::clone(state), watermark, fields_of_events())?;
     let mut batches = plan.execute(0, Arc::default())?;
     let (mut sessions, mut events) = (0, 0);
     while let Some(batch) = batches.next().await {

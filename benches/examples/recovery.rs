@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use arrow::array::RecordBatch;
 use netcrab_bus::log::{Log, Settings as LogSettings};
 use netcrab_bus::{Bus, split};
-use netcrab_operators::rules::Settings as Rules;
+use netcrab_operators::rules::Rules;
 use netcrab_pipeline::config::Config;
 use netcrab_pipeline::stream::checkpoints::Checkpoints;
 use netcrab_pipeline::stream::folder::Folder;

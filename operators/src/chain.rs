@@ -1,6 +1,6 @@
 //! The stages put together: one plan for each table, over one pass of the events.
 //!
-//!     source ─▶ SessionizeExec ─▶ DetectExec ─▶ AggregateExec ─▶ SharedExec ─┬─▶ FlattenExec  fact_sessions …
+//!     source ─▶ BatchSessionizeExec ─▶ DetectExec ─▶ AggregateExec ─▶ SharedExec ─┬─▶ FlattenExec  fact_sessions …
 //!                                                                            └─▶ RollUpExec   hotspots …
 
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::aggregate::AggregateExec;
 use crate::detect::DetectExec;
 use crate::flatten::FlattenExec;
 use crate::roll_up::{self, RollUp, RollUpExec};
-use crate::rules::Settings;
+use crate::rules::Rules;
 use crate::session::{fields_of_events, fields_of_facts};
-use crate::sessionize::batch::{SessionizeExec, Sizes};
+use crate::sessionize::batch::{BatchSessionizeExec, Sizes};
 use crate::share::share;
 
 /// A table and the plan that gives its rows.
@@ -40,25 +40,20 @@ pub const DERIVED: [&Table; 8] = [
 /// The plans share one pass: execute all of them, all partitions concurrently, once.
 pub fn plans(
     source: Arc<dyn ExecutionPlan>,
-    settings: &Arc<Settings>,
+    rules: &Arc<Rules>,
     sizes: Sizes,
     wanted: &[&'static Table],
 ) -> Result<Vec<TablePlan>> {
-    let sessions = SessionizeExec::new(source, settings.sessionize.clone(), sizes, event_fields(wanted))?;
-    Ok(plans_over(Arc::new(sessions), settings, wanted))
+    let sessions = BatchSessionizeExec::new(source, rules.sessionize.clone(), sizes, event_fields(wanted))?;
+    Ok(plans_over(Arc::new(sessions), rules, wanted))
 }
 
 /// Plans for `wanted` tables over `sessions`: the plan of either shell of `sessionize`, with [`event_fields`].
 ///
 /// The plans share one pass: execute all of them, all partitions concurrently, once.
-pub fn plans_over(
-    sessions: Arc<dyn ExecutionPlan>,
-    settings: &Arc<Settings>,
-    wanted: &[&'static Table],
-) -> Vec<TablePlan> {
-    let detected = Arc::new(DetectExec::new(sessions, Arc::new(settings.detect.clone())));
-    let facts: Arc<dyn ExecutionPlan> =
-        Arc::new(AggregateExec::new(detected, Arc::clone(settings), keeps_events(wanted)));
+pub fn plans_over(sessions: Arc<dyn ExecutionPlan>, rules: &Arc<Rules>, wanted: &[&'static Table]) -> Vec<TablePlan> {
+    let detected = Arc::new(DetectExec::new(sessions, Arc::new(rules.detect.clone())));
+    let facts: Arc<dyn ExecutionPlan> = Arc::new(AggregateExec::new(detected, Arc::clone(rules), keeps_events(wanted)));
     let readers = share(&facts, wanted.len());
     wanted.iter().zip(readers).map(|(&table, reader)| (table, table_plan(table, reader))).collect()
 }

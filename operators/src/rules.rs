@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Everything that decides what the derived tables say; part of each run's fingerprint.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct Rules {
     /// When a session ends.
     pub sessionize: Sessionize,
     /// What counts as friction.

@@ -8,7 +8,7 @@
 //! a batch lie column by column, contiguous and in order, and the list's offsets are the session
 //! borders. `detect` adds `incidents`; `aggregate` adds the facts.
 //!
-//! The twenty symbols of an event are two codes of shapes, `visitor` and `action`: dictionaries of
+//! The twenty symbols of an event are two codes of tuples, `visitor` and `action`: dictionaries of
 //! structs, one for the whole run, so what rules ask of an event is looked up in a small table.
 //!
 //! Invariant: within a batch out of `sessionize` a dictionary holds each text once, in byte order,
@@ -23,7 +23,7 @@ use datafusion::common::{Result, exec_datafusion_err};
 use netcrab_schema::arrow::{LIST_ITEM, in_flight_type};
 use netcrab_schema::{Column, Type, events::EVENT};
 
-use crate::sessionize::layout::{ACTION, VISITOR, group_of};
+use crate::sessionize::layout::{ACTION, CLIENT, group_of};
 use crate::sessionize::text;
 use crate::symbols::SymbolArray;
 
@@ -31,10 +31,10 @@ use crate::symbols::SymbolArray;
 pub const DAY_MS: i64 = 86_400_000;
 
 /// The columns of an event's struct that stand for several event columns at once, by group: codes of
-/// shapes (`sessionize::shapes`), over a dictionary of structs that all batches share.
-pub const SHAPES: [&str; 2] = ["visitor", "action"];
+/// tuples (`sessionize::tuples`), over a dictionary of structs that all batches share.
+pub const TUPLES: [&str; 2] = ["client", "action"];
 
-/// Columns of an event, besides its shapes, that the facts are made from.
+/// Columns of an event, besides its tuples, that the facts are made from.
 const OF_FACTS: [&str; 3] = ["event_id", "ts", "reaction_ms"];
 
 /// Names of the event columns to read where events themselves are not written, in table order.
@@ -59,18 +59,18 @@ pub fn fields_of_events() -> Fields {
 fn fields(wanted: impl Fn(&str) -> bool) -> Fields {
     let own = EVENT.iter().filter(|column| group_of(column).is_none() && wanted(column.name));
     let own = own.map(|column| Field::new(column.name, column_type(column), column.nullable));
-    let shapes = [VISITOR, ACTION].map(|group| Field::new(SHAPES[group], shape_type(group), false));
-    own.chain(shapes).collect()
+    let tuples = [CLIENT, ACTION].map(|group| Field::new(TUPLES[group], tuple_type(group), false));
+    own.chain(tuples).collect()
 }
 
 /// The fields of a shape's struct. A column that was not read is null in all of them.
-pub fn shape_fields(group: usize) -> Fields {
+pub fn tuple_fields(group: usize) -> Fields {
     let columns = EVENT.iter().filter(|column| group_of(column) == Some(group));
     columns.map(|column| Field::new(column.name, in_flight_type(column.kind), true)).collect()
 }
 
-fn shape_type(group: usize) -> DataType {
-    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Struct(shape_fields(group))))
+fn tuple_type(group: usize) -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Struct(tuple_fields(group))))
 }
 
 /// The fields of the events in session batches of this schema.
@@ -188,22 +188,22 @@ pub fn column_of_rows(rows: &StructArray, name: &str) -> Result<Option<ArrayRef>
             None => Arc::clone(column),
         }));
     }
-    for group in SHAPES {
-        let Some(shapes) = rows.column_by_name(group).and_then(|shapes| shapes.as_dictionary_opt::<Int32Type>()) else {
+    for group in TUPLES {
+        let Some(tuples) = rows.column_by_name(group).and_then(|tuples| tuples.as_dictionary_opt::<Int32Type>()) else {
             continue;
         };
-        if let Some(column) = shapes.values().as_struct().column_by_name(name) {
-            return Ok(Some(compute::take(column, shapes.keys(), None)?));
+        if let Some(column) = tuples.values().as_struct().column_by_name(name) {
+            return Ok(Some(compute::take(column, tuples.keys(), None)?));
         }
     }
     Ok(None)
 }
 
-/// The codes of the shapes of one group, and the shapes.
-pub fn shapes(rows: &StructArray, group: usize) -> Result<(&[i32], &ArrayRef)> {
-    let shapes = rows.column_by_name(SHAPES[group]).and_then(|shapes| shapes.as_dictionary_opt::<Int32Type>());
-    let shapes = shapes.ok_or_else(|| wrong_type(SHAPES[group]))?;
-    Ok((shapes.keys().values(), shapes.values()))
+/// The codes of the tuples of one group, and the tuples.
+pub fn tuples(rows: &StructArray, group: usize) -> Result<(&[i32], &ArrayRef)> {
+    let tuples = rows.column_by_name(TUPLES[group]).and_then(|tuples| tuples.as_dictionary_opt::<Int32Type>());
+    let tuples = tuples.ok_or_else(|| wrong_type(TUPLES[group]))?;
+    Ok((tuples.keys().values(), tuples.values()))
 }
 
 /// The list column `name` of `batch`.

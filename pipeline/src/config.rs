@@ -150,8 +150,8 @@ impl Config {
     }
 
     /// The settings that decide what the derived tables say.
-    pub fn rules(&self) -> rules::Settings {
-        rules::Settings { sessionize: self.sessionize.clone(), detect: self.detect.clone(), score: self.score.clone() }
+    pub fn rules(&self) -> rules::Rules {
+        rules::Rules { sessionize: self.sessionize.clone(), detect: self.detect.clone(), score: self.score.clone() }
     }
 }
 

@@ -18,7 +18,7 @@ use datafusion::logical_expr::lit;
 use datafusion::prelude::{DataFrame, SessionContext, col};
 use jiff::civil::Date;
 use netcrab_operators::chain;
-use netcrab_operators::rules::Settings;
+use netcrab_operators::rules::Rules;
 use netcrab_operators::session::columns_of_facts;
 use netcrab_schema::{Table, tables as schema};
 use netcrab_sinks::delta::DeltaSink;
@@ -72,7 +72,7 @@ pub struct Change {
 pub async fn rerun(
     sink: &DeltaSink,
     config: &Config,
-    rules: Settings,
+    rules: Rules,
     scope: &Scope,
     dry_run: bool,
     progress: Arc<Progress>,
@@ -205,7 +205,7 @@ fn days_since_1970(day: Date) -> i32 {
 }
 
 /// Names a re-run: scope, rules and the state it starts from. Going back to old rules is a new run.
-async fn run_id(sink: &DeltaSink, rules: &Settings, scope: &Scope) -> Result<RunId> {
+async fn run_id(sink: &DeltaSink, rules: &Rules, scope: &Scope) -> Result<RunId> {
     let mut hasher = Xxh3::new();
     hasher.update(serde_json::to_string(rules)?.as_bytes());
     hasher.update(format!("{scope:?}").as_bytes());

@@ -56,7 +56,7 @@ const PARTITIONS: usize = 256;
 const BUFFERED_BATCHES: usize = 2;
 
 /// Most shapes in a table: about 12 MiB for each thread.
-pub(crate) const SHAPES_MAX: usize = 1 << 18;
+pub(crate) const ACTIONS_MAX: usize = 1 << 18;
 
 /// What a run did.
 #[derive(Debug, Default, Clone)]
@@ -188,7 +188,7 @@ struct Inputs {
 }
 
 /// Names a run of derived tables: the source, the rules and the version of events_raw it makes.
-fn run_id(source: &RunId, rules: &netcrab_operators::rules::Settings, raw_version: i64) -> Result<RunId> {
+fn run_id(source: &RunId, rules: &netcrab_operators::rules::Rules, raw_version: i64) -> Result<RunId> {
     let mut hasher = Xxh3::new();
     hasher.update(source.as_str().as_bytes());
     hasher.update(serde_json::to_string(rules)?.as_bytes());
@@ -243,7 +243,7 @@ fn plans(inputs: Inputs, config: &Config, wanted: &[&'static Table]) -> Result<V
 /// Sizes of the sorted shell for so many events: half of the memory is its own, the rest the sorts'.
 pub fn sizes(events: Option<u64>, config: &Config) -> Sizes {
     let partitions = events.map_or(PARTITIONS, |events| (events / PARTITION_EVENTS).clamp(16, 4096) as usize);
-    Sizes { partitions, memory_max: (config.run.memory_mib << 20) / 2, shapes_max: SHAPES_MAX }
+    Sizes { partitions, memory_max: (config.run.memory_mib << 20) / 2, actions_max: ACTIONS_MAX }
 }
 
 fn share_if_needed(leaf: Arc<dyn ExecutionPlan>, raw: bool, derived: bool) -> Vec<Arc<dyn ExecutionPlan>> {

@@ -21,7 +21,7 @@ use super::screens::{Screens, filed, screen_fields};
 use super::sessions::{self, TaskTypes, count_incidents};
 use super::tasks::{Tasks, task_fields};
 use crate::detect::{Actions, Events, Scan};
-use crate::rules::Settings;
+use crate::rules::Rules;
 use crate::session::{SessionBatch, list, list_field};
 use crate::stage::{self, single_input_plan};
 
@@ -29,7 +29,7 @@ use crate::stage::{self, single_input_plan};
 #[derive(Debug)]
 pub struct AggregateExec {
     input: Arc<dyn ExecutionPlan>,
-    settings: Arc<Settings>,
+    rules: Arc<Rules>,
     keep_events: bool,
     properties: Arc<datafusion::physical_plan::PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -37,15 +37,15 @@ pub struct AggregateExec {
 
 impl AggregateExec {
     /// Aggregates the sessions of `input`; `keep_events` hands their events on.
-    pub fn new(input: Arc<dyn ExecutionPlan>, settings: Arc<Settings>, keep_events: bool) -> Self {
+    pub fn new(input: Arc<dyn ExecutionPlan>, rules: Arc<Rules>, keep_events: bool) -> Self {
         let schema = output_schema(&input.schema(), keep_events);
         let partitions = input.output_partitioning().partition_count();
         let properties = stage::properties(schema, partitions, EmissionType::Incremental);
-        Self { input, settings, keep_events, properties, metrics: ExecutionPlanMetricsSet::new() }
+        Self { input, rules, keep_events, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
-        Ok(Self::new(input, Arc::clone(&self.settings), self.keep_events))
+        Ok(Self::new(input, Arc::clone(&self.rules), self.keep_events))
     }
 }
 
@@ -65,7 +65,7 @@ fn output_schema(input: &SchemaRef, keep_events: bool) -> SchemaRef {
 
 /// The facts of each session of `batch`; `actions` are kept from batch to batch, `scan` and `screens` are scratch space.
 pub(crate) fn facts(
-    settings: &Settings,
+    rules: &Rules,
     schema: &SchemaRef,
     batch: &RecordBatch,
     actions: &mut Actions,
@@ -85,8 +85,8 @@ pub(crate) fn facts(
         let unique_screens = screens.push(&events, scan, filed.of(session));
         moves.push(scan);
         task_types.push(&events, &mut scan.task_types)?;
-        tasks.push(settings.detect.abandoned_task.within_ms, &events, scan);
-        facts.push(sessions::facts(&settings.score, &events, scan, counted[session], unique_screens));
+        tasks.push(rules.detect.abandoned_task.within_ms, &events, scan);
+        facts.push(sessions::facts(&rules.score, &events, scan, counted[session], unique_screens));
     }
     let mut columns = sessions::columns(batch, &sessions, &events, task_types, &facts)?;
     let kept = ["events", "incidents"].into_iter().filter(|name| schema.column_with_name(name).is_some());
@@ -112,11 +112,11 @@ impl ExecutionPlan for AggregateExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
-        let (settings, schema) = (Arc::clone(&self.settings), self.schema());
+        let (rules, schema) = (Arc::clone(&self.rules), self.schema());
         let (mut actions, mut scan, mut screens) = (Actions::default(), Scan::default(), Screens::default());
         let input = self.input.execute(partition, context)?;
         Ok(stage::map(input, self.schema(), baseline, move |batch| {
-            facts(&settings, &schema, &batch, &mut actions, (&mut scan, &mut screens))
+            facts(&rules, &schema, &batch, &mut actions, (&mut scan, &mut screens))
         }))
     }
 }

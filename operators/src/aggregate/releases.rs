@@ -9,8 +9,8 @@ use netcrab_schema::Type;
 use netcrab_schema::arrow::in_flight_type;
 
 use crate::detect::Events;
-use crate::session::{SessionBatch, list_column, shapes, symbols};
-use crate::sessionize::layout::VISITOR;
+use crate::session::{SessionBatch, list_column, symbols, tuples};
+use crate::sessionize::layout::CLIENT;
 use crate::symbols;
 
 /// The fields of a release.
@@ -23,18 +23,18 @@ pub fn release_fields() -> Fields {
 ///
 /// A release that comes and goes within a session is listed each time; the earliest one counts.
 pub fn releases(sessions: &SessionBatch<'_>, events: &Events<'_>) -> Result<ArrayRef> {
-    let (visitor, visitors) = shapes(sessions.events(), VISITOR)?;
-    let column = symbols(visitors.as_struct(), "version_tag")?;
+    let (client, clients) = tuples(sessions.events(), CLIENT)?;
+    let column = symbols(clients.as_struct(), "version_tag")?;
     let (mut tags, mut seen, mut lengths) = (Vec::new(), Vec::new(), Vec::with_capacity(sessions.len()));
     for session in sessions.borders() {
         let before = tags.len();
-        let (mut last, mut last_visitor) = (-1, -1);
+        let (mut last, mut last_client) = (-1, -1);
         for row in session {
-            if visitor[row] == last_visitor {
+            if client[row] == last_client {
                 continue;
             }
-            last_visitor = visitor[row];
-            if let Some(code) = column.key(last_visitor as usize).map(|code| code as i32).filter(|code| *code != last) {
+            last_client = client[row];
+            if let Some(code) = column.key(last_client as usize).map(|code| code as i32).filter(|code| *code != last) {
                 last = code;
                 tags.push(last);
                 seen.push(events.ts[row]);

@@ -17,8 +17,8 @@ use super::score::{self, Counts};
 use crate::detect::scan::TaskPhase;
 use crate::detect::{Events, Kind, Scan};
 use crate::rules::Score;
-use crate::session::{SessionBatch, column, shapes, symbols};
-use crate::sessionize::layout::VISITOR;
+use crate::session::{SessionBatch, column, symbols, tuples};
+use crate::sessionize::layout::CLIENT;
 use crate::symbols;
 
 /// The row_version of a closed session written by a batch run.
@@ -85,7 +85,7 @@ pub fn columns(
     task_types: TaskTypes,
     facts: &[Facts],
 ) -> Result<Vec<ArrayRef>> {
-    let (visitor, visitors) = shapes(sessions.events(), VISITOR)?;
+    let (client, clients) = tuples(sessions.events(), CLIENT)?;
     let number = |of: fn(&Facts) -> i64| -> ArrayRef { Arc::new(facts.iter().map(of).collect::<Int64Array>()) };
     let score = |of: fn(&Facts) -> f64| -> ArrayRef { Arc::new(facts.iter().map(of).collect::<Float64Array>()) };
     let instant = |of: fn(&Facts) -> i64| -> ArrayRef {
@@ -97,8 +97,8 @@ pub fn columns(
         Ok(Arc::new(symbols::column(codes, events.symbols("screen_id")?.values())))
     };
     let first_present = |name: &str| -> Result<ArrayRef> {
-        let column = symbols(visitors.as_struct(), name)?;
-        let first = |session: Range<usize>| visitor[session].iter().find_map(|&visitor| column.key(visitor as usize));
+        let column = symbols(clients.as_struct(), name)?;
+        let first = |session: Range<usize>| client[session].iter().find_map(|&client| column.key(client as usize));
         let codes = sessions.borders().map(|session| first(session).map_or(-1, |code| code as i32)).collect();
         Ok(Arc::new(symbols::column(codes, column.values())))
     };

@@ -12,7 +12,7 @@ use arrow::datatypes::TimestampMillisecondType;
 use datafusion::common::Result;
 use hashbrown::HashMap;
 
-use crate::session::{shapes, symbols, wrong_type};
+use crate::session::{symbols, tuples, wrong_type};
 use crate::sessionize::layout::ACTION;
 use crate::sessionize::text::{self, Digits};
 use crate::symbols::{SymbolArray, codes, text_of};
@@ -92,16 +92,16 @@ impl Action {
 impl Actions {
     /// Reads the dictionary of `events` where it is another one than before.
     pub fn read(&mut self, events: &StructArray) -> Result<()> {
-        let (_, dictionary) = shapes(events, ACTION)?;
+        let (_, dictionary) = tuples(events, ACTION)?;
         if self.read.as_ref().is_some_and(|read| Arc::ptr_eq(read, dictionary)) {
             return Ok(());
         }
-        let shapes = dictionary.as_struct();
-        let coded = |name: &str| symbols(shapes, name).map(codes);
+        let tuples = dictionary.as_struct();
+        let coded = |name: &str| symbols(tuples, name).map(codes);
         let flags = |name: &str| {
-            shapes.column_by_name(name).and_then(|column| column.as_boolean_opt()).ok_or_else(|| wrong_type(name))
+            tuples.column_by_name(name).and_then(|column| column.as_boolean_opt()).ok_or_else(|| wrong_type(name))
         };
-        let event_type = by_value(symbols(shapes, "event_type")?, EventType::Other, |name| match name {
+        let event_type = by_value(symbols(tuples, "event_type")?, EventType::Other, |name| match name {
             "click" => EventType::Click,
             "navigation" => EventType::Navigation,
             "focus_change" => EventType::FocusChange,
@@ -110,7 +110,7 @@ impl Actions {
         let (screen, route) = (coded("screen_id")?, coded("route")?);
         let (element_type, element_label_h) = (coded("element_type")?, coded("element_label_h")?);
         let (error_code, task_type) = (coded("error_code")?, coded("task_type")?);
-        let (task_phase, observed) = (task_phases(shapes, &task_type)?, flags("reaction_observed")?);
+        let (task_phase, observed) = (task_phases(tuples, &task_type)?, flags("reaction_observed")?);
         let action = |at: usize| Action {
             event_type: event_type[at],
             task_phase: task_phase[at],
@@ -122,7 +122,7 @@ impl Actions {
             task_type: task_type[at],
             reaction_observed: observed.is_valid(at) && observed.value(at),
         };
-        self.known = (0..shapes.len()).map(action).collect();
+        self.known = (0..tuples.len()).map(action).collect();
         self.marks = self.known.iter().map(Action::marks).collect();
         self.read = Some(Arc::clone(dictionary));
         Ok(())
@@ -147,7 +147,7 @@ impl<'a> Events<'a> {
     pub fn new(events: &'a StructArray, actions: &'a Actions) -> Result<Self> {
         let column = |name: &str| events.column_by_name(name).ok_or_else(|| wrong_type(name));
         let ts = column("ts")?.as_primitive_opt::<TimestampMillisecondType>().ok_or_else(|| wrong_type("ts"))?;
-        let (action, dictionary) = shapes(events, ACTION)?;
+        let (action, dictionary) = tuples(events, ACTION)?;
         Ok(Self {
             ts: ts.values(),
             action,
@@ -234,13 +234,13 @@ fn by_value<T: Copy>(column: &SymbolArray, absent: T, of: impl Fn(&str) -> T) ->
     codes(column).iter().map(|&code| table.get(code as usize).copied().unwrap_or(absent)).collect()
 }
 
-fn task_phases(shapes: &StructArray, task_type: &[i32]) -> Result<Vec<TaskPhase>> {
-    let mut phases = by_value(symbols(shapes, "task_phase")?, TaskPhase::None, |name| match name {
+fn task_phases(tuples: &StructArray, task_type: &[i32]) -> Result<Vec<TaskPhase>> {
+    let mut phases = by_value(symbols(tuples, "task_phase")?, TaskPhase::None, |name| match name {
         "start" => TaskPhase::Start,
         "complete" => TaskPhase::Completed,
         _ => TaskPhase::None,
     });
-    let success = shapes.column_by_name("task_success").and_then(|column| column.as_boolean_opt());
+    let success = tuples.column_by_name("task_success").and_then(|column| column.as_boolean_opt());
     let success = success.ok_or_else(|| wrong_type("task_success"))?;
     for (at, phase) in phases.iter_mut().enumerate().filter(|(_, phase)| **phase != TaskPhase::None) {
         if task_type[at] < 0 {

@@ -9,15 +9,15 @@
 use hashbrown::HashTable;
 
 /// Gives each distinct tuple of codes a code of its own, in order of first sight.
-pub struct Shapes {
+pub struct ActionDictionary {
     width: usize,
     max: usize,
     tuples: Vec<u32>,
     codes: HashTable<u32>,
 }
 
-impl Shapes {
-    /// No shapes yet, of `width` codes each, and never more than `max`.
+impl ActionDictionary {
+    /// No dictionary yet, of `width` codes each, and never more than `max`.
     pub fn new(width: usize, max: usize) -> Self {
         Self { width, max, tuples: Vec::new(), codes: HashTable::new() }
     }
@@ -60,20 +60,20 @@ impl Shapes {
     }
 }
 
-/// Slots of [`Recent`].
+/// Slots of [`RecentCodes`].
 const RECENT_SLOTS: usize = 1 << 13;
 
-/// The codes of shapes seen lately, by a number that stands for the shape while a batch's dictionaries last.
+/// The codes of dictionary seen lately, by a number that stands for the shape while a batch's dictionaries last.
 #[derive(Default)]
-pub struct Recent {
+pub struct RecentCodes {
     slots: Vec<(u64, u32)>,
 }
 
 /// No shape has this code.
 const EMPTY: u32 = u32::MAX;
 
-impl Recent {
-    /// Forgets all: the numbers now stand for other shapes.
+impl RecentCodes {
+    /// Forgets all: the numbers now stand for other dictionary.
     pub fn clear(&mut self) {
         self.slots.clear();
         self.slots.resize(RECENT_SLOTS, (0, EMPTY));
@@ -120,17 +120,17 @@ mod tests {
 
     #[test]
     fn a_tuple_has_one_code_until_the_table_is_full() {
-        let mut shapes = Shapes::new(3, 2);
-        assert_eq!(shapes.code(&[1, 2, 3]), Some(0));
-        assert_eq!(shapes.code(&[1, 2, 4]), Some(1));
-        assert_eq!(shapes.code(&[1, 2, 3]), Some(0));
-        assert_eq!(shapes.code(&[0, 2, 3]), None);
-        assert_eq!(shapes.tuples().collect::<Vec<_>>(), [[1, 2, 3], [1, 2, 4]]);
+        let mut dictionary = ActionDictionary::new(3, 2);
+        assert_eq!(dictionary.code(&[1, 2, 3]), Some(0));
+        assert_eq!(dictionary.code(&[1, 2, 4]), Some(1));
+        assert_eq!(dictionary.code(&[1, 2, 3]), Some(0));
+        assert_eq!(dictionary.code(&[0, 2, 3]), None);
+        assert_eq!(dictionary.tuples().collect::<Vec<_>>(), [[1, 2, 3], [1, 2, 4]]);
     }
 
     #[test]
     fn a_number_finds_its_own_code_or_none() {
-        let mut recent = Recent::default();
+        let mut recent = RecentCodes::default();
         assert_eq!(recent.find(0), None);
         recent.clear();
         assert_eq!(recent.find(0), None);

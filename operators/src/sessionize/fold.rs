@@ -98,13 +98,13 @@ fn session_keys(layout: &Layout, rows: &Rows, first_rows: &[u32]) -> StringViewA
         rows.dictionary(place).as_string::<i32>().value(rows.symbol(layout, place, row) as usize)
     };
     let mut keys = StringViewBuilder::with_capacity(first_rows.len());
-    let (mut visit, mut event, mut digits) = ([0; 64], [0; 64], [0; 32]);
+    let (mut visitor, mut event, mut digits) = ([0; 64], [0; 64], [0; 32]);
     for &row in first_rows {
         let row = row as usize;
-        let visit = text::unpack(rows.visit(rows.who()[row] as usize), &mut visit);
+        let visitor = text::unpack(rows.session_or_user(rows.visitor()[row] as usize), &mut visitor);
         let event = text::unpack(rows.packed(Id::Event, row), &mut event);
         let [org, product] = layout.owner.map(|place| text(place, row));
-        let parts = [org, product, visit, event];
+        let parts = [org, product, visitor, event];
         keys.append_value(hex(session_key(parts, rows.ts[row]), &mut digits));
     }
     keys.finish()

@@ -5,18 +5,18 @@ use datafusion::common::{Result, exec_datafusion_err};
 use netcrab_schema::{Column, Type};
 
 /// Groups of symbol columns that share a code; see [`super::action_dictionary`].
-pub const VISITOR: usize = 0;
-/// See [`VISITOR`].
+pub const CLIENT: usize = 0;
+/// See [`CLIENT`].
 pub const ACTION: usize = 1;
 
 /// The columns that seldom change within a session. All other symbols say what happened.
-const OF_VISITOR: [&str; 6] = ["app_name", "os", "browser", "device_type", "version_tag", "segment"];
+const OF_CLIENT: [&str; 6] = ["app_name", "os", "browser", "device_type", "version_tag", "segment"];
 
 /// The group that an event column is part of, where it is.
 pub fn group_of(column: &Column) -> Option<usize> {
     match (column.kind, column.name) {
         (Type::Symbol, "org_id" | "product_id") => None,
-        (Type::Symbol, name) if OF_VISITOR.contains(&name) => Some(VISITOR),
+        (Type::Symbol, name) if OF_CLIENT.contains(&name) => Some(CLIENT),
         (Type::Symbol | Type::Bool, _) => Some(ACTION),
         _ => None,
     }
@@ -36,11 +36,11 @@ pub enum Id {
 /// How one column is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// As a code of the event's who: 0 is org_id, 1 is product_id.
+    /// As a code of the event's visitor: 0 is org_id, 1 is product_id.
     Owner(usize),
     /// As code number `at` in the shape of a group.
     Symbol {
-        /// [`VISITOR`] or [`ACTION`].
+        /// [`CLIENT`] or [`ACTION`].
         group: usize,
         /// Place within the shape.
         at: usize,
@@ -136,7 +136,7 @@ impl Layout {
             ("org_id", DataType::Dictionary(..)) => Kept::Owner(0),
             ("product_id", DataType::Dictionary(..)) => Kept::Owner(1),
             (name, DataType::Dictionary(..)) => {
-                let group = if OF_VISITOR.contains(&name) { VISITOR } else { ACTION };
+                let group = if OF_CLIENT.contains(&name) { CLIENT } else { ACTION };
                 self.symbols[group].push(place);
                 Kept::Symbol { group, at: self.symbols[group].len() - 1 }
             }

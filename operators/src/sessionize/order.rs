@@ -21,7 +21,7 @@ pub struct Order {
     pub repeats: usize,
 }
 
-/// Orders `rows`. The order of the keys themselves is that of their first who.
+/// Orders `rows`. The order of the keys themselves is that of their first visitor.
 pub fn order(layout: &Layout, rows: &Rows) -> Order {
     let keys = group_by_key(rows);
     let mut ordered = Order { rows: Vec::with_capacity(rows.len()), key_ends: Vec::new(), repeats: 0 };
@@ -47,32 +47,34 @@ struct Grouped {
     ends: Vec<u32>,
 }
 
-/// The key of each who: whos of one visit to one product share a key.
-fn keys_of_whos(rows: &Rows) -> (Vec<u32>, usize) {
+/// The key of each visitor: visitors of one visit to one product share a key.
+fn keys_of_visitors(rows: &Rows) -> (Vec<u32>, usize) {
     let same_key = |a: usize, b: usize| {
-        rows.hash(a) == rows.hash(b) && rows.owner(a) == rows.owner(b) && rows.visit(a) == rows.visit(b)
+        rows.hash(a) == rows.hash(b)
+            && rows.owner(a) == rows.owner(b)
+            && rows.session_or_user(a) == rows.session_or_user(b)
     };
-    let mut first_whos: Vec<u32> = Vec::new();
-    let mut table: HashTable<u32> = HashTable::with_capacity(rows.whos());
-    let keys = (0..rows.whos()).map(|who| {
-        let hash = rows.hash(who);
-        let found = table.find(hash, |&key| same_key(first_whos[key as usize] as usize, who));
+    let mut first_visitors: Vec<u32> = Vec::new();
+    let mut table: HashTable<u32> = HashTable::with_capacity(rows.visitors());
+    let keys = (0..rows.visitors()).map(|visitor| {
+        let hash = rows.hash(visitor);
+        let found = table.find(hash, |&key| same_key(first_visitors[key as usize] as usize, visitor));
         found.copied().unwrap_or_else(|| {
-            let key = first_whos.len() as u32;
-            first_whos.push(who as u32);
-            table.insert_unique(hash, key, |&key| rows.hash(first_whos[key as usize] as usize));
+            let key = first_visitors.len() as u32;
+            first_visitors.push(visitor as u32);
+            table.insert_unique(hash, key, |&key| rows.hash(first_visitors[key as usize] as usize));
             key
         })
     });
     let keys = keys.collect();
-    (keys, first_whos.len())
+    (keys, first_visitors.len())
 }
 
 /// Row numbers by key, in input order within a key.
 fn group_by_key(rows: &Rows) -> Grouped {
-    let (key_of_who, keys) = keys_of_whos(rows);
+    let (key_of_visitor, keys) = keys_of_visitors(rows);
     let mut counts = vec![0u32; keys];
-    let key_of_row = || rows.who().iter().map(|&who| key_of_who[who as usize]);
+    let key_of_row = || rows.visitor().iter().map(|&visitor| key_of_visitor[visitor as usize]);
     key_of_row().for_each(|key| counts[key as usize] += 1);
     let ends: Vec<u32> = counts
         .iter()

@@ -1,9 +1,9 @@
 //! Events as short runs of bytes: the form in which `sessionize` keeps and spills them.
 //!
-//!     who      visitor  action  ts − base  event_id  received_at − ts  reals   texts
+//!     visitor      visitor  action  ts − base  event_id  received_at − ts  reals   texts
 //!     varint   varint   varint  varint     packed    varint            4 each  packed
 //!
-//! `who` is a number of [`super::batch::visitor_dictionary`]; the next number not yet used is followed by what it stands for:
+//! `visitor` is a number of [`super::batch::visitor_dictionary`]; the next number not yet used is followed by what it stands for:
 //! hash, org, product, base ts, session_id, user_hash. `visitor` and `action` are one more than the code
 //! of a shape, or 0 and then the shape itself. What is absent takes no byte, for the action's bits say
 //! what is there. An event of a browser takes about 40 bytes, and writing it touches one place in
@@ -25,9 +25,9 @@ use arrow::datatypes::{Float32Type, TimestampMillisecondType};
 use datafusion::common::{DataFusionError, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::action_dictionary::{Recent, Shapes};
+use super::action_dictionary::{ActionDictionary, RecentCodes};
 use super::bytes::{Reader, put_real, put_signed, put_varint};
-use super::layout::{ACTION, Id, Kept, Layout, VISITOR};
+use super::layout::{ACTION, CLIENT, Id, Kept, Layout};
 use super::streaming::{CheckpointError, In, Out};
 use super::text;
 use crate::session::wrong_type;
@@ -38,7 +38,7 @@ pub struct Packer {
     /// For each column, the codes of its symbols.
     pub interners: Vec<Interner>,
     /// The shapes of each group.
-    pub shapes: [Shapes; 2],
+    pub dictionaries: [ActionDictionary; 2],
     /// For each code of org_id and of product_id, the hash of its text.
     hashes: [Vec<u64>; 2],
     /// Places of org_id and product_id.
@@ -46,9 +46,9 @@ pub struct Packer {
     /// For each column, our codes of the batch's symbols.
     lookups: Vec<Lookup>,
     /// For each group, the shapes of the batch's keys.
-    recent: [Recent; 2],
+    recent: [RecentCodes; 2],
     /// The dictionaries of session_id and user_hash seen last, packed.
-    visitors: [PackedDictionary; 2],
+    ids: [PackedDictionary; 2],
 }
 
 /// The texts of a dictionary, each packed and hashed once.
@@ -88,18 +88,18 @@ impl PackedDictionary {
     }
 }
 
-/// Who an event is from, by its keys in the batch's dictionaries: as good as a [`Who`] while those last.
+/// Visitor an event is from, by its keys in the batch's dictionaries: as good as a [`Visitor`] while those last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Visitor {
+pub struct BatchVisitor {
     /// Keys of session_id and user_hash.
     pub keys: [i32; 2],
     /// Codes of org_id and product_id.
     pub owner: [u32; 2],
 }
 
-/// Who an event is from.
+/// Visitor an event is from.
 #[derive(Debug, Default)]
-pub struct Who {
+pub struct Visitor {
     /// Hash of org, product and visit; the same in every task and process.
     pub hash: u64,
     /// Codes of org_id and product_id.
@@ -108,7 +108,7 @@ pub struct Who {
     pub key: Vec<u8>,
 }
 
-impl Who {
+impl Visitor {
     /// Appends what a new number stands for.
     pub fn define(&self, base_ts: i64, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.hash.to_le_bytes());
@@ -124,7 +124,7 @@ pub struct Head<'a> {
     /// Codes of org_id and product_id.
     pub owner: [u32; 2],
     /// The shape of the visitor.
-    pub visitor: &'a [u8],
+    pub client: &'a [u8],
     /// session_id.
     pub session: &'a [u8],
     /// user_hash.
@@ -134,27 +134,27 @@ pub struct Head<'a> {
 }
 
 /// Bits that say which parts of its head a row replaces.
-pub const OTHER_VISITOR: u8 = 1;
-/// See [`OTHER_VISITOR`].
+pub const OTHER_CLIENT: u8 = 1;
+/// See [`OTHER_CLIENT`].
 pub const OTHER_SESSION: u8 = 2;
-/// See [`OTHER_VISITOR`].
+/// See [`OTHER_CLIENT`].
 pub const OTHER_USER: u8 = 4;
 
 /// A batch about to be packed.
 pub struct Packing {
     events: Columns,
-    shapes: [Vec<Shape>; 2],
+    tuples: [Vec<TupleCode>; 2],
     /// The tuples of shapes without a code.
-    own: Vec<u32>,
+    inline: Vec<u32>,
 }
 
 /// A shape of a row.
 #[derive(Debug, Clone, Copy)]
-enum Shape {
-    /// This code in [`Packer::shapes`].
+enum TupleCode {
+    /// This code in [`Packer::dictionaries`].
     Known(u32),
-    /// The tuple that begins here in [`Packing::own`].
-    Own(u32),
+    /// The tuple that begins here in [`Packing::inline`].
+    Inline(u32),
 }
 
 /// The columns of a batch that a group's shapes are made of.
@@ -200,8 +200,8 @@ impl Symbols<'_> {
 struct Columns {
     /// Codes of org_id and product_id.
     owner: [Vec<u32>; 2],
-    /// Keys of session_id and user_hash in [`Packer::visitors`].
-    visitors: [ScalarBuffer<i32>; 2],
+    /// Keys of session_id and user_hash in [`Packer::ids`].
+    ids: [ScalarBuffer<i32>; 2],
     event_id: StringViewArray,
     ts: ScalarBuffer<i64>,
     instants: Vec<TimestampMillisecondArray>,
@@ -210,16 +210,16 @@ struct Columns {
 }
 
 impl Packer {
-    /// No events yet, and never more than `shapes_max` shapes in a group.
-    pub fn new(layout: &Layout, shapes_max: usize) -> Self {
+    /// No events yet, and never more than `actions_max` shapes in a group.
+    pub fn new(layout: &Layout, actions_max: usize) -> Self {
         Self {
             interners: layout.kept.iter().map(|_| Interner::default()).collect(),
-            shapes: [VISITOR, ACTION].map(|group| Shapes::new(layout.width(group), shapes_max)),
+            dictionaries: [CLIENT, ACTION].map(|group| ActionDictionary::new(layout.width(group), actions_max)),
             hashes: [Vec::new(), Vec::new()],
             owner: layout.owner,
             lookups: layout.kept.iter().map(|_| Lookup::default()).collect(),
-            recent: <[Recent; 2]>::default(),
-            visitors: <[PackedDictionary; 2]>::default(),
+            recent: <[RecentCodes; 2]>::default(),
+            ids: <[PackedDictionary; 2]>::default(),
         }
     }
 
@@ -229,9 +229,9 @@ impl Packer {
             to.number(interner.len() as u64)?;
             interner.texts().try_for_each(|text| to.text(text.as_bytes()))?;
         }
-        for shapes in &self.shapes {
-            to.number(shapes.len() as u64)?;
-            shapes.tuples().try_for_each(|tuple| to.codes(tuple))?;
+        for dictionary in &self.dictionaries {
+            to.number(dictionary.len() as u64)?;
+            dictionary.tuples().try_for_each(|tuple| to.codes(tuple))?;
         }
         Ok(())
     }
@@ -250,10 +250,10 @@ impl Packer {
                 }
             }
         }
-        for (group, shapes) in self.shapes.iter_mut().enumerate() {
+        for (group, dictionary) in self.dictionaries.iter_mut().enumerate() {
             for code in 0..from.length()? {
                 let tuple = from.codes()?;
-                if tuple.len() != layout.width(group) || shapes.code(&tuple) != Some(code as u32) {
+                if tuple.len() != layout.width(group) || dictionary.code(&tuple) != Some(code as u32) {
                     return Err(CheckpointError::Damaged);
                 }
             }
@@ -265,8 +265,8 @@ impl Packer {
     pub fn memory(&self) -> usize {
         let interners: usize = self.interners.iter().map(Interner::memory).sum();
         let lookups: usize = self.lookups.iter().map(Lookup::memory).sum();
-        let recent: usize = self.recent.iter().map(Recent::memory).sum();
-        interners + lookups + recent + self.shapes.iter().map(Shapes::memory).sum::<usize>()
+        let recent: usize = self.recent.iter().map(RecentCodes::memory).sum();
+        interners + lookups + recent + self.dictionaries.iter().map(ActionDictionary::memory).sum::<usize>()
     }
 
     /// Gives the rows of `batch` their shapes.
@@ -276,61 +276,61 @@ impl Packer {
             let interner = &self.interners[place];
             hashes.extend((hashes.len()..interner.len()).map(|code| xxh3_64(interner.text(code as u32).as_bytes())));
         }
-        let (mut own, mut shapes) = (Vec::new(), [Vec::new(), Vec::new()]);
-        for group in [VISITOR, ACTION] {
+        let (mut inline, mut tuples) = (Vec::new(), [Vec::new(), Vec::new()]);
+        for group in [CLIENT, ACTION] {
             let column = |&place: &usize| batch.column(place).as_dictionary_opt().ok_or_else(|| wrong(layout, place));
             let columns = layout.symbols[group].iter().map(column).collect::<Result<Vec<_>>>()?;
             let (bits, bits_width) = if group == ACTION { (&bits[..], layout.bits) } else { (&bits[..0], 0) };
             let symbols = Symbols { columns, bits, bits_width };
-            shapes[group] = self.shapes_of(layout, group, &symbols, batch.num_rows(), &mut own)?;
+            tuples[group] = self.tuple_codes(layout, group, &symbols, batch.num_rows(), &mut inline)?;
         }
-        Ok(Packing { events, shapes, own })
+        Ok(Packing { events, tuples, inline })
     }
 
     /// The shape of each row in one group.
-    fn shapes_of(
+    fn tuple_codes(
         &mut self,
         layout: &Layout,
         group: usize,
         symbols: &Symbols<'_>,
         rows: usize,
-        own: &mut Vec<u32>,
-    ) -> Result<Vec<Shape>> {
+        inline: &mut Vec<u32>,
+    ) -> Result<Vec<TupleCode>> {
         let mut changed = false;
         for (&place, column) in layout.symbols[group].iter().zip(&symbols.columns) {
             changed |= self.lookups[place].begin(column.values());
         }
-        let Self { interners, shapes, lookups, recent, .. } = self;
-        let (shapes, recent) = (&mut shapes[group], &mut recent[group]);
+        let Self { interners, dictionaries, lookups, recent, .. } = self;
+        let (dictionary, recent) = (&mut dictionaries[group], &mut recent[group]);
         if changed {
             recent.clear();
         }
         let mut tuple = Vec::with_capacity(layout.width(group));
-        let mut shape = |row: usize| {
+        let mut code_of = |row: usize| {
             tuple.clear();
             for (&place, column) in layout.symbols[group].iter().zip(&symbols.columns) {
                 let code = |key| lookups[place].code(&mut interners[place], key);
                 tuple.push(column.key(row).map_or(NULL_CODE, code));
             }
             tuple.extend(symbols.bits.get(row));
-            shapes.code(&tuple).map_or_else(
+            dictionary.code(&tuple).map_or_else(
                 || {
-                    own.extend_from_slice(&tuple);
-                    Shape::Own((own.len() - tuple.len()) as u32)
+                    inline.extend_from_slice(&tuple);
+                    TupleCode::Inline((inline.len() - tuple.len()) as u32)
                 },
-                Shape::Known,
+                TupleCode::Known,
             )
         };
-        let Some(numbers) = symbols.numbers(rows) else { return Ok((0..rows).map(shape).collect()) };
+        let Some(numbers) = symbols.numbers(rows) else { return Ok((0..rows).map(code_of).collect()) };
         let known = numbers.into_iter().enumerate().map(|(row, number)| {
             if let Some(code) = recent.find(number) {
-                return Shape::Known(code);
+                return TupleCode::Known(code);
             }
-            let shape = shape(row);
-            if let Shape::Known(code) = shape {
+            let tuple = code_of(row);
+            if let TupleCode::Known(code) = tuple {
                 recent.keep(number, code);
             }
-            shape
+            tuple
         });
         Ok(known.collect())
     }
@@ -338,7 +338,7 @@ impl Packer {
     /// Takes hold of the columns that are not symbols; and the bits of each row.
     fn read(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<(Columns, Vec<u32>)> {
         let mut bits = vec![0; batch.num_rows()];
-        let (mut event_id, mut visitors) = (None, [ScalarBuffer::default(), ScalarBuffer::default()]);
+        let (mut event_id, mut ids) = (None, [ScalarBuffer::default(), ScalarBuffer::default()]);
         let mut owner = [Vec::new(), Vec::new()];
         let (mut ts, mut instants, mut reals, mut texts) = (None, Vec::new(), Vec::new(), Vec::new());
         for (place, (kept, column)) in layout.kept.iter().zip(batch.columns()).enumerate() {
@@ -352,9 +352,9 @@ impl Packer {
                 Kept::Ts => ts = Some(instants_of(column).ok_or_else(wrong)?.values().clone()),
                 Kept::Id(Id::Event) => event_id = Some(column.as_string_view_opt().ok_or_else(wrong)?.clone()),
                 Kept::Id(id) => {
-                    let ids: &SymbolArray = column.as_dictionary_opt().ok_or_else(wrong)?;
-                    self.visitors[id as usize].read(ids.values())?;
-                    visitors[id as usize] = ids.keys().values().clone();
+                    let keys: &SymbolArray = column.as_dictionary_opt().ok_or_else(wrong)?;
+                    self.ids[id as usize].read(keys.values())?;
+                    ids[id as usize] = keys.keys().values().clone();
                 }
                 Kept::Instant { bit, .. } => {
                     put_presence(column, bit, &mut bits);
@@ -372,49 +372,49 @@ impl Packer {
         }
         let event_id = event_id.ok_or_else(|| wrong_type("event_id"))?;
         let ts = ts.ok_or_else(|| wrong_type("ts"))?;
-        Ok((Columns { owner, visitors, event_id, ts, instants, reals, texts }, bits))
+        Ok((Columns { owner, ids, event_id, ts, instants, reals, texts }, bits))
     }
 
-    /// Reads who row `row` is from.
-    pub fn who(&self, batch: &Packing, row: usize, who: &mut Who) {
-        let visitor = batch.visitor(row);
-        let [session, user] = visitor.keys.map(|key| key as usize);
-        let [sessions, users] = &self.visitors;
-        who.owner = visitor.owner;
-        who.key.clear();
-        who.key.extend_from_slice(sessions.packed(session));
-        let visit = if text::is_empty(&who.key) { users.hashes[user] } else { sessions.hashes[session] };
-        who.key.extend_from_slice(users.packed(user));
-        let hash = |at: usize| self.hashes[at][who.owner[at] as usize];
-        who.hash = mix(visit, hash(0), hash(1));
+    /// Reads visitor row `row` is from.
+    pub fn visitor(&self, batch: &Packing, row: usize, visitor: &mut Visitor) {
+        let keys = batch.batch_visitor(row);
+        let [session, user] = keys.keys.map(|key| key as usize);
+        let [sessions, users] = &self.ids;
+        visitor.owner = keys.owner;
+        visitor.key.clear();
+        visitor.key.extend_from_slice(sessions.packed(session));
+        let session_or_user = if text::is_empty(&visitor.key) { users.hashes[user] } else { sessions.hashes[session] };
+        visitor.key.extend_from_slice(users.packed(user));
+        let hash = |at: usize| self.hashes[at][visitor.owner[at] as usize];
+        visitor.hash = mix(session_or_user, hash(0), hash(1));
     }
 
     /// The hash of the key of a packed visit to a product whose codes are known.
-    pub fn hash_of(&self, visit: &[u8], owner: [u32; 2]) -> u64 {
+    pub fn hash_of(&self, session_or_user: &[u8], owner: [u32; 2]) -> u64 {
         let text = |at: usize, place: usize| xxh3_64(self.interners[place].text(owner[at]).as_bytes());
-        mix(xxh3_64(visit), text(0, self.owner[0]), text(1, self.owner[1]))
+        mix(xxh3_64(session_or_user), text(0, self.owner[0]), text(1, self.owner[1]))
     }
 
     /// How many keys of session_id and of user_hash there are.
-    pub fn visitor_keys(&self) -> [usize; 2] {
-        [self.visitors[0].ends.len(), self.visitors[1].ends.len()]
+    pub fn id_keys(&self) -> [usize; 2] {
+        [self.ids[0].ends.len(), self.ids[1].ends.len()]
     }
 
-    /// Counts the dictionaries that keys of a [`Visitor`] belong to: keys of one edition mean the same.
+    /// Counts the dictionaries that keys of a [`BatchVisitor`] belong to: keys of one edition mean the same.
     pub fn edition(&self) -> u64 {
-        self.visitors[0].edition + self.visitors[1].edition
+        self.ids[0].edition + self.ids[1].edition
     }
 
-    /// Appends everything of row `row` but its who; its ts is counted from `base_ts`.
+    /// Appends everything of row `row` but its visitor; its ts is counted from `base_ts`.
     pub fn append_body(&self, layout: &Layout, batch: &Packing, row: usize, base_ts: i64, to: &mut Vec<u8>) {
-        self.append_shape(layout, VISITOR, batch, row, |shape| shape, to);
-        self.append_shape(layout, ACTION, batch, row, |shape| shape, to);
+        self.append_tuple(layout, CLIENT, batch, row, |tuple| tuple, to);
+        self.append_tuple(layout, ACTION, batch, row, |tuple| tuple, to);
         append_event(&batch.events, row, base_ts, |real, to| to.extend_from_slice(&real.to_le_bytes()), to);
     }
 
     /// Appends one more than the code of a row's shape, or 0 and the shape itself; the first number as `lead` has it.
     #[inline]
-    fn append_shape(
+    fn append_tuple(
         &self,
         layout: &Layout,
         group: usize,
@@ -423,21 +423,21 @@ impl Packer {
         lead: impl Fn(u64) -> u64,
         to: &mut Vec<u8>,
     ) {
-        match batch.shapes[group][row] {
-            Shape::Known(code) => put_varint(lead(u64::from(code) + 1), to),
-            Shape::Own(start) => {
+        match batch.tuples[group][row] {
+            TupleCode::Known(code) => put_varint(lead(u64::from(code) + 1), to),
+            TupleCode::Inline(start) => {
                 put_varint(lead(0), to);
-                let tuple = &batch.own[start as usize..][..layout.width(group)];
+                let tuple = &batch.inline[start as usize..][..layout.width(group)];
                 tuple.iter().for_each(|&code| put_varint(u64::from(code), to));
             }
         }
     }
 
-    /// Appends the head of a key that begins with row `row`, which is from `who`.
-    pub fn append_head(&self, layout: &Layout, batch: &Packing, row: usize, who: &Who, to: &mut Vec<u8>) {
-        who.owner.iter().for_each(|&code| put_varint(u64::from(code), to));
-        self.append_shape(layout, VISITOR, batch, row, |shape| shape, to);
-        to.extend_from_slice(&who.key);
+    /// Appends the head of a key that begins with row `row`, which is from `visitor`.
+    pub fn append_head(&self, layout: &Layout, batch: &Packing, row: usize, visitor: &Visitor, to: &mut Vec<u8>) {
+        visitor.owner.iter().for_each(|&code| put_varint(u64::from(code), to));
+        self.append_tuple(layout, CLIENT, batch, row, |tuple| tuple, to);
+        to.extend_from_slice(&visitor.key);
         put_signed(batch.ts(row), to);
     }
 
@@ -452,10 +452,10 @@ impl Packer {
         to: &mut Vec<u8>,
     ) {
         let differs = head.differs(own);
-        self.append_shape(layout, ACTION, batch, row, |shape| shape << 1 | u64::from(differs != 0), to);
+        self.append_tuple(layout, ACTION, batch, row, |tuple| tuple << 1 | u64::from(differs != 0), to);
         if differs != 0 {
             to.push(differs);
-            let parts = [(OTHER_VISITOR, own.visitor), (OTHER_SESSION, own.session), (OTHER_USER, own.user)];
+            let parts = [(OTHER_CLIENT, own.client), (OTHER_SESSION, own.session), (OTHER_USER, own.user)];
             parts.iter().filter(|(bit, _)| differs & bit != 0).for_each(|(_, part)| to.extend_from_slice(part));
         }
         append_event(&batch.events, row, head.base_ts, put_real, to);
@@ -487,26 +487,26 @@ impl<'a> Head<'a> {
         let owner = [code()?, code()?];
         let start = reader.at;
         if reader.varint()? == 0 {
-            (0..layout.width(VISITOR)).try_for_each(|_| reader.varint().map(|_| ()))?;
+            (0..layout.width(CLIENT)).try_for_each(|_| reader.varint().map(|_| ()))?;
         }
-        let visitor = bytes.get(start..reader.at)?;
+        let client = bytes.get(start..reader.at)?;
         let (session, user) = (text::skip(&mut reader)?, text::skip(&mut reader)?);
-        Some(Self { owner, visitor, session, user, base_ts: reader.signed()? })
+        Some(Self { owner, client, session, user, base_ts: reader.signed()? })
     }
 
     /// Its session_id or, where that is empty, its user_hash.
-    pub fn visit(&self) -> &'a [u8] {
+    pub fn session_or_user(&self) -> &'a [u8] {
         if text::is_empty(self.session) { self.user } else { self.session }
     }
 
     /// Whether both are of one key.
     pub fn same_key(&self, other: &Head<'_>) -> bool {
-        self.owner == other.owner && self.visit() == other.visit()
+        self.owner == other.owner && self.session_or_user() == other.session_or_user()
     }
 
     fn differs(&self, own: &Head<'_>) -> u8 {
         let bit = |same: bool, bit: u8| if same { 0 } else { bit };
-        bit(self.visitor == own.visitor, OTHER_VISITOR)
+        bit(self.client == own.client, OTHER_CLIENT)
             | bit(self.session == own.session, OTHER_SESSION)
             | bit(self.user == own.user, OTHER_USER)
     }
@@ -523,11 +523,11 @@ impl Packing {
         self.len() == 0
     }
 
-    /// Who row `row` is from.
-    pub fn visitor(&self, row: usize) -> Visitor {
+    /// Visitor row `row` is from.
+    pub fn batch_visitor(&self, row: usize) -> BatchVisitor {
         let events = &self.events;
-        Visitor {
-            keys: [events.visitors[0][row], events.visitors[1][row]],
+        BatchVisitor {
+            keys: [events.ids[0][row], events.ids[1][row]],
             owner: [events.owner[0][row], events.owner[1][row]],
         }
     }
@@ -563,7 +563,7 @@ fn wrong(layout: &Layout, place: usize) -> DataFusionError {
 }
 
 /// Mixes the hashes of a key's three parts.
-fn mix(visit: u64, org: u64, product: u64) -> u64 {
-    let mixed = visit ^ org.rotate_left(21) ^ product.rotate_left(42);
+fn mix(session_or_user: u64, org: u64, product: u64) -> u64 {
+    let mixed = session_or_user ^ org.rotate_left(21) ^ product.rotate_left(42);
     mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (mixed >> 32)
 }

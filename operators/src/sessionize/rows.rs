@@ -13,10 +13,10 @@ use arrow::datatypes::{FieldRef, Int32Type, TimestampMillisecondType};
 use datafusion::common::{Result, exec_datafusion_err, internal_datafusion_err, resources_datafusion_err};
 
 use super::bytes::Reader;
-use super::layout::{ACTION, Id, Kept, Layout, VISITOR};
-use super::packed::{OTHER_SESSION, OTHER_USER, OTHER_VISITOR, Packer};
+use super::layout::{ACTION, CLIENT, Id, Kept, Layout};
+use super::packed::{OTHER_CLIENT, OTHER_SESSION, OTHER_USER, Packer};
 use super::text;
-use crate::session::{self, SHAPES};
+use crate::session::{self, TUPLES};
 use crate::symbols::{self, Interner, NULL_CODE};
 
 /// An absent instant: later than any, so that it sorts last.
@@ -24,31 +24,31 @@ pub const NO_INSTANT: i64 = i64::MAX;
 
 /// The shapes of every task, by column, in codes whose order is the order of the texts.
 #[derive(Debug)]
-pub struct Tables {
-    groups: [Group; 2],
-    /// The same as structs, see [`crate::session::SHAPES`].
+pub struct Dictionaries {
+    groups: [TupleColumns; 2],
+    /// The same as structs, see [`crate::session::TUPLES`].
     structs: [ArrayRef; 2],
     /// For each symbol column of the layout, its texts in order.
-    pub dictionaries: Vec<ArrayRef>,
+    pub symbols: Vec<ArrayRef>,
 }
 
 /// Shapes of one group, column by column.
 #[derive(Debug, Default)]
-struct Group {
+struct TupleColumns {
     columns: Vec<Vec<u32>>,
     rows: usize,
 }
 
-/// How the codes of one task become those of [`Tables`].
+/// How the codes of one task become those of [`Dictionaries`].
 #[derive(Debug)]
-pub struct Translation {
+pub struct CodeRemapping {
     /// For each column of the layout, our code for each of the task's.
     codes: Vec<Vec<u32>>,
     /// Where the task's shapes begin in each group.
     starts: [usize; 2],
 }
 
-impl Group {
+impl TupleColumns {
     fn clear(&mut self) {
         self.rows = 0;
         self.columns.iter_mut().for_each(Vec::clear);
@@ -72,45 +72,45 @@ impl Group {
     }
 }
 
-impl Tables {
+impl Dictionaries {
     /// Brings the symbols and shapes of all tasks together.
-    pub fn new(layout: &Layout, tasks: &[Packer]) -> Result<(Self, Vec<Translation>)> {
+    pub fn new(layout: &Layout, tasks: &[Packer]) -> Result<(Self, Vec<CodeRemapping>)> {
         let mut dictionaries: Vec<ArrayRef> = Vec::new();
         let mut codes: Vec<Vec<Vec<u32>>> = tasks.iter().map(|_| Vec::new()).collect();
         for place in 0..layout.kept.len() {
             let interners: Vec<&Interner> = tasks.iter().map(|task| &task.interners[place]).collect();
-            let (dictionary, tables) = symbols::unify(&interners);
+            let (dictionary, remapped) = symbols::unify(&interners);
             dictionaries.push(dictionary);
-            codes.iter_mut().zip(tables).for_each(|(codes, table)| codes.push(table));
+            codes.iter_mut().zip(remapped).for_each(|(codes, table)| codes.push(table));
         }
-        let mut groups = [VISITOR, ACTION].map(|group| Group::new(layout.width(group)));
-        let mut translations = Vec::with_capacity(tasks.len());
+        let mut groups = [CLIENT, ACTION].map(|group| TupleColumns::new(layout.width(group)));
+        let mut remappings = Vec::with_capacity(tasks.len());
         for (task, codes) in tasks.iter().zip(codes) {
-            let starts = [VISITOR, ACTION].map(|group| groups[group].rows);
-            for ((group, shapes), symbols) in groups.iter_mut().zip(&task.shapes).zip(&layout.symbols) {
-                shapes.tuples().for_each(|tuple| group.push(tuple.iter().copied(), symbols, &codes));
+            let starts = [CLIENT, ACTION].map(|group| groups[group].rows);
+            for ((group, tuples), symbols) in groups.iter_mut().zip(&task.dictionaries).zip(&layout.symbols) {
+                tuples.tuples().for_each(|tuple| group.push(tuple.iter().copied(), symbols, &codes));
             }
-            translations.push(Translation { codes, starts });
+            remappings.push(CodeRemapping { codes, starts });
         }
-        let none = Group::default();
+        let none = TupleColumns::default();
         let of = |group: usize| structs(layout, group, [&groups[group], &none], &dictionaries);
-        let structs = [of(VISITOR)?, of(ACTION)?];
-        Ok((Self { groups, structs, dictionaries }, translations))
+        let structs = [of(CLIENT)?, of(ACTION)?];
+        Ok((Self { groups, structs, symbols: dictionaries }, remappings))
     }
 
     /// Bytes held, nearly.
     pub fn memory(&self) -> usize {
-        let shapes: usize = self.groups.iter().flat_map(|group| &group.columns).map(|codes| codes.capacity() * 4).sum();
+        let tuples: usize = self.groups.iter().flat_map(|group| &group.columns).map(|codes| codes.capacity() * 4).sum();
         // Twice: as codes and as structs.
-        2 * shapes + self.dictionaries.iter().map(|texts| texts.get_buffer_memory_size()).sum::<usize>()
+        2 * tuples + self.symbols.iter().map(|texts| texts.get_buffer_memory_size()).sum::<usize>()
     }
 }
 
 /// The shapes of one group as structs, those of `parts` one after another.
-fn structs(layout: &Layout, group: usize, parts: [&Group; 2], dictionaries: &[ArrayRef]) -> Result<ArrayRef> {
+fn structs(layout: &Layout, group: usize, parts: [&TupleColumns; 2], dictionaries: &[ArrayRef]) -> Result<ArrayRef> {
     let rows = parts.iter().map(|part| part.rows).sum();
     let codes = |at: usize| parts.into_iter().flat_map(move |part| part.columns.get(at).into_iter().flatten().copied());
-    let fields = session::shape_fields(group);
+    let fields = session::tuple_fields(group);
     let column = |field: &FieldRef| -> ArrayRef {
         let place = layout.fields.iter().position(|kept| kept.name() == field.name());
         match place.map(|place| (place, layout.kept[place])) {
@@ -130,18 +130,18 @@ fn structs(layout: &Layout, group: usize, parts: [&Group; 2], dictionaries: &[Ar
 
 /// The rows of one partition.
 pub struct Rows {
-    tables: Arc<Tables>,
-    /// Shapes that travelled with their events, numbered after those of `tables`.
-    inline: [Group; 2],
+    dictionaries: Arc<Dictionaries>,
+    /// Shapes that travelled with their events, numbered after those of `dictionaries`.
+    inline: [TupleColumns; 2],
     /// All shapes as structs, where some travelled with their events.
     extended: [OnceLock<ArrayRef>; 2],
     /// Shared with the event_ids that are taken out.
     bytes: Buffer,
-    whos: Vec<KnownWho>,
-    who: Vec<u32>,
+    visitors: Vec<Visitor>,
+    visitor: Vec<u32>,
     /// When each event happened.
     pub ts: Vec<i64>,
-    shapes: [Vec<u32>; 2],
+    tuples: [Vec<u32>; 2],
     /// Where each packed event_id begins.
     event_id: Vec<u32>,
     instants: Vec<Vec<i64>>,
@@ -151,7 +151,7 @@ pub struct Rows {
 
 /// Who an event is from, see [`super::batch::visitor_dictionary`].
 #[derive(Clone, Copy)]
-struct KnownWho {
+struct Visitor {
     hash: u64,
     owner: [u32; 2],
     base_ts: i64,
@@ -161,17 +161,17 @@ struct KnownWho {
 }
 
 impl Rows {
-    /// No rows yet; `tables` names their symbols.
-    pub fn new(layout: &Layout, tables: Arc<Tables>) -> Self {
+    /// No rows yet; `dictionaries` names their symbols.
+    pub fn new(layout: &Layout, dictionaries: Arc<Dictionaries>) -> Self {
         Self {
-            inline: [VISITOR, ACTION].map(|group| Group::new(layout.width(group))),
+            inline: [CLIENT, ACTION].map(|group| TupleColumns::new(layout.width(group))),
             extended: <[OnceLock<ArrayRef>; 2]>::default(),
-            tables,
+            dictionaries,
             bytes: Buffer::default(),
-            whos: Vec::new(),
-            who: Vec::new(),
+            visitors: Vec::new(),
+            visitor: Vec::new(),
             ts: Vec::new(),
-            shapes: [Vec::new(), Vec::new()],
+            tuples: [Vec::new(), Vec::new()],
             event_id: Vec::new(),
             instants: vec![Vec::new(); layout.instants.len()],
             rest: Vec::new(),
@@ -180,16 +180,16 @@ impl Rows {
 
     /// Forgets all rows, and keeps the space.
     pub fn clear(&mut self) {
-        self.inline.iter_mut().for_each(Group::clear);
+        self.inline.iter_mut().for_each(TupleColumns::clear);
         self.extended = <[OnceLock<ArrayRef>; 2]>::default();
         let mut bytes =
             std::mem::take(&mut self.bytes).into_vec().unwrap_or_else(|held| Vec::with_capacity(held.len()));
         bytes.clear();
         self.bytes = Buffer::from_vec::<u8>(bytes);
-        self.whos.clear();
-        self.who.clear();
+        self.visitors.clear();
+        self.visitor.clear();
         self.ts.clear();
-        self.shapes.iter_mut().for_each(Vec::clear);
+        self.tuples.iter_mut().for_each(Vec::clear);
         self.event_id.clear();
         self.instants.iter_mut().for_each(Vec::clear);
         self.rest.clear();
@@ -214,19 +214,19 @@ impl Rows {
         self.ts.is_empty()
     }
 
-    /// How many whos were defined.
-    pub fn whos(&self) -> usize {
-        self.whos.len()
+    /// How many visitors were defined.
+    pub fn visitors(&self) -> usize {
+        self.visitors.len()
     }
 
-    /// The who of each row.
-    pub fn who(&self) -> &[u32] {
-        &self.who
+    /// The visitor of each row.
+    pub fn visitor(&self) -> &[u32] {
+        &self.visitor
     }
 
-    /// The hash of who number `who`.
-    pub fn hash(&self, who: usize) -> u64 {
-        self.whos[who].hash
+    /// The hash of visitor number `visitor`.
+    pub fn hash(&self, visitor: usize) -> u64 {
+        self.visitors[visitor].hash
     }
 
     /// Bytes held, nearly.
@@ -234,8 +234,14 @@ impl Rows {
         self.bytes.capacity() + self.ts.capacity() * (28 + 8 * self.instants.len())
     }
 
-    /// Adds the events that one task packed into `block`, whose whos are numbered from `first_who`.
-    pub fn read(&mut self, layout: &Layout, task: &Translation, first_who: usize, block: &[u8]) -> Result<()> {
+    /// Adds the events that one task packed into `block`, whose visitors are numbered from `first_visitor`.
+    pub fn read(
+        &mut self,
+        layout: &Layout,
+        remapping: &CodeRemapping,
+        first_visitor: usize,
+        block: &[u8],
+    ) -> Result<()> {
         check_length(self.bytes.len() + block.len())?;
         // The bytes are moved out while their rows are noted, and back.
         let mut bytes = self.take_bytes();
@@ -244,7 +250,7 @@ impl Rows {
         let mut reader = Reader { bytes: &bytes, at: start };
         let mut damaged = false;
         while !reader.is_over() && !damaged {
-            damaged = self.read_row(layout, task, first_who, &mut reader).is_none();
+            damaged = self.read_row(layout, remapping, first_visitor, &mut reader).is_none();
         }
         self.bytes = bytes.into();
         if damaged {
@@ -257,44 +263,54 @@ impl Rows {
     fn read_row(
         &mut self,
         layout: &Layout,
-        task: &Translation,
-        first_who: usize,
+        remapping: &CodeRemapping,
+        first_visitor: usize,
         reader: &mut Reader<'_>,
     ) -> Option<()> {
-        let who = first_who.checked_add(usize::try_from(reader.varint()?).ok()?)?;
-        if who == self.whos.len() {
-            self.define_who(layout, task, reader)?;
+        let visitor = first_visitor.checked_add(usize::try_from(reader.varint()?).ok()?)?;
+        if visitor == self.visitors.len() {
+            self.define_visitor(layout, remapping, reader)?;
         }
-        self.read_body(layout, task, who, reader)
+        self.read_body(layout, remapping, visitor, reader)
     }
 
-    /// Reads what the next who stands for.
-    pub fn define_who(&mut self, layout: &Layout, task: &Translation, reader: &mut Reader<'_>) -> Option<()> {
+    /// Reads what the next visitor stands for.
+    pub fn define_visitor(
+        &mut self,
+        layout: &Layout,
+        remapping: &CodeRemapping,
+        reader: &mut Reader<'_>,
+    ) -> Option<()> {
         let hash = reader.fixed()?;
-        let owner = read_owner(layout, task, reader)?;
+        let owner = read_owner(layout, remapping, reader)?;
         let base_ts = reader.signed()?;
         let (session, user) = (skip_text(reader)?, skip_text(reader)?);
-        self.whos.push(KnownWho { hash, owner, base_ts, session, user });
+        self.visitors.push(Visitor { hash, owner, base_ts, session, user });
         Some(())
     }
 
-    /// Reads a row that is from who number `who`.
+    /// Reads a row that is from visitor number `visitor`.
     pub fn read_body(
         &mut self,
         layout: &Layout,
-        task: &Translation,
-        who: usize,
+        remapping: &CodeRemapping,
+        visitor: usize,
         reader: &mut Reader<'_>,
     ) -> Option<()> {
-        let visitor = self.read_shape(layout, task, VISITOR, reader)?;
-        let action = self.read_shape(layout, task, ACTION, reader)?;
-        self.read_event(layout, [who as u32, visitor, action], reader)
+        let client = self.read_tuple(layout, remapping, CLIENT, reader)?;
+        let action = self.read_tuple(layout, remapping, ACTION, reader)?;
+        self.read_event(layout, [visitor as u32, client, action], reader)
     }
 
     /// Reads what both forms of a row end in, and adds the row.
     #[inline]
-    fn read_event(&mut self, layout: &Layout, [who, visitor, action]: [u32; 3], reader: &mut Reader<'_>) -> Option<()> {
-        let base_ts = self.whos.get(who as usize)?.base_ts;
+    fn read_event(
+        &mut self,
+        layout: &Layout,
+        [visitor, client, action]: [u32; 3],
+        reader: &mut Reader<'_>,
+    ) -> Option<()> {
+        let base_ts = self.visitors.get(visitor as usize)?.base_ts;
         let ts = base_ts.wrapping_add(reader.signed()?);
         let event_id = reader.at as u32;
         text::skip(reader)?;
@@ -308,9 +324,9 @@ impl Rows {
         for _ in 0..(bits & layout.texts).count_ones() {
             text::skip(reader)?;
         }
-        self.who.push(who);
-        self.shapes[VISITOR].push(visitor);
-        self.shapes[ACTION].push(action);
+        self.visitor.push(visitor);
+        self.tuples[CLIENT].push(client);
+        self.tuples[ACTION].push(action);
         self.ts.push(ts);
         self.event_id.push(event_id);
         self.rest.push(rest);
@@ -323,7 +339,7 @@ impl Rows {
     pub fn read_key(
         &mut self,
         layout: &Layout,
-        task: &Translation,
+        remapping: &CodeRemapping,
         hash: u64,
         reader: &mut Reader<'_>,
         places: &mut Vec<Range<u32>>,
@@ -331,7 +347,7 @@ impl Rows {
         // A real takes four times the room here, at most.
         check_length(self.bytes.len() + 4 * reader.bytes.len())?;
         let mut bytes = self.take_bytes();
-        let head = self.read_rows_of_key(layout, task, hash, reader, &mut bytes, places);
+        let head = self.read_rows_of_key(layout, remapping, hash, reader, &mut bytes, places);
         self.bytes = bytes.into();
         head.ok_or_else(|| exec_datafusion_err!("the events of an open session are damaged"))
     }
@@ -339,29 +355,29 @@ impl Rows {
     fn read_rows_of_key(
         &mut self,
         layout: &Layout,
-        task: &Translation,
+        remapping: &CodeRemapping,
         hash: u64,
         reader: &mut Reader<'_>,
         bytes: &mut Vec<u8>,
         places: &mut Vec<Range<u32>>,
     ) -> Option<u32> {
-        let owner = read_owner(layout, task, reader)?;
-        let visitor = self.read_shape(layout, task, VISITOR, reader)?;
+        let owner = read_owner(layout, remapping, reader)?;
+        let client = self.read_tuple(layout, remapping, CLIENT, reader)?;
         let (session, user) = (copy_text(reader, bytes)?, copy_text(reader, bytes)?);
-        let head = self.whos.len() as u32;
-        self.whos.push(KnownWho { hash, owner, base_ts: reader.signed()?, session, user });
+        let head = self.visitors.len() as u32;
+        self.visitors.push(Visitor { hash, owner, base_ts: reader.signed()?, session, user });
         let head_end = reader.at as u32;
         while !reader.is_over() {
             let start = reader.at as u32;
             let lead = reader.varint()?;
-            let action = self.read_shape_after(lead >> 1, layout, task, ACTION, reader)?;
-            let mut who = [head, visitor];
+            let action = self.read_tuple_after(lead >> 1, layout, remapping, ACTION, reader)?;
+            let mut visitor = [head, client];
             if lead & 1 == 1 {
-                self.replace_head(layout, task, &mut who, reader, bytes)?;
+                self.replace_head(layout, remapping, &mut visitor, reader, bytes)?;
             }
             let at = bytes.len();
             expand_event(layout, self.bits(action)?, reader, bytes)?;
-            self.read_event(layout, [who[0], who[1], action], &mut Reader { bytes, at })?;
+            self.read_event(layout, [visitor[0], visitor[1], action], &mut Reader { bytes, at })?;
             places.push(start..reader.at as u32);
         }
         Some(head_end)
@@ -371,95 +387,95 @@ impl Rows {
     fn replace_head(
         &mut self,
         layout: &Layout,
-        task: &Translation,
-        [who, visitor]: &mut [u32; 2],
+        remapping: &CodeRemapping,
+        [visitor, client]: &mut [u32; 2],
         reader: &mut Reader<'_>,
         bytes: &mut Vec<u8>,
     ) -> Option<()> {
         let differs = reader.take(1)?[0];
-        if differs & OTHER_VISITOR != 0 {
-            *visitor = self.read_shape(layout, task, VISITOR, reader)?;
+        if differs & OTHER_CLIENT != 0 {
+            *client = self.read_tuple(layout, remapping, CLIENT, reader)?;
         }
         if differs & (OTHER_SESSION | OTHER_USER) == 0 {
             return Some(());
         }
-        let mut other = *self.whos.get(*who as usize)?;
+        let mut other = *self.visitors.get(*visitor as usize)?;
         if differs & OTHER_SESSION != 0 {
             other.session = copy_text(reader, bytes)?;
         }
         if differs & OTHER_USER != 0 {
             other.user = copy_text(reader, bytes)?;
         }
-        *who = self.whos.len() as u32;
-        self.whos.push(other);
+        *visitor = self.visitors.len() as u32;
+        self.visitors.push(other);
         Some(())
     }
 
-    fn read_shape(
+    fn read_tuple(
         &mut self,
         layout: &Layout,
-        task: &Translation,
+        remapping: &CodeRemapping,
         group: usize,
         reader: &mut Reader<'_>,
     ) -> Option<u32> {
         let lead = reader.varint()?;
-        self.read_shape_after(lead, layout, task, group, reader)
+        self.read_tuple_after(lead, layout, remapping, group, reader)
     }
 
     #[inline]
-    fn read_shape_after(
+    fn read_tuple_after(
         &mut self,
         lead: u64,
         layout: &Layout,
-        task: &Translation,
+        remapping: &CodeRemapping,
         group: usize,
         reader: &mut Reader<'_>,
     ) -> Option<u32> {
-        let known = self.tables.groups[group].rows;
+        let known = self.dictionaries.groups[group].rows;
         if let Some(code) = lead.checked_sub(1) {
-            let code = task.starts[group].checked_add(usize::try_from(code).ok()?)?;
+            let code = remapping.starts[group].checked_add(usize::try_from(code).ok()?)?;
             return (code < known).then_some(code as u32);
         }
         let tuple: Option<Vec<u32>> = (0..layout.width(group)).map(|_| u32::try_from(reader.varint()?).ok()).collect();
         let code = known + self.inline[group].rows;
-        self.inline[group].push(tuple?.into_iter(), &layout.symbols[group], &task.codes);
+        self.inline[group].push(tuple?.into_iter(), &layout.symbols[group], &remapping.codes);
         self.extended[group] = OnceLock::new();
         u32::try_from(code).ok()
     }
 
-    fn shape(&self, group: usize, at: usize, shape: u32) -> u32 {
-        let (shape, tables) = (shape as usize, &self.tables.groups[group]);
-        match shape.checked_sub(tables.rows) {
-            None => tables.columns[at][shape],
+    fn code_in_tuple(&self, group: usize, at: usize, tuple: u32) -> u32 {
+        let (tuple, dictionaries) = (tuple as usize, &self.dictionaries.groups[group]);
+        match tuple.checked_sub(dictionaries.rows) {
+            None => dictionaries.columns[at][tuple],
             Some(inline) => self.inline[group].columns[at][inline],
         }
     }
 
     fn bits(&self, action: u32) -> Option<u32> {
-        let (shape, tables) = (action as usize, &self.tables.groups[ACTION]);
-        match shape.checked_sub(tables.rows) {
-            None => tables.columns.last()?.get(shape).copied(),
+        let (tuple, dictionaries) = (action as usize, &self.dictionaries.groups[ACTION]);
+        match tuple.checked_sub(dictionaries.rows) {
+            None => dictionaries.columns.last()?.get(tuple).copied(),
             Some(inline) => self.inline[ACTION].columns.last()?.get(inline).copied(),
         }
     }
 
-    /// The codes of org_id and product_id of who number `who`.
-    pub fn owner(&self, who: usize) -> [u32; 2] {
-        self.whos[who].owner
+    /// The codes of org_id and product_id of visitor number `visitor`.
+    pub fn owner(&self, visitor: usize) -> [u32; 2] {
+        self.visitors[visitor].owner
     }
 
     /// The code of the symbol column at `place` of the layout in row `row`.
     pub fn symbol(&self, layout: &Layout, place: usize, row: usize) -> u32 {
         match layout.kept[place] {
-            Kept::Owner(at) => self.whos[self.who[row] as usize].owner[at],
-            Kept::Symbol { group, at } => self.shape(group, at, self.shapes[group][row]),
+            Kept::Owner(at) => self.visitors[self.visitor[row] as usize].owner[at],
+            Kept::Symbol { group, at } => self.code_in_tuple(group, at, self.tuples[group][row]),
             _ => NULL_CODE,
         }
     }
 
     /// The texts of the symbol column at `place`, in the order of their codes.
     pub fn dictionary(&self, place: usize) -> &ArrayRef {
-        &self.tables.dictionaries[place]
+        &self.dictionaries.symbols[place]
     }
 
     /// When row `row` was received; [`NO_INSTANT`] where that is not known.
@@ -469,10 +485,10 @@ impl Rows {
 
     /// A text of row `row`, packed.
     pub fn packed(&self, id: Id, row: usize) -> &[u8] {
-        let who = &self.whos[self.who[row] as usize];
+        let visitor = &self.visitors[self.visitor[row] as usize];
         self.packed_at(match id {
-            Id::Session => who.session,
-            Id::User => who.user,
+            Id::Session => visitor.session,
+            Id::User => visitor.user,
             Id::Event => self.event_id[row],
         })
     }
@@ -481,11 +497,11 @@ impl Rows {
         text::skip(&mut Reader { bytes: &self.bytes, at: start as usize }).unwrap_or_default()
     }
 
-    /// The visit of a who, packed: its session_id or, where that is empty, its user_hash.
-    pub fn visit(&self, who: usize) -> &[u8] {
-        let who = &self.whos[who];
-        let session = self.packed_at(who.session);
-        if text::is_empty(session) { self.packed_at(who.user) } else { session }
+    /// The visit of a visitor, packed: its session_id or, where that is empty, its user_hash.
+    pub fn session_or_user(&self, visitor: usize) -> &[u8] {
+        let visitor = &self.visitors[visitor];
+        let session = self.packed_at(visitor.session);
+        if text::is_empty(session) { self.packed_at(visitor.user) } else { session }
     }
 
     /// Compares two rows in every column, in table order, null last.
@@ -515,7 +531,7 @@ impl Rows {
     }
 
     fn bits_of(&self, row: usize) -> u32 {
-        self.bits(self.shapes[ACTION][row]).unwrap_or(0)
+        self.bits(self.tuples[ACTION][row]).unwrap_or(0)
     }
 
     fn flag(&self, shift: u32, row: usize) -> u32 {
@@ -550,21 +566,21 @@ impl Rows {
 
     /// The shapes of one group as structs, in the order of their codes.
     fn structs(&self, layout: &Layout, group: usize) -> Result<ArrayRef> {
-        let (tables, inline) = (&self.tables, &self.inline[group]);
+        let (dictionaries, inline) = (&self.dictionaries, &self.inline[group]);
         if inline.rows == 0 {
-            return Ok(Arc::clone(&tables.structs[group]));
+            return Ok(Arc::clone(&dictionaries.structs[group]));
         }
         if let Some(extended) = self.extended[group].get() {
             return Ok(Arc::clone(extended));
         }
-        let extended = structs(layout, group, [&tables.groups[group], inline], &tables.dictionaries)?;
+        let extended = structs(layout, group, [&dictionaries.groups[group], inline], &dictionaries.symbols)?;
         Ok(Arc::clone(self.extended[group].get_or_init(|| extended)))
     }
 
     /// These rows, in this order, to take columns from.
     pub fn select<'a>(&'a self, layout: &'a Layout, rows: &'a [u32]) -> Selection<'a> {
-        let shapes = self.shapes.each_ref().map(|shapes| rows.iter().map(|&row| shapes[row as usize]).collect());
-        Selection { layout, of: self, rows, shapes }
+        let tuples = self.tuples.each_ref().map(|tuples| rows.iter().map(|&row| tuples[row as usize]).collect());
+        Selection { layout, of: self, rows, tuples }
     }
 }
 
@@ -578,8 +594,8 @@ fn check_length(bytes: usize) -> Result<()> {
 }
 
 /// The codes of org_id and product_id.
-fn read_owner(layout: &Layout, task: &Translation, reader: &mut Reader<'_>) -> Option<[u32; 2]> {
-    let mut code = |place: usize| task.codes[place].get(usize::try_from(reader.varint()?).ok()?).copied();
+fn read_owner(layout: &Layout, remapping: &CodeRemapping, reader: &mut Reader<'_>) -> Option<[u32; 2]> {
+    let mut code = |place: usize| remapping.codes[place].get(usize::try_from(reader.varint()?).ok()?).copied();
     Some([code(layout.owner[0])?, code(layout.owner[1])?])
 }
 
@@ -620,21 +636,21 @@ pub struct Selection<'a> {
     layout: &'a Layout,
     of: &'a Rows,
     rows: &'a [u32],
-    shapes: [Vec<u32>; 2],
+    tuples: [Vec<u32>; 2],
 }
 
 impl Selection<'_> {
     /// The column of that name of an event's struct, in a session batch.
     pub fn take(&self, name: &str) -> Result<ArrayRef> {
-        if let Some(group) = SHAPES.iter().position(|shapes| *shapes == name) {
-            return self.shapes(group);
+        if let Some(group) = TUPLES.iter().position(|tuples| *tuples == name) {
+            return self.tuples(group);
         }
         let place = self.layout.place(name)?;
         let rows = self.rows.iter().map(|&row| row as usize);
         let (of, layout) = (self.of, self.layout);
         Ok(match layout.kept[place] {
             Kept::Owner(at) => {
-                let codes = rows.map(|row| of.whos[of.who[row] as usize].owner[at].cast_signed()).collect();
+                let codes = rows.map(|row| of.visitors[of.visitor[row] as usize].owner[at].cast_signed()).collect();
                 Arc::new(symbols::column(codes, of.dictionary(place)))
             }
             Kept::Symbol { .. } | Kept::Flag { .. } => {
@@ -657,8 +673,8 @@ impl Selection<'_> {
     }
 
     /// The codes of one group's shapes, over the shapes.
-    fn shapes(&self, group: usize) -> Result<ArrayRef> {
-        let codes: Vec<i32> = self.shapes[group].iter().map(|code| code.cast_signed()).collect();
+    fn tuples(&self, group: usize) -> Result<ArrayRef> {
+        let codes: Vec<i32> = self.tuples[group].iter().map(|code| code.cast_signed()).collect();
         let structs = self.of.structs(self.layout, group)?;
         Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(codes.into(), structs)?))
     }
@@ -676,7 +692,7 @@ impl Selection<'_> {
 
     /// The bits of each row's action.
     fn bits(&self) -> impl Iterator<Item = u32> {
-        self.shapes[ACTION].iter().map(|&action| self.of.bits(action).unwrap_or(0))
+        self.tuples[ACTION].iter().map(|&action| self.of.bits(action).unwrap_or(0))
     }
 }
 

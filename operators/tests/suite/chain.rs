@@ -9,7 +9,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use netcrab_operators::chain::{DERIVED, TablePlan, plans};
-use netcrab_operators::rules::Settings;
+use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::batch::Sizes;
 use netcrab_schema::arrow::event_in_flight;
 use proptest::prelude::*;
@@ -28,19 +28,19 @@ pub(crate) struct Split {
     /// Memory for events before they spill.
     pub(crate) events_bytes: usize,
     /// Shapes before events carry their own.
-    pub(crate) shapes_max: usize,
+    pub(crate) actions_max: usize,
 }
 
 pub(crate) fn splits() -> impl Strategy<Value = Split> {
     let memory = prop_oneof![Just(1 << 30), Just(1 << 12)];
     let shapes = prop_oneof![Just(1usize << 18), 0..6usize];
     (1..40usize, 1..4usize, prop_oneof![Just(16usize), Just(64)], memory, shapes).prop_map(
-        |(batch_rows, inputs, partitions, events_bytes, shapes_max)| Split {
+        |(batch_rows, inputs, partitions, events_bytes, actions_max)| Split {
             batch_rows,
             inputs,
             partitions,
             events_bytes,
-            shapes_max,
+            actions_max,
         },
     )
 }
@@ -62,8 +62,8 @@ pub(crate) fn source(events: &[Event], split: &Split) -> Arc<dyn ExecutionPlan> 
 
 /// Every derived table of `events`, in the order of [`DERIVED`], and how many files were spilled.
 fn derive(events: &[Event], split: &Split) -> (Vec<Vec<RecordBatch>>, usize) {
-    let settings = Arc::new(Settings::default());
-    let sizes = Sizes { partitions: split.partitions, memory_max: split.events_bytes, shapes_max: split.shapes_max };
+    let settings = Arc::new(Rules::default());
+    let sizes = Sizes { partitions: split.partitions, memory_max: split.events_bytes, actions_max: split.actions_max };
     let plans = plans(source(events, split), &settings, sizes, &DERIVED).unwrap();
     (run(&plans), spilled_files(&plans[0].1))
 }
@@ -107,7 +107,7 @@ fn check(events: &[Event], split: &Split) -> Result<usize, TestCaseError> {
 
 /// Compares every table, in the order of [`DERIVED`], with the reference's of `events`.
 pub(crate) fn check_tables(ours: &[Vec<RecordBatch>], events: &[Event]) -> Result<(), TestCaseError> {
-    let theirs = reference::run(events, &reference::Settings::default());
+    let theirs = reference::run(events, &reference::Rules::default());
     compare("events_sessionized", &ours[0], &theirs.sessionized)?;
     compare("fact_sessions", &ours[1], &theirs.sessions)?;
     compare("fact_incidents", &ours[2], &theirs.incidents)?;
@@ -141,7 +141,7 @@ fn the_chain_equals_the_reference_when_it_spills() {
         }
         events
     });
-    let split = Split { batch_rows: 97, inputs: 2, partitions: 16, events_bytes: 200_000, shapes_max: 100 };
+    let split = Split { batch_rows: 97, inputs: 2, partitions: 16, events_bytes: 200_000, actions_max: 100 };
     let spills = |events: Vec<Event>| {
         let spilled = check(&events, &split)?;
         prop_assert!(spilled > 0, "nothing was spilled, so nothing was tested");
@@ -153,6 +153,6 @@ fn the_chain_equals_the_reference_when_it_spills() {
 #[test]
 fn no_events_give_no_rows() {
     let (tables, _) =
-        derive(&[], &Split { batch_rows: 1, inputs: 1, partitions: 16, events_bytes: 1 << 20, shapes_max: 100 });
+        derive(&[], &Split { batch_rows: 1, inputs: 1, partitions: 16, events_bytes: 1 << 20, actions_max: 100 });
     assert!(tables.iter().flatten().all(|batch| batch.num_rows() == 0));
 }

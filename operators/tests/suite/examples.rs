@@ -6,7 +6,7 @@
 //! user_hash `u1`, event_id `e` and the line's number from 0, a click on screen `home`, route `/` and
 //! the screen, desktop. `at_ms` counts from midnight of 2026-10-01; `-` is absent.
 
-use super::reference::{Event, IncidentRow, Row, SessionRow, Settings, Tables, json_text, run};
+use super::reference::{Event, IncidentRow, Row, Rules, SessionRow, Tables, json_text, run};
 
 /// 2026-10-01T00:00:00Z.
 pub(crate) const MIDNIGHT: i64 = 1_790_812_800_000;
@@ -89,7 +89,7 @@ fn number(value: &str) -> i64 {
 }
 
 fn tables(text: &str) -> Tables {
-    run(&history(text), &Settings::default())
+    run(&history(text), &Rules::default())
 }
 
 fn only_session(tables: &Tables) -> &SessionRow {
@@ -100,7 +100,7 @@ fn only_session(tables: &Tables) -> &SessionRow {
 /// `session_no: event_id …`, a line per session of each key.
 fn sessions(events: &[Event]) -> Vec<String> {
     let mut lines: Vec<(String, String, i64, String)> = Vec::new();
-    for (event, _, session_no, position) in run(events, &Settings::default()).sessionized {
+    for (event, _, session_no, position) in run(events, &Rules::default()).sessionized {
         if position == 0 {
             lines.push((event.org_id, event.session_id, session_no, event.event_id));
         } else if let Some(line) = lines.last_mut() {
@@ -166,13 +166,13 @@ fn half_hours(last_at_ms: i64) -> Vec<Event> {
 
 #[test]
 fn an_age_of_one_ms_under_24_hours_continues_the_session() {
-    let tables = run(&half_hours(86_399_999), &Settings::default());
+    let tables = run(&half_hours(86_399_999), &Rules::default());
     assert_eq!((only_session(&tables).event_count, only_session(&tables).duration_ms), (49, 86_399_999));
 }
 
 #[test]
 fn an_age_of_exactly_24_hours_opens_the_next() {
-    let tables = run(&half_hours(86_400_000), &Settings::default());
+    let tables = run(&half_hours(86_400_000), &Rules::default());
     let mut seen: Vec<(i64, i64, i32)> =
         tables.sessions.iter().map(|row| (row.session_no, row.event_count, row.date)).collect();
     seen.sort();
@@ -222,7 +222,7 @@ fn events_of_one_time_are_ordered_by_the_bytes_of_their_ids() {
 fn second_counts(text: &str) {
     let events = history(text);
     for rows in [vec![events[0].clone(), events[1].clone()], vec![events[1].clone(), events[0].clone()]] {
-        let kept = run(&rows, &Settings::default()).sessionized;
+        let kept = run(&rows, &Rules::default()).sessionized;
         assert_eq!(kept.len(), 1);
         assert_eq!(kept[0].0.to_line(), events[1].to_line());
     }
@@ -334,7 +334,7 @@ fn evidence_stops_at_fifty_and_the_count_does_not() {
     let events: Vec<Event> = (0..51)
         .map(|i| Event { ts: MIDNIGHT + i, element_label_h: Some("pay".to_string()), ..plain(100 + i as usize) })
         .collect();
-    let incident = &run(&events, &Settings::default()).incidents[0];
+    let incident = &run(&events, &Rules::default()).incidents[0];
     assert_eq!((incident.event_count, incident.evidence.len()), (51, 50));
     assert_eq!((incident.evidence[0].as_str(), incident.evidence[49].as_str()), ("e100", "e149"));
     assert_eq!(incident.ended_at, MIDNIGHT + 50);
@@ -357,7 +357,7 @@ fn a_reaction_after_more_than_2500_ms_or_none_while_watched_is_a_dead_click() {
 fn a_late_reaction_counts_even_where_nobody_says_to_have_watched() {
     let mut events = history("reaction_ms\n 2500.5");
     events[0].reaction_observed = false;
-    assert_eq!(run(&events, &Settings::default()).incidents.len(), 1);
+    assert_eq!(run(&events, &Rules::default()).incidents.len(), 1);
 }
 
 #[test]

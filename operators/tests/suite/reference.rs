@@ -21,7 +21,7 @@ pub(crate) use rows::*;
 
 /// Everything a rule takes as a parameter; the defaults are those of PRODUCT.md.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Settings {
+pub(crate) struct Rules {
     /// Longest quiet time inside a session.
     pub gap_ms: i64,
     /// Age at which a session takes no further event.
@@ -104,9 +104,9 @@ pub(crate) struct EfficiencyWeights {
     pub cap: f64,
 }
 
-impl Default for Settings {
+impl Default for Rules {
     fn default() -> Self {
-        Settings {
+        Rules {
             gap_ms: 1_800_000,
             length_ms: 86_400_000,
             rule_id: "netcrab".to_string(),
@@ -138,7 +138,7 @@ impl Default for Settings {
 }
 
 /// Events in any order to every table.
-pub(crate) fn run(events: &[Event], settings: &Settings) -> Tables {
+pub(crate) fn run(events: &[Event], settings: &Rules) -> Tables {
     let reports: Vec<Report> =
         sessionize(events, settings).into_iter().map(|session| report(session, settings)).collect();
 
@@ -195,7 +195,7 @@ struct Report {
     row: SessionRow,
 }
 
-fn report(session: Session, settings: &Settings) -> Report {
+fn report(session: Session, settings: &Rules) -> Report {
     let visits = visits(&session);
     let incidents = incidents(&session, settings);
     let tasks = tasks(&session, &incidents, settings);
@@ -287,7 +287,7 @@ fn in_order(mut events: Vec<Event>) -> Vec<Event> {
 
 // Rules 3: sessions.
 
-fn sessionize(events: &[Event], settings: &Settings) -> Vec<Session> {
+fn sessionize(events: &[Event], settings: &Rules) -> Vec<Session> {
     let mut sessions = Vec::new();
     for ((org_id, product_id, visit), events) in by_key(events) {
         let events = in_order(drop_repeats(events));
@@ -307,7 +307,7 @@ fn sessionize(events: &[Event], settings: &Settings) -> Vec<Session> {
 
 /// An event joins the open session of its key when ts − previous ts ≤ gap and ts − first ts < length;
 /// else it opens the next.
-fn split(events: Vec<Event>, settings: &Settings) -> Vec<Vec<Event>> {
+fn split(events: Vec<Event>, settings: &Rules) -> Vec<Vec<Event>> {
     let mut sessions: Vec<Vec<Event>> = Vec::new();
     for event in events {
         let joins = match sessions.last() {
@@ -396,7 +396,7 @@ fn visits(session: &Session) -> Vec<Visit> {
 
 // Rules 5: incidents.
 
-fn incidents(session: &Session, settings: &Settings) -> Vec<IncidentRow> {
+fn incidents(session: &Session, settings: &Rules) -> Vec<IncidentRow> {
     let mut incidents = Vec::new();
     incidents.extend(rage_clicks(session, settings));
     incidents.extend(dead_clicks(session, settings));
@@ -409,7 +409,7 @@ fn incidents(session: &Session, settings: &Settings) -> Vec<IncidentRow> {
 /// Every incident has evidence: the event_ids of the events that its rule names, in order, the first 50.
 /// event_count counts them all. Unless said otherwise started_at and ended_at are the times of the first
 /// and the last of them, and screen_id, route, element_type and element_label_h are those of the first.
-fn incident(session: &Session, settings: &Settings, kind: &str, named: &[&Event], detail: String) -> IncidentRow {
+fn incident(session: &Session, settings: &Rules, kind: &str, named: &[&Event], detail: String) -> IncidentRow {
     let first = named[0];
     let last = named[named.len() - 1];
     IncidentRow {
@@ -437,7 +437,7 @@ fn incident(session: &Session, settings: &Settings, kind: &str, named: &[&Event]
 /// incident_id = lower-case hex of XXH3-128 over, each preceded by its length as u32 little-endian:
 /// session_key (its 32 characters), kind, rule_id, rule_version (decimal text), the event_id of the first
 /// event named.
-fn incident_id(session_key: &str, kind: &str, settings: &Settings, event_id: &str) -> String {
+fn incident_id(session_key: &str, kind: &str, settings: &Rules, event_id: &str) -> String {
     let mut bytes = Vec::new();
     push_with_length(&mut bytes, session_key);
     push_with_length(&mut bytes, kind);
@@ -482,7 +482,7 @@ fn clicks(session: &Session) -> Vec<&Event> {
 /// maximal run of qualifying clicks in which each is at most two places after the one before it (i and
 /// i+1, or i and i+2) is one incident; it names every click from (first qualifying − 2) to the last
 /// qualifying.
-fn rage_clicks(session: &Session, settings: &Settings) -> Vec<IncidentRow> {
+fn rage_clicks(session: &Session, settings: &Rules) -> Vec<IncidentRow> {
     let mut of_target: BTreeMap<Target, Vec<&Event>> = BTreeMap::new();
     for click in clicks(session) {
         if let Some(target) = target(click) {
@@ -517,7 +517,7 @@ fn runs<T: Copy>(items: &[T], continues: impl Fn(T, T) -> bool) -> Vec<Vec<T>> {
 }
 
 /// A click is dead when reaction_ms > 2500, or reaction_observed and reaction_ms is null.
-fn dead(click: &Event, settings: &Settings) -> bool {
+fn dead(click: &Event, settings: &Rules) -> bool {
     match click.reaction_ms {
         Some(reaction_ms) => f64::from(reaction_ms) > settings.dead.reaction_ms,
         None => click.reaction_observed,
@@ -526,7 +526,7 @@ fn dead(click: &Event, settings: &Settings) -> bool {
 
 /// Dead clicks on one target (the screen, where there is none: a target of its own), each ≤ 2500 ms after
 /// the dead click before it on that target, are one incident. Live clicks in between do not matter.
-fn dead_clicks(session: &Session, settings: &Settings) -> Vec<IncidentRow> {
+fn dead_clicks(session: &Session, settings: &Rules) -> Vec<IncidentRow> {
     let mut of_target: BTreeMap<Target, Vec<&Event>> = BTreeMap::new();
     for click in clicks(session) {
         if dead(click, settings) {
@@ -547,7 +547,7 @@ fn dead_clicks(session: &Session, settings: &Settings) -> Vec<IncidentRow> {
 
 /// Each event with an error_code belongs to the nearest click before it on the same screen (never to
 /// itself), when that is ≤ 1000 ms earlier.
-fn owning_click(session: &Session, error: usize, settings: &Settings) -> Option<usize> {
+fn owning_click(session: &Session, error: usize, settings: &Rules) -> Option<usize> {
     let events = &session.events;
     let click = (0..error)
         .rev()
@@ -556,7 +556,7 @@ fn owning_click(session: &Session, error: usize, settings: &Settings) -> Option<
 }
 
 /// Every click that owns errors is one incident; it names the click and then its errors.
-fn error_clicks(session: &Session, settings: &Settings) -> Vec<IncidentRow> {
+fn error_clicks(session: &Session, settings: &Rules) -> Vec<IncidentRow> {
     let events = &session.events;
     let mut incidents = Vec::new();
     for click in 0..events.len() {
@@ -584,7 +584,7 @@ fn error_clicks(session: &Session, settings: &Settings) -> Vec<IncidentRow> {
 /// In the navigation sequence, three entries in a row A, B, A with ts(third) − ts(second) ≤ 20 000. Names
 /// the three; started_at is the arrival at B; screen and route are those of the first; element columns
 /// null.
-fn backtracks(session: &Session, settings: &Settings) -> Vec<IncidentRow> {
+fn backtracks(session: &Session, settings: &Rules) -> Vec<IncidentRow> {
     let sequence = navigation_sequence(session);
     let mut incidents = Vec::new();
     for three in sequence.windows(3) {
@@ -621,7 +621,7 @@ fn completes_task(event: &Event) -> bool {
 
 /// Outcome = `restarted` (the next is a start), `late` (a completion, too late), `none`; null where the
 /// start is not abandoned.
-fn abandoned_outcome(session: &Session, start: usize, settings: &Settings) -> Option<&'static str> {
+fn abandoned_outcome(session: &Session, start: usize, settings: &Rules) -> Option<&'static str> {
     let events = &session.events;
     let Some(next) = next_of_task(session, start) else { return Some("none") };
     if starts_task(&events[next]) {
@@ -633,7 +633,7 @@ fn abandoned_outcome(session: &Session, start: usize, settings: &Settings) -> Op
 
 /// A start whose next start or completion of the same task_type in the session is not a completion, or is
 /// one later than 900 000 ms after it. Names the start; element columns null.
-fn abandoned_tasks(session: &Session, settings: &Settings) -> Vec<IncidentRow> {
+fn abandoned_tasks(session: &Session, settings: &Rules) -> Vec<IncidentRow> {
     let mut incidents = Vec::new();
     for (i, start) in session.events.iter().enumerate() {
         if !starts_task(start) {
@@ -674,7 +674,7 @@ pub(crate) fn json_text(text: &str) -> String {
 
 // Rules 6: fact_sessions.
 
-fn session_row(session: &Session, visits: &[Visit], incidents: &[IncidentRow], settings: &Settings) -> SessionRow {
+fn session_row(session: &Session, visits: &[Visit], incidents: &[IncidentRow], settings: &Rules) -> SessionRow {
     let events = &session.events;
     let first = &events[0];
     let last = &events[events.len() - 1];
@@ -793,7 +793,7 @@ fn owned_completion(session: &Session, start: usize) -> Option<usize> {
 
 /// One row per task start, and one per completion that no start owns. task_no numbers the rows of a
 /// session from 0 by the order of their first event (the start, or the completion without one).
-fn tasks(session: &Session, incidents: &[IncidentRow], settings: &Settings) -> Vec<TaskRow> {
+fn tasks(session: &Session, incidents: &[IncidentRow], settings: &Rules) -> Vec<TaskRow> {
     let events = &session.events;
     let starts: Vec<usize> = (0..events.len()).filter(|&i| starts_task(&events[i])).collect();
     let mut rows: Vec<TaskRow> = Vec::new();
@@ -824,7 +824,7 @@ fn task_row(
     start: Option<usize>,
     completion: Option<usize>,
     abandoned: bool,
-    settings: &Settings,
+    settings: &Rules,
 ) -> TaskRow {
     let events = &session.events;
     let started_at = start.map(|i| events[i].ts);
@@ -860,7 +860,7 @@ fn task_row(
 }
 
 /// The last event that is both before the next start of that task_type and ≤ 900 000 ms after the start.
-fn end_of_open_task(session: &Session, start: usize, settings: &Settings) -> usize {
+fn end_of_open_task(session: &Session, start: usize, settings: &Rules) -> usize {
     let events = &session.events;
     let next_start = (start + 1..events.len())
         .find(|&i| starts_task(&events[i]) && events[i].task_type == events[start].task_type)

@@ -8,7 +8,7 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::collect;
 use netcrab_operators::chain::plans;
-use netcrab_operators::rules::Settings;
+use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::batch::Sizes;
 use netcrab_operators::sort::sort_rows;
 use netcrab_schema::Table;
@@ -23,8 +23,8 @@ use crate::strategy;
 
 /// The rows of one table, as they come.
 fn rows(table: &'static Table, events: &[Event], split: &Split) -> Vec<RecordBatch> {
-    let sizes = Sizes { partitions: split.partitions, memory_max: split.events_bytes, shapes_max: split.shapes_max };
-    run(&plans(source(events, split), &Arc::new(Settings::default()), sizes, &[table]).unwrap()).remove(0)
+    let sizes = Sizes { partitions: split.partitions, memory_max: split.events_bytes, actions_max: split.actions_max };
+    run(&plans(source(events, split), &Arc::new(Rules::default()), sizes, &[table]).unwrap()).remove(0)
 }
 
 /// The rows sorted, and how many of them DataFusion sorted.

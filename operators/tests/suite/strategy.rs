@@ -477,7 +477,7 @@ mod tests {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
 
-    use super::super::reference::{Event, IncidentRow, Row, Settings, Tables, run};
+    use super::super::reference::{Event, IncidentRow, Row, Rules, Tables, run};
     use super::{DAY_MS, events};
 
     const BORDERS: &[&str] = &[
@@ -552,7 +552,7 @@ mod tests {
             let Ok(tree) = strategy.new_tree(&mut runner) else { continue };
             let events = tree.current();
             assert!(events.len() <= 120);
-            for border in borders(&events, &run(&events, &Settings::default())) {
+            for border in borders(&events, &run(&events, &Rules::default())) {
                 *met.entry(border).or_default() += 1;
             }
         }
@@ -569,18 +569,18 @@ mod tests {
         fn arrival_order_does_not_matter((events, shuffled) in events(80).prop_flat_map(|events| {
             (Just(events.clone()), Just(events).prop_shuffle())
         })) {
-            prop_assert_eq!(lines(&run(&events, &Settings::default())), lines(&run(&shuffled, &Settings::default())));
+            prop_assert_eq!(lines(&run(&events, &Rules::default())), lines(&run(&shuffled, &Rules::default())));
         }
 
         #[test]
         fn sending_everything_twice_changes_nothing(events in events(80)) {
             let twice = [events.clone(), events.clone()].concat();
-            prop_assert_eq!(lines(&run(&events, &Settings::default())), lines(&run(&twice, &Settings::default())));
+            prop_assert_eq!(lines(&run(&events, &Rules::default())), lines(&run(&twice, &Rules::default())));
         }
 
         #[test]
         fn the_days_add_up_to_the_sessions(events in events(80)) {
-            let tables = run(&events, &Settings::default());
+            let tables = run(&events, &Rules::default());
             let sessions = &tables.sessions;
             let of_kind = |kind: &str| tables.incidents.iter().filter(|row| row.kind == kind).count() as i64;
             prop_assert_eq!(sessions.iter().map(|row| row.event_count).sum::<i64>(), tables.sessionized.len() as i64);

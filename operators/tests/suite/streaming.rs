@@ -8,9 +8,9 @@ use arrow::datatypes::Schema;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
-use netcrab_operators::rules::{Sessionize, Settings};
+use netcrab_operators::rules::{Rules, Sessionize};
 use netcrab_operators::session::{self, SessionBatch, fields_of_events};
-use netcrab_operators::sessionize::streaming::{CheckpointError, Counts, OpenSessions, SessionizeExec, Visit};
+use netcrab_operators::sessionize::streaming::{CheckpointError, Counts, OpenSessions, StreamingSessionizeExec, Visit};
 use netcrab_schema::arrow::event_in_flight;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -24,22 +24,22 @@ use crate::{strategy, traffic};
 const GAP_MS: i64 = 1_800_000;
 const LENGTH_MS: i64 = 86_400_000;
 
-fn no_sessions(shapes_max: usize) -> OpenSessions {
-    OpenSessions::new(event_in_flight().fields(), Sessionize::default(), shapes_max).unwrap()
+fn no_sessions(actions_max: usize) -> OpenSessions {
+    OpenSessions::new(event_in_flight().fields(), Sessionize::default(), actions_max).unwrap()
 }
 
 /// What the hash shell derives from one epoch.
 fn derive(events: &[Event], split: &Split, state: &Arc<Mutex<OpenSessions>>, watermark: i64) -> Vec<TablePlan> {
     let columns = chain::event_fields(&DERIVED);
-    let sessions = SessionizeExec::new(source(events, split), Arc::clone(state), watermark, columns).unwrap();
-    chain::plans_over(Arc::new(sessions), &Arc::new(Settings::default()), &DERIVED)
+    let sessions = StreamingSessionizeExec::new(source(events, split), Arc::clone(state), watermark, columns).unwrap();
+    chain::plans_over(Arc::new(sessions), &Arc::new(Rules::default()), &DERIVED)
 }
 
 #[test]
 fn one_epoch_that_closes_everything_equals_the_reference_in_any_split() {
     let mut runner = TestRunner::new(cases(256));
     let check = |(events, split): (Vec<Event>, Split)| {
-        let state = Arc::new(Mutex::new(no_sessions(split.shapes_max)));
+        let state = Arc::new(Mutex::new(no_sessions(split.actions_max)));
         let ours = run(&derive(&events, &split, &state, i64::MAX));
         prop_assert_eq!(state.lock().unwrap().counts(), Counts::default());
         check_tables(&ours, &events)
@@ -100,7 +100,7 @@ fn epochs_in_any_cut_together_equal_the_reference() {
     let mut runner = TestRunner::new(cases(256));
     let (closed_early, closed_in_part) = (Cell::new(0), Cell::new(0));
     let check = |(stream, split): (Stream, Split)| {
-        let state = Arc::new(Mutex::new(no_sessions(split.shapes_max)));
+        let state = Arc::new(Mutex::new(no_sessions(split.actions_max)));
         let mut ours: [Vec<RecordBatch>; 4] = Default::default();
         for (events, watermark) in &stream.epochs {
             let tables = run(&derive(events, &split, &state, *watermark));
@@ -112,7 +112,7 @@ fn epochs_in_any_cut_together_equal_the_reference() {
             closed_early.set(closed_early.get() + if state.counts().events > 0 { closed } else { 0 });
             closed_in_part.set(closed_in_part.get() + usize::from(closed > 0 && state.counts().sessions > 0));
         }
-        let theirs = reference::run(&stream.events(), &reference::Settings::default());
+        let theirs = reference::run(&stream.events(), &reference::Rules::default());
         compare("events_sessionized", &ours[0], &theirs.sessionized)?;
         compare("fact_sessions", &ours[1], &theirs.sessions)?;
         compare("fact_incidents", &ours[2], &theirs.incidents)?;
@@ -161,9 +161,9 @@ fn a_visitor_whose_ids_change_and_are_long_stays_one_key() {
     let events = history(&format!(
         "session user at_ms os\n{long} u1 0 mac\n{long} {other} 1 mac\n- {long} 2 linux\n{long} u1 3 linux\nt{long} u1 4 mac"
     ));
-    for shapes_max in [0, 100] {
-        let state = Arc::new(Mutex::new(no_sessions(shapes_max)));
-        let split = Split { batch_rows: 1, inputs: 1, partitions: 16, events_bytes: 1 << 20, shapes_max };
+    for actions_max in [0, 100] {
+        let state = Arc::new(Mutex::new(no_sessions(actions_max)));
+        let split = Split { batch_rows: 1, inputs: 1, partitions: 16, events_bytes: 1 << 20, actions_max };
         for event in &events {
             run(&derive(std::slice::from_ref(event), &split, &state, MIDNIGHT));
         }
@@ -309,25 +309,32 @@ fn a_forgotten_key_is_numbered_anew_and_what_came_before_is_late() {
 fn open_sessions_of_other_columns_are_refused() {
     let fields = event_in_flight().fields().iter().filter(|field| field.name() != "extra").cloned().collect::<Vec<_>>();
     let state = OpenSessions::new(Schema::new(fields).fields(), Sessionize::default(), 100).unwrap();
-    let split = Split { batch_rows: 1, inputs: 1, partitions: 16, events_bytes: 1 << 20, shapes_max: 100 };
-    let refused = SessionizeExec::new(source(&[], &split), Arc::new(Mutex::new(state)), 0, fields_of_events());
+    let split = Split { batch_rows: 1, inputs: 1, partitions: 16, events_bytes: 1 << 20, actions_max: 100 };
+    let refused = StreamingSessionizeExec::new(source(&[], &split), Arc::new(Mutex::new(state)), 0, fields_of_events());
     assert!(refused.unwrap_err().to_string().contains("other columns"));
 }
 
 #[test]
 fn the_plan_says_which_shell_and_what_it_did() {
-    let split = Split { batch_rows: 2, inputs: 2, partitions: 16, events_bytes: 1 << 20, shapes_max: 100 };
+    let split = Split { batch_rows: 2, inputs: 2, partitions: 16, events_bytes: 1 << 20, actions_max: 100 };
     let events = history("session at_ms\ns1 0\ns1 5\ns2 7\ns3 8000000");
     let state = Arc::new(Mutex::new(no_sessions(100)));
-    let sessions =
-        SessionizeExec::new(source(&events, &split), Arc::clone(&state), MIDNIGHT + 7_000_000, fields_of_events())
-            .unwrap();
+    let sessions = StreamingSessionizeExec::new(
+        source(&events, &split),
+        Arc::clone(&state),
+        MIDNIGHT + 7_000_000,
+        fields_of_events(),
+    )
+    .unwrap();
     let sessions: Arc<dyn ExecutionPlan> = Arc::new(sessions);
     let closed = collect(Arc::clone(&sessions), Arc::default());
     let closed = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(closed).unwrap();
     assert_eq!(closed.iter().map(RecordBatch::num_rows).sum::<usize>(), 2);
     let shown = DisplayableExecutionPlan::with_metrics(sessions.as_ref()).indent(false).to_string();
-    assert!(shown.contains("shell=hash, gap_ms=1800000, length_ms=86400000, watermark=1790819800000"), "{shown}");
+    assert!(
+        shown.contains("StreamingSessionizeExec: gap_ms=1800000, length_ms=86400000, watermark=1790819800000"),
+        "{shown}"
+    );
     for metric in ["events=4", "closed_sessions=2", "open_sessions=1", "late_events=0", "state_bytes="] {
         assert!(shown.contains(metric), "{metric} in {shown}");
     }
@@ -432,7 +439,7 @@ fn a_look_at_open_sessions_gives_what_closing_them_all_would_and_changes_nothing
                 peeked.push(batch);
             }
             prop_assert!(before == written(&state), "the look changed the state");
-            // In the order of keys on one side, and of deadlines on the other.
+            // In the order of keys on one side, and of timers on the other.
             let mut copy = read(&before, Sessionize::default()).unwrap();
             let mut closing = copy.close(i64::MAX).unwrap();
             let mut closed = Vec::new();

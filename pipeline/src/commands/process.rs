@@ -12,7 +12,7 @@ use netcrab_api::DeltaStore;
 use netcrab_api::live::Live;
 use netcrab_bus::log::Log;
 use netcrab_bus::{Bus, Clock};
-use netcrab_operators::rules::{Sessionize, Settings as Rules};
+use netcrab_operators::rules::{Rules, Sessionize};
 use netcrab_pipeline::config::{BusKind, Config};
 use netcrab_pipeline::run::task_context;
 use netcrab_pipeline::stream::processor::{Processor, Seen, Statuses};

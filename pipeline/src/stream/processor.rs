@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use async_trait::async_trait;
 use netcrab_bus::{Change, Membership};
-use netcrab_operators::rules::Settings as Rules;
+use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::streaming::CheckpointError;
 use netcrab_sinks::Error as SinkError;
 use tokio::sync::watch;

@@ -40,7 +40,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{Expr, SessionContext, col, lit};
 use futures::StreamExt;
 use netcrab_operators::chain;
-use netcrab_operators::rules::Settings as Rules;
+use netcrab_operators::rules::Rules;
 use netcrab_operators::session::DAY_MS;
 use netcrab_operators::sessionize::streaming::{OpenSessions, Visit, closes_at};
 use netcrab_schema::arrow::{event_in_flight, in_flight_type, to_store_type};
@@ -56,7 +56,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::files::{self, Files};
 use super::manifest::Late;
-use crate::run::{SHAPES_MAX, sorted};
+use crate::run::{ACTIONS_MAX, sorted};
 
 /// Tables with rows of one session each.
 const OF_SESSIONS: [&Table; 4] = [&EVENTS_SESSIONIZED, &FACT_SESSIONS, &FACT_INCIDENTS, &FACT_TASKS];
@@ -497,7 +497,7 @@ async fn sums(place: &Place<'_>, events: DataFrame) -> Result<Vec<(&'static Tabl
     let events = events.select(columns.collect::<Vec<_>>())?;
     let source = events.create_physical_plan().await?;
     let memory_max = 64 << 20;
-    let sizes = netcrab_operators::sessionize::batch::Sizes { partitions: 64, memory_max, shapes_max: SHAPES_MAX };
+    let sizes = netcrab_operators::sessionize::batch::Sizes { partitions: 64, memory_max, actions_max: ACTIONS_MAX };
     let plans = chain::plans(source, place.rules, sizes, &SUMMED)?;
     // The plans share one pass, so they run together.
     let collected = plans.into_iter().map(|(table, plan)| async move {

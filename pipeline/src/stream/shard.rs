@@ -14,8 +14,8 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use netcrab_bus::{Bus, Fault, Fetched};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
-use netcrab_operators::rules::Settings as Rules;
-use netcrab_operators::sessionize::streaming::{OpenSessions, SessionizeExec};
+use netcrab_operators::rules::Rules;
+use netcrab_operators::sessionize::streaming::{OpenSessions, StreamingSessionizeExec};
 use netcrab_schema::Table;
 use netcrab_schema::arrow::event_in_flight;
 use netcrab_schema::tables::{EVENTS_RAW, REJECTS};
@@ -36,7 +36,7 @@ use super::repair::{self, Reopened};
 use super::settings::Settings;
 use super::shown::Show;
 use super::watermark::{self, Known};
-use crate::run::{DatedExec, SHAPES_MAX, Staging, sorted, stage_all};
+use crate::run::{ACTIONS_MAX, DatedExec, Staging, sorted, stage_all};
 
 /// How far the watermark goes between two looks for what may be forgotten, ms.
 const FORGET_EVERY_MS: i64 = 3_600_000;
@@ -181,7 +181,7 @@ impl Shard {
         folder.register(&shared.context.runtime_env());
         let checkpoints = Checkpoints::open(&folder, number)?;
         let fields = event_in_flight().fields().clone();
-        let state = OpenSessions::new(&fields, rules.sessionize.clone(), SHAPES_MAX)?;
+        let state = OpenSessions::new(&fields, rules.sessionize.clone(), ACTIONS_MAX)?;
         let mut shard = Self {
             shared,
             number,
@@ -433,7 +433,7 @@ impl Shard {
             Ok(MemorySourceConfig::try_new_exec(&[batches], event_in_flight(), None)?)
         };
         let columns = chain::event_fields(&DERIVED);
-        let sessions = SessionizeExec::new(events()?, Arc::clone(&self.state), plan.watermark_ms, columns)?;
+        let sessions = StreamingSessionizeExec::new(events()?, Arc::clone(&self.state), plan.watermark_ms, columns)?;
         let mut plans = chain::plans_over(Arc::new(sessions), rules, &DERIVED);
         plans.push((&EVENTS_RAW, Arc::new(DatedExec::new(events()?))));
         if !plan.fetched.faults.is_empty() {
@@ -585,7 +585,7 @@ impl Shard {
     async fn read_state(&mut self, rules: &Rules, file: &StateFile) -> Result<()> {
         let (mut bytes, sessionize) = (self.checkpoints.open_state(file).await?, rules.sessionize.clone());
         let read = move || -> Result<OpenSessions> {
-            Ok(OpenSessions::read(&mut bytes, event_in_flight().fields(), sessionize, SHAPES_MAX)?)
+            Ok(OpenSessions::read(&mut bytes, event_in_flight().fields(), sessionize, ACTIONS_MAX)?)
         };
         self.state = Arc::new(Mutex::new(tokio::task::spawn_blocking(read).await??));
         Ok(())

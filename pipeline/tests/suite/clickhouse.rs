@@ -12,7 +12,7 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use netcrab_bus::log::Log;
 use netcrab_bus::{Bus, split};
-use netcrab_operators::rules::Settings as Rules;
+use netcrab_operators::rules::Rules;
 use netcrab_pipeline::stream::crash::Step;
 use netcrab_pipeline::stream::settings::Settings;
 use netcrab_schema::arrow::at_rest_type;

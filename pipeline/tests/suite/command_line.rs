@@ -197,7 +197,7 @@ fn explain_shows_each_stage_with_rows_and_time() {
     let folder = tempfile::tempdir().unwrap();
     let events = traffic(folder.path(), "events.parquet", "1000", "1");
     let plan = succeed(&["explain", text(&events), "--only", "fact_sessions"]);
-    for stage in ["EventsExec", "SessionizeExec", "DetectExec", "AggregateExec"] {
+    for stage in ["EventsExec", "BatchSessionizeExec", "DetectExec", "AggregateExec"] {
         let line = plan.lines().find(|line| line.contains(stage)).unwrap_or_else(|| panic!("no {stage} in {plan}"));
         assert!(line.contains("output_rows=") && line.contains("elapsed_compute="), "{line}");
     }

@@ -8,7 +8,7 @@ use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::TimestampMillisecondType;
 use netcrab_bus::memory::Memory;
 use netcrab_bus::{Bus, split};
-use netcrab_operators::rules::Settings as Rules;
+use netcrab_operators::rules::Rules;
 use netcrab_pipeline::config::Config;
 use netcrab_pipeline::stream::settings::Settings;
 use netcrab_pipeline::stream::shard::{Ask, Report, Shard, Shared};

@@ -7,7 +7,7 @@
 //! Output  session batches; which output a session comes out of is not defined
 //! State   all events, packed; beyond the memory limit they spill
 //!
-//! DataFusion's own sort would compare texts row by row through the whole input. Scattering by
+//! DataFusion's own sort would compare texts row by row through the whole input. PartitionTask by
 //! hash first keeps each sort within the cache and needs no merge: see
 //! `docs/decisions/0003-sessionize-by-scatter.md`.
 
@@ -28,66 +28,66 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Exe
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, StreamExt, stream};
 
-use super::hash_partitioner::{InSlabs, Scatter, Spill};
+use super::hash_partitioner::{HashPartitioner, InSlabs, Spill};
 use crate::rules::Sessionize;
 use crate::session;
 use crate::sessionize::fold::{self, Cut};
 use crate::sessionize::layout::Layout;
 use crate::sessionize::order::{self, Order};
 use crate::sessionize::packed::Packer;
-use crate::sessionize::rows::{Rows, Tables, Translation};
+use crate::sessionize::rows::{CodeRemapping, Dictionaries, Rows};
 use crate::stage::{self, single_input_plan};
 
 /// How much the shell takes on at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
-    /// Partitions events are scattered into; rounded up to a power of two, at least 16.
+    /// Partitions events are partitioned into; rounded up to a power of two, at least 16.
     pub partitions: usize,
     /// Bytes of events held in memory, all tasks together; beyond it they spill.
     pub memory_max: usize,
     /// Most shapes in a table, see [`crate::sessionize::action_dictionary`].
-    pub shapes_max: usize,
+    pub actions_max: usize,
 }
 
 /// Sessionizes bounded input in any order.
 #[derive(Debug)]
-pub struct SessionizeExec {
+pub struct BatchSessionizeExec {
     input: Arc<dyn ExecutionPlan>,
     settings: Sessionize,
     sizes: Sizes,
     layout: Arc<Layout>,
     properties: Arc<datafusion::physical_plan::PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
-    scattered: Arc<OnceLock<ScatterOnce>>,
+    partitioned: Arc<OnceLock<PartitionOnce>>,
 }
 
-/// The scattering that all outputs wait for; the first one polled drives it.
-type ScatterOnce = Shared<BoxFuture<'static, Result<Arc<Scattered>, Arc<DataFusionError>>>>;
+/// The task that all outputs wait for; the first one polled drives it.
+type PartitionOnce = Shared<BoxFuture<'static, Result<Arc<PartitionedEvents>, Arc<DataFusionError>>>>;
 
 /// All events, in partitions.
-struct Scattered {
+struct PartitionedEvents {
     tasks: Vec<Task>,
-    tables: Arc<Tables>,
+    dictionaries: Arc<Dictionaries>,
     next: AtomicUsize,
     partitions: usize,
 }
 
-/// What one input task scattered.
+/// What one input task partitioned.
 struct Task {
     /// Each partition, until somebody takes it.
     filled: Vec<Mutex<Option<InSlabs>>>,
-    translation: Translation,
+    remapping: CodeRemapping,
     spilled: Option<Arc<dyn SpillFile>>,
     memory: MemoryReservation,
 }
 
-impl fmt::Debug for Scattered {
+impl fmt::Debug for PartitionedEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scattered").field("partitions", &self.partitions).finish_non_exhaustive()
+        f.debug_struct("PartitionedEvents").field("partitions", &self.partitions).finish_non_exhaustive()
     }
 }
 
-impl SessionizeExec {
+impl BatchSessionizeExec {
     /// Sessionizes the events of `input`; each session keeps these fields of its events.
     pub fn new(input: Arc<dyn ExecutionPlan>, settings: Sessionize, sizes: Sizes, events: Fields) -> Result<Self> {
         let layout = Layout::new(input.schema().fields())?;
@@ -99,7 +99,7 @@ impl SessionizeExec {
             layout: Arc::new(layout),
             properties: stage::properties(schema, outputs, EmissionType::Final),
             metrics: ExecutionPlanMetricsSet::new(),
-            scattered: Arc::default(),
+            partitioned: Arc::default(),
             input,
         })
     }
@@ -110,23 +110,28 @@ impl SessionizeExec {
     }
 
     /// Starts to read all inputs, each in a task of its own.
-    fn scatter(&self, context: &Arc<TaskContext>) -> Result<ScatterOnce> {
+    fn start(&self, context: &Arc<TaskContext>) -> Result<PartitionOnce> {
         let mut tasks = JoinSet::new();
         let inputs = self.input.output_partitioning().partition_count();
         for partition in 0..inputs {
-            let scattering = Scattering {
+            let task = PartitionTask {
                 input: self.input.execute(partition, Arc::clone(context))?,
-                scatter: Scatter::new(Arc::clone(&self.layout), self.sizes.partitions, self.sizes.shapes_max),
+                partitioner: HashPartitioner::new(
+                    Arc::clone(&self.layout),
+                    self.sizes.partitions,
+                    self.sizes.actions_max,
+                ),
                 spill: Spill::new(
                     Arc::clone(&context.runtime_env().disk_manager),
                     SpillMetrics::new(&self.metrics, partition),
                 ),
-                memory: MemoryConsumer::new(format!("SessionizeExec[{partition}]")).register(context.memory_pool()),
+                memory: MemoryConsumer::new(format!("BatchSessionizeExec[{partition}]"))
+                    .register(context.memory_pool()),
                 memory_max: self.sizes.memory_max / inputs.max(1),
                 time: BaselineMetrics::new(&self.metrics, partition).elapsed_compute().clone(),
                 events: stage::counter(&self.metrics, "events", partition),
             };
-            tasks.spawn(scattering.run());
+            tasks.spawn(task.run());
         }
         let (layout, partitions) = (Arc::clone(&self.layout), self.sizes.partitions);
         let all = async move {
@@ -134,34 +139,39 @@ impl SessionizeExec {
             while let Some(task) = tasks.join_next().await {
                 finished.push(task.map_err(|panic| DataFusionError::External(Box::new(panic)))??);
             }
-            Ok::<_, DataFusionError>(Arc::new(together(&layout, partitions, finished)?))
+            Ok::<_, DataFusionError>(Arc::new(merge(&layout, partitions, finished)?))
         };
         Ok(all.map(|all| all.map_err(Arc::new)).boxed().shared())
     }
 }
 
 /// Gives all tasks one dictionary for each symbol column.
-fn together(layout: &Layout, partitions: usize, finished: Vec<Finished>) -> Result<Scattered> {
+fn merge(layout: &Layout, partitions: usize, finished: Vec<Finished>) -> Result<PartitionedEvents> {
     let mut packers = Vec::with_capacity(finished.len());
     let mut filled = Vec::with_capacity(finished.len());
     for task in finished {
         packers.push(task.packer);
         filled.push((task.filled, task.spilled, task.memory));
     }
-    let (tables, translations) = Tables::new(layout, &packers)?;
-    let tasks = filled.into_iter().zip(translations).map(|((filled, spilled, memory), translation)| Task {
+    let (dictionaries, remappings) = Dictionaries::new(layout, &packers)?;
+    let tasks = filled.into_iter().zip(remappings).map(|((filled, spilled, memory), remapping)| Task {
         filled: filled.into_iter().map(|filled| Mutex::new(Some(filled))).collect(),
-        translation,
+        remapping,
         spilled,
         memory,
     });
-    Ok(Scattered { tasks: tasks.collect(), tables: Arc::new(tables), next: AtomicUsize::new(0), partitions })
+    Ok(PartitionedEvents {
+        tasks: tasks.collect(),
+        dictionaries: Arc::new(dictionaries),
+        next: AtomicUsize::new(0),
+        partitions,
+    })
 }
 
 /// One input on its way into partitions.
-struct Scattering {
+struct PartitionTask {
     input: SendableRecordBatchStream,
-    scatter: Scatter,
+    partitioner: HashPartitioner,
     spill: Spill,
     memory: MemoryReservation,
     memory_max: usize,
@@ -176,25 +186,25 @@ struct Finished {
     memory: MemoryReservation,
 }
 
-impl Scattering {
+impl PartitionTask {
     async fn run(mut self) -> Result<Finished> {
         while let Some(batch) = self.input.next().await {
             let batch = batch?;
             let _timer = self.time.timer();
             self.events.add(batch.num_rows());
-            self.scatter.push(&batch)?;
-            let bytes = self.scatter.memory();
+            self.partitioner.partition(&batch)?;
+            let bytes = self.partitioner.memory();
             if bytes > self.memory_max || self.memory.try_resize(bytes).is_err() {
-                self.scatter.spill(&mut self.spill)?;
-                self.memory.resize(self.scatter.memory());
+                self.partitioner.spill(&mut self.spill)?;
+                self.memory.resize(self.partitioner.memory());
             }
         }
-        let (filled, packer) = self.scatter.finish();
+        let (filled, packer) = self.partitioner.finish();
         Ok(Finished { filled, packer, spilled: self.spill.finish()?, memory: self.memory })
     }
 }
 
-impl Scattered {
+impl PartitionedEvents {
     /// Reads the next partition that nobody took into `rows`; `false` where none is left.
     fn next_rows(&self, layout: &Layout, rows: &mut Rows) -> Result<bool> {
         let partition = self.next.fetch_add(1, Ordering::Relaxed);
@@ -207,7 +217,7 @@ impl Scattered {
             let Some((filled, slabs)) = filled else { continue };
             let held = filled.memory();
             let spilled = task.spilled.as_ref().and_then(|file| file.path());
-            filled.read(&slabs, spilled, layout, &task.translation, rows)?;
+            filled.read(&slabs, spilled, layout, &task.remapping, rows)?;
             task.memory.shrink(held.min(task.memory.size()));
         }
         Ok(true)
@@ -221,7 +231,7 @@ struct Output {
     settings: Sessionize,
     baseline: BaselineMetrics,
     repeats: datafusion::physical_plan::metrics::Count,
-    scattered: ScatterOnce,
+    partitioned: PartitionOnce,
     folding: Option<Folding>,
     memory: MemoryReservation,
 }
@@ -236,7 +246,7 @@ struct Folding {
 
 impl Output {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let scattered = self.scattered.clone().await.map_err(DataFusionError::Shared)?;
+        let partitioned = self.partitioned.clone().await.map_err(DataFusionError::Shared)?;
         let compute = self.baseline.elapsed_compute().clone();
         let _timer = compute.timer();
         loop {
@@ -244,9 +254,9 @@ impl Output {
                 return Ok(Some(batch));
             }
             let folding = self.folding.take();
-            let mut rows =
-                folding.map_or_else(|| Rows::new(&self.layout, Arc::clone(&scattered.tables)), |last| last.rows);
-            if !scattered.next_rows(&self.layout, &mut rows)? {
+            let mut rows = folding
+                .map_or_else(|| Rows::new(&self.layout, Arc::clone(&partitioned.dictionaries)), |last| last.rows);
+            if !partitioned.next_rows(&self.layout, &mut rows)? {
                 self.memory.free();
                 return Ok(None);
             }
@@ -270,36 +280,33 @@ impl Output {
     }
 }
 
-impl DisplayAs for SessionizeExec {
+impl DisplayAs for BatchSessionizeExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Sessionize { gap_ms, length_ms } = self.settings;
-        write!(
-            f,
-            "SessionizeExec: shell=sorted, gap_ms={gap_ms}, length_ms={length_ms}, partitions={}",
-            self.sizes.partitions
-        )
+        write!(f, "BatchSessionizeExec: gap_ms={gap_ms}, length_ms={length_ms}, partitions={}", self.sizes.partitions)
     }
 }
 
-impl ExecutionPlan for SessionizeExec {
-    single_input_plan!("SessionizeExec");
+impl ExecutionPlan for BatchSessionizeExec {
+    single_input_plan!("BatchSessionizeExec");
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let scattered = match self.scattered.get() {
+        let partitioned = match self.partitioned.get() {
             Some(started) => started.clone(),
             None => {
-                let started = self.scatter(&context)?;
-                self.scattered.get_or_init(|| started).clone()
+                let started = self.start(&context)?;
+                self.partitioned.get_or_init(|| started).clone()
             }
         };
-        let memory = MemoryConsumer::new(format!("SessionizeExec.fold[{partition}]")).register(context.memory_pool());
+        let memory =
+            MemoryConsumer::new(format!("BatchSessionizeExec.fold[{partition}]")).register(context.memory_pool());
         let output = Output {
             layout: Arc::clone(&self.layout),
             schema: self.schema(),
             settings: self.settings.clone(),
             baseline: BaselineMetrics::new(&self.metrics, partition),
             repeats: stage::counter(&self.metrics, "repeated_events", partition),
-            scattered,
+            partitioned,
             folding: None,
             memory,
         };

@@ -1,6 +1,6 @@
 //! Scatters events into partitions by the hash of their session key.
 //!
-//!     batch ─▶ shapes, who ─▶ packed row ─▶ the open block of its partition ─▶ (spill)
+//!     batch ─▶ shapes, visitor ─▶ packed row ─▶ the open block of its partition ─▶ (spill)
 //!
 //! All events of a key land in one partition, so partitions can be sorted and folded one at a
 //! time, by any thread, within a small part of the memory that all events would need. Full blocks
@@ -19,11 +19,11 @@ use datafusion::execution::{SpillFile, SpillWriter};
 use datafusion::physical_plan::metrics::SpillMetrics;
 use memmap2::MmapMut;
 
-use super::visitor_dictionary::Whos;
+use super::visitor_dictionary::VisitorDictionary;
 use crate::sessionize::bytes::put_varint;
 use crate::sessionize::layout::Layout;
-use crate::sessionize::packed::{Packer, Visitor, Who};
-use crate::sessionize::rows::{Rows, Translation};
+use crate::sessionize::packed::{BatchVisitor, Packer, Visitor};
+use crate::sessionize::rows::{CodeRemapping, Rows};
 
 /// Bytes of a block, unless one event alone needs more.
 const BLOCK_BYTES: usize = 16 << 10;
@@ -35,33 +35,33 @@ const SLAB_BYTES: usize = 2 << 20;
 const GROUPS_MAX: usize = 16;
 const GROUP_PARTITIONS: usize = 8;
 
-/// Bytes that a partition remembers of each who, besides its key.
-const WHO_BYTES: usize = 48;
+/// Bytes that a partition remembers of each visitor, besides its key.
+const VISITOR_BYTES: usize = 48;
 
 /// The partitions one task fills.
-pub struct Scatter {
+pub struct HashPartitioner {
     layout: Arc<Layout>,
     shift: u32,
     /// Gives symbols and shapes their codes.
     pub packer: Packer,
-    filled: Vec<Filled>,
+    filled: Vec<PackedPartition>,
     /// The memory of each group of partitions.
     slabs: Vec<Slabs>,
     /// Partitions of a group.
     group: usize,
-    who: Who,
+    visitor: Visitor,
     packed: Vec<u8>,
     recent: Recent,
     memory: usize,
 }
 
 /// A partition, and the memory it shares with its group.
-pub type InSlabs = (Filled, Arc<Slabs>);
+pub type InSlabs = (PackedPartition, Arc<Slabs>);
 
 /// The blocks of one partition.
 #[derive(Default)]
-pub struct Filled {
-    whos: Whos,
+pub struct PackedPartition {
+    visitors: VisitorDictionary,
     open: Block,
     full: Vec<Block>,
     spilled: Vec<Stretch>,
@@ -123,18 +123,18 @@ fn slab(bytes: usize) -> std::io::Result<MmapMut> {
     Ok(slab)
 }
 
-impl Scatter {
+impl HashPartitioner {
     /// An empty scatter into `partitions`, a power of two.
-    pub fn new(layout: Arc<Layout>, partitions: usize, shapes_max: usize) -> Self {
+    pub fn new(layout: Arc<Layout>, partitions: usize, actions_max: usize) -> Self {
         debug_assert!(partitions.is_power_of_two() && partitions > 1);
         let group = GROUP_PARTITIONS.max(partitions / GROUPS_MAX);
         Self {
             slabs: (0..partitions.div_ceil(group)).map(|_| Slabs::default()).collect(),
             group,
             shift: u64::BITS - partitions.trailing_zeros(),
-            packer: Packer::new(&layout, shapes_max),
-            filled: (0..partitions).map(|_| Filled::default()).collect(),
-            who: Who::default(),
+            packer: Packer::new(&layout, actions_max),
+            filled: (0..partitions).map(|_| PackedPartition::default()).collect(),
+            visitor: Visitor::default(),
             packed: Vec::new(),
             recent: Recent::default(),
             memory: 0,
@@ -143,29 +143,31 @@ impl Scatter {
     }
 
     /// Adds the events of `batch`.
-    pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
-        let Self { layout, shift, packer, filled, slabs, group, who, packed, recent, memory } = self;
+    pub fn partition(&mut self, batch: &RecordBatch) -> Result<()> {
+        let Self { layout, shift, packer, filled, slabs, group, visitor, packed, recent, memory } = self;
         let batch = packer.start(layout, batch)?;
         recent.begin(packer);
         for row in 0..batch.len() {
             packed.clear();
-            let visitor = batch.visitor(row);
-            let known = match recent.find(visitor) {
+            let keys = batch.batch_visitor(row);
+            let known = match recent.find(keys) {
                 Some(known) => {
-                    put_varint(u64::from(known.who), packed);
+                    put_varint(u64::from(known.visitor), packed);
                     known
                 }
                 None => {
-                    packer.who(&batch, row, who);
-                    let partition = (who.hash >> *shift) as usize;
-                    let numbered = filled[partition].whos.number(who.hash, who.owner, &who.key, batch.ts(row));
+                    packer.visitor(&batch, row, visitor);
+                    let partition = (visitor.hash >> *shift) as usize;
+                    let numbered =
+                        filled[partition].visitors.number(visitor.hash, visitor.owner, &visitor.key, batch.ts(row));
                     put_varint(u64::from(numbered.number), packed);
                     if numbered.is_new {
-                        who.define(numbered.base_ts, packed);
-                        *memory += who.key.len() + WHO_BYTES;
+                        visitor.define(numbered.base_ts, packed);
+                        *memory += visitor.key.len() + VISITOR_BYTES;
                     }
-                    let known = Known { partition: partition as u32, who: numbered.number, base_ts: numbered.base_ts };
-                    recent.keep(visitor, known);
+                    let known =
+                        Known { partition: partition as u32, visitor: numbered.number, base_ts: numbered.base_ts };
+                    recent.keep(keys, known);
                     known
                 }
             };
@@ -196,7 +198,10 @@ impl Scatter {
     pub fn finish(self) -> (Vec<InSlabs>, Packer) {
         let slabs: Vec<Arc<Slabs>> = self.slabs.into_iter().map(Arc::new).collect();
         let filled = self.filled.into_iter().enumerate().map(|(partition, filled)| {
-            (Filled { whos: Whos::default(), ..filled }, Arc::clone(&slabs[partition / self.group]))
+            (
+                PackedPartition { visitors: VisitorDictionary::default(), ..filled },
+                Arc::clone(&slabs[partition / self.group]),
+            )
         });
         (filled.collect(), self.packer)
     }
@@ -208,14 +213,14 @@ struct Recent {
     edition: u64,
     /// Which of a visitor's keys is its place: that of the longer dictionary.
     by: usize,
-    visitors: Vec<Option<(Visitor, Known)>>,
+    visitors: Vec<Option<(BatchVisitor, Known)>>,
 }
 
 /// What is known of a visitor.
 #[derive(Clone, Copy)]
 struct Known {
     partition: u32,
-    who: u32,
+    visitor: u32,
     base_ts: i64,
 }
 
@@ -226,35 +231,35 @@ impl Recent {
         if self.edition == edition && !self.visitors.is_empty() {
             return;
         }
-        let [sessions, users] = packer.visitor_keys();
+        let [sessions, users] = packer.id_keys();
         self.edition = edition;
         self.by = usize::from(users > sessions);
         self.visitors.clear();
         self.visitors.resize(sessions.max(users), None);
     }
 
-    fn find(&self, visitor: Visitor) -> Option<Known> {
-        let (kept, known) = (*self.visitors.get(self.place(visitor))?)?;
-        (kept == visitor).then_some(known)
+    fn find(&self, keys: BatchVisitor) -> Option<Known> {
+        let (kept, known) = (*self.visitors.get(self.place(keys))?)?;
+        (kept == keys).then_some(known)
     }
 
-    fn keep(&mut self, visitor: Visitor, known: Known) {
-        let place = self.place(visitor);
+    fn keep(&mut self, keys: BatchVisitor, known: Known) {
+        let place = self.place(keys);
         if let Some(kept) = self.visitors.get_mut(place) {
-            *kept = Some((visitor, known));
+            *kept = Some((keys, known));
         }
     }
 
     fn memory(&self) -> usize {
-        self.visitors.capacity() * size_of::<Option<(Visitor, Known)>>()
+        self.visitors.capacity() * size_of::<Option<(BatchVisitor, Known)>>()
     }
 
-    fn place(&self, visitor: Visitor) -> usize {
-        visitor.keys[self.by] as usize
+    fn place(&self, keys: BatchVisitor) -> usize {
+        keys.keys[self.by] as usize
     }
 }
 
-impl Filled {
+impl PackedPartition {
     /// Appends an event to the open block, or to a new one where it has no room; returns the bytes this took.
     #[inline]
     fn append(&mut self, slabs: &mut Slabs, packed: &[u8]) -> Result<usize> {
@@ -277,7 +282,7 @@ impl Filled {
     }
 
     fn spill(&mut self, slabs: &Slabs, spill: &mut Spill) -> Result<()> {
-        self.whos = Whos::default();
+        self.visitors = VisitorDictionary::default();
         let start = spill.length;
         for block in self.full.drain(..).chain([std::mem::take(&mut self.open)]) {
             spill.write(slabs.bytes(block))?;
@@ -301,7 +306,7 @@ impl Filled {
         slabs: &Slabs,
         file: Option<&Path>,
         layout: &Layout,
-        task: &Translation,
+        remapping: &CodeRemapping,
         rows: &mut Rows,
     ) -> Result<()> {
         if !self.spilled.is_empty() {
@@ -312,14 +317,14 @@ impl Filled {
                 buffer.resize(stretch.length, 0);
                 file.seek(SeekFrom::Start(stretch.start)).map_err(DataFusionError::IoError)?;
                 file.read_exact(&mut buffer).map_err(DataFusionError::IoError)?;
-                rows.read(layout, task, rows.whos(), &buffer)?;
+                rows.read(layout, remapping, rows.visitors(), &buffer)?;
             }
         }
-        let first_who = rows.whos();
+        let first_visitor = rows.visitors();
         self.full
             .iter()
             .chain([&self.open])
-            .try_for_each(|&block| rows.read(layout, task, first_who, slabs.bytes(block)))
+            .try_for_each(|&block| rows.read(layout, remapping, first_visitor, slabs.bytes(block)))
     }
 }
 

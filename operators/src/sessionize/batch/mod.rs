@@ -1,7 +1,7 @@
-//! The operator for bounded input: [`BatchSessionizeExec`](exec::SessionizeExec).
+//! The operator for bounded input: [`BatchSessionizeExec`](exec::BatchSessionizeExec).
 
 mod exec;
 pub mod hash_partitioner;
 pub mod visitor_dictionary;
 
-pub use exec::{SessionizeExec, Sizes};
+pub use exec::{BatchSessionizeExec, Sizes};

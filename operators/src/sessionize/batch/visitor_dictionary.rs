@@ -1,15 +1,15 @@
 //! Who an event is from, said once for all of a visitor's events.
 //!
-//!     who 0   org · product · session_id · user_hash · first ts seen
+//!     visitor 0   org · product · session_id · user_hash · first ts seen
 //!     rows    0 …   0 …   1 (defined here) …   0 …
 //!
-//! A session has one who, unless its user_hash changes, or its user_hash is another's session_id.
+//! A session has one visitor, unless its user_hash changes, or its user_hash is another's session_id.
 
 use hashbrown::HashTable;
 
-/// Gives each who of one partition a number, in order of first sight.
+/// Gives each visitor of one partition a number, in order of first sight.
 #[derive(Default)]
-pub struct Whos {
+pub struct VisitorDictionary {
     numbers: HashTable<u32>,
     known: Vec<Known>,
     keys: Vec<u8>,
@@ -22,8 +22,8 @@ struct Known {
     key_end: usize,
 }
 
-/// The number of a who.
-pub struct Numbered {
+/// The number of a visitor.
+pub struct VisitorCode {
     /// Its number.
     pub number: u32,
     /// The ts that its rows are counted from.
@@ -32,22 +32,22 @@ pub struct Numbered {
     pub is_new: bool,
 }
 
-impl Whos {
-    /// The number of the who with this hash, owner and packed key, first seen at `ts` if now.
-    pub fn number(&mut self, hash: u64, owner: [u32; 2], key: &[u8], ts: i64) -> Numbered {
+impl VisitorDictionary {
+    /// The number of the visitor with this hash, owner and packed key, first seen at `ts` if now.
+    pub fn number(&mut self, hash: u64, owner: [u32; 2], key: &[u8], ts: i64) -> VisitorCode {
         let Self { numbers, known, keys } = self;
         let same = |number: u32| {
-            let who = &known[number as usize];
-            who.hash == hash && who.owner == owner && &keys[key_start(known, number)..who.key_end] == key
+            let visitor = &known[number as usize];
+            visitor.hash == hash && visitor.owner == owner && &keys[key_start(known, number)..visitor.key_end] == key
         };
         if let Some(&number) = numbers.find(hash, |&number| same(number)) {
-            return Numbered { number, base_ts: known[number as usize].base_ts, is_new: false };
+            return VisitorCode { number, base_ts: known[number as usize].base_ts, is_new: false };
         }
         let number = known.len() as u32;
         numbers.insert_unique(hash, number, |&number| known[number as usize].hash);
         keys.extend_from_slice(key);
         known.push(Known { hash, owner, base_ts: ts, key_end: keys.len() });
-        Numbered { number, base_ts: ts, is_new: true }
+        VisitorCode { number, base_ts: ts, is_new: true }
     }
 
     /// Bytes held, nearly.
@@ -65,10 +65,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_who_has_one_number_whatever_else_has_its_hash() {
-        let mut whos = Whos::default();
+    fn a_visitor_has_one_number_whatever_else_has_its_hash() {
+        let mut visitors = VisitorDictionary::default();
         let mut number = |hash, owner, key: &[u8], ts| {
-            let Numbered { number, base_ts, is_new } = whos.number(hash, owner, key, ts);
+            let VisitorCode { number, base_ts, is_new } = visitors.number(hash, owner, key, ts);
             (number, base_ts, is_new)
         };
         assert_eq!(number(7, [0, 0], b"a", 10), (0, 10, true));

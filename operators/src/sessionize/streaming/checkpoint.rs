@@ -1,11 +1,11 @@
 //! The open sessions of a shard as bytes, and back.
 //!
-//!     OpenSessions ─ write ─▶ magic │ events │ settings │ symbols │ shapes │ keys │ blocks │ deadlines │ checksum
+//!     OpenSessions ─ write ─▶ magic │ events │ settings │ symbols │ shapes │ keys │ blocks │ timers │ checksum
 //!                  ◀─ read ─
 //!
 //! What is written is the state as it lies in memory, not its meaning: a state that was read back
 //! goes on to do the same with the same events, down to the bytes it is next written as. What can be
-//! made again is left out: hash tables, and the translations of dictionaries seen last.
+//! made again is left out: hash dictionaries, and the remappings of dictionaries seen last.
 
 use std::io::{self, Read, Write};
 
@@ -68,7 +68,7 @@ impl OpenSessions {
         from: &mut dyn Read,
         fields: &Fields,
         settings: Sessionize,
-        shapes_max: usize,
+        actions_max: usize,
     ) -> Result<Self, CheckpointError> {
         let mut from = In { from, hash: Xxh3::new() };
         if from.array::<8>()? != *MAGIC {
@@ -81,7 +81,7 @@ impl OpenSessions {
         if (gap_ms, length_ms) != (settings.gap_ms, settings.length_ms) {
             return Err(CheckpointError::Settings { gap_ms, length_ms });
         }
-        let state = Self::read_parts(&mut from, fields, settings, shapes_max)?;
+        let state = Self::read_parts(&mut from, fields, settings, actions_max)?;
         let expected = from.hash.digest();
         if from.number()? != expected { Err(CheckpointError::Damaged) } else { Ok(state) }
     }

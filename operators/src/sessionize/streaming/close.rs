@@ -1,6 +1,6 @@
 //! Closes the sessions that no event in time can join any more.
 //!
-//!     deadlines ─▶ keys that may be due ─▶ rows ─▶ order ─▶ cut ─┬─▶ closed: session batches
+//!     timers ─▶ keys that may be due ─▶ rows ─▶ order ─▶ cut ─┬─▶ closed: session batches
 //!                                                               └─▶ open: back into their key's rows
 //!
 //! A key's events, once ordered, may be several sessions, of which a first few are closed: those go
@@ -74,7 +74,7 @@ impl OpenSessions {
         Closing {
             watermark,
             due: keys.into_iter(),
-            rows: Rows::new(&self.layout, named.tables.clone()),
+            rows: Rows::new(&self.layout, named.dictionaries.clone()),
             named,
             closed: Order { rows: Vec::new(), key_ends: Vec::new(), repeats: 0 },
             cuts: Vec::new(),
@@ -86,7 +86,7 @@ impl OpenSessions {
     /// The keys that rang and may be due; the others are armed again, and those that are held for the same instant.
     fn take_due(&mut self, watermark: i64) -> Vec<u32> {
         let (mut due, mut held) = (Vec::new(), Vec::new());
-        for (rang, keys) in self.deadlines.take(watermark) {
+        for (rang, keys) in self.timers.take(watermark) {
             for key in keys {
                 let slot = self.keys.slot(key);
                 let stale = tick(slot.due_at) != rang || slot.events == 0;
@@ -106,7 +106,7 @@ impl OpenSessions {
                 }
             }
         }
-        held.into_iter().for_each(|(key, due_at)| self.deadlines.add(key, due_at));
+        held.into_iter().for_each(|(key, due_at)| self.timers.add(key, due_at));
         due
     }
 
@@ -163,7 +163,7 @@ impl OpenSessions {
             let start = group.bytes.len();
             self.blocks.read(&slot.rows, usize::MAX, &mut group.bytes);
             let mut reader = Reader { bytes: &group.bytes, at: start };
-            let names = &closing.named.translation;
+            let names = &closing.named.remapping;
             let head_end = closing.rows.read_key(&self.layout, names, slot.hash, &mut reader, &mut group.rows)?;
             group.heads.push(start as u32..head_end);
             group.keys.push(key);

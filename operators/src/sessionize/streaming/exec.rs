@@ -25,7 +25,7 @@ use crate::stage::{self, single_input_plan};
 /// Adds the events of an epoch to the open sessions, then gives those that its watermark closes.
 ///
 /// Execute it once: a second execution would add the events again.
-pub struct SessionizeExec {
+pub struct StreamingSessionizeExec {
     input: Arc<dyn ExecutionPlan>,
     state: Arc<Mutex<OpenSessions>>,
     settings: Sessionize,
@@ -34,7 +34,7 @@ pub struct SessionizeExec {
     metrics: ExecutionPlanMetricsSet,
 }
 
-impl SessionizeExec {
+impl StreamingSessionizeExec {
     /// Adds the events of `input` to `state` and closes what `watermark` (milliseconds since 1970)
     /// closes; each session keeps these fields of its events.
     pub fn new(
@@ -152,21 +152,21 @@ impl Epoch {
     }
 }
 
-impl fmt::Debug for SessionizeExec {
+impl fmt::Debug for StreamingSessionizeExec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionizeExec").field("watermark", &self.watermark).finish_non_exhaustive()
+        f.debug_struct("StreamingSessionizeExec").field("watermark", &self.watermark).finish_non_exhaustive()
     }
 }
 
-impl DisplayAs for SessionizeExec {
+impl DisplayAs for StreamingSessionizeExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Sessionize { gap_ms, length_ms } = self.settings;
-        write!(f, "SessionizeExec: shell=hash, gap_ms={gap_ms}, length_ms={length_ms}, watermark={}", self.watermark)
+        write!(f, "StreamingSessionizeExec: gap_ms={gap_ms}, length_ms={length_ms}, watermark={}", self.watermark)
     }
 }
 
-impl ExecutionPlan for SessionizeExec {
-    single_input_plan!("SessionizeExec");
+impl ExecutionPlan for StreamingSessionizeExec {
+    single_input_plan!("StreamingSessionizeExec");
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         if partition != 0 {
@@ -180,7 +180,7 @@ impl ExecutionPlan for SessionizeExec {
             state: Arc::clone(&self.state),
             watermark: self.watermark,
             schema: self.schema(),
-            memory: MemoryConsumer::new("SessionizeExec.open").register(context.memory_pool()),
+            memory: MemoryConsumer::new("StreamingSessionizeExec.open").register(context.memory_pool()),
             metrics: Metrics::new(&self.metrics),
             closing: None,
         };

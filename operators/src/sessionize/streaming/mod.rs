@@ -40,6 +40,6 @@ pub mod timers;
 pub use checkpoint::CheckpointError;
 pub(super) use checkpoint::{In, Out};
 pub use close::{Closing, Peeking};
-pub use exec::SessionizeExec;
+pub use exec::StreamingSessionizeExec;
 pub use keys::closes_at;
 pub use open::{Counts, Late, OpenSessions, Visit};

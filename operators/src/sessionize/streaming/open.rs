@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 use super::blocks::{Blocks, Chain, ROOM};
 use super::checkpoint::{CheckpointError, In, Out};
 use super::keys::{Keys, Slot, closes_at};
-use super::timers::{Deadlines, tick};
+use super::timers::{Timers, tick};
 use crate::rules::Sessionize;
 use crate::sessionize::layout::Layout;
-use crate::sessionize::packed::{Head, Packer, Packing, Who};
-use crate::sessionize::rows::{Tables, Translation};
+use crate::sessionize::packed::{Head, Packer, Packing, Visitor};
+use crate::sessionize::rows::{CodeRemapping, Dictionaries};
 use crate::sessionize::text;
 
 /// The open sessions of a shard, and what must be known of closed ones.
@@ -30,7 +30,7 @@ pub struct OpenSessions {
     pub(super) settings: Sessionize,
     pub(super) keys: Keys,
     pub(super) blocks: Blocks,
-    pub(super) deadlines: Deadlines,
+    pub(super) timers: Timers,
     pub(super) counts: Counts,
     packer: Packer,
     named: Option<Named>,
@@ -73,34 +73,34 @@ pub struct Visit {
     pub visit: String,
 }
 
-/// The tables of what was interned so far.
+/// The dictionaries of what was interned so far.
 #[derive(Clone)]
 pub(super) struct Named {
     interned: usize,
-    pub(super) tables: Arc<Tables>,
-    pub(super) translation: Arc<Translation>,
+    pub(super) dictionaries: Arc<Dictionaries>,
+    pub(super) remapping: Arc<CodeRemapping>,
 }
 
 /// Space that is used again for each event.
 #[derive(Default)]
 struct Scratch {
-    who: Who,
+    visitor: Visitor,
     own: Vec<u8>,
     head: Vec<u8>,
     packed: Vec<u8>,
 }
 
 impl OpenSessions {
-    /// No sessions yet, of events with these fields; never more than `shapes_max` shapes in a table.
-    pub fn new(fields: &Fields, settings: Sessionize, shapes_max: usize) -> Result<Self> {
+    /// No sessions yet, of events with these fields; never more than `actions_max` shapes in a table.
+    pub fn new(fields: &Fields, settings: Sessionize, actions_max: usize) -> Result<Self> {
         let layout = Layout::new(fields)?;
         Ok(Self {
-            packer: Packer::new(&layout, shapes_max),
+            packer: Packer::new(&layout, actions_max),
             layout: Arc::new(layout),
             settings,
             keys: Keys::default(),
             blocks: Blocks::default(),
-            deadlines: Deadlines::default(),
+            timers: Timers::default(),
             counts: Counts::default(),
             named: None,
             late: Late::default(),
@@ -132,10 +132,10 @@ impl OpenSessions {
         self.keys.slots()
     }
 
-    /// Bytes held, nearly: events, slots, deadlines, symbols and shapes.
+    /// Bytes held, nearly: events, slots, timers, symbols and shapes.
     pub fn memory(&self) -> usize {
-        let named = self.named.as_ref().map_or(0, |named| named.tables.memory());
-        self.blocks.memory() + self.keys.memory() + self.deadlines.memory() + self.packer.memory() + named
+        let named = self.named.as_ref().map_or(0, |named| named.dictionaries.memory());
+        self.blocks.memory() + self.keys.memory() + self.timers.memory() + self.packer.memory() + named
     }
 
     /// Adds the events of `batch`; gives how many were late.
@@ -172,23 +172,23 @@ impl OpenSessions {
 
     /// The key of a row, where it is known; leaves the head of a key that begins with it in `own`.
     fn find(&self, batch: &Packing, row: usize, scratch: &mut Scratch) -> Result<Option<u32>> {
-        let Scratch { who, own, head, .. } = scratch;
-        self.packer.who(batch, row, who);
+        let Scratch { visitor, own, head, .. } = scratch;
+        self.packer.visitor(batch, row, visitor);
         own.clear();
-        self.packer.append_head(&self.layout, batch, row, who, own);
+        self.packer.append_head(&self.layout, batch, row, visitor, own);
         let own_head = Head::read(&self.layout, own).ok_or_else(damaged)?;
-        Ok(self.keys.find(who.hash, |slot| {
+        Ok(self.keys.find(visitor.hash, |slot| {
             read_head(&self.layout, &self.blocks, &slot.rows, head).is_some_and(|head| head.same_key(&own_head))
         }))
     }
 
     /// Adds a row to its key, which is made where it is not known.
     fn push_row(&mut self, batch: &Packing, row: usize, key: Option<u32>, scratch: &mut Scratch) -> Result<u32> {
-        let Scratch { who, own, head, packed } = scratch;
+        let Scratch { visitor, own, head, packed } = scratch;
         let key = match key {
             Some(key) => key,
             None => {
-                let key = self.keys.insert(who.hash)?;
+                let key = self.keys.insert(visitor.hash)?;
                 // What came before it was forgotten, and may have been a session of it.
                 self.keys.slot_mut(key).closed_until = self.forgotten_before;
                 key
@@ -216,7 +216,7 @@ impl OpenSessions {
         let mut space = Vec::new();
         let key = self.keys.find(hash, |slot| {
             read_head(&self.layout, &self.blocks, &slot.rows, &mut space)
-                .is_some_and(|head| head.owner == owner && head.visit() == packed)
+                .is_some_and(|head| head.owner == owner && head.session_or_user() == packed)
         });
         Some(self.keys.slot(key?).closed_until).filter(|&closed_until| closed_until > i64::MIN)
     }
@@ -257,7 +257,7 @@ impl OpenSessions {
         let armed = tick(slot.due_at) == tick(due_at);
         slot.due_at = due_at;
         if !armed {
-            self.deadlines.add(key, due_at);
+            self.timers.add(key, due_at);
         }
     }
 
@@ -266,7 +266,7 @@ impl OpenSessions {
         let head = Head::read(&self.layout, head).ok_or_else(damaged)?;
         let texts = [0, 1].map(|at| self.packer.interners[self.layout.owner[at]].text(head.owner[at]).to_owned());
         let [org_id, product_id] = texts;
-        let visit = text::unpack(head.visit(), &mut [0; 64]).to_owned();
+        let visit = text::unpack(head.session_or_user(), &mut [0; 64]).to_owned();
         self.late.events += 1;
         let since = self.late.since.entry(Visit { org_id, product_id, visit }).or_insert(ts);
         *since = ts.min(*since);
@@ -318,7 +318,7 @@ impl OpenSessions {
 
     /// No session closes at a watermark before this; `None` where nothing is open.
     pub fn next_due(&self) -> Option<i64> {
-        self.deadlines.next()
+        self.timers.next()
     }
 
     pub(super) fn write_parts(&self, to: &mut Out<'_>) -> std::io::Result<()> {
@@ -328,37 +328,36 @@ impl OpenSessions {
         self.packer.write(to)?;
         self.keys.write(to)?;
         self.blocks.write(to)?;
-        self.deadlines.write(to)
+        self.timers.write(to)
     }
 
     pub(super) fn read_parts(
         from: &mut In<'_>,
         fields: &Fields,
         settings: Sessionize,
-        shapes_max: usize,
+        actions_max: usize,
     ) -> std::result::Result<Self, CheckpointError> {
-        let mut state = Self::new(fields, settings, shapes_max).map_err(|_| CheckpointError::Events)?;
+        let mut state = Self::new(fields, settings, actions_max).map_err(|_| CheckpointError::Events)?;
         state.forgotten_before = from.signed()?;
         state.counts = Counts { sessions: from.length()?, events: from.length()? };
         state.packer.read_symbols(&state.layout, from)?;
         state.keys = Keys::read(from)?;
         state.blocks = Blocks::read_back(from)?;
-        state.deadlines = Deadlines::read(from)?;
+        state.timers = Timers::read(from)?;
         Ok(state)
     }
 
-    /// Tables of all symbols and shapes, the same as before while nothing new was interned; of those of
+    /// Dictionaries of all symbols and shapes, the same as before while nothing new was interned; of those of
     /// some time before where `all` are not needed.
     pub(super) fn named(&mut self, all: bool) -> Result<Named> {
         let symbols: usize = self.packer.interners.iter().map(|symbols| symbols.len()).sum();
-        let interned = symbols + self.packer.shapes.iter().map(|shapes| shapes.len()).sum::<usize>();
+        let interned = symbols + self.packer.dictionaries.iter().map(|tuples| tuples.len()).sum::<usize>();
         if let Some(named) = self.named.as_ref().filter(|named| !all || named.interned == interned) {
             return Ok(named.clone());
         }
-        let (tables, mut translations) = Tables::new(&self.layout, std::slice::from_ref(&self.packer))?;
-        let translation =
-            translations.pop().ok_or_else(|| internal_datafusion_err!("symbols without a translation"))?;
-        let named = Named { interned, tables: Arc::new(tables), translation: Arc::new(translation) };
+        let (dictionaries, mut remappings) = Dictionaries::new(&self.layout, std::slice::from_ref(&self.packer))?;
+        let remapping = remappings.pop().ok_or_else(|| internal_datafusion_err!("symbols without a remapping"))?;
+        let named = Named { interned, dictionaries: Arc::new(dictionaries), remapping: Arc::new(remapping) };
         self.named = Some(named.clone());
         Ok(named)
     }

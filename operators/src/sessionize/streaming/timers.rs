@@ -4,11 +4,11 @@
 //!     keys              [4 7 9]   [2]                      [1]
 //!                          └ rings: 4 had an event since, so it is armed again for tick 1790
 //!
-//! A new event moves its key's deadline away, and moving it here each time would touch memory for
+//! A new event moves its key's timer away, and moving it here each time would touch memory for
 //! each event. Instead a key rings at the earliest time it may be due, and whoever looks finds it
 //! due or arms it again: about once for each quiet time instead of once for each event.
 //!
-//! Deadlines lie within a day of each other, a second apart, so a tree of some thousand ticks stands
+//! Timers lie within a day of each other, a second apart, so a tree of some thousand ticks stands
 //! in for the circular arrays of a hierarchical wheel: the same cost for a key, without their sizes
 //! to be set. An entry of a key that was since armed for another tick is stale; its reader tells.
 
@@ -19,12 +19,12 @@ use super::checkpoint::{CheckpointError, In, Out};
 /// Milliseconds of a tick.
 const TICK_MS: i64 = 1000;
 
-/// A deadline that never comes.
+/// A timer that never comes.
 pub const NEVER: i64 = i64::MAX;
 
-/// The keys by the tick of their deadline.
+/// The keys by the tick of their timer.
 #[derive(Debug, Default)]
-pub struct Deadlines {
+pub struct Timers {
     ticks: BTreeMap<i64, Vec<u32>>,
 }
 
@@ -33,7 +33,7 @@ pub fn tick(at: i64) -> i64 {
     at.div_euclid(TICK_MS)
 }
 
-impl Deadlines {
+impl Timers {
     /// Lets `key` ring once the watermark is within the tick of `at`.
     pub fn add(&mut self, key: u32, at: i64) {
         self.ticks.entry(tick(at)).or_default().push(key);
@@ -76,11 +76,11 @@ mod tests {
 
     #[test]
     fn what_rings_lies_within_the_tick_of_the_watermark_or_before() {
-        let mut deadlines = Deadlines::default();
-        [(1, -1), (2, 0), (3, 999), (4, 1000), (5, NEVER - 1)].iter().for_each(|&(key, at)| deadlines.add(key, at));
-        assert_eq!(deadlines.take(-1), BTreeMap::from([(-1, vec![1])]));
-        assert_eq!(deadlines.take(998), BTreeMap::from([(0, vec![2, 3])]));
-        assert_eq!(deadlines.take(999), BTreeMap::new());
-        assert_eq!(deadlines.take(i64::MAX).into_values().collect::<Vec<_>>(), [vec![4], vec![5]]);
+        let mut timers = Timers::default();
+        [(1, -1), (2, 0), (3, 999), (4, 1000), (5, NEVER - 1)].iter().for_each(|&(key, at)| timers.add(key, at));
+        assert_eq!(timers.take(-1), BTreeMap::from([(-1, vec![1])]));
+        assert_eq!(timers.take(998), BTreeMap::from([(0, vec![2, 3])]));
+        assert_eq!(timers.take(999), BTreeMap::new());
+        assert_eq!(timers.take(i64::MAX).into_values().collect::<Vec<_>>(), [vec![4], vec![5]]);
     }
 }

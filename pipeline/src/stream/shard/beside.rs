@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionContext;
-use netcrab_operators::rules::Settings as Rules;
+use netcrab_operators::rules::Rules;
 use netcrab_schema::Table;
 use netcrab_sinks::{Change, Part};
 use tokio_util::task::AbortOnDropHandle;

@@ -13,7 +13,7 @@ use datafusion::execution::TaskContext;
 use netcrab_api::StoreError;
 use netcrab_api::live::{OpenEvents, Opened};
 use netcrab_operators::chain;
-use netcrab_operators::rules::Settings as Rules;
+use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::streaming::OpenSessions;
 use netcrab_schema::Table;
 use netcrab_schema::tables::{EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS};
