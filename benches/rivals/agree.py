@@ -1,4 +1,4 @@
-"""Runs the rivals over many adversarial files and compares what they write; exits 1 at the first seed that parts.
+"""Runs the rivals over many adversarial files and compares what they write; exits 1 at the first seed where they differ.
 
     agree.py --seeds 0..300 [--engines duckdb,duckdb_window,polars,clickhouse] [--keep DIR]
 """
@@ -15,13 +15,13 @@ import polars_chain
 
 
 def run_clickhouse(events, output):
-    import clickhouse_chain  # needs the engine's library; the other two do not
+    import clickhouse_chain  # only this rival needs ClickHouse's library
     clickhouse_chain.run(events, output, tasks=True)
 
 
 ENGINES = {
     "duckdb": lambda events, output: duckdb_chain.run(events, output, tasks=True),
-    # the four timed tables only, without fact_tasks
+    # It writes the four timed tables and no fact_tasks.
     "duckdb_window": lambda events, output: duckdb_chain.run(events, output, sql="duckdb_window.sql"),
     "polars": lambda events, output: polars_chain.run(events, output, tasks=True),
     "clickhouse": run_clickhouse,
@@ -29,7 +29,7 @@ ENGINES = {
 
 
 def agree(seed, engines, directory):
-    """The report of the first engine that parts from the first one, or None."""
+    """The report of the first engine that differs from the first one named, or None."""
     events = directory / "events.parquet"
     make_random.write_adversarial(events, seed)
     outputs = [directory / engine for engine in engines]
@@ -46,7 +46,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0..100", help="from..to, the end not included")
     parser.add_argument("--engines", type=lambda text: text.split(","), default=list(ENGINES))
-    parser.add_argument("--keep", type=pathlib.Path, help="leave the last seed's files here")
+    parser.add_argument("--keep", type=pathlib.Path, help="keep the last seed's files here")
     args = parser.parse_args()
     first, last = map(int, args.seeds.split(".."))
     with tempfile.TemporaryDirectory() as scratch:

@@ -22,7 +22,7 @@ CREATE FUNCTION hash_text AS (parts) -> lower(hex(MD5(arrayStringConcat(parts, '
 
 -- @stage order_events
 CREATE VIEW input_rows AS
-SELECT *, if(session_id = '', user_hash, session_id) AS visit, cityHash64(org_id, product_id, visit, event_id) AS identity
+SELECT *, if(session_id = '', user_hash, session_id) AS session_or_user, cityHash64(org_id, product_id, session_or_user, event_id) AS identity
 FROM file('${input}', Parquet);
 
 -- §2 Repeats. Two events of one hash only mean that one more is sorted below.
@@ -31,7 +31,7 @@ SELECT identity FROM input_rows GROUP BY identity HAVING count() > 1;
 
 CREATE VIEW events AS
 SELECT
-    org_id, product_id, visit,
+    org_id, product_id, session_or_user,
     (toUnixTimestamp64Milli(ts), event_id, event_type, screen_id, route,
      ifNull(element_type, ''), ifNull(element_label_h, ''), ifNull(error_code, ''),
      ifNull(reaction_ms > 2500, reaction_observed),
@@ -50,20 +50,20 @@ FROM (
     UNION ALL
     SELECT * FROM (SELECT * FROM input_rows WHERE identity IN repeated)
     -- every column in table order; 1/x parts −0 from 0, as IEEE total order does
-    ORDER BY org_id, product_id, visit, event_id, received_at NULLS LAST, ts,
+    ORDER BY org_id, product_id, session_or_user, event_id, received_at NULLS LAST, ts,
         session_id, user_hash, event_type, screen_id, route, app_name NULLS LAST, element_type NULLS LAST,
         element_label_h NULLS LAST, error_code NULLS LAST, os NULLS LAST, browser NULLS LAST, device_type,
         latency_ms NULLS LAST, 1 / latency_ms, page_x NULLS LAST, 1 / page_x, page_y NULLS LAST, 1 / page_y,
         reaction_ms NULLS LAST, 1 / reaction_ms, reaction_observed, event_name NULLS LAST, task_type NULLS LAST,
         task_phase NULLS LAST, task_success NULLS LAST, version_tag NULLS LAST, segment NULLS LAST, extra NULLS LAST
-    LIMIT 1 BY org_id, product_id, visit, event_id
+    LIMIT 1 BY org_id, product_id, session_or_user, event_id
 );
 
 -- §2 Order: tuples sort by (ts, event_id), and within a key that decides.
 CREATE TABLE keys ENGINE = Memory AS
-SELECT org_id, product_id, visit, arraySort(groupArray(event)) AS events
+SELECT org_id, product_id, session_or_user, arraySort(groupArray(event)) AS events
 FROM events
-GROUP BY org_id, product_id, visit;
+GROUP BY org_id, product_id, session_or_user;
 
 
 -- @stage sessionize
@@ -84,12 +84,12 @@ WITH
     if(is_long, arrayMap(i -> has(aged, i), arrayEnumerate(times)),
         arrayMap(step -> step > 1800000, arrayDifference(times))) AS opens
 SELECT
-    org_id, product_id, visit, session_no,
+    org_id, product_id, session_or_user, session_no,
     events[1].ts AS start_ts,
     events[-1].ts AS end_ts,
     toDate(moment(start_ts)) AS date,
-    if(events[1].has_session_id, visit, '') AS session_id,
-    hash_text([org_id, product_id, visit, events[1].event_id, toString(start_ts)]) AS session_key,
+    if(events[1].has_session_id, session_or_user, '') AS session_id,
+    hash_text([org_id, product_id, session_or_user, events[1].event_id, toString(start_ts)]) AS session_key,
     -- §4 The navigation sequence, and how long each visit lasts.
     arrayFilter(e -> e.event_type = 'navigation', events) AS navigation,
     arrayFilter((e, before) -> e.screen_id != before, navigation,
@@ -97,7 +97,7 @@ SELECT
     if(empty(visits), [], arrayPushBack(arrayPopFront(visits.ts), end_ts)) AS visit_ends,
     events
 FROM (
-    SELECT org_id, product_id, visit, arraySplit((e, open) -> open, events, opens) AS parts
+    SELECT org_id, product_id, session_or_user, arraySplit((e, open) -> open, events, opens) AS parts
     FROM keys
 )
 ARRAY JOIN parts AS events, arrayMap(i -> i - 1, arrayEnumerate(parts)) AS session_no

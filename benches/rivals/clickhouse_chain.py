@@ -1,8 +1,10 @@
-"""Runs clickhouse.sql over one Parquet file of events; prints JSON: seconds in all, of CPU, and per stage.
+"""Runs clickhouse.sql over one Parquet file of events.
+
+Prints JSON: wall seconds, CPU seconds, and seconds of each stage.
 
     clickhouse_chain.py EVENTS.parquet OUTPUT_DIR [--threads N] [--tasks]
 
-The engine is the library that scripts/clickhouse.sh brings, started as one clickhouse-local.
+The engine is the library that scripts/clickhouse.sh fetches, run as one clickhouse-local.
 """
 
 import argparse
@@ -28,7 +30,7 @@ def run(events, output, threads=2, tasks=False):
     for name, body in stages(SQL.read_text()).items():
         if name == "fact_tasks" and not tasks:
             continue
-        # A marker with the time after each stage: stages share temporary tables, so they share a process.
+        # Stages share temporary tables, so they run in one process. A row with the time marks the end of each.
         script += string.Template(body).substitute(paths) + f"\n;SELECT '{name}', toFloat64(now64(6));\n"
     began = time.time()
     done = subprocess.run(
@@ -47,9 +49,9 @@ def main():
     parser.add_argument("events")
     parser.add_argument("output")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--tasks", action="store_true", help="also fact_tasks, which the timed chain leaves out")
+    parser.add_argument("--tasks", action="store_true", help="also write fact_tasks, which is not timed")
     args = parser.parse_args()
-    subprocess.run([LAUNCHER, "path"], check=True, stdout=subprocess.DEVNULL)  # the download is not timed
+    subprocess.run([LAUNCHER, "path"], check=True, stdout=subprocess.DEVNULL)  # downloads before the clock starts
     began = time.perf_counter()
     try:
         parts = run(args.events, args.output, args.threads, args.tasks)

@@ -2,11 +2,12 @@
 
     compare.py LEFT_DIR RIGHT_DIR [--tables fact_sessions,…] [--show N]
 
-A table is NAME.parquet or a directory NAME of Parquet files, a Delta table where it has a _delta_log.
-Rows meet by natural key, since session_key and incident_id are another hash in every rival. Those two
-are checked within a side instead: unique, 32 characters, and every session_key one of fact_sessions.
-Everything else must be equal: column names and their order, values, lists element by element; floats
-to a relative 1e-9. Widths of integers and units of timestamps may differ; instants must be UTC.
+A table is NAME.parquet, or a directory NAME of Parquet files; with a _delta_log it is a Delta table.
+Rows are joined by natural key, since each rival computes session_key and incident_id with another hash.
+Those two are checked within each side instead: they are unique, they have 32 characters, and every
+session_key is one of fact_sessions. Everything else must be equal: column names and their order, values,
+lists element by element, floats to a relative 1e-9. Widths of integers and units of timestamps may
+differ. Instants must be UTC.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import sys
 import polars as pl
 
 HASHES = ["session_key", "incident_id"]
-SESSION = ["org_id", "product_id", "visit", "session_no"]
+SESSION = ["org_id", "product_id", "session_or_user", "session_no"]
 
 COLUMNS = {
     "fact_sessions": """org_id product_id date session_key session_id session_no user_hash start_ts end_ts duration_ms
@@ -33,7 +34,7 @@ COLUMNS = {
 }
 COLUMNS = {table: names.split() for table, names in COLUMNS.items()}
 
-# What names a row in every implementation; `visit` and `session_no` come from fact_sessions.
+# What identifies a row in every implementation; `session_or_user` and `session_no` come from fact_sessions.
 NATURAL_KEYS = {
     "fact_sessions": SESSION,
     "fact_incidents": [*SESSION, "kind", "first_evidence"],
@@ -56,11 +57,11 @@ def read(directory, table):
     else:
         return None
     if table == "fact_incidents":
-        # What ClickHouse needs to replace a row says nothing about the incident.
+        # ClickHouse needs row_version to replace a row. It says nothing about the incident.
         frame = frame.drop("row_version", strict=False)
     casts = []
     if "rule_version" in frame.columns:
-        # A text, which every version so far could also be a number.
+        # rule_version is a text. A reader may infer a number, since all versions so far are digits.
         frame = frame.with_columns(pl.col("rule_version").cast(pl.String))
     for name, kind in frame.schema.items():
         if kind.is_integer():
@@ -73,7 +74,7 @@ def read(directory, table):
 
 
 class Side:
-    """One directory: its tables with natural keys, and what is wrong within it."""
+    """One directory: its tables with natural keys, and the faults within it."""
 
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
@@ -81,8 +82,8 @@ class Side:
         self.sessions = self.check("fact_sessions")
         if self.sessions is None:
             sys.exit(f"{directory}: no fact_sessions; every comparison needs it")
-        visit = pl.when(pl.col("session_id") == "").then("user_hash").otherwise("session_id")
-        self.sessions = self.sessions.with_columns(visit.alias("visit"))
+        own = pl.when(pl.col("session_id") == "").then("user_hash").otherwise("session_id")
+        self.sessions = self.sessions.with_columns(own.alias("session_or_user"))
 
     def check(self, table):
         frame = read(self.directory, table)
@@ -107,7 +108,7 @@ class Side:
             if frame is None:
                 return None
             if "session_key" in COLUMNS[table]:
-                frame = frame.join(self.sessions.select("session_key", "visit", "session_no"), on="session_key", how="left")
+                frame = frame.join(self.sessions.select("session_key", "session_or_user", "session_no"), on="session_key", how="left")
                 orphans = frame["session_no"].null_count()
                 if orphans:
                     self.faults.append(f"{table}: {orphans} rows with a session_key that fact_sessions lacks")
@@ -121,17 +122,17 @@ class Side:
 
 
 def differs(name, left, right):
-    """Whether the two values of a column part."""
+    """Whether the two values of a column differ."""
     ours, theirs = pl.col(name), pl.col(f"{name}_right")
     if left.is_float() and right.is_float():
         far = (ours - theirs).abs() > RELATIVE * pl.max_horizontal(ours.abs(), theirs.abs())
-        # a null or a NaN on one side only
+        # A null or a NaN on one side only is a difference.
         return ours.is_null().ne(theirs.is_null()) | ours.is_nan().ne_missing(theirs.is_nan()) | far.fill_null(False)
     return ours.ne_missing(theirs)
 
 
 def compare(table, left, right, show):
-    """The differences as lines, at most `show` rows of each sort."""
+    """The differences as lines, with at most `show` rows for each."""
     key = NATURAL_KEYS[table]
     lines = []
     for side, here, there in (("left", left, right), ("right", right, left)):
@@ -147,10 +148,10 @@ def compare(table, left, right, show):
         if kinds[0] != kinds[1]:
             lines.append(f"{name}: {kinds[0]} left, {kinds[1]} right")
             continue
-        parted = both.filter(differs(name, *kinds))
-        if len(parted):
-            lines.append(f"{name}: {len(parted)} rows differ")
-            for row in parted.head(show).to_dicts():
+        different = both.filter(differs(name, *kinds))
+        if len(different):
+            lines.append(f"{name}: {len(different)} rows differ")
+            for row in different.head(show).to_dicts():
                 lines.append(f"    {[row[part] for part in key]}: {row[name]!r} left, {row[name + '_right']!r} right")
     return lines
 
@@ -162,11 +163,11 @@ def compare_directories(left, right, tables=None, show=3):
     for table in tables or COLUMNS:
         frames = [side.table(table) for side in sides]
         if any(frame is None for frame in frames):
-            # fact_tasks is written on request only
+            # The rivals write fact_tasks on request only.
             wanted = tables is not None or table != "fact_tasks"
             equal &= not wanted
             absent = " and ".join(str(side.directory) for side, frame in zip(sides, frames) if frame is None)
-            lines.append(f"{table}: not in {absent}{'' if wanted else ', left out'}")
+            lines.append(f"{table}: not in {absent}{'' if wanted else ', not compared'}")
             continue
         found = compare(table, *frames, show)
         equal &= not found
@@ -183,7 +184,7 @@ def main():
     parser.add_argument("left")
     parser.add_argument("right")
     parser.add_argument("--tables", type=lambda text: text.split(","), help="default: all that both sides have")
-    parser.add_argument("--show", type=int, default=3, help="rows shown of each sort of difference")
+    parser.add_argument("--show", type=int, default=3, help="most rows shown for each difference")
     args = parser.parse_args()
     lines, equal = compare_directories(args.left, args.right, args.tables, args.show)
     print("\n".join(lines))

@@ -15,7 +15,7 @@ SET TimeZone = 'UTC';
 SET default_null_order = 'nulls_last';
 SET preserve_insertion_order = false;
 
-CREATE MACRO visit_of(session_id, user_hash) AS if(session_id = '', user_hash, session_id);
+CREATE MACRO session_or_user_of(session_id, user_hash) AS if(session_id = '', user_hash, session_id);
 -- A score as a whole number of 2⁻⁴⁰, so that sums are exact; round() takes ties away from zero.
 CREATE MACRO units(score) AS round(score * 1099511627776e0)::BIGINT;
 CREATE MACRO of_units(units) AS units::DOUBLE / 1099511627776e0;
@@ -26,18 +26,18 @@ CREATE MACRO moment(ms) AS make_timestamp_ms(ms)::TIMESTAMPTZ;
 -- @stage order_events
 -- §2 Repeats: rows of one key with the same event_id. Few, so only they are sorted by every column.
 CREATE TEMP TABLE repeated AS
-SELECT org_id, product_id, visit_of(session_id, user_hash) AS visit, event_id
+SELECT org_id, product_id, session_or_user_of(session_id, user_hash) AS session_or_user, event_id
 FROM read_parquet(getvariable('input'))
 GROUP BY ALL
 HAVING count(*) > 1;
 
 CREATE TEMP TABLE superseded AS
 SELECT row
-FROM (SELECT *, visit_of(session_id, user_hash) AS visit, file_row_number AS row
+FROM (SELECT *, session_or_user_of(session_id, user_hash) AS session_or_user, file_row_number AS row
       FROM read_parquet(getvariable('input'), file_row_number = true))
-SEMI JOIN repeated USING (org_id, product_id, visit, event_id)
+SEMI JOIN repeated USING (org_id, product_id, session_or_user, event_id)
 QUALIFY row_number() OVER (
-    PARTITION BY org_id, product_id, visit, event_id
+    PARTITION BY org_id, product_id, session_or_user, event_id
     ORDER BY received_at, ts,
         -- every column in table order; DuckDB holds −0 = 0, IEEE total order −0 < 0
         session_id, user_hash, event_type, screen_id, route, app_name, element_type, element_label_h,
@@ -54,11 +54,11 @@ SELECT
     first_value(row) OVER key AS key_row,
     row_number() OVER key AS place,
     coalesce(ts - lag(ts) OVER key > 1800000, true) AS after_gap
-FROM (SELECT file_row_number AS row, org_id, product_id, visit_of(session_id, user_hash) AS visit,
+FROM (SELECT file_row_number AS row, org_id, product_id, session_or_user_of(session_id, user_hash) AS session_or_user,
              event_id, epoch_ms(ts) AS ts
       FROM read_parquet(getvariable('input'), file_row_number = true))
 ANTI JOIN superseded USING (row)
-WINDOW key AS (PARTITION BY org_id, product_id, visit ORDER BY ts, event_id);
+WINDOW key AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, event_id);
 
 
 -- @stage sessionize
@@ -102,7 +102,7 @@ LEFT JOIN openings USING (stretch, place);
 CREATE TEMP TABLE events AS
 SELECT
     row, session, place, key_row,
-    org_id, product_id, visit_of(session_id, user_hash) AS visit, session_id, user_hash, event_id,
+    org_id, product_id, session_or_user_of(session_id, user_hash) AS session_or_user, session_id, user_hash, event_id,
     epoch_ms(ts) AS ts, event_type, screen_id, route, element_type, element_label_h, error_code,
     os, browser, device_type, reaction_ms, reaction_observed,
     task_type, task_phase, task_success, version_tag, segment
@@ -120,7 +120,7 @@ WITH totals AS (
         min(place) AS first_place,
         any_value(org_id) AS org_id,
         any_value(product_id) AS product_id,
-        any_value(visit) AS visit,
+        any_value(session_or_user) AS session_or_user,
         arg_min(event_id, place) AS first_event_id,
         arg_min(session_id, place) AS session_id,
         arg_min(user_hash, place) AS user_hash,
@@ -145,7 +145,7 @@ WITH totals AS (
 SELECT *,
     make_timestamp_ms(start_ts)::DATE AS date,
     row_number() OVER (PARTITION BY key_row ORDER BY first_place) - 1 AS session_no,
-    md5(concat_ws(chr(31), org_id, product_id, visit, first_event_id, start_ts)) AS session_key
+    md5(concat_ws(chr(31), org_id, product_id, session_or_user, first_event_id, start_ts)) AS session_key
 FROM totals;
 
 -- The screens of a session, over all its events.

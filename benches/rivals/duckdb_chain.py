@@ -1,4 +1,6 @@
-"""Runs duckdb.sql, or the SQL file named, over one Parquet file of events; prints JSON: seconds in all, of CPU, and per stage.
+"""Runs duckdb.sql, or the SQL file named, over one Parquet file of events.
+
+Prints JSON: wall seconds, CPU seconds, and seconds of each stage.
 
     duckdb_chain.py EVENTS.parquet OUTPUT_DIR [--sql duckdb_window.sql] [--threads N] [--tasks]
 """
@@ -17,7 +19,7 @@ HERE = pathlib.Path(__file__).parent
 
 
 def stages(text):
-    """The file's parts by name; what comes before the first `-- @stage` is `settings`."""
+    """The file's stages by name. The text before the first `-- @stage` is the stage `settings`."""
     names_and_bodies = re.split(r"^-- @stage (\w+)$", "-- @stage settings\n" + text, flags=re.MULTILINE)[1:]
     return dict(zip(names_and_bodies[::2], names_and_bodies[1::2]))
 
@@ -42,9 +44,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("events")
     parser.add_argument("output")
-    parser.add_argument("--sql", default="duckdb.sql", help="file beside this one: duckdb.sql or duckdb_window.sql")
+    parser.add_argument("--sql", default="duckdb.sql", help="file in this folder: duckdb.sql or duckdb_window.sql")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--tasks", action="store_true", help="also fact_tasks, which the timed chain leaves out")
+    parser.add_argument("--tasks", action="store_true", help="also write fact_tasks, which is not timed")
     args = parser.parse_args()
     began = time.perf_counter()
     parts = run(args.events, args.output, args.threads, args.tasks, args.sql)

@@ -28,13 +28,13 @@ CREATE MACRO of_units(units) AS units::DOUBLE / 1099511627776e0;
 CREATE TEMP TABLE stepped AS
 WITH counted AS (
     SELECT
-        org_id, product_id, if(session_id = '', user_hash, session_id) AS visit,
+        org_id, product_id, if(session_id = '', user_hash, session_id) AS session_or_user,
         session_id, user_hash, event_id, epoch_ms(ts) AS ts, event_type, screen_id, route,
         element_type, element_label_h, error_code, os, browser, device_type, reaction_ms, reaction_observed,
         task_type, task_phase, task_success, version_tag, segment
     FROM read_parquet(getvariable('input')) AS input
     QUALIFY row_number() OVER (
-        PARTITION BY org_id, product_id, visit, event_id
+        PARTITION BY org_id, product_id, session_or_user, event_id
         ORDER BY received_at, input.ts,
             -- every column in table order; DuckDB holds −0 = 0, IEEE total order −0 < 0
             session_id, user_hash, event_type, screen_id, route, app_name, element_type, element_label_h,
@@ -46,36 +46,36 @@ WITH counted AS (
 )
 SELECT *, coalesce(ts - lag(ts) OVER in_order > 1800000, true) AS after_gap
 FROM counted
-WINDOW in_order AS (PARTITION BY org_id, product_id, visit ORDER BY ts, event_id);
+WINDOW in_order AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, event_id);
 
 -- §3 Length: in a stretch without a gap, the first event 24 h or more after the start of a session opens
 -- the next, from which the 24 h count anew.
 CREATE TEMP TABLE cuts AS
 WITH RECURSIVE
 aged AS (
-    SELECT org_id, product_id, visit, ts, event_id, max(ts) FILTER (after_gap) OVER in_order AS stretch_start
+    SELECT org_id, product_id, session_or_user, ts, event_id, max(ts) FILTER (after_gap) OVER in_order AS stretch_start
     FROM stepped
-    WINDOW in_order AS (PARTITION BY org_id, product_id, visit ORDER BY ts, event_id)
+    WINDOW in_order AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, event_id)
     QUALIFY ts - stretch_start >= 86400000
 ),
 cut AS (
-    SELECT org_id, product_id, visit, stretch_start, min({ts: ts, event_id: event_id}) AS opening
+    SELECT org_id, product_id, session_or_user, stretch_start, min({ts: ts, event_id: event_id}) AS opening
     FROM aged
     GROUP BY ALL
     UNION ALL
-    SELECT org_id, product_id, visit, stretch_start, min({ts: aged.ts, event_id: aged.event_id})
+    SELECT org_id, product_id, session_or_user, stretch_start, min({ts: aged.ts, event_id: aged.event_id})
     FROM cut
-    JOIN aged USING (org_id, product_id, visit, stretch_start)
+    JOIN aged USING (org_id, product_id, session_or_user, stretch_start)
     WHERE aged.ts - opening.ts >= 86400000
     GROUP BY ALL
 )
-SELECT org_id, product_id, visit, opening.event_id FROM cut;
+SELECT org_id, product_id, session_or_user, opening.event_id FROM cut;
 
 CREATE TEMP TABLE events AS
 WITH opened AS (
     SELECT stepped.*, after_gap OR cuts.event_id IS NOT NULL AS opens
     FROM stepped
-    LEFT JOIN cuts USING (org_id, product_id, visit, event_id)
+    LEFT JOIN cuts USING (org_id, product_id, session_or_user, event_id)
 ),
 numbered AS (
     SELECT * EXCLUDE (after_gap, opens),
@@ -84,11 +84,11 @@ numbered AS (
         max(ts) FILTER (opens) OVER in_order AS start_ts,
         last_value(if(opens, event_id, NULL) IGNORE NULLS) OVER in_order AS first_event_id
     FROM opened
-    WINDOW in_order AS (PARTITION BY org_id, product_id, visit ORDER BY ts, event_id)
+    WINDOW in_order AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, event_id)
 )
-SELECT * EXCLUDE (visit, start_ts, first_event_id),
+SELECT * EXCLUDE (session_or_user, start_ts, first_event_id),
     make_timestamp_ms(start_ts)::DATE AS date,
-    md5(concat_ws(chr(31), org_id, product_id, visit, first_event_id, start_ts)) AS session_key
+    md5(concat_ws(chr(31), org_id, product_id, session_or_user, first_event_id, start_ts)) AS session_key
 FROM numbered;
 
 DROP TABLE stepped;

@@ -1,11 +1,12 @@
 """Event files for the rivals and the oracle, made from a seed.
 
-    make_random.py OUT.parquet --seed 7                          small, made to hit every border of docs/rules.md
-    make_random.py OUT.parquet --seed 7 --realistic --events N   large, shaped like traffic, for timing
+    make_random.py OUT.parquet --seed 7                          small, aimed at every border of docs/rules.md
+    make_random.py OUT.parquet --seed 7 --realistic --events N   large, like real traffic, for timing
 
-The small files aim at the places where two implementations part: equal times, repeats of an event
-with other fields, disorder, gaps and ages on either side of their border, keys that collide, targets
-that read alike, errors on clicks, tasks that restart, come late or have no start.
+The small files aim at the cases in which implementations tend to differ: equal times, repeats of an
+event with other fields, disorder, gaps and ages on either side of their border, session keys that
+collide, labels and types with the same text, errors on clicks, tasks that restart, complete late or
+have no start.
 The same seed gives the same rows with the same pinned versions.
 """
 
@@ -42,7 +43,7 @@ GAP, TASK = 30 * MINUTE, 15 * MINUTE
 
 # --- small and adversarial -------------------------------------------------------------------------
 
-# Text whose byte order is neither its case-folded nor its locale order, and that JSON must escape.
+# Texts whose byte order is neither case-folded nor locale order, and texts that JSON must escape.
 SCREENS = ["a", "B", "/b", 'q"t', "back\\slash", "é", "zß", "🦀"]
 NAMES = ["pay", "Pay", "button", "é", "a/b"]
 TASKS = ["t", "T", 'quo"te', "é/x"]
@@ -51,29 +52,29 @@ EVENT_TYPES = ["click", "scroll", "input_meta", "navigation", "focus_change", "c
 # 2500 and its float32 neighbours.
 REACTIONS = [None, None, 0.0, 120.0, 2499.99976, 2500.0, 2500.00024, 2501.0, 9000.0]
 
-# Distances at, just under and just over each border of the rules.
+# Times between events: at, just under and just over each border of the rules.
 STEPS = [0, 0, 0, 1, 200, 333, 499, 500, 501, 999, 1000, 1001, 2499, 2500, 2501, 8000, 19_999,
          20_000, 20_001, MINUTE, TASK - 1, TASK, TASK + 1, GAP - 1, GAP, GAP + 1, 5 * HOUR]
 
 
 class Adversary:
-    """Draws one small file. Motifs lay events around a moment of one visitor; they overlap freely."""
+    """Draws one small file. Each motif adds events of one visitor around a time; motifs may overlap."""
 
     def __init__(self, seed):
         self.rng = random.Random(seed)
         rng = self.rng
         self.rows = []
-        # Few screens and few names, so that visits turn back and clicks meet on a target.
+        # Few screens and few names, so that backtracks and clicks on one target are common.
         self.screens = rng.sample(SCREENS, rng.randint(2, 4))
         self.names = rng.sample(NAMES, rng.randint(1, 3))
         self.tasks = rng.sample(TASKS, rng.randint(1, 3))
         self.versions = [None, None, "2.2", "2.3"]
-        # Just before midnight: sessions that cross the date are common.
+        # Just before midnight, so that sessions often cross the date.
         day = datetime(2026, 3, rng.randint(1, 28), 23, 40, tzinfo=timezone.utc)
         self.base = int(day.timestamp() * 1000) + rng.choice([0, 1, 20 * MINUTE - 1, 20 * MINUTE])
 
     def visitor(self):
-        """A key. `s1` comes as a session_id and as the user_hash of an empty session_id: one key."""
+        """The fields of a session key. `s1` occurs as a session_id and as a user_hash without one: the same key."""
         rng = self.rng
         return {
             "org_id": rng.choice(["acme", "acme", "Acme"]),
@@ -87,7 +88,7 @@ class Adversary:
         screen = rng.choice(self.screens)
         row = {
             **who,
-            # Short ids: they repeat across keys, and byte order is not the order of arrival.
+            # Short ids repeat across session keys, and their byte order is not the order of arrival.
             "event_id": rng.choice("eEé0") + str(rng.randrange(10_000)),
             "ts": ts,
             "received_at": rng.choice([None, ts, ts + 5, ts + 70_000]),
@@ -118,7 +119,7 @@ class Adversary:
         self.rows.append(row)
         return row
 
-    # Each motif starts at `ts` and returns the time at which it stops.
+    # Each motif starts at `ts` and returns the time at which it ends.
 
     def noise(self, who, ts):
         for _ in range(self.rng.randint(1, 12)):
@@ -127,7 +128,7 @@ class Adversary:
         return ts
 
     def rage(self, who, ts):
-        """Clicks on one target, on either side of three within a second, clicks elsewhere in between."""
+        """Clicks on one target, three within a second or just not, with clicks elsewhere in between."""
         rng = self.rng
         target = {
             "screen_id": rng.choice(self.screens),
@@ -190,7 +191,7 @@ class Adversary:
         return ts
 
     def long(self, who, ts):
-        """A visit that never pauses, with events at the age of exactly 24 h and around it, more than once."""
+        """Events without a gap for days, some at a session age of exactly 24 h and around it."""
         rng = self.rng
         until = ts + DAY * rng.randint(1, 3) + rng.choice([-1, 0, 1, 5 * MINUTE])
         borders = [ts + DAY * n + d for n in (1, 2) for d in (-1, 0, 0, 1)]
@@ -204,7 +205,7 @@ class Adversary:
         return until
 
     def repeats(self):
-        """Repeats of events: the same row, or another one with the same event_id in the same key."""
+        """Repeats of events: the same row, or another row with the same event_id in the same session key."""
         rng = self.rng
         times = ["received_at", "received_at", "ts"]
         other = ["event_type", "screen_id", "element_label_h", "error_code", "os", "device_type", "reaction_ms",
@@ -241,7 +242,7 @@ class Adversary:
         for who in visitors:
             ts = self.base + rng.choice([0, HOUR, DAY])
             for _ in range(rng.randint(0, 6)):
-                # A motif may begin before the last one stopped.
+                # A motif may begin before the one before it ends.
                 stop = rng.choice(motifs)(who, ts)
                 ts = stop + rng.choice(STEPS) if rng.random() < 0.7 else ts + rng.choice(STEPS)
             if rng.random() < 0.25:

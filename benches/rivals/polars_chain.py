@@ -1,10 +1,12 @@
-"""NetCrab's batch chain as dataframes in Polars; prints JSON: seconds in all, of CPU, and per stage.
+"""NetCrab's batch chain as dataframes in Polars.
+
+Prints JSON: wall seconds, CPU seconds, and seconds of each stage.
 
     polars_chain.py EVENTS.parquet OUTPUT_DIR [--threads N] [--tasks]
 
-All events are sorted once by (key, ts, event_id); `i` is the place of an event in that order and
-`session` numbers the sessions in it. After that every "before" and "after" of docs/rules.md (its
-sections are in the comments) is a shift. session_key and incident_id are 32 decimal digits of a seeded hash.
+All events are sorted once by (session key, ts, event_id). `i` is the position of an event in that order,
+and `session` numbers the sessions. After that, every "before" and "after" of docs/rules.md (its sections
+are in the comments) is a shift. session_key and incident_id are 32 decimal digits of a seeded hash.
 """
 
 import argparse
@@ -14,7 +16,7 @@ import resource
 import sys
 import time
 
-# Polars reads the size of its pool when it is imported.
+# Polars reads the size of its thread pool when it is imported.
 if __name__ == "__main__" and "--threads" in sys.argv:
     os.environ["POLARS_MAX_THREADS"] = sys.argv[sys.argv.index("--threads") + 1]
 
@@ -25,7 +27,7 @@ RAGE_MS, DEAD_REACTION_MS, DEAD_MS, ERROR_MS, STAY_MS, TASK_MS = 1000, 2500, 250
 EVIDENCE_MAX = 50
 UNIT = 1099511627776.0  # 2⁴⁰: scores are whole numbers of 2⁻⁴⁰, so that sums are exact
 
-KEY = ["org_id", "product_id", "visit"]
+KEY = ["org_id", "product_id", "session_or_user"]
 USED = ["session_id", "user_hash", "event_id", "ts", "event_type", "screen_id", "route", "element_type",
         "element_label_h", "error_code", "os", "browser", "device_type", "reaction_ms", "reaction_observed",
         "task_type", "task_phase", "task_success", "version_tag", "segment"]
@@ -52,12 +54,12 @@ def first_present(name):
 def order_events(path):
     """§2: each event once, in order."""
     rows = pl.scan_parquet(path).with_columns(
-        when(col("session_id") == "").then("user_hash").otherwise("session_id").alias("visit"))
+        when(col("session_id") == "").then("user_hash").otherwise("session_id").alias("session_or_user"))
     identity = [*KEY, "event_id"]
     repeated = rows.group_by(identity).len().filter(col("len") > 1).drop("len").collect()
     rows = rows.with_row_index("row")
-    # Only the repeats are sorted by every column. 1/x parts −0 from 0, as IEEE total order does.
-    columns = [name for name in rows.collect_schema().names() if name not in ("row", "visit")]
+    # Only the repeats are sorted by every column. 1/x separates −0 from 0, as IEEE total order does.
+    columns = [name for name in rows.collect_schema().names() if name not in ("row", "session_or_user")]
     floats = ["latency_ms", "page_x", "page_y", "reaction_ms"]
     by = ["received_at", "ts"]
     for name in columns:
@@ -80,7 +82,7 @@ def order_events(path):
 
 
 def sessionize(events):
-    """§3: numbers the sessions; a stretch is what the gap alone makes."""
+    """§3: numbers the sessions. A stretch is a run of events without a gap."""
     new_key = pl.any_horizontal(col(part) != col(part).shift(1) for part in KEY).fill_null(True)
     events = events.with_columns(new_key.alias("new_key")).with_columns(
         (col("new_key") | (col("ts").diff() > GAP_MS).fill_null(True)).alias("opens"))
@@ -101,7 +103,7 @@ def sessionize(events):
 
 
 def summarize_sessions(events):
-    """§6 without incidents, visits and scores."""
+    """§6, except incidents, visits and scores."""
     completed = (col("task_phase") == "complete").fill_null(False)
     succeeded = col("task_success").fill_null(True)
     sessions = events.group_by("session", maintain_order=True).agg(
