@@ -1,12 +1,12 @@
-"""netcrab beside DuckDB, Polars and ClickHouse: one Parquet file of events to the four derived tables.
+"""netcrab against DuckDB, Polars and ClickHouse: one Parquet file of events to the four derived tables.
 
     NETCRAB=target/release/netcrab python benches/chain.py [--events N] [--runs R] [--threads T] [--without NAME …]
     NETCRAB=target/release/netcrab python benches/chain.py --scaling 1,10,100 [--memory-mib M]
 
 Every engine reads the same file with the same number of threads. Results are compared first, on the
-same input: an engine that differs from netcrab stops the benchmark. Then each is timed in turn, R
-times, as a whole process from start to written files; the medians and their ratios are printed, and
-stand at the head of benches/results.md after `--write`.
+same input: an engine that differs from netcrab stops the benchmark. Then each engine is timed in turn,
+R times, as a whole process from start to written files. The medians and their ratios are printed, and
+`--write` puts them at the head of benches/results.md.
 """
 
 import argparse
@@ -35,15 +35,15 @@ NOTES = """\
 which is most of its time. "duckdb, window SQL" (`rivals/duckdb_window.sql`) is what an analyst writes from the rules; \
 "duckdb, tuned SQL" (`rivals/duckdb.sql`) is the same chain staged by hand on integer row numbers. Every engine's four \
 tables were compared with netcrab's row by row before anything was timed. Before each run 10 GiB of memory are touched \
-and given back, so that no engine pays for memory that a virtual machine's host took meanwhile."""
-# More than any engine here takes.
+and freed, so that no engine pays for memory that the host of a virtual machine reclaimed."""
+# More than any engine here uses.
 WARM_GIB = 10
 SCAN = "SELECT {} FROM read_parquet('{}')"
 
 
 def warm():
-    """Touches memory and gives it back: a virtual machine's host may have taken what lay idle, and whoever comes next
-    would pay a second for each GiB, by chance."""
+    """Touches memory and frees it. The host of a virtual machine may have reclaimed idle memory, and the next process
+    would pay a second for each GiB."""
     touch = f"memory = bytearray({WARM_GIB} << 30); memory[::4096] = bytes(len(range(0, len(memory), 4096)))"
     subprocess.run([sys.executable, "-c", touch], check=True)
 
@@ -89,7 +89,7 @@ def scan(events, threads):
 
 
 def events_file(cache, events):
-    """A file of so many generated events, made once."""
+    """A file of that many generated events. It is generated once."""
     file = cache / f"events-{events}.parquet"
     if not file.exists():
         unfinished = cache / "unfinished.parquet"
@@ -99,7 +99,7 @@ def events_file(cache, events):
 
 
 def stages(events, environment):
-    """Lines of a table: CPU seconds of each stage, all threads together, and what it spilled."""
+    """Lines of a table: CPU seconds of each stage, summed over threads, and the bytes it spilled."""
     explained = subprocess.run([NETCRAB, "explain", str(events), "--only", TABLES], env={**os.environ, **environment},
                                check=True, capture_output=True, text=True).stdout
     units = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
@@ -132,7 +132,7 @@ def scaling(cache, millions, threads, memory_mib):
 
 
 def write_results(file, text):
-    """Puts the text above the first `## `: the sections from there on are written by hand."""
+    """Replaces the text above the first `## `; the sections from there on are written by hand."""
     _, section, by_hand = ("\n" + file.read_text()).partition("\n## ")
     file.write_text("# Results of benches/chain.py\n\n" + text + "\n" + section + by_hand)
 
@@ -143,7 +143,7 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--without", nargs="+", default=[], choices=["netcrab, and events", *RIVALS], metavar="NAME",
-                        help="what to leave out, by its name in the results")
+                        help="engines not to run, by their names in the results")
     parser.add_argument("--write", action="store_true", help="put the result into benches/results.md, above its first section")
     parser.add_argument("--scaling", default="", help="time and memory of netcrab alone for these millions of events")
     parser.add_argument("--memory-mib", type=int, default=1024, help="run.memory_mib of --scaling")

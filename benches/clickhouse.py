@@ -1,11 +1,11 @@
-"""Rows into ClickHouse: `netcrab backfill` beside ClickHouse reading the same Parquet files itself.
+"""Rows into ClickHouse: `netcrab backfill` against ClickHouse reading the same Parquet files itself.
 
     NETCRAB=target/release/netcrab python benches/clickhouse.py [--events 10000000] [--runs 3] [--write]
 
-Both write the rows of events_raw, out of the same files, into the same kind of table on the same server, which is
-emptied before each run: netcrab reads the files, notes each, and sends Arrow, compressed, in blocks known by name;
-the other is `INSERT … SELECT` of `clickhouse local` over the native protocol, which is what `clickhouse-client` does
-with a Parquet file. Counts and a sum are asserted equal before any time is kept.
+Both insert the rows of events_raw, from the same files, into the same table on the same server. The table is emptied
+before each run. netcrab reads the files, records each, and sends compressed Arrow in blocks with a deduplication
+token. The rival is `INSERT … SELECT` of `clickhouse local` over the native protocol, which is what `clickhouse-client`
+does with a Parquet file. The benchmark stops where counts or hashes differ.
 """
 
 import argparse
@@ -26,7 +26,7 @@ TABLE = "events_raw"
 
 
 def timed(command, **kwargs):
-    """Wall seconds, processor seconds and peak MiB of a command."""
+    """Wall seconds, CPU seconds and peak MiB of a command."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **kwargs)
     said = process.stderr.read()

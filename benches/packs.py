@@ -1,18 +1,18 @@
-"""What the noise of a pack costs in accuracy, and what an aggregate without it would have told.
+"""What the noise of a pack costs in accuracy, and what an aggregate without noise would reveal.
 
     NETCRAB=target/release/netcrab python benches/packs.py [--sessions 500000] [--orgs 60] [--write]
     NETCRAB=target/release/netcrab python benches/packs.py --nightly 100000000 [--write]
 
-Sixty organisations of very different sizes with half a million sessions of a month, one task each, are made as facts
-(seeded; eight task types, lognormal times, skewed scores), and of these a ux_benchmarks pack (fewer sessions in a cell
-than by default, of which there are few in so small a world). Each number that left is compared with the truth: the same
-number over all tasks of the cell, of all organisations, reckoned by DuckDB without bounds or noise. Beside it stands
-what a k-anonymous aggregate (at least twenty organisations, exact numbers) tells of single ones.
+The bench writes fact tables of sixty organisations of very different sizes: half a million sessions of a month, one task
+each (seeded; eight task types, lognormal times, skewed scores). From these it builds a ux_benchmarks pack, with a lower
+minSessions than the default, because so small a world has few sessions in a cell. Each released number is compared with
+the truth: the same number over all tasks of the cell and all organisations, computed by DuckDB without bounds or noise.
+The bench also reports what a k-anonymous aggregate (at least twenty organisations, exact numbers) reveals of single ones.
 
-`--nightly` makes the same pack of so many sessions (7.4 GB of files for a hundred million), and measures the time and the
-memory of its build, beside DuckDB's for the same contributions, joined, bounded and added up, an organisation at a time
-(all at once it spills more than 58 GB of a hundred million). Which session of a visitor is kept is a lot on both sides,
-so what each cell has may differ by the chance of that, and no more.
+`--nightly` builds the same pack from that many sessions (7.4 GB of files for a hundred million) and measures time and
+memory, against DuckDB that joins, bounds and sums the same contributions, one organisation at a time (all at once it
+spills more than 58 GB for a hundred million). Both sides choose at random which session of a visitor counts, so cells may
+differ by that chance, and no more.
 """
 
 import argparse
@@ -64,8 +64,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=500_000)
     parser.add_argument("--orgs", type=int, default=60)
-    parser.add_argument("--nightly", type=int, metavar="SESSIONS", help="measure a build over so many instead")
-    parser.add_argument("--folder", type=pathlib.Path, help="keep the facts there, or take those that are there")
+    parser.add_argument("--nightly", type=int, metavar="SESSIONS", help="measure a build over that many sessions instead")
+    parser.add_argument("--folder", type=pathlib.Path, help="keep the fact tables there, or use those that are there")
     parser.add_argument("--write", action="store_true", help="put the tables into results.md")
     arguments = parser.parse_args()
     title = "Packs at night" if arguments.nightly else "Packs"
@@ -79,8 +79,8 @@ def main():
 
 
 def facts(tables, sessions, orgs):
-    """The tables of facts that a ux_benchmarks pack is made of: 30 days, one task in each session, sorted as the
-    pipeline sorts them. What looks random is a hash of the row's number."""
+    """Writes the fact tables that a ux_benchmarks pack reads: 30 days, one task in each session, sorted as the pipeline
+    sorts them. Random values are hashes of the row's number."""
     database = duckdb.connect(config={"temp_directory": str(tables / "sorting"), "memory_limit": "4GB"})
     database.execute("CREATE MACRO chance(i, k) AS hash(i * 16 + k) / 18446744073709551616.0")
     database.execute(f"CREATE MACRO share(org) AS (org / {orgs}.0) ** (1 / 1.7)")
@@ -123,7 +123,7 @@ def facts(tables, sessions, orgs):
 
 
 def build(folder, tables, definition):
-    """Opts all organisations in and builds; the seconds, MiB and seconds of CPU it takes, and where the version lies."""
+    """Opts all organisations in and builds. Returns (wall seconds, MiB, CPU seconds) and the folder of the version."""
     (folder / "definitions").mkdir()
     (folder / "definitions" / "a.yaml").write_text(definition)
     places = {"NETCRAB_PACKS__DEFINITIONS": str(folder / "definitions"), "NETCRAB_PACKS__RELEASED": str(folder / "released"),
@@ -141,7 +141,7 @@ def build(folder, tables, definition):
     return used, folder / "released" / "accuracy" / "1.0"
 
 
-# The contributions of each visitor: one session in a cell, in four cells at most; an organisation's share of a cell.
+# The bounds: one session of a visitor in a cell, four cells for a visitor, an organisation's share of a cell.
 BOUNDED = """
 WITH tasks AS (
     SELECT org_id, hash(org_id, product_id, user_hash) AS unit, date, task_type, flow_complexity, hash(session_key) AS lot,
@@ -175,7 +175,7 @@ json.dump([[*cell, *map(int, sums)] for cell, sums in cells.items()], sys.stdout
 
 
 def bounded_by_duckdb(orgs, query):
-    """In a process of its own; its rows, and the seconds, the MiB and the seconds of CPU it took."""
+    """Runs DuckDB in a process of its own. Returns its rows, wall seconds, MiB and CPU seconds."""
     began = time.perf_counter()
     asked = subprocess.Popen([sys.executable, "-c", RIVAL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     asked.stdin.write(json.dumps([orgs, query]))
@@ -220,7 +220,7 @@ def measure(folder, arguments):
     rows = pyarrow.parquet.read_table(place / "data.parquet").to_pylist()
     manifest = json.loads((place / "manifest.json").read_text())
     truth = {}
-    # What is released as OTHER is all cells of the day and complexity that did not leave alone.
+    # OTHER holds all cells of a day and complexity that are not released under their own task type.
     alone = {(row["date"], row["task_type"], row["flow_complexity"]) for row in rows if row["task_type"] != "OTHER"}
     named = " OR ".join(f"(date = '{d}' AND task_type = '{t}' AND flow_complexity = {c})" for d, t, c in alone) or "false"
     for date, task, complexity, *numbers in duckdb.sql(f"""

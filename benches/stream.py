@@ -1,16 +1,16 @@
-"""The running pipeline under load: events in over HTTP at a fixed rate, and how soon they are seen.
+"""The running pipeline under load: events arrive over HTTP at a fixed rate; measures how soon answers have them.
 
     NETCRAB=target/release/netcrab python benches/stream.py [--rate 50000] [--seconds 60] [--soak] [--write]
 
-Starts `netcrab serve` on the built-in log, sends batches of 500 generated events over four connections, and
-beside them an event of a session of its own five times a second, for which it asks the API until it is shown:
-that is the freshness. At the end it kills the server with SIGKILL, starts it again, and waits until the shard
-works: that is the recovery. Everything runs on this machine; load and server share its cores.
+Starts `netcrab serve` on the built-in log and sends batches of 500 generated events over four connections.
+Five times a second it also sends one event of a new session and asks the API until the session is in the
+answer: that time is the freshness. At the end it kills the server with SIGKILL, starts it again, and waits
+until the shard works: that time is the recovery. Load and server run on this machine and share its cores.
 
 `--soak` watches memory, disk and files while it runs, and fails where memory still grows in the last third.
-The traffic covers a day, so a run of minutes is a day of events in accelerated time. What is late is accelerated with
-it: a second of connections out of step is five minutes of the traffic, so the lateness is set to half an hour;
-more sessions are open then, and as many are shown.
+The traffic covers a day, so a run of minutes is a day of events in accelerated time. Lateness is accelerated too:
+where connections are a second out of step, events are five minutes out of order. So the lateness is set to half an
+hour. More sessions are open then, and the limit of open sessions in answers is raised.
 """
 
 import argparse
@@ -33,7 +33,7 @@ BATCH, CONNECTIONS, ORG = 500, 4, "org_aurora"
 
 
 class Bodies:
-    """Batches as they go over the wire, a line of a file each; the file is made once."""
+    """Request bodies, one on each line of a file. The file is generated once."""
 
     def __init__(self, cache, events, days):
         self.file = cache / f"stream-{events}-{days}.bodies"
@@ -113,7 +113,7 @@ def post(connection, body):
 
 
 def load(server, batches, rate, answered, refused, latest):
-    """Sends the batches of one connection at its part of the rate."""
+    """Sends the batches of one connection at its share of the rate."""
     connection, began = server.connection(), time.perf_counter()
     for place, body in enumerate(batches):
         pause = began + place * BATCH * CONNECTIONS / rate - time.perf_counter()
@@ -126,11 +126,11 @@ def load(server, batches, rate, answered, refused, latest):
 
 
 def probe(server, ended, seen, latest):
-    """Sends an event and asks until its session is shown, again and again."""
+    """Sends an event, asks until its session is in the answer, and repeats."""
     connection, number = server.connection(), 0
     while not ended.is_set():
         began, session = time.perf_counter(), f"probe-{os.getpid()}-{number}"
-        # At the time of the traffic: one of today would make all of the traffic late.
+        # The event has the time of the traffic. With today's time it would make all traffic late.
         now = latest[0]
         if not now:
             time.sleep(0.1)
@@ -153,7 +153,7 @@ def probe(server, ended, seen, latest):
 
 
 class Watch(threading.Thread):
-    """Looks at the server now and then."""
+    """Samples the server's memory each second, and disk and files every `every` seconds."""
 
     HEAD = ["| s | memory MiB | open sessions | lag | tables MiB | bus MiB | Parquet files | log entries |", "|---|---|---|---|---|---|---|---|"]
 
@@ -186,7 +186,7 @@ class Watch(threading.Thread):
 
 
 def size(file):
-    """Bytes of a file, which may just have gone."""
+    """Bytes of a file; 0 where it has been removed meanwhile."""
     try:
         return file.stat().st_size if file.is_file() else 0
     except OSError:
@@ -227,7 +227,7 @@ def main():
         if args.soak:
             watch.join()
         prober.join()
-        # Repeats are left out on the way in, so the events do not tell; nothing waits when all are read.
+        # Repeats are dropped at ingestion, so event counts do not match. A lag of 0 says that all are processed.
         while server.metric("netcrab_stream_lag") > 0:
             time.sleep(0.05)
         caught_up = time.perf_counter() - began - took
@@ -245,7 +245,7 @@ def main():
         f"{len(answered) * BATCH:,} events in {took:.0f} s: {len(answered) * BATCH / took:,.0f} a second, {len(refused)} batches refused.", "",
         "| what | p50 | p99 | max |", "|---|---|---|---|",
         f"| answer to a batch of {BATCH}, s | {at(answered, .5):.3f} | {at(answered, .99):.3f} | {max(answered):.3f} |",
-        f"| freshness: sent until shown, s | {at(seen, .5):.2f} | {at(seen, .99):.2f} | {max(seen, default=float('nan')):.2f} |", "",
+        f"| freshness: from sending until in the answer, s | {at(seen, .5):.2f} | {at(seen, .99):.2f} | {max(seen, default=float('nan')):.2f} |", "",
         f"Caught up {caught_up:.1f} s after the last batch. Peak of the process {peak:.0f} MiB. {open_sessions:,.0f} sessions open at the end, "
         f"{state / 2**20:.0f} MiB; {states / 2**20:.0f} MiB of manifests and states on disk, {files} files in fact_sessions. "
         f"Working again {recovered:.1f} s after SIGKILL.",

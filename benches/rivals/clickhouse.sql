@@ -1,15 +1,15 @@
--- NetCrab's batch chain for ClickHouse in its own manner: the events of a session are one sorted array,
--- and every rule of docs/rules.md (sections in the comments) is array functions over it.
--- clickhouse_chain.py puts the paths in for ${input} and ${output} and runs it stage by stage.
+-- NetCrab's batch chain as ClickHouse does such things best: the events of a session are one sorted
+-- array, and every rule of docs/rules.md (sections in the comments) is array functions over it.
+-- clickhouse_chain.py puts the paths in for ${input} and ${output} and runs the file stage by stage.
 --
--- Null texts are '' here, which the rules make the same thing, because groupArray and array
--- functions are much faster on plain strings. A lambda never reads another array by index: a
--- captured array is copied for every element, so what it needs travels in the tuples instead.
+-- Null texts are '' here (the rules treat both alike), because groupArray and array functions are much
+-- faster on plain strings. A lambda never reads another array by index: ClickHouse copies a captured
+-- array for every element, so the tuples carry what the lambda needs.
 -- session_key and incident_id are md5 over the same parts, where NetCrab has XXH3-128.
 
 SET output_format_json_escape_forward_slashes = 0, output_format_json_quote_64bit_integers = 0;
 SET output_format_parquet_string_as_string = 1, engine_file_truncate_on_insert = 1;
--- A row is a whole session: with blocks of the usual size the arrays of one step would fill gigabytes.
+-- A row is a whole session. With blocks of the usual size, the arrays of one step would take gigabytes.
 SET min_insert_block_size_rows = 4096, min_insert_block_size_bytes = 0;
 
 -- A score as a whole number of 2⁻⁴⁰, so that sums are exact. round() would take ties to even.
@@ -25,7 +25,7 @@ CREATE VIEW input_rows AS
 SELECT *, if(session_id = '', user_hash, session_id) AS session_or_user, cityHash64(org_id, product_id, session_or_user, event_id) AS identity
 FROM file('${input}', Parquet);
 
--- §2 Repeats. Two events of one hash only mean that one more is sorted below.
+-- §2 Repeats. A hash collision only means that one more event is sorted below.
 CREATE TABLE repeated ENGINE = Memory AS
 SELECT identity FROM input_rows GROUP BY identity HAVING count() > 1;
 
@@ -49,7 +49,7 @@ FROM (
     SELECT * FROM input_rows WHERE identity NOT IN repeated
     UNION ALL
     SELECT * FROM (SELECT * FROM input_rows WHERE identity IN repeated)
-    -- every column in table order; 1/x parts −0 from 0, as IEEE total order does
+    -- Every column in table order; 1/x separates −0 from 0, as IEEE total order does.
     ORDER BY org_id, product_id, session_or_user, event_id, received_at NULLS LAST, ts,
         session_id, user_hash, event_type, screen_id, route, app_name NULLS LAST, element_type NULLS LAST,
         element_label_h NULLS LAST, error_code NULLS LAST, os NULLS LAST, browser NULLS LAST, device_type,
@@ -59,7 +59,7 @@ FROM (
     LIMIT 1 BY org_id, product_id, session_or_user, event_id
 );
 
--- §2 Order: tuples sort by (ts, event_id), and within a key that decides.
+-- §2 Order: tuples sort by their first fields, (ts, event_id), which differ within a session key.
 CREATE TABLE keys ENGINE = Memory AS
 SELECT org_id, product_id, session_or_user, arraySort(groupArray(event)) AS events
 FROM events
@@ -67,9 +67,9 @@ GROUP BY org_id, product_id, session_or_user;
 
 
 -- @stage sessionize
--- §3 A gap opens a session; so does an age of 24 h, which only a fold can tell: it carries the first
--- and the last time of the open session and collects where sessions open. Keys that span less
--- than 24 h give it nothing to fold.
+-- §3 A gap opens a session, and so does an age of 24 h. Only a fold can find the latter: it carries the
+-- first and the last time of the open session and collects where sessions open. Session keys that span
+-- less than 24 h give it nothing to fold.
 CREATE TABLE sessions ENGINE = Memory AS
 WITH
     events.ts AS times,
@@ -107,8 +107,8 @@ DROP TABLE keys;
 
 
 -- @stage detect
--- §5 Every kind is an array of incidents in one shape. It sorts the events it looks at by target (screen,
--- type), so that what belongs together stands together, and compares each with its neighbours.
+-- §5 Every kind is an array of incidents with the same fields. It sorts the events by target (screen,
+-- type), so that events of one target are neighbours, and compares each with its neighbours.
 CREATE FUNCTION incident AS (kind, first, started_at, ended_at, named, detail) -> (
     kind, tupleElement(first, 'screen_id'), tupleElement(first, 'route'),
     tupleElement(first, 'element_type'), tupleElement(first, 'element_label_h'),
@@ -139,7 +139,7 @@ WITH
             arrayFilter((e, named) -> named, targeted, is_named),
             arrayFilter((opens, named) -> named, arrayShiftLeft(begins, 2), is_named))) AS rage_clicks,
 
-    -- dead_click: the screen is the target where there is no other.
+    -- dead_click: a click without a target counts as a click on its screen.
     arraySort(e -> (target(e), e.ts, e.event_id), arrayFilter(e -> e.dead, clicks)) AS dead_ones,
     arrayMap(e -> target(e), dead_ones) AS dead_targets,
     arrayMap(run -> incident('dead_click', run[1], run[1].ts, run[-1].ts, run.event_id,
@@ -279,7 +279,7 @@ WITH parts AS (
         kind = 'rage_click', kind = 'dead_click', kind = 'error_click', kind = 'backtrack', kind = 'abandoned_task', 0, 0
     FROM incidents
 ),
--- over the events of sessions that visited the screen or filed an incident under it
+-- Over the events of sessions that visited the screen or have an incident there.
 concerned AS (
     SELECT session_key, visit.screen_id AS screen_id FROM scored ARRAY JOIN scored.visits AS visit
     UNION ALL
@@ -320,7 +320,7 @@ GROUP BY org_id, product_id, date, from_screen, to_screen;
 
 
 -- @stage fact_tasks
--- §7 A completion after a start of its type is that start's; any other step is a row.
+-- §7 A completion right after a start of its type belongs to that start; any other step is a row.
 INSERT INTO FUNCTION file('${output}/fact_tasks.parquet', Parquet)
 WITH
     arraySort(x -> (x.1.task_type, x.2),

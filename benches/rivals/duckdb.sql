@@ -1,14 +1,14 @@
--- NetCrab's batch chain for DuckDB, tuned by hand and written from docs/rules.md (its section
--- numbers are in the comments) and PRODUCT's score formulas. The oracle for correctness, and a rival for speed.
+-- NetCrab's batch chain for DuckDB, tuned by hand and written from docs/rules.md alone (its section
+-- numbers are in the comments). It is the oracle for correctness and a rival for speed.
 --
 --     SET VARIABLE input = 'events.parquet';   SET VARIABLE output = 'an existing directory';
 --
 -- One table per step. Each `-- @stage` line begins a part that duckdb_chain.py runs and times;
--- `fact_tasks` it runs on request.
+-- it runs `fact_tasks` on request.
 --
--- `row` (the row's number in the file) names an event, `place` is its order within the key, and
--- `session` (the row of the first event) names a session: integers, because joins and windows on
--- them are several times faster than on the texts. Times are milliseconds since 1970.
+-- `row` (the row's number in the file) identifies an event, `place` is its order within the session
+-- key, and `session` (the row of the first event) identifies a session. They are integers because joins
+-- and windows on integers are several times faster than on texts. Times are milliseconds since 1970.
 -- session_key and incident_id are md5 over the same parts, where NetCrab has XXH3-128.
 
 SET TimeZone = 'UTC';
@@ -24,7 +24,8 @@ CREATE MACRO moment(ms) AS make_timestamp_ms(ms)::TIMESTAMPTZ;
 
 
 -- @stage order_events
--- §2 Repeats: rows of one key with the same event_id. Few, so only they are sorted by every column.
+-- §2 Repeats: rows of one session key with the same event_id. They are few, and only they are sorted
+-- by every column.
 CREATE TEMP TABLE repeated AS
 SELECT org_id, product_id, session_or_user_of(session_id, user_hash) AS session_or_user, event_id
 FROM read_parquet(getvariable('input'))
@@ -75,7 +76,7 @@ GROUP BY stretch
 HAVING max(ts) - min(ts) >= 86400000;
 
 -- In a longer one, the first event 24 h or more after the start of a session opens the next,
--- from which the 24 h count anew.
+-- and the 24 h start again from there.
 CREATE TEMP TABLE openings AS
 WITH RECURSIVE aged AS (
     SELECT stretch, first_ts AS ts, first_place AS place
@@ -111,7 +112,7 @@ JOIN numbered USING (row);
 
 
 -- @stage sessions
--- §6 All that needs no detector. arg_min skips nulls: it yields the first non-null in order.
+-- §6 What needs no detector. arg_min skips nulls: it yields the first non-null in order.
 CREATE TEMP TABLE sessions AS
 WITH totals AS (
     SELECT
@@ -176,8 +177,8 @@ WINDOW visit_order AS (PARTITION BY session ORDER BY place);
 
 
 -- @stage detect
--- §5 Each kind yields its incidents in one shape: first_row names the first event, evidence all of
--- them in order (cut to 50 at the end).
+-- §5 Each kind yields its incidents with the same columns. first_row identifies the first event;
+-- evidence has all of them in order (cut to 50 at the end).
 CREATE TEMP TABLE clicks AS
 SELECT row, session, place, ts, screen_id,
     CASE WHEN element_label_h IS NOT NULL THEN 'label ' || element_label_h
@@ -227,7 +228,7 @@ GROUP BY session, screen_id, target, from_i;
 CREATE TEMP TABLE dead_clicks AS
 WITH dead AS (
     SELECT row, session, place, ts, screen_id, target,
-        -- a null target is one partition of its own: the screen
+        -- Clicks without a target form one partition for each screen.
         coalesce(ts - lag(ts) OVER (PARTITION BY session, screen_id, target ORDER BY place) > 2500, true) AS opens
     FROM clicks
     WHERE dead
@@ -254,7 +255,7 @@ WITH errors AS (
     WHERE error_code IS NOT NULL
 ),
 owned AS (
-    -- the nearest click strictly before the error on its screen
+    -- The nearest click strictly before the error on its screen.
     SELECT clicks.row, clicks.ts AS click_ts, errors.*
     FROM errors
     ASOF JOIN clicks
@@ -423,7 +424,7 @@ COPY (
         FROM incidents
         GROUP BY session, screen_id
     ),
-    -- over the events of sessions that visited the screen or filed an incident under it
+    -- Over the events of sessions that visited the screen or have an incident there.
     routes AS (
         SELECT org_id, product_id, date, screen_id, min(route) AS route
         FROM screens
@@ -471,7 +472,7 @@ COPY (
         SELECT session, place, task_type, ts AS started_at, abandoned.first_row IS NOT NULL AS abandoned,
             CASE WHEN next_phase = 'complete' THEN next_ts END AS completed_at,
             CASE WHEN next_phase = 'complete' THEN next_success IS DISTINCT FROM false END AS success,
-            -- the span: up to the completion; else before the next start and within 15 min
+            -- The span: up to the completion; else before the next start and within 15 min.
             CASE WHEN next_phase = 'complete' THEN next_place
                  WHEN next_phase = 'start' THEN next_place - 1 END AS to_place,
             CASE WHEN next_phase IS DISTINCT FROM 'complete' THEN ts + 900000 END AS to_ts
@@ -479,7 +480,7 @@ COPY (
         LEFT JOIN (SELECT first_row FROM abandoned_tasks) AS abandoned ON first_row = row
         WHERE task_phase = 'start'
         UNION ALL
-        -- a completion that no start owns spans itself
+        -- A completion that no start owns spans itself.
         SELECT session, place, task_type, NULL, false, ts, task_success IS DISTINCT FROM false, place, NULL
         FROM task_steps
         WHERE task_phase = 'complete' AND previous_phase IS DISTINCT FROM 'start'

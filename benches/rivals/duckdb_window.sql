@@ -1,14 +1,14 @@
--- NetCrab's batch chain for DuckDB as an analyst writes it who knows SQL and has docs/rules.md at hand
--- (its section numbers are in the comments): window functions over the natural columns, one table for
--- each thing the rules speak of, the rules in their own order.
+-- NetCrab's batch chain for DuckDB as an analyst who knows SQL would write it from docs/rules.md (its
+-- section numbers are in the comments): window functions over the natural columns, one table for each
+-- thing the rules define, in the order of the rules.
 --
 --     SET VARIABLE input = 'events.parquet';   SET VARIABLE output = 'an existing directory';
 --
--- duckdb.sql is the same chain tuned by hand: it sorts a few narrow columns, names events and sessions
--- by integers, reads the file again wherever it needs the rest, and so takes about half the CPU. Here
--- whole events pass through the windows, and (session_key, place) names an event. What tuning costs
--- nothing in clarity is done here too: what is used twice is a table, threads need not keep the order
--- of rows, only sessions over 24 h meet the recursion.
+-- duckdb.sql is the same chain tuned by hand. It sorts a few narrow columns, identifies events and
+-- sessions by integers, reads the file again wherever it needs other columns, and so takes about half
+-- the CPU. Here whole events pass through the windows, and (session_key, place) identifies an event.
+-- Tuning that costs no clarity is done here too: what is used twice is a table, threads need not keep
+-- the order of rows, and only sessions over 24 h go through the recursion.
 --
 -- duckdb_chain.py runs the file and times each `-- @stage`. Times are milliseconds since 1970.
 -- session_key and incident_id are md5 over the same parts, where NetCrab has XXH3-128.
@@ -24,7 +24,7 @@ CREATE MACRO of_units(units) AS units::DOUBLE / 1099511627776e0;
 
 
 -- @stage sessionize
--- §2 Of rows with the same event_id the first counts; §3 whether a gap lies before it.
+-- §2 Of rows with the same event_id the first counts. §3 Whether a gap comes before an event.
 CREATE TEMP TABLE stepped AS
 WITH counted AS (
     SELECT
@@ -49,7 +49,7 @@ FROM counted
 WINDOW in_order AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, event_id);
 
 -- §3 Length: in a stretch without a gap, the first event 24 h or more after the start of a session opens
--- the next, from which the 24 h count anew.
+-- the next, and the 24 h start again from there.
 CREATE TEMP TABLE cuts AS
 WITH RECURSIVE
 aged AS (
@@ -95,7 +95,7 @@ DROP TABLE stepped;
 
 
 -- @stage sessions
--- §6 All that needs no detector. arg_min skips nulls: it yields the first non-null in order.
+-- §6 What needs no detector. arg_min skips nulls: it yields the first non-null in order.
 CREATE TEMP TABLE sessions AS
 SELECT org_id, product_id, date, session_key, session_no,
     arg_min(session_id, place) AS session_id,
@@ -137,7 +137,7 @@ WINDOW in_order AS (PARTITION BY session_key ORDER BY place);
 
 
 -- @stage detect
--- §5 Each kind yields its incidents in one shape.
+-- §5 Each kind yields its incidents with the same columns.
 CREATE TEMP TABLE clicks AS
 SELECT session_key, place, ts, event_id, screen_id, route, element_type, element_label_h,
     CASE WHEN element_label_h IS NOT NULL THEN 'label ' || element_label_h
@@ -178,7 +178,7 @@ GROUP BY session_key, screen_id, target, run;
 CREATE TEMP TABLE dead_clicks AS
 WITH dead AS (
     SELECT *,
-        -- a null target is one partition of its own: the screen
+        -- Clicks without a target form one partition for each screen.
         coalesce(ts - lag(ts) OVER (PARTITION BY session_key, screen_id, target ORDER BY place) > 2500, true) AS opens
     FROM clicks
     WHERE dead
@@ -200,7 +200,7 @@ GROUP BY session_key, screen_id, target, run;
 
 CREATE TEMP TABLE error_clicks AS
 WITH owned AS (
-    -- the nearest click strictly before the error on its screen
+    -- The nearest click strictly before the error on its screen.
     SELECT clicks.*, errors.ts AS error_ts, errors.place AS error_place, errors.event_id AS error_id, errors.error_code
     FROM (SELECT * FROM events WHERE error_code IS NOT NULL) AS errors
     ASOF JOIN clicks
@@ -359,7 +359,7 @@ COPY (
         FROM incidents
         GROUP BY ALL
     ),
-    -- over the events of sessions that visited the screen or filed an incident under it
+    -- Over the events of sessions that visited the screen or have an incident there.
     concerned AS (
         SELECT session_key, screen_id FROM visited UNION SELECT session_key, screen_id FROM incidents
     ),

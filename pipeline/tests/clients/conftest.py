@@ -1,4 +1,4 @@
-"""Gives the tests the binary and one folder of tables."""
+"""Fixtures: the binary as a function, and a folder of tables of 30,000 generated events."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What a team asks of its ClickHouse, by the client it would ask with, is what the Delta tables say."""
+"""ClickHouse, queried with clickhouse-connect, answers what the Delta tables hold."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ def client(netcrab, tables, tmp_path_factory):
         subprocess.run([SCRIPT, "stop", folder], check=True)
 
 
-def test_it_holds_what_the_tables_hold(netcrab, tables, client):
+def test_verify_finds_the_rows_of_the_tables(netcrab, tables, client):
     assert "the same" in netcrab("verify", "--tables", tables)
 
 
@@ -46,6 +46,7 @@ def test_sums_are_those_of_duckdb_and_polars(tables, client):
     frame = polars.read_delta(str(folder))
     assert theirs[:2] == (int(in_duckdb[0]), int(in_duckdb[1])) == (frame["visits"].sum(), frame["rage_clicks"].sum())
     assert theirs[2] == pytest.approx(float(in_duckdb[2]), abs=1e-5)
+    assert min(theirs) > 0
 
 
 def test_types_are_those_an_analyst_expects(client):
@@ -57,7 +58,7 @@ def test_types_are_those_an_analyst_expects(client):
 
 
 class Tls:
-    """Speaks TLS on a port of 127.0.0.1, and to `port` in the clear."""
+    """A proxy: TLS on a port of 127.0.0.1, plain TCP to `port`."""
 
     def __init__(self, folder, port):
         self.certificate = folder / "cert.pem"
@@ -79,7 +80,7 @@ class Tls:
     def serve(self, client):
         with contextlib.suppress(OSError), self.context.wrap_socket(client, server_side=True) as client:
             with socket.create_connection(("127.0.0.1", self.port)) as server:
-                # One request, one answer, one after another: what comes is passed on from whichever side it comes.
+                # Requests and answers follow one another, so bytes of either side go to the other as they come.
                 while True:
                     ready = [client] if client.pending() else select.select([client, server], [], [])[0]
                     for end in ready:
@@ -89,7 +90,7 @@ class Tls:
                         (server if end is client else client).sendall(some)
 
 
-def test_over_tls_a_user_and_a_trusted_certificate_are_needed_and_what_is_wrong_is_said(netcrab, tables, client, tmp_path):
+def test_tls_needs_a_user_and_a_trusted_certificate_and_errors_name_the_setting(netcrab, tables, client, tmp_path):
     tls = Tls(tmp_path, int(client.url.rsplit(":", 1)[1]))
     client.command("CREATE DATABASE guarded")
     right = {"NETCRAB_CLICKHOUSE__HOSTS": f'["{tls.host}"]', "NETCRAB_CLICKHOUSE__USER": "guarded",

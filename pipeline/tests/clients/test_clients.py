@@ -1,4 +1,4 @@
-"""The tables open in the clients analysts use, and say the same in each."""
+"""The tables open in the clients that analysts use, with the same rows in each."""
 
 import json
 
@@ -20,6 +20,8 @@ def rows_in_netcrab(netcrab, tables, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_client_sees_every_row(netcrab, tables, name):
     expected = rows_in_netcrab(netcrab, tables, name)
+    assert expected == {"events_raw": 30_000, "rejects": 0}.get(name, expected)
+    assert expected > 0 or name == "rejects"
     table = deltalake.DeltaTable(tables / name)
     assert table.to_pyarrow_table().num_rows == expected
     assert polars.read_delta(str(tables / name)).height == expected
@@ -39,7 +41,7 @@ def test_values_and_types_survive_in_each_client(tables):
     assert frame.schema["task_types"] == polars.List(polars.String)
     assert frame.schema["date"] == polars.Date
     assert in_duckdb[0] == frame["event_count"].sum()
-    assert in_duckdb[1] == frame["rage_clicks"].sum()
+    assert in_duckdb[1] == frame["rage_clicks"].sum() > 0
     assert in_duckdb[2] == frame["start_ts"].dt.epoch("us").min()
     assert float(in_duckdb[3]) == pytest.approx(frame["frustration_score"].sum(), abs=1e-6)
     arrow = deltalake.DeltaTable(folder).to_pyarrow_table()
@@ -47,7 +49,9 @@ def test_values_and_types_survive_in_each_client(tables):
 
 
 def test_files_are_sorted_for_analysts(tables):
-    for file in deltalake.DeltaTable(tables / "fact_sessions").file_uris():
+    files = deltalake.DeltaTable(tables / "fact_sessions").file_uris()
+    assert len(files) == 4, "a file for each day"
+    for file in files:
         keys = polars.read_parquet(file, columns=["org_id", "product_id", "start_ts"])
         assert keys.equals(keys.sort("org_id", "product_id", "start_ts", maintain_order=True))
 
@@ -56,4 +60,4 @@ def test_statistics_prune_files_by_day_and_organisation(tables):
     table = deltalake.DeltaTable(tables / "fact_sessions")
     actions = polars.DataFrame(pyarrow.table(table.get_add_actions(flatten=True)))
     assert {"partition.date", "num_records", "min.org_id", "max.org_id"} <= set(actions.columns)
-    assert actions["num_records"].sum() == table.to_pyarrow_table().num_rows
+    assert actions["num_records"].sum() == table.to_pyarrow_table().num_rows > 0

@@ -1,4 +1,4 @@
-"""Packs as their users meet them: built once, sealed, and without noise what DuckDB adds up."""
+"""`netcrab packs` end to end: a version is built once and sealed; without noise its numbers are those of DuckDB."""
 
 import contextlib
 import datetime
@@ -37,7 +37,7 @@ categories: [crm]
 
 
 class World:
-    """Tables of forty organisations that opted in, and a folder for what is released."""
+    """Tables of forty organisations that opted in, and a folder for released versions."""
 
     def __init__(self, folder, tables):
         self.folder, self.tables = folder, tables
@@ -65,7 +65,7 @@ class World:
         return self.folder / "released" / pack / version
 
 
-# The last month that is over.
+# The last full month before today.
 FIRST = (datetime.datetime.now(datetime.UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
          - datetime.timedelta(days=1)).replace(day=1)
 MONTH = FIRST.strftime("%Y-%m")
@@ -80,7 +80,7 @@ def week_of(day):
 
 
 def session_of(org, visitor, chance):
-    """One visit of one visitor, with one task: what he does in one cell, so that no bound takes anything away."""
+    """The events of one session with one task. A visitor has one session in one cell, so no bound cuts anything."""
     day, task = DAYS[visitor % 4], ["create_lead", "close_deal"][visitor // 4 % 2]
     start = int(FIRST.timestamp() * 1000) + (day - 1) * 86_400_000 + 36_000_000 + chance.randrange(3_600_000)
     common = {"orgId": f"org-{org:02}", "productId": "crm", "sessionId": f"s{org}-{visitor}", "userHash": f"u{org}-{visitor}",
@@ -160,7 +160,7 @@ def test_without_noise_a_pack_is_what_duckdb_adds_up(world, facts):
         assert row["sample_sessions"] == expected["sessions"]
         assert row["org_count"] == expected["orgs"], row
         assert row["mean_frict_score"] == pytest.approx(expected["friction"], abs=2e-4)
-        # Within the bin that the grid has there.
+        # Quantiles are exact up to the bin of their grid.
         assert row["median_clicks"] == pytest.approx(float(expected["clicks"]), abs=0.5 if expected["clicks"] < 14 else 4)
         assert row["p90_frict_score"] == pytest.approx(expected["p90"], abs=0.05)
         assert row["median_duration_s"] == pytest.approx(expected["duration"], rel=0.5, abs=1)
@@ -192,13 +192,13 @@ def test_without_noise_archetypes_are_what_duckdb_finds(world, facts):
     for row in alone:
         sessions, orgs, duration, friction = theirs[row["task_type"], row["archetype_label"]]
         assert row["sample_sessions"] == sessions
-        # Ten visitors make a whole one.
+        # An organisation with fewer than ten visitors counts in part.
         assert row["org_count"] <= orgs
         assert row["avg_duration_s"] == pytest.approx(duration, rel=0.01)
         assert row["avg_frict_score"] == pytest.approx(friction, abs=1e-3)
 
 
-def test_a_build_is_made_once_and_the_same_bytes_wherever_its_files_are_written(world, tmp_path):
+def test_a_version_is_built_once_and_its_files_have_the_same_bytes_everywhere(world, tmp_path):
     first = world.build("test_friction", "--window", MONTH)
     assert (first["version"], first["existed"], first["filesCreated"]) == ("1.0", False, 5)
     again = world.build("test_friction", "--window", MONTH)
@@ -211,29 +211,29 @@ def test_a_build_is_made_once_and_the_same_bytes_wherever_its_files_are_written(
 
 @pytest.mark.parametrize("kind, privacy", [("ux_benchmarks", "{unit: org_month, maxCellsPerUnit: 3}"),
                                            ("task_flows", "{epsilon: 8}"), ("release_deltas", "{epsilon: 8}")])
-def test_how_much_is_worked_on_at_once_changes_nothing(world, tmp_path, kind, privacy):
+def test_the_size_of_slices_changes_no_result(world, tmp_path, kind, privacy):
     world.define(DEFINITION.replace("ux_benchmarks", kind).replace("minSessions: 300", "minSessions: 50") + f"privacy: {privacy}\n")
     for org in world.orgs[22:]:
         world.succeed("opt-out", org, "crm")
     data = []
     shutil.copy(world.folder / "market.db", tmp_path / "empty.db")
-    # All at once, and two parts of each product.
+    # All tasks in one slice, and each product in two slices.
     for tasks in (2_000_000, 80):
         sliced = {"NETCRAB_PACKS__SLICE_TASKS": str(tasks), "NETCRAB_PACKS_NOISE": "off"}
         assert world.build("test_friction", "--window", MONTH, **sliced)["existed"] == bool(data)
-        anew = {"NETCRAB_PACKS__DATABASE": f"sqlite:{tmp_path / f'{tasks}.db'}", "NETCRAB_PACKS__RELEASED": str(tmp_path / str(tasks))}
+        separate = {"NETCRAB_PACKS__DATABASE": f"sqlite:{tmp_path / f'{tasks}.db'}", "NETCRAB_PACKS__RELEASED": str(tmp_path / str(tasks))}
         shutil.copy(tmp_path / "empty.db", tmp_path / f"{tasks}.db")
-        assert not world.build("test_friction", "--window", MONTH, **sliced, **anew)["existed"]
+        assert not world.build("test_friction", "--window", MONTH, **sliced, **separate)["existed"]
         rows = pyarrow.parquet.read_table(tmp_path / str(tasks) / "test_friction" / "1.0" / "data.parquet").to_pylist()
-        with contextlib.closing(sqlite3.connect(tmp_path / f"{tasks}.db")) as kept:
-            data.append((rows, sorted(kept.execute("SELECT org_id, sessions FROM pack_org_membership"))))
+        with contextlib.closing(sqlite3.connect(tmp_path / f"{tasks}.db")) as database:
+            data.append((rows, sorted(database.execute("SELECT org_id, sessions FROM pack_org_membership"))))
     assert data[0] == data[1]
     rows, contributed = data[0]
-    # So few organisations make no cell where each is a unit.
+    # Where an organisation is the unit of privacy, so few of them make no cell.
     assert len(contributed) == 22 and (rows or "org_month" in privacy)
 
 
-def test_what_leaves_is_whole_and_names_nobody(world):
+def test_released_files_are_complete_and_name_no_organisation(world):
     world.build("test_friction", "--window", MONTH)
     folder = world.released()
     assert sorted(file.name for file in folder.iterdir()) == ["data.csv", "data.parquet", "datapackage.json", "manifest.json", "sample.json"]
@@ -247,7 +247,7 @@ def test_what_leaves_is_whole_and_names_nobody(world):
     for file in folder.iterdir():
         content = file.read_bytes()
         assert not [org for org in world.orgs if org.encode() in content], file
-    # And neither does what it says on the way.
+    # What it prints names none either.
     done = world.run("build", "test_friction", "--tables", world.tables, "--window", MONTH, RUST_LOG="netcrab=trace,info")
     assert not [org for org in world.orgs if org in done.stdout + done.stderr]
 
@@ -271,13 +271,13 @@ def test_opting_out_counts_from_the_next_build_and_what_is_over_budget_is_refuse
     world.build("test_friction", "--window", MONTH)
     for org in world.orgs[:20]:
         world.succeed("opt-out", org, "crm")
-    # The month is spent: another look at it would tell more than was promised.
+    # The budget of the month is spent: a second version would tell more than was promised.
     refused = world.run("build", "test_friction", "--tables", world.tables, "--window", MONTH)
     assert refused.returncode == 1 and "budget" in refused.stderr, refused.stderr
     for org in world.orgs[20:25]:
         world.succeed("opt-out", org, "crm")
     assert not [org for org in world.orgs if org in refused.stderr]
-    # Fifteen organisations are too few, and that costs nothing.
+    # Fifteen organisations are too few. Such a build spends nothing.
     world.define(DEFINITION.replace("test_friction", "other"), "b")
     few = world.run("build", "other", "--tables", world.tables, "--window", MONTH)
     assert few.returncode == 1 and "fewer than 20 organisations" in few.stderr and "nothing was spent" in few.stderr
@@ -286,7 +286,7 @@ def test_opting_out_counts_from_the_next_build_and_what_is_over_budget_is_refuse
     assert spent["period"] == MONTH and spent["rho"] == pytest.approx(spent["rhoBudget"])
 
 
-def test_what_is_due_is_built_and_what_waits_for_organisations_is_built_once_they_came(world):
+def test_due_packs_are_built_and_packs_short_of_organisations_once_enough_opted_in(world):
     for org in world.orgs[:25]:
         world.succeed("opt-out", org, "crm")
     waits = world.run("build", "--due", "--tables", world.tables)
@@ -374,7 +374,7 @@ def test_wrong_input_says_what_to_do(world):
 
 @pytest.fixture
 def postgres():
-    """The URL of an empty database; its server may not run as root, so the folder is not one of pytest's."""
+    """The URL of an empty database. Its server does not run as root and could not read a folder of pytest's."""
     script = pathlib.Path(__file__).parents[3] / "scripts" / "postgres.sh"
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([script, "start", folder], check=True, timeout=600)
@@ -385,11 +385,11 @@ def postgres():
             subprocess.run([script, "stop", folder], check=True)
 
 
-def test_over_postgresql_all_is_as_over_sqlite(world, facts, tmp_path, postgres):
+def test_postgresql_gives_the_results_of_sqlite(world, facts, tmp_path, postgres):
     shared = World(tmp_path / "shared", facts)
     shared.define(DEFINITION)
     shared.environment["NETCRAB_PACKS__DATABASE"] = postgres
-    # Of these alone; the others opt out.
+    # Only these contribute; the others opt out.
     for org in world.orgs[:24]:
         shared.succeed("org", org, "--vertical", "B2B_CRM")
         shared.succeed("opt-in", org, "crm")
@@ -400,7 +400,7 @@ def test_over_postgresql_all_is_as_over_sqlite(world, facts, tmp_path, postgres)
     assert built[0] == built[1] and built[0]["rows"] > 0
     assert (world.released() / "data.parquet").read_bytes() == (shared.released() / "data.parquet").read_bytes()
     assert shared.build("test_friction", "--window", MONTH)["existed"]
-    # The month is spent.
+    # The budget of the month is spent.
     for each in (world, shared):
         each.succeed("opt-out", world.orgs[0], "crm")
     refused = [each.run("build", "test_friction", "--tables", each.tables, "--window", MONTH) for each in (world, shared)]
@@ -441,7 +441,7 @@ def test_a_report_is_made_of_released_packs_only_and_spends_nothing(world, tmp_p
     assert early.returncode == 1 and "build them first" in early.stderr
     for pack in ("test_friction", "flows"):
         world.build(pack, "--window", MONTH)
-    # Nothing but what was released is read.
+    # A report reads released versions only, so it needs no tables.
     nowhere = tmp_path / "nowhere"
     built = json.loads(world.succeed("build", "report", "--tables", nowhere, "--window", MONTH, "--json"))
     assert built["rows"] >= 1 and built["filesCreated"] == 6
@@ -461,7 +461,7 @@ def test_versions_in_a_bucket_are_created_once_and_verified_there(world, tmp_pat
         aws = {name: value for name, value in aws.items() if name.startswith("AWS_")}
         there = {**aws, "NETCRAB_PACKS__RELEASED": "s3://events/released"}
         world.build("test_friction", "--window", MONTH)
-        # The database is the same, so the bytes are.
+        # The same database gives the same bytes.
         assert world.build("test_friction", "--window", MONTH, **there)["filesCreated"] == 5
         assert world.build("test_friction", "--window", MONTH, **there)["existed"]
         with store.files.open_input_file("events/released/test_friction/1.0/manifest.json") as file:
