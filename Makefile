@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 CARGO ?= cargo
 RUST_TESTS ?=
-# One set of features for all that tests build: another set would compile DataFusion again.
+# Everything that tests build uses one set of features. Another set would compile DataFusion again.
 FEATURES := --features netcrab-pipeline/kafka
 
 .PHONY: help demo test test-rust test-clients fuzz lint bench build graph
@@ -29,7 +29,7 @@ test-rust:
 	@scripts/postgres.sh path >/dev/null
 	$(CARGO) test --workspace $(FEATURES) $(RUST_TESTS)
 
-test-clients: ## DuckDB, Polars, pyarrow and deltalake read the tables; DuckDB recomputes them; so does ClickHouse; MinIO holds events and tables
+test-clients: ## other programs against ours: DuckDB, Polars, pyarrow, deltalake, ClickHouse, MinIO, PostgreSQL
 	@scripts/setup.sh tests
 	@scripts/minio.sh path >/dev/null
 	@scripts/clickhouse.sh path >/dev/null
@@ -37,7 +37,7 @@ test-clients: ## DuckDB, Polars, pyarrow and deltalake read the tables; DuckDB r
 	$(CARGO) build --workspace $(FEATURES) --tests --bins
 	NETCRAB="$(CARGO_TARGET_DIR)/debug/netcrab" "$$(scripts/python.sh)" -m pytest -q -p no:cacheprovider pipeline/tests/clients
 
-fuzz: ## a minute of random input for each decoder (NETCRAB_FUZZ_SECONDS, default 60)
+fuzz: ## random input for each decoder, a minute each (NETCRAB_FUZZ_SECONDS, default 60)
 	@scripts/setup.sh
 	scripts/fuzz.sh
 
@@ -50,7 +50,7 @@ lint: ## format, clippy, and deny.toml: licences, bans, sources, advisories
 graph: ## which source file uses which, crate by crate, and the cycles (CRATES="bus api": these only)
 	@$(CARGO) run -q -p netcrab-workspace -- $(CRATES)
 
-bench: ## netcrab beside DuckDB, Polars and ClickHouse on ten million events
+bench: ## netcrab against DuckDB, Polars and ClickHouse on ten million events
 	@scripts/setup.sh
 	$(CARGO) build --release --bin netcrab
 	NETCRAB="$(CARGO_TARGET_DIR)/release/netcrab" "$$(scripts/python.sh)" benches/chain.py

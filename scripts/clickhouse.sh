@@ -5,11 +5,11 @@
 #     clickhouse.sh start DIR       a server with HTTP and native TCP on 127.0.0.1, its files in DIR;
 #                                   returns when it answers; DIR/http_port and DIR/tcp_port say where
 #                                   (NETCRAB_CLICKHOUSE_HTTP_PORT, …_TCP_PORT choose; default: free ones)
-#     clickhouse.sh stop DIR        ends that server and no other; its data stay
+#     clickhouse.sh stop DIR        ends that server and no other; its data remain
 #     clickhouse.sh path            prints the launcher's path
 #
-# The engine is chdb's library, pinned below; a launcher of a few lines gives it a command line.
-# Both are cached outside the tree.
+# The engine is chdb's library at the version pinned below. A launcher of a few lines gives it a command
+# line. Both are cached outside the tree.
 set -euo pipefail
 . "$(dirname "$0")/server.sh"
 
@@ -29,9 +29,9 @@ install() {
     (cd "$scratch" && npm pack --silent "@chdb/lib-linux-x64-gnu@$version" >/dev/null && tar -xzf ./*.tgz)
     mv "$scratch/package/libchdb.so" "$cache/libchdb.so"
     cat >"$scratch/launcher.c" <<'C'
-/* argv as clickhouse-local's; the result goes to stdout, an error to stderr with exit status 1.
- * A query that fails is reported by the library itself and leaves no error in the result: only
- * elapsed stays 0. */
+/* Takes the arguments of clickhouse-local. Prints the result on stdout; prints an error on stderr and
+ * exits with status 1. The library itself reports a query that fails and leaves no error in the result;
+ * only elapsed stays 0. */
 #include <stddef.h>
 #include <stdio.h>
 typedef struct chdb_result chdb_result;
@@ -98,7 +98,7 @@ XML
     </users>
 </clickhouse>
 XML
-    # A clickhouse-local that listens and never finishes its last query is a server.
+    # A clickhouse-local that listens and never finishes its last query works as a server.
     setsid "$launcher" --config-file "$directory/config.xml" --path "$directory/data" --multiquery --query "
         SYSTEM START LISTEN HTTP;
         SYSTEM START LISTEN TCP;

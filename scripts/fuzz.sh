@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets of the decoders, each for a while; a crash ends it and names the input.
+# Runs the fuzz targets of the decoders, one after another. A crash ends the script and prints the input's file.
 #
 #     fuzz.sh                  every target
 #     fuzz.sh wire csv         these targets
 #
-# NETCRAB_FUZZ_SECONDS     for each target; default 60
+# NETCRAB_FUZZ_SECONDS     seconds for each target; default 60
 # NETCRAB_FUZZ_SANITIZER   `none` (default) runs on the stable compiler; `address` needs a nightly
 #
-# cargo-fuzz and what it builds are cached outside the tree; inputs that reached new code stay in
+# cargo-fuzz and its builds are cached outside the tree. Inputs that reach new code are stored in
 # sources/fuzz/corpus, crashes in sources/fuzz/artifacts.
 set -euo pipefail
 
@@ -22,9 +22,9 @@ if [ ! -x "$cache/$version/bin/cargo-fuzz" ]; then
 fi
 
 cd "$root/sources/fuzz"
-# The targets build with the versions of the workspace.
+# The targets build with the versions of the workspace's lock file.
 cp "$root/Cargo.lock" Cargo.lock
-# Coverage needs flags that the stable compiler hides.
+# Coverage needs unstable flags, which RUSTC_BOOTSTRAP allows on the stable compiler.
 export RUSTC_BOOTSTRAP=1
 unset CARGO_TARGET_DIR
 if [ $# -eq 0 ]; then

@@ -3,10 +3,10 @@
 #
 #     kafka.sh start DIR       a broker on 127.0.0.1, its files in DIR; returns when it answers;
 #                              DIR/port says where (NETCRAB_KAFKA_PORT chooses; default: a free one),
-#                              DIR/sasl_port where it asks for SCRAM-SHA-256 over TLS: user netcrab,
-#                              password netcrab-secret, trusted by DIR/ca.pem.
-#                              Started again in the same DIR it keeps its ports and its data
-#     kafka.sh stop DIR        ends that broker and no other; its data stay
+#                              DIR/sasl_port says where it takes SCRAM-SHA-256 over TLS: user netcrab,
+#                              password netcrab-secret, certificate authority DIR/ca.pem.
+#                              A start in the same DIR keeps its ports and its data
+#     kafka.sh stop DIR        ends that broker and no other; its data remain
 #     kafka.sh path            prints the folder of its jars
 #
 # The jars come from Maven Central at the versions pinned below, and are cached outside the tree.
@@ -34,7 +34,7 @@ install() {
     [ -e "$cache/.complete" ] && return
     local scratch
     scratch="$(mktemp -d "$cache/install.XXXXXX")"
-    # Logging is not among what Kafka brings along.
+    # Kafka's own dependencies have no logging.
     cat >"$scratch/pom.xml" <<XML
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -56,14 +56,14 @@ XML
     touch "$cache/.complete"
 }
 
-# certificate DIR: a key and a certificate for 127.0.0.1 that the broker shows, and ca.pem that trusts it.
+# certificate DIR: a key and a certificate for 127.0.0.1 that the broker presents, and ca.pem to trust it.
 certificate() {
     keytool -genkeypair -alias broker -keyalg RSA -keysize 2048 -validity 3650 -dname CN=127.0.0.1 \
         -ext san=ip:127.0.0.1,dns:localhost -storetype PKCS12 -keystore "$1/broker.p12" -storepass netcrab-secret 2>/dev/null
     keytool -exportcert -rfc -alias broker -keystore "$1/broker.p12" -storepass netcrab-secret >"$1/ca.pem" 2>/dev/null
 }
 
-# answers PORT: whether something listens there.
+# answers PORT: succeeds where something listens on PORT.
 answers() {
     (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
@@ -135,7 +135,7 @@ XML
 }
 
 stop() {
-    # Its ports stay, for the broker that is started again on its data.
+    # Its port files remain: the next broker on this data takes the same ports.
     stop_server "$1" "$(command -v java)"
 }
 

@@ -5,7 +5,7 @@
 #                              DIR/port says where (NETCRAB_MINIO_PORT chooses; default: a free one);
 #                              its keys are MINIO_ROOT_USER and MINIO_ROOT_PASSWORD,
 #                              by default netcrab and netcrab-secret
-#     minio.sh stop DIR        ends that server and no other; its data stay
+#     minio.sh stop DIR        ends that server and no other; its data remain
 #     minio.sh path            prints the program's path
 #
 # Built from source by Go at the version pinned below, once (about three minutes), and cached outside

@@ -4,16 +4,16 @@
 #     postgres.sh start DIR    a server on 127.0.0.1, its files in DIR; returns when it answers;
 #                              DIR/port says where (NETCRAB_POSTGRES_PORT chooses; default: a free one);
 #                              user netcrab, password netcrab-secret, database postgres.
-#                              Nothing is flushed to the disk: fit for tests only
-#     postgres.sh stop DIR     ends that server and no other; its data stay
+#                              It does not flush to the disk, so it is fit for tests only
+#     postgres.sh stop DIR     ends that server and no other; its data remain
 #     postgres.sh path         prints the folder of its programs
 #
-# The programs are the newest of the system's; Debian's are installed where there are none. PostgreSQL refuses to run
-# as root: started by root it runs as `postgres`, or as `nobody`, for whom DIR is opened.
+# It uses the newest PostgreSQL of the system, and installs Debian's where there is none. PostgreSQL refuses to run
+# as root: started by root, it runs as `postgres` or `nobody`, and that user gets access to DIR.
 set -euo pipefail
 . "$(dirname "$0")/server.sh"
 
-# programs: the folder that holds `postgres` and `initdb`; fails where there is none.
+# programs: prints the folder that holds `postgres` and `initdb`; fails where there is none.
 programs() {
     local newest found
     newest="$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1 || true)"
@@ -34,7 +34,7 @@ install() {
     local sudo=""
     if [ "$(id -u)" -ne 0 ]; then sudo="sudo"; fi
     echo "installing PostgreSQL" >&2
-    # Debian would start a server of its own beside ours.
+    # Debian would start a server of its own.
     $sudo mkdir -p /etc/postgresql-common/createcluster.d
     echo "create_main_cluster = false" | $sudo tee /etc/postgresql-common/createcluster.d/netcrab.conf >/dev/null
     $sudo apt-get update -qq >&2
@@ -42,13 +42,13 @@ install() {
     $sudo rm /etc/postgresql-common/createcluster.d/netcrab.conf
 }
 
-# unprivileged: whom the server runs as where root starts it; nothing for everybody else.
+# unprivileged: prints the user as whom the server runs where root starts it; nothing otherwise.
 unprivileged() {
     [ "$(id -u)" -eq 0 ] || return 0
     getent passwd postgres nobody | head -1 | cut -d: -f1
 }
 
-# become COMMAND…: runs it as the one who may run the server, in the same process.
+# become COMMAND…: replaces this process by COMMAND, run as the user who may run the server.
 become() {
     local user
     user="$(unprivileged)"
@@ -66,11 +66,11 @@ cluster() {
     echo netcrab-secret >"$1/password"
     chmod 600 "$1/password"
     if [ -n "$user" ]; then
-        # Others may pass through, and read nothing.
+        # Other users may pass through the folder, and read nothing in it.
         chmod a+x "$1"
         chown -R "$user" "$1/data" "$1/password"
         if ! (become test -x "$1/data"); then
-            echo "$user cannot reach $1; choose a folder whose parents let others pass, as those in /tmp do" >&2
+            echo "$user cannot reach $1; choose a folder whose parents other users may enter, such as one in /tmp" >&2
             return 1
         fi
     fi
@@ -113,7 +113,7 @@ stop() {
     program="$(programs)/postgres"
     [ -e "$1/pid" ] || return 0
     pid="$(cat "$1/pid")"
-    # INT closes the connections, where TERM would wait for them.
+    # INT closes connections; TERM would wait for clients to close them.
     if [ "$(readlink "/proc/$pid/exe")" = "$(readlink -f "$program")" ]; then
         kill -INT "$pid" 2>/dev/null || true
     fi

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Prints the path of a python that has the packages of requirements.txt.
+# Prints the path of a Python that has the packages of requirements.txt.
 #
 #     "$(scripts/python.sh)" benches/rivals/duckdb_chain.py …
 #
-# The venv lives outside the tree, one per content of requirements.txt and version of python, so a
-# changed pin gets a new venv and an unchanged one costs no network.
-# NETCRAB_PYTHON chooses the python that makes it (default: python3).
+# The venv is outside the tree. There is one for each content of requirements.txt and version of Python,
+# so a changed pin gets a new venv and an unchanged one needs no network.
+# NETCRAB_PYTHON chooses the Python that creates it (default: python3).
 set -euo pipefail
 
 requirements="$(cd "$(dirname "$0")" && pwd)/requirements.txt"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the build needs and is missing: a C compiler, cmake and python3 with venv.
+# Installs what the build needs where it is missing: a C compiler, cmake and python3 with venv.
 #
-#     setup.sh           for the programs
-#     setup.sh tests     also for the Kafka bus (make, OpenSSL's headers) and for the servers of the tests: Kafka
+#     setup.sh           for the release binary
+#     setup.sh tests     also for the Kafka bus (make, OpenSSL's headers) and the servers of the tests: Kafka
 #                        (Java, Maven), MinIO (Go), ClickHouse (npm)
 set -euo pipefail
 
