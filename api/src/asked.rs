@@ -2,12 +2,13 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use netcrab_schema::nearest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use crate::cursor::Cursor;
-use crate::params::{self, Param, Query, invalid, nearest, quoted};
+use crate::params::{self, Param, Query, invalid, quoted};
 use crate::period::{Day, Period};
 use crate::problem::{Code, Problem};
 use crate::state::AppState;
@@ -190,8 +191,8 @@ impl Asked {
 }
 
 fn product_not_found(product_id: &str, products: &[Product]) -> Problem {
-    let names: Vec<&str> = products.iter().map(|product| product.product_id.as_str()).collect();
-    let mend = match nearest(product_id, &names) {
+    let names = products.iter().map(|product| product.product_id.as_str());
+    let mend = match nearest(product_id, names) {
         Some(name) => format!("did you mean `{name}`? GET /v1/insights/products lists them all"),
         None => "GET /v1/insights/products lists the products that have sessions".to_owned(),
     };

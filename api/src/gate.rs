@@ -18,10 +18,11 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures::FutureExt;
+use netcrab_schema::nearest;
 
 use crate::asked::Asked;
 use crate::ingest::Sender;
-use crate::params::{Query, nearest, quoted};
+use crate::params::{Query, quoted};
 use crate::problem::{Code, Problem};
 use crate::routes::{ROUTES, Route, Rule};
 use crate::state::AppState;
@@ -114,8 +115,7 @@ fn out_of_time(state: &AppState) -> Problem {
 
 /// The answer where no route is.
 pub(crate) async fn no_such_route(uri: Uri) -> Problem {
-    let paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
-    let mend = match nearest(uri.path(), &paths) {
+    let mend = match nearest(uri.path(), ROUTES.iter().map(|route| route.path)) {
         Some(path) => format!("did you mean `{path}`?"),
         None => "GET /v1/openapi.json lists the routes".to_owned(),
     };

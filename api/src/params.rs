@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use netcrab_schema::events::DEVICE_TYPES;
+use netcrab_schema::nearest;
 
 use crate::period::Day;
 use crate::problem::{Code, Problem};
@@ -209,20 +210,12 @@ fn check(param: &Param, value: &str, rows_max: usize) -> Result<(), Problem> {
 
 fn unknown(name: &str, params: &[&'static Param]) -> Problem {
     let names: Vec<&str> = params.iter().map(|param| param.name).collect();
-    let mend = match nearest(name, &names) {
+    let mend = match nearest(name, names.iter().copied()) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None if names.is_empty() => "this route takes no parameters".to_owned(),
         None => format!("this route takes {}", names.join(", ")),
     };
     Problem::new(Code::UnknownParameter, format!("there is no parameter {}", quoted(name)), mend)
-}
-
-/// The name most like `name`, where one is.
-pub(crate) fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
-    let name = shortened(name).to_lowercase();
-    let likeness = |candidate: &str| strsim::jaro_winkler(&name, &candidate.to_lowercase());
-    let scored = names.iter().map(|candidate| (likeness(candidate), *candidate));
-    scored.filter(|(score, _)| *score >= 0.75).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
 }
 
 /// What the asker wrote, in bounds: an answer must not grow with a question.

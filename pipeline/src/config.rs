@@ -174,7 +174,7 @@ fn check_names(values: &toml::Table, example: &toml::Table, path: &str) -> Resul
     for (name, value) in values {
         let full = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         let Some(known) = example.get(name) else {
-            let nearest = nearest(name, example.keys().map(String::as_str));
+            let nearest = netcrab_schema::nearest(name, example.keys().map(String::as_str));
             let nearest =
                 nearest.map(|nearest| if path.is_empty() { nearest.to_owned() } else { format!("{path}.{nearest}") });
             let hint = nearest.map(|nearest| format!("; nearest is `{nearest}`")).unwrap_or_default();
@@ -185,10 +185,4 @@ fn check_names(values: &toml::Table, example: &toml::Table, path: &str) -> Resul
         }
     }
     Ok(())
-}
-
-/// The name most like `name`.
-pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = names.map(|known| (strsim::jaro_winkler(name, known), known));
-    scored.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
 }

@@ -11,12 +11,14 @@
 pub mod arrow;
 pub mod clickhouse;
 pub mod events;
+mod nearest;
 pub mod packs;
 pub mod reference;
 pub mod table;
 pub mod tables;
 mod who_acts;
 
+pub use nearest::{nearest, nearest_clause};
 pub use packs::RELEASED_TABLES;
 pub use table::{Column, Engine, Fold, Table, Type};
 pub use tables::{ALL, by_name};

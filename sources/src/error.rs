@@ -237,16 +237,3 @@ fn answers(error: &object_store::Error) -> bool {
     }
     true
 }
-
-/// The valid name nearest to `given`, where one is near enough to be meant.
-pub(crate) fn nearest<'a>(given: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let given = given.to_ascii_lowercase();
-    let scored = valid.into_iter().map(|name| (strsim::jaro_winkler(&given, &name.to_ascii_lowercase()), name));
-    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 >= 0.75).then_some(best.1)
-}
-
-/// `; nearest is `name``, or nothing.
-pub(crate) fn nearest_clause<'a>(given: &str, valid: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(given, valid).map(|name| format!("; nearest is `{name}`")).unwrap_or_default()
-}

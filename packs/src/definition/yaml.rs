@@ -2,6 +2,7 @@
 //!
 //!     text ─▶ nodes with their lines ─▶ each key by its kind ─▶ what keys say together ─▶ Definition, or all faults
 
+use netcrab_schema::nearest_clause;
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 
 use super::{ANY, Definition, Fault, Frequency, Kind, Privacy, Unit, VERTICALS};
@@ -90,9 +91,8 @@ impl<'a, 'y> Fields<'a, 'y> {
                 entries.push((name, line_of(key), value));
                 continue;
             }
-            let nearest = keys.iter().map(|known| (strsim::jaro_winkler(&name, known), known));
-            let nearest = nearest.max_by(|a, b| a.0.total_cmp(&b.0)).map_or("", |(_, known)| known);
-            faults.push(Fault { line: line_of(key), what: format!("`{name}` is no key here; nearest is `{nearest}`") });
+            let nearest = nearest_clause(&name, keys.iter().copied());
+            faults.push(Fault { line: line_of(key), what: format!("`{name}` is no key here{nearest}") });
         }
         Self { line, entries, faults }
     }

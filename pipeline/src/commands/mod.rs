@@ -57,8 +57,8 @@ fn table(name: &str) -> Result<&'static Table> {
         return Ok(table);
     }
     let names = netcrab_schema::ALL.iter().map(|table| table.name);
-    let nearest = netcrab_pipeline::config::nearest(name, names).unwrap_or_default();
-    bail!("there is no table `{name}`; nearest is `{nearest}`, and docs/tables.md lists all");
+    let nearest = netcrab_schema::nearest_clause(name, names);
+    bail!("there is no table `{name}`{nearest}; docs/tables.md lists all");
 }
 
 /// The mapping in `file`, where one is given.

@@ -239,8 +239,8 @@ fn definitions(context: &Context) -> Result<Vec<Definition>> {
 fn definition(context: &Context, pack: &str) -> Result<Definition> {
     let all = definitions(context)?;
     let names: Vec<&str> = all.iter().map(|definition| definition.pack_id.as_str()).collect();
-    let nearest = netcrab_pipeline::config::nearest(pack, names.iter().copied()).unwrap_or_default();
-    let unknown = format!("there is no pack `{pack}`; nearest is `{nearest}`, and netcrab packs list has all");
+    let nearest = netcrab_schema::nearest_clause(pack, names);
+    let unknown = format!("there is no pack `{pack}`{nearest}; `netcrab packs list` has all");
     all.into_iter().find(|definition| definition.pack_id == pack).context(unknown)
 }
 

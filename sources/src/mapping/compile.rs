@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 use jiff::tz::Offset;
-use netcrab_schema::Type;
 use netcrab_schema::events::EVENT;
+use netcrab_schema::{Type, nearest_clause};
 use toml::Value as Toml;
 
 use super::compiled::{CompiledMapping, Device, Entry, Events, Hash, Skip, Template};
 use super::syntax::{Raw, RawDevice, RawEvent, RawHash, RawSkip, known};
 use crate::Format;
-use crate::error::nearest_clause;
 use crate::event_columns::place;
 use crate::privacy::Privacy;
 use crate::read::access_log;

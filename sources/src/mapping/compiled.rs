@@ -1,12 +1,12 @@
 //! Makes an event of the foreign values of one row.
 
+use netcrab_schema::nearest_clause;
 use std::borrow::Cow;
 
 use hashbrown::{HashMap, HashSet};
 use jiff::tz::Offset;
 
 use super::user_agent;
-use crate::error::nearest_clause;
 use crate::event_columns::place;
 use crate::extra::{self, Scalar};
 use crate::listing::File;

@@ -1,12 +1,12 @@
 //! A mapping as its TOML says it, before names are resolved.
 
+use netcrab_schema::nearest_clause;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use toml::{Table, Value as Toml};
 
 use crate::Format;
-use crate::error::nearest_clause;
 
 const TABLES: [&str; 14] = [
     "format",

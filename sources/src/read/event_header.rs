@@ -1,10 +1,9 @@
 //! Finds event columns among the column names of a file.
 
-use netcrab_schema::Column;
 use netcrab_schema::events::EVENT;
+use netcrab_schema::{Column, nearest_clause};
 
 use crate::Error;
-use crate::error::nearest_clause;
 use crate::listing::File;
 use crate::privacy::Privacy;
 

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use netcrab_schema::Type;
+use netcrab_schema::{Type, nearest};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::event::read;
-use crate::error::nearest;
 use crate::extra::{Scalar, ScalarSeed, TextSeed};
 use crate::reject::{Fault, Reason};
 use crate::row::Value;

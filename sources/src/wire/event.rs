@@ -5,13 +5,12 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use hashbrown::HashMap;
-use netcrab_schema::Type;
 use netcrab_schema::events::{EVENT, wire_name};
+use netcrab_schema::{Type, nearest};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::builder::Columns;
-use crate::error::nearest;
 use crate::event_columns::{COLUMNS, place};
 use crate::event_id::EventIds;
 use crate::extra::{self, Scalar, ScalarSeed, ScalarsSeed, TextSeed, named};
