@@ -20,21 +20,25 @@ use base64::prelude::BASE64_STANDARD;
 use futures::FutureExt;
 use netcrab_schema::nearest;
 
-use crate::asked::Asked;
 use crate::ingest::Sender;
+use crate::insight_request::Asked;
 use crate::params::{Query, quoted};
 use crate::problem::{Code, Problem};
-use crate::routes::{ROUTES, Route, Rule};
+use crate::route::{Route, Rule};
 use crate::state::AppState;
 
 /// Where an agent key may stand that cannot stand in Authorization.
 const KEY_HEADER: &str = "x-netcrab-key";
 
 /// Counts and times every answer, and turns a panic into one.
-pub(crate) async fn measure(State(state): State<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn measure(
+    State((state, routes)): State<(AppState, &'static [Route])>,
+    request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let path = matched.and_then(|path| ROUTES.iter().find(|route| route.path == path)).map_or("unmatched", |r| r.path);
+    let path = matched.and_then(|path| routes.iter().find(|route| route.path == path)).map_or("unmatched", |r| r.path);
     let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(_) => {
@@ -114,8 +118,8 @@ fn out_of_time(state: &AppState) -> Problem {
 }
 
 /// The answer where no route is.
-pub(crate) async fn no_such_route(uri: Uri) -> Problem {
-    let mend = match nearest(uri.path(), ROUTES.iter().map(|route| route.path)) {
+pub(crate) fn no_such_route(routes: &[Route], uri: &Uri) -> Problem {
+    let mend = match nearest(uri.path(), routes.iter().map(|route| route.path)) {
         Some(path) => format!("did you mean `{path}`?"),
         None => "GET /v1/openapi.json lists the routes".to_owned(),
     };

@@ -7,7 +7,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::config::Error;
+use crate::error::Error;
 
 type Sha256Digest = [u8; 32];
 

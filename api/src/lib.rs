@@ -11,24 +11,26 @@
 //! Invariant: a handler sees a request only after its key, its organisation and its parameters
 //! have been checked. Invariant: a request never reads a Delta log; see `delta`.
 
-mod asked;
 pub mod clickhouse;
 mod config;
 mod cursor;
 pub mod delta;
-mod first_look;
+mod demo_page;
+mod error;
 mod gate;
 mod ingest;
+mod insight_request;
 mod insights;
 mod keys;
-pub mod live;
 mod metrics;
 mod no_tables;
+pub mod open_sessions;
 mod openapi;
 mod operations;
 mod params;
 mod period;
 mod problem;
+mod route;
 mod routes;
 mod server;
 mod state;
@@ -36,14 +38,14 @@ pub mod store;
 mod tls;
 
 pub use clickhouse::ClickHouseStore;
-pub use config::{AgentKey, ApiKey, Config, Error, Limits, StoreKind, Tls};
+pub use config::{AgentKey, ApiKey, Config, IngestSettings, Limits, StoreKind, Tls};
 pub use delta::{DeltaLimits, DeltaStore};
-pub use ingest::{Rejected, Rejects, Settings as IngestSettings};
+pub use error::Error;
+pub use ingest::{Rejected, Rejects};
 pub use no_tables::NoTables;
-pub use openapi::document as openapi_document;
 pub use period::{Day, Period};
 pub use problem::Problem;
-pub use routes::router;
+pub use routes::{openapi_document, router};
 pub use server::{Server, serve};
 pub use state::{AppState, Companion};
 pub use store::{InsightStore, StoreError};

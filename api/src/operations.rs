@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::asked::Asked;
+use crate::insight_request::Asked;
 use crate::problem::{Code, Problem};
 use crate::state::AppState;
 use crate::store::{TableState, TableStatus};

@@ -5,45 +5,20 @@
 //! Packs and marketplace get their places here.
 
 use axum::Router;
+use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, get, options, post};
+use axum::routing::{get, options, post};
 
 use crate::ingest::{self, cors};
 use crate::insights::{flows, hotspots, incidents, notes, overview, products, releases, sessions};
-use crate::openapi::{Answer, list_of, one, plain};
+use crate::openapi::answer::{list_of, one, plain};
 use crate::params::{
-    CURSOR, DEVICE, FROM, FROM_HINT, HOTSPOT_SORT, INCIDENT_KIND, LIMIT, ORG_ID, PRODUCT_ID, PRODUCT_ID_HINT, Param,
+    CURSOR, DEVICE, FROM, FROM_HINT, HOTSPOT_SORT, INCIDENT_KIND, LIMIT, ORG_ID, PRODUCT_ID, PRODUCT_ID_HINT,
     SCREEN_ID, SEGMENT, TASK_TYPE, TO, TO_HINT, VERSION, WINDOW_DAYS,
 };
+use crate::route::{Route, Rule};
 use crate::state::AppState;
-use crate::{first_look, gate, openapi, operations, store};
-
-/// Who may ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rule {
-    /// Anybody: nothing of an organisation is in the answer.
-    Public,
-    /// Whoever holds a key, about the key's organisation.
-    Member,
-    /// Whoever holds an agent key: sends events of the key's organisation.
-    Agent,
-}
-
-/// One route. Those of `Agent` are POST, all others GET.
-pub(crate) struct Route {
-    /// Its path, as axum and OpenAPI write it.
-    pub path: &'static str,
-    /// Who may ask.
-    pub rule: Rule,
-    /// The parameters it takes; any other is refused.
-    pub params: &'static [&'static Param],
-    /// The handler.
-    pub handler: fn() -> MethodRouter<AppState>,
-    /// One sentence for the document.
-    pub summary: &'static str,
-    /// The answer, with an example.
-    pub answer: Answer,
-}
+use crate::{demo_page, gate, openapi, operations, store};
 
 /// Every route.
 pub(crate) static ROUTES: &[Route] = &[
@@ -184,7 +159,7 @@ pub(crate) static ROUTES: &[Route] = &[
         path: "/v1/openapi.json",
         rule: Rule::Public,
         params: &[],
-        handler: || get(openapi::openapi),
+        handler: || get(|| async { openapi::answered(ROUTES) }),
         summary: "This document.",
         answer: plain("application/json"),
     },
@@ -216,7 +191,7 @@ pub(crate) static ROUTES: &[Route] = &[
         path: "/",
         rule: Rule::Public,
         params: &[],
-        handler: || get(first_look::page),
+        handler: || get(demo_page::page),
         summary: "A first look at a product in a browser.",
         answer: plain("text/html"),
     },
@@ -224,7 +199,7 @@ pub(crate) static ROUTES: &[Route] = &[
         path: "/first-look.css",
         rule: Rule::Public,
         params: &[],
-        handler: || get(first_look::style),
+        handler: || get(demo_page::style),
         summary: "Style of that page.",
         answer: plain("text/css"),
     },
@@ -232,11 +207,16 @@ pub(crate) static ROUTES: &[Route] = &[
         path: "/first-look.js",
         rule: Rule::Public,
         params: &[],
-        handler: || get(first_look::script),
+        handler: || get(demo_page::script),
         summary: "Script of that page.",
         answer: plain("text/javascript"),
     },
 ];
+
+/// The OpenAPI document, as it is served and stored in `docs/openapi.json`.
+pub fn openapi_document() -> String {
+    openapi::document(ROUTES)
+}
 
 /// The API as a service; tests call it without a network.
 pub fn router(state: AppState) -> Router {
@@ -248,6 +228,10 @@ pub fn router(state: AppState) -> Router {
         }
         router = router.route(route.path, admitted.fallback(move |method| gate::no_such_method(route, method)));
     }
-    let measure = from_fn_with_state(state.clone(), gate::measure);
-    router.fallback(gate::no_such_route).layer(from_fn(first_look::harden)).layer(measure).with_state(state)
+    let measure = from_fn_with_state((state.clone(), ROUTES), gate::measure);
+    router
+        .fallback(|uri: Uri| async move { gate::no_such_route(ROUTES, &uri) })
+        .layer(from_fn(demo_page::harden))
+        .layer(measure)
+        .with_state(state)
 }

@@ -24,7 +24,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::{Config, Error, Limits};
+use crate::config::{Config, Limits};
+use crate::error::Error;
 use crate::routes::router;
 use crate::state::AppState;
 use crate::store::InsightStore;

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use netcrab_bus::Bus;
 use tokio::sync::Semaphore;
 
-use crate::config::{Config, Error, Limits};
+use crate::config::{Config, Limits};
+use crate::error::Error;
 use crate::ingest::{Ingest, Rejects};
 use crate::keys::{KeyRing, READERS};
 use crate::metrics::Metrics;

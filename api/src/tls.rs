@@ -10,7 +10,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-use crate::config::{Error, Tls};
+use crate::config::Tls;
+use crate::error::Error;
 
 /// What answers TLS handshakes; `None` where no certificate is set.
 pub(crate) fn acceptor(tls: &Tls) -> Result<Option<TlsAcceptor>, Error> {

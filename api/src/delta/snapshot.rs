@@ -12,13 +12,13 @@ use hashbrown::HashMap;
 use netcrab_schema::Table;
 use netcrab_schema::tables::{DIM_RELEASES, FACT_FLOWS, FACT_SCREEN_HOTSPOTS, FACT_SESSIONS};
 
-use super::DeltaLimits;
+use super::cache::Held;
 use super::files::TableFiles;
-use super::held::{Held, by_day};
-use super::queries::{Params, Queries, Sql};
-use super::rows;
+use super::limits::DeltaLimits;
+use super::query::{Params, Queries, Sql};
 use crate::period::{Day, Period};
-use crate::store::{Product, Release, StoreError};
+use crate::store::sums::by_day;
+use crate::store::{Product, Release, StoreError, rows};
 
 /// Days read at once while loading, so that loading a long history is bounded too.
 const LOAD_DAYS_MAX: u32 = 7;

@@ -12,20 +12,13 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use super::room::{Room, pieces};
 use super::sender::Sender;
-use super::settings::Settings;
+use crate::config::IngestSettings;
 use crate::problem::{Code, Problem};
-
-/// Bytes of one place of a room.
-pub(super) const PIECE_BYTES: usize = 4096;
-
-/// How many places so many bytes take.
-pub(super) fn pieces(bytes: usize) -> usize {
-    bytes.div_ceil(PIECE_BYTES)
-}
 
 /// A body in memory, and the room that it takes until this is dropped.
 #[derive(Debug)]
@@ -36,17 +29,9 @@ pub(super) struct Held {
     pub(super) room: Room,
 }
 
-/// Room of a sender and of all senders.
-#[derive(Debug, Default)]
-pub(super) struct Room {
-    taken: usize,
-    of_sender: Option<OwnedSemaphorePermit>,
-    of_all: Option<OwnedSemaphorePermit>,
-}
-
 /// Reads the body of a request, or says why not. `room` is that of all senders.
 pub(super) async fn read(
-    settings: &Settings,
+    settings: &IngestSettings,
     sender: &Sender,
     room: &Arc<Semaphore>,
     headers: &HeaderMap,
@@ -86,44 +71,13 @@ pub(super) async fn read(
     }
 }
 
-impl Room {
-    fn grow(&mut self, wanted: usize, of_sender: &Arc<Semaphore>, of_all: &Arc<Semaphore>) -> Result<(), Problem> {
-        let more = wanted.saturating_sub(self.taken);
-        if more == 0 {
-            return Ok(());
-        }
-        let full = |code, whose| {
-            let detail = format!("{whose} fill all the memory that they may");
-            Problem::new(code, detail, "send again after the time in Retry-After").retry_after(1)
-        };
-        let places = more as u32;
-        let Ok(all) = of_all.clone().try_acquire_many_owned(places) else {
-            return Err(full(Code::Busy, "batches at work"));
-        };
-        let Ok(one) = of_sender.clone().try_acquire_many_owned(places) else {
-            return Err(full(Code::RateLimited, "batches of this key"));
-        };
-        join(&mut self.of_all, all);
-        join(&mut self.of_sender, one);
-        self.taken = wanted;
-        Ok(())
-    }
-}
-
-fn join(held: &mut Option<OwnedSemaphorePermit>, more: OwnedSemaphorePermit) {
-    match held {
-        Some(held) => held.merge(more),
-        None => *held = Some(more),
-    }
-}
-
 /// The body is too large, as sent or after decompression.
 pub(super) fn too_large(bytes_max: usize) -> Problem {
     let detail = format!("the body is larger than {bytes_max} bytes, as sent or after decompression");
     Problem::new(Code::BodyTooLarge, detail, "send fewer events in a batch")
 }
 
-fn too_slow(settings: &Settings) -> Problem {
+fn too_slow(settings: &IngestSettings) -> Problem {
     let detail = format!("the body came more slowly than {} bytes a second", settings.body_bytes_per_s_min);
     Problem::new(Code::BodyTooSlow, detail, "send the batch again, compressed or in smaller parts")
 }

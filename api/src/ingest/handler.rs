@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::{Extension, Json};
 use uuid::Uuid;
 
-use super::{Sender, Verdict, body, content, write};
+use super::{Sender, Verdict, append, body, content};
 use crate::problem::{Code, Problem};
 use crate::state::AppState;
 
@@ -32,12 +32,12 @@ pub(crate) async fn batch(
     ingest.counters.decoded(bytes.len(), decoded.bytes, events, decoded.took);
     drop(bytes);
 
-    let owned = write::owned(&sender, decoded.batch)?;
+    let owned = append::owned(&sender, decoded.batch)?;
     let (accepted, faults) = (owned.events.num_rows(), owned.faults);
     // A task of its own: a sender that goes away must not leave events half written and unknown.
     let writer = ingest.clone();
     let written = tokio::spawn(async move {
-        let known = write::write(writer, owned.events, received_at_ms).await;
+        let known = append::write(writer, owned.events, received_at_ms).await;
         drop(room);
         known
     });

@@ -10,17 +10,17 @@
 //! that are at fault themselves.
 
 mod answer;
+mod append;
 mod body;
 mod content;
 pub(crate) mod cors;
 mod counters;
-mod desk;
+mod decoder_pool;
+mod dedup;
 pub(crate) mod handler;
 mod rejects;
-mod seen;
+mod room;
 mod sender;
-mod settings;
-mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,23 +28,23 @@ use std::time::Duration;
 use netcrab_bus::Bus;
 use tokio::sync::Semaphore;
 
-use crate::config::{Config, Error};
+use crate::config::{AgentKey, Config, IngestSettings};
+use crate::error::Error;
 use crate::keys::{AGENTS, KeyRing};
 use crate::metrics::Page;
 
 pub(crate) use answer::Verdict;
 pub use rejects::{Rejected, Rejects};
 pub(crate) use sender::Sender;
-pub use settings::Settings;
 
 /// What taking events in needs and remembers.
 #[derive(Debug)]
 pub(crate) struct Ingest {
-    settings: Settings,
+    settings: IngestSettings,
     senders: KeyRing<Arc<Sender>>,
     bus: Arc<dyn Bus>,
-    desks: desk::Desks,
-    seen: Arc<seen::Seen>,
+    desks: decoder_pool::Desks,
+    seen: Arc<dedup::Seen>,
     rejects: Arc<Rejects>,
     counters: counters::Counters,
     /// Room for the bodies of all senders.
@@ -61,14 +61,14 @@ impl Ingest {
     ) -> Result<Self, Error> {
         let settings = config.ingest.clone();
         settings.check()?;
-        let sender = |key: &crate::AgentKey| Arc::new(Sender::new(key, &settings));
+        let sender = |key: &AgentKey| Arc::new(Sender::new(key, &settings));
         let senders = config.agent_keys.iter().map(|key| (key.key.as_str(), sender(key)));
-        let places = body::pieces(settings.bytes_max);
+        let places = room::pieces(settings.bytes_max);
         Ok(Self {
             senders: KeyRing::new(AGENTS, senders)?,
             bus,
-            desks: desk::Desks::new(sources),
-            seen: Arc::new(seen::Seen::new(&settings)),
+            desks: decoder_pool::Desks::new(sources),
+            seen: Arc::new(dedup::Seen::new(&settings)),
             rejects: Arc::new(Rejects::new(settings.rejects_max)),
             counters: counters::Counters::new(),
             room: Arc::new(Semaphore::new(places)),
@@ -87,7 +87,7 @@ impl Ingest {
         &self.rejects
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &IngestSettings {
         &self.settings
     }
 
@@ -102,7 +102,7 @@ impl Ingest {
             page.head(name, "gauge", help);
             page.line(name, "", value);
         };
-        let held = (self.places - self.room.available_permits()) * body::PIECE_BYTES;
+        let held = (self.places - self.room.available_permits()) * room::PIECE_BYTES;
         gauge(page, "netcrab_ingest_body_bytes", "Bytes of bodies in memory.", held as f64);
         gauge(page, "netcrab_ingest_remembered_ids", "Event ids known, to find repeats.", self.seen.len() as f64);
         gauge(page, "netcrab_ingest_rejects_waiting", "Rejected events not yet stored.", self.rejects.len() as f64);

@@ -10,9 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use super::body::pieces;
-use super::settings::Settings;
-use crate::config::AgentKey;
+use super::room::pieces;
+use crate::config::{AgentKey, IngestSettings};
 
 /// The holder of an agent key.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ struct Bucket {
 }
 
 impl Sender {
-    pub(super) fn new(key: &AgentKey, settings: &Settings) -> Self {
+    pub(super) fn new(key: &AgentKey, settings: &IngestSettings) -> Self {
         let per_s = f64::from(settings.events_per_s_max);
         Self {
             org_id: key.org_id.as_str().into(),
@@ -82,7 +81,7 @@ mod tests {
     fn sender(products: &[&str], events_per_s_max: u32) -> Sender {
         let products = products.iter().map(|product| (*product).to_owned()).collect();
         let key = AgentKey { key: "nc_agent_a".into(), org_id: "acme".into(), products };
-        Sender::new(&key, &Settings { events_per_s_max, ..Settings::default() })
+        Sender::new(&key, &IngestSettings { events_per_s_max, ..IngestSettings::default() })
     }
 
     #[test]

@@ -7,8 +7,8 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::mean;
-use crate::asked::{Asked, List};
+use super::arithmetic::mean;
+use crate::insight_request::{Asked, List};
 use crate::period::Day;
 use crate::problem::Problem;
 use crate::store::MoveSums;

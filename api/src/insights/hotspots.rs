@@ -11,9 +11,9 @@ use hashbrown::HashMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::overview::Totals;
-use super::{descending, mean, rounded};
-use crate::asked::{Asked, List};
+use super::arithmetic::{descending, mean, rounded};
+use super::totals::Totals;
+use crate::insight_request::{Asked, List};
 use crate::params;
 use crate::problem::Problem;
 use crate::store::{InsightStore, Scope, ScreenSums};

@@ -2,7 +2,7 @@
 
 use axum::Json;
 
-use crate::asked::{Asked, List};
+use crate::insight_request::{Asked, List};
 use crate::params;
 use crate::period::Day;
 use crate::problem::Problem;

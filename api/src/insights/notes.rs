@@ -4,7 +4,7 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::asked::{Asked, List};
+use crate::insight_request::{Asked, List};
 use crate::period::Day;
 use crate::problem::Problem;
 

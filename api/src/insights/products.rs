@@ -4,7 +4,7 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::asked::Asked;
+use crate::insight_request::Asked;
 use crate::problem::Problem;
 use crate::store::Product;
 

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::overview::{Change, Totals};
-use crate::asked::{Asked, List};
+use super::totals::{Change, Totals};
+use crate::insight_request::{Asked, List};
 use crate::params;
 use crate::period::{Day, Period, instant};
 use crate::problem::Problem;

@@ -6,7 +6,7 @@ use axum::extract::rejection::PathRejection;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::asked::{Asked, List};
+use crate::insight_request::{Asked, List};
 use crate::params::{self, quoted};
 use crate::problem::{Code, Problem};
 use crate::store::{Incident, Session, SessionName, SessionPlace, TimelineEvent};

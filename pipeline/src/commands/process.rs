@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use clap::Args;
 use netcrab_api::DeltaStore;
-use netcrab_api::live::Live;
+use netcrab_api::open_sessions::Live;
 use netcrab_bus::log::Log;
 use netcrab_bus::{Bus, Clock};
 use netcrab_operators::rules::{Rules, Sessionize};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use netcrab_api::live::{Live, LiveStore};
+use netcrab_api::open_sessions::{Live, LiveStore};
 use netcrab_api::{
     AgentKey, ApiKey, AppState, ClickHouseStore, Companion, Config, DeltaLimits, DeltaStore, InsightStore, Server,
     StoreKind,

@@ -18,7 +18,7 @@ use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use async_trait::async_trait;
-use netcrab_api::live::{Live, OpenEvents, Opened};
+use netcrab_api::open_sessions::{Live, OpenEvents, Opened};
 use netcrab_api::{DeltaStore, StoreError};
 use serde::{Deserialize, Serialize};
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
 use netcrab_api::StoreError;
-use netcrab_api::live::{OpenEvents, Opened};
+use netcrab_api::open_sessions::{OpenEvents, Opened};
 use netcrab_operators::chain;
 use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::streaming::OpenSessions;

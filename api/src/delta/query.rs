@@ -21,8 +21,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::DeltaLimits;
 use super::files::TableFiles;
+use super::limits::DeltaLimits;
 use crate::store::StoreError;
 
 /// A `.sql` file.

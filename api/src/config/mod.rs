@@ -1,11 +1,13 @@
-//! Settings of the API, and what can be wrong with them.
+//! Settings of the API.
+
+mod ingest;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::ingest;
+pub use ingest::IngestSettings;
 
 /// Settings of the API; table `[api]` of `netcrab.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -22,7 +24,7 @@ pub struct Config {
     /// How much one process takes on; table `[api.limits]`.
     pub limits: Limits,
     /// How events are taken in; table `[api.ingest]`.
-    pub ingest: ingest::Settings,
+    pub ingest: IngestSettings,
     /// Certificates; table `[api.tls]`.
     pub tls: Tls,
 }
@@ -105,7 +107,7 @@ impl Default for Config {
             keys: Vec::new(),
             agent_keys: Vec::new(),
             limits: Limits::default(),
-            ingest: ingest::Settings::default(),
+            ingest: IngestSettings::default(),
             tls: Tls::default(),
         }
     }
@@ -138,72 +140,4 @@ impl std::fmt::Debug for AgentKey {
         let mut shown = f.debug_struct("AgentKey");
         shown.field("org_id", &self.org_id).field("products", &self.products).finish_non_exhaustive()
     }
-}
-
-/// What keeps the API from starting or going on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The operator must act.
-    #[error(
-        "key {number} of `{setting}` is neither `{prefix}…` nor `sha256:` with 64 hex digits; correct it in netcrab.toml"
-    )]
-    Key {
-        /// Its place in the list, from 1.
-        number: usize,
-        /// The list.
-        setting: &'static str,
-        /// How its keys begin.
-        prefix: &'static str,
-    },
-    /// The operator must act.
-    #[error("key {number} of `{setting}` stands there twice; a key belongs to one organisation")]
-    RepeatedKey {
-        /// Its place in the list, from 1.
-        number: usize,
-        /// The list.
-        setting: &'static str,
-    },
-    /// The operator must act.
-    #[error("setting `api.ingest.{setting}` is {found}; expected {expected}")]
-    Setting {
-        /// The setting.
-        setting: &'static str,
-        /// What was given.
-        found: String,
-        /// What would be taken.
-        expected: &'static str,
-    },
-    /// The operator must act.
-    #[error("`api.tls.{setting}` ({}) {wrong}; {mend}", .path.display())]
-    Tls {
-        /// The setting.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        wrong: String,
-        /// What to do.
-        mend: &'static str,
-    },
-    /// The operator must act.
-    #[error("could not listen on {listen}; is another process there? set `api.listen` to a free address")]
-    Listen {
-        /// The address asked for.
-        listen: SocketAddr,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The operator must act.
-    #[error("`{location}` is not a folder or an object store URL of tables")]
-    Location {
-        /// What was given.
-        location: String,
-    },
-    /// A retry may help.
-    #[error("the server stopped")]
-    Serve(#[source] std::io::Error),
-    /// The tables could not be opened at all.
-    #[error(transparent)]
-    Store(#[from] crate::store::StoreError),
 }

@@ -1,80 +1,19 @@
-//! Record batches to rows, and rows to sums.
+//! Record batches to records.
 
-use std::sync::Arc;
+use arrow::array::{Array, AsArray, Float64Array, ListArray, RecordBatch, StringArray};
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, ListArray, RecordBatch, StringArray,
-};
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
-use hashbrown::HashMap;
-
+use super::columns::{Columns, dates};
+use super::error::StoreError;
+use super::records::{Incident, Release, Session, SessionDay, TimelineEvent};
 use crate::period::{Day, instant};
-use crate::store::{Incident, MoveSums, Release, ScreenSums, Session, SessionDay, StoreError, TimelineEvent};
 
-/// A batch that is not what its query promises: our fault.
-pub(super) fn wrong(source: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    StoreError::Query { query: "rows", source: Box::new(source) }
-}
-
-/// A text column as plain strings.
-pub(super) fn plain_text(column: &ArrayRef) -> Result<ArrayRef, StoreError> {
-    match column.data_type() {
-        DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..) => {
-            arrow::compute::cast(column, &DataType::Utf8).map_err(wrong)
-        }
-        _ => Ok(Arc::clone(column)),
-    }
-}
-
-/// The days of a column.
-pub(crate) fn dates(batch: &RecordBatch, name: &str) -> Result<Date32Array, StoreError> {
-    Ok(batch.cast(name, &DataType::Date32)?.as_primitive::<Date32Type>().clone())
-}
-
-/// Columns of a batch by name and type.
-pub(crate) trait Rows {
-    fn cast(&self, name: &str, to: &DataType) -> Result<ArrayRef, StoreError>;
-    fn texts(&self, name: &str) -> Result<StringArray, StoreError>;
-    fn numbers(&self, name: &str) -> Result<Int64Array, StoreError>;
-    fn scores(&self, name: &str) -> Result<Float64Array, StoreError>;
-    fn instants(&self, name: &str) -> Result<Int64Array, StoreError>;
-    fn flags(&self, name: &str) -> Result<BooleanArray, StoreError>;
-    fn lists(&self, name: &str) -> Result<ListArray, StoreError>;
-}
-
-impl Rows for RecordBatch {
-    fn cast(&self, name: &str, to: &DataType) -> Result<ArrayRef, StoreError> {
-        let at = self.schema_ref().index_of(name).map_err(wrong)?;
-        let column = self.column(at);
-        if column.data_type() == to { Ok(column.clone()) } else { arrow::compute::cast(column, to).map_err(wrong) }
-    }
-
-    fn texts(&self, name: &str) -> Result<StringArray, StoreError> {
-        Ok(self.cast(name, &DataType::Utf8)?.as_string::<i32>().clone())
-    }
-
-    fn numbers(&self, name: &str) -> Result<Int64Array, StoreError> {
-        Ok(self.cast(name, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
-    }
-
-    fn scores(&self, name: &str) -> Result<Float64Array, StoreError> {
-        Ok(self.cast(name, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
-    }
-
-    /// Microseconds.
-    fn instants(&self, name: &str) -> Result<Int64Array, StoreError> {
-        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-        Ok(self.cast(name, &utc)?.as_primitive::<TimestampMicrosecondType>().reinterpret_cast::<Int64Type>())
-    }
-
-    fn flags(&self, name: &str) -> Result<BooleanArray, StoreError> {
-        Ok(self.cast(name, &DataType::Boolean)?.as_boolean().clone())
-    }
-
-    fn lists(&self, name: &str) -> Result<ListArray, StoreError> {
-        let list = DataType::new_list(DataType::Utf8, true);
-        Ok(self.cast(name, &list)?.as_list::<i32>().clone())
-    }
+/// The records of all batches, in their order.
+pub(crate) fn flat<T>(
+    batches: &[RecordBatch],
+    rows: fn(&RecordBatch) -> Result<Vec<T>, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let rows = batches.iter().map(rows).collect::<Result<Vec<_>, _>>()?;
+    Ok(rows.into_iter().flatten().collect())
 }
 
 fn text(texts: &StringArray, row: usize) -> String {
@@ -88,68 +27,6 @@ fn text_or_null(texts: &StringArray, row: usize) -> Option<String> {
 fn list(lists: &ListArray, row: usize) -> Vec<String> {
     let values = lists.value(row);
     values.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
-}
-
-/// Adds up screens of any days, by name.
-pub(crate) fn sum_screens<'a>(
-    batches: impl IntoIterator<Item = &'a RecordBatch>,
-) -> Result<Vec<ScreenSums>, StoreError> {
-    let mut screens: HashMap<String, ScreenSums> = HashMap::new();
-    for batch in batches {
-        let (screen_id, route) = (batch.texts("screen_id")?, batch.texts("route")?);
-        let (sessions, visits) = (batch.numbers("sessions")?, batch.numbers("visits")?);
-        let (frustration_sum, efficiency_sum) = (batch.scores("frustration_sum")?, batch.scores("efficiency_sum")?);
-        let (rage_clicks, dead_clicks) = (batch.numbers("rage_clicks")?, batch.numbers("dead_clicks")?);
-        let (error_clicks, backtracks) = (batch.numbers("error_clicks")?, batch.numbers("backtracks")?);
-        let abandoned_tasks = batch.numbers("abandoned_tasks")?;
-        let (dropoffs, time_spent_ms_sum) = (batch.numbers("dropoffs")?, batch.numbers("time_spent_ms_sum")?);
-        for row in 0..batch.num_rows() {
-            let sums = screens.entry_ref(screen_id.value(row)).or_default();
-            if sums.route.is_empty() || route.value(row) < sums.route.as_str() {
-                route.value(row).clone_into(&mut sums.route);
-            }
-            sums.sessions += sessions.value(row);
-            sums.visits += visits.value(row);
-            sums.frustration_sum += frustration_sum.value(row);
-            sums.efficiency_sum += efficiency_sum.value(row);
-            sums.rage_clicks += rage_clicks.value(row);
-            sums.dead_clicks += dead_clicks.value(row);
-            sums.error_clicks += error_clicks.value(row);
-            sums.backtracks += backtracks.value(row);
-            sums.abandoned_tasks += abandoned_tasks.value(row);
-            sums.dropoffs += dropoffs.value(row);
-            sums.time_spent_ms_sum += time_spent_ms_sum.value(row);
-        }
-    }
-    let named = screens.into_iter().map(|(screen_id, sums)| ScreenSums { screen_id, ..sums });
-    // What a repair took out leaves cells that add up to nothing.
-    let mut screens: Vec<ScreenSums> = named.filter(|sums| !sums.is_nothing()).collect();
-    screens.sort_unstable_by(|a, b| a.screen_id.cmp(&b.screen_id));
-    Ok(screens)
-}
-
-/// Adds up moves of any days, by name.
-pub(crate) fn sum_moves<'a>(batches: impl IntoIterator<Item = &'a RecordBatch>) -> Result<Vec<MoveSums>, StoreError> {
-    let mut from_screens: HashMap<String, HashMap<String, MoveSums>> = HashMap::new();
-    for batch in batches {
-        let (from_screen, to_screen) = (batch.texts("from_screen")?, batch.texts("to_screen")?);
-        let (moves, sessions) = (batch.numbers("moves")?, batch.numbers("sessions")?);
-        let frustration_sum = batch.scores("frustration_sum")?;
-        for row in 0..batch.num_rows() {
-            let to_screens = from_screens.entry_ref(from_screen.value(row)).or_default();
-            let sums = to_screens.entry_ref(to_screen.value(row)).or_default();
-            sums.moves += moves.value(row);
-            sums.sessions += sessions.value(row);
-            sums.frustration_sum += frustration_sum.value(row);
-        }
-    }
-    let mut named = Vec::new();
-    for (from_screen, to_screens) in from_screens {
-        let moves = to_screens.into_iter().filter(|(_, sums)| sums.moves != 0);
-        named.extend(moves.map(|(to_screen, sums)| MoveSums { from_screen: from_screen.clone(), to_screen, ..sums }));
-    }
-    named.sort_unstable_by(|a, b| (&a.from_screen, &a.to_screen).cmp(&(&b.from_screen, &b.to_screen)));
-    Ok(named)
 }
 
 /// Sessions of one day by version.

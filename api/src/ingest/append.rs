@@ -15,7 +15,7 @@ use netcrab_sources::reject::{Fault, Reason};
 use netcrab_sources::wire::DecodedBatch;
 use tokio::time::{Instant, timeout_at};
 
-use super::seen::{self, Claim};
+use super::dedup::{self, Claim};
 use super::{Ingest, Sender};
 use crate::problem::{Code, Problem};
 
@@ -68,7 +68,7 @@ fn rows_where(events: &RecordBatch, column: &str, wanted: impl Fn(&str) -> bool)
 
 /// Makes the events durable; gives how many of them were known already.
 pub(super) async fn write(ingest: Arc<Ingest>, events: RecordBatch, now_ms: i64) -> Result<usize, Problem> {
-    let Some(ids) = seen::ids(&events) else { return Err(internal("events have no ids")) };
+    let Some(ids) = dedup::ids(&events) else { return Err(internal("events have no ids")) };
     let deadline = Instant::now() + ingest.append_timeout();
     let mut waiting: Vec<u32> = (0..events.num_rows() as u32).collect();
     let mut known = 0;

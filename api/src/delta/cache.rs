@@ -13,12 +13,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::DataType;
 use hashbrown::HashMap;
 
-use super::rows::{Rows, dates, plain_text};
 use crate::period::{Day, Period};
-use crate::store::StoreError;
+use crate::store::{Columns, StoreError, plain_text, wrong};
 
 /// The days of one table that are held.
 #[derive(Debug, Clone, Default)]
@@ -117,38 +115,5 @@ fn without_owner(rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
     let kept = named.filter(|(name, _)| !["org_id", "product_id", "date"].contains(name));
     let plain = kept.map(|(name, column)| Ok((name, plain_text(column)?, true)));
     let plain = plain.collect::<Result<Vec<_>, StoreError>>()?;
-    RecordBatch::try_from_iter_with_nullable(plain).map_err(super::rows::wrong)
-}
-
-/// Cuts rows sorted by `date` into days, copied so that a day owns its bytes.
-pub(crate) fn by_day(rows: &[RecordBatch]) -> Result<BTreeMap<Day, RecordBatch>, StoreError> {
-    let mut days: BTreeMap<Day, Vec<RecordBatch>> = BTreeMap::new();
-    for batch in rows.iter().filter(|batch| batch.num_rows() > 0) {
-        let dates = dates(batch, "date")?;
-        let mut start = 0;
-        for end in 1..=dates.len() {
-            if end == dates.len() || dates.value(end) != dates.value(start) {
-                days.entry(Day(dates.value(start))).or_default().push(batch.slice(start, end - start));
-                start = end;
-            }
-        }
-    }
-    days.into_iter().map(|(day, parts)| Ok((day, owned(&parts)?))).collect()
-}
-
-fn owned(parts: &[RecordBatch]) -> Result<RecordBatch, StoreError> {
-    debug_assert!(!parts.is_empty());
-    let schema = parts[0].schema();
-    // A single part would be handed back as it is, still a slice of the whole.
-    let empty = RecordBatch::new_empty(schema.clone());
-    let parts: Vec<&RecordBatch> = std::iter::once(&empty).chain(parts).collect();
-    let whole = arrow::compute::concat_batches(&schema, parts).map_err(super::rows::wrong)?;
-    let plain = schema.fields().iter().zip(whole.columns()).map(|(field, column)| {
-        Ok((
-            field.name(),
-            if field.data_type() == &DataType::Utf8View { plain_text(column)? } else { column.clone() },
-            true,
-        ))
-    });
-    RecordBatch::try_from_iter_with_nullable(plain.collect::<Result<Vec<_>, StoreError>>()?).map_err(super::rows::wrong)
+    RecordBatch::try_from_iter_with_nullable(plain).map_err(wrong)
 }

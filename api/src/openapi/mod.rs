@@ -3,60 +3,35 @@
 //! Parameters come from `params.rs`, schemas from the answers' own types, codes from `problem.rs`,
 //! examples from answers that the suite has seen. `docs/openapi.json` is a copy that a test keeps.
 
+pub(crate) mod answer;
+mod event;
+
 use std::collections::BTreeMap;
 
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use netcrab_schema::Type;
-use netcrab_schema::events::{DEVICE_TYPES, EVENT, EVENT_TYPES, TASK_PHASES, wire_name};
 use serde_json::{Map, Value, json};
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
 
-use crate::asked::List;
+use self::answer::{Answer, Schemas, add};
+use self::event::{event, event_batch};
 use crate::params::{Kind, Param};
 use crate::problem::{Code, Details, Problem};
-use crate::routes::{ROUTES, Route, Rule};
+use crate::route::{Route, Rule};
 
-/// What a route answers with 200.
-pub(crate) struct Answer {
-    content_type: &'static str,
-    /// Name and JSON of the example; empty for what is not an answer in JSON.
-    pub example: (&'static str, &'static str),
-    schema: Option<fn(&mut Schemas) -> String>,
+/// The document as a response.
+pub(crate) fn answered(routes: &[Route]) -> impl IntoResponse + use<> {
+    ([(header::CONTENT_TYPE, "application/json")], document(routes))
 }
 
-type Schemas = BTreeMap<String, Value>;
-
-/// An answer of type `T`.
-pub(crate) const fn one<T: ToSchema>(name: &'static str, example: &'static str) -> Answer {
-    Answer { content_type: "application/json", example: (name, example), schema: Some(add::<T>) }
-}
-
-/// A page of `T`.
-pub(crate) const fn list_of<T: ToSchema>(name: &'static str, example: &'static str) -> Answer {
-    Answer { content_type: "application/json", example: (name, example), schema: Some(add_list::<T>) }
-}
-
-/// An answer that is not described further.
-pub(crate) const fn plain(content_type: &'static str) -> Answer {
-    Answer { content_type, example: ("", ""), schema: None }
-}
-
-/// Answers with the document.
-pub(crate) async fn openapi() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], document())
-}
-
-/// The document, as it is served and stored.
-pub fn document() -> String {
+/// The document of these routes.
+pub(crate) fn document(routes: &[Route]) -> String {
     let mut schemas = Schemas::new();
     add::<Details<'_>>(&mut schemas);
     let item = |route: &Route, schemas: &mut Schemas| {
         let method = if route.rule == Rule::Agent { "post" } else { "get" };
         (route.path.to_owned(), json!({ method: operation(route, schemas) }))
     };
-    let paths: Map<String, Value> = ROUTES.iter().map(|route| item(route, &mut schemas)).collect();
+    let paths: Map<String, Value> = routes.iter().map(|route| item(route, &mut schemas)).collect();
     let document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -119,56 +94,6 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
         });
     }
     operation
-}
-
-/// An event on the wire, from the columns of an event.
-fn event() -> Value {
-    let sent = || EVENT.iter().filter(|column| column.name != "received_at");
-    let property = |kind: Type, name: &str| match (kind, name) {
-        (Type::Timestamp, _) => {
-            json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "integer" }] })
-        }
-        (Type::Float32, _) => json!({ "type": "number" }),
-        (Type::Bool, _) => json!({ "type": "boolean" }),
-        (_, "event_type") => json!({ "type": "string", "enum": EVENT_TYPES }),
-        (_, "device_type") => json!({ "type": "string", "enum": DEVICE_TYPES }),
-        (_, "task_phase") => json!({ "type": "string", "enum": TASK_PHASES }),
-        (_, "extra") => json!({ "type": "object", "maxProperties": 32 }),
-        _ => json!({ "type": "string" }),
-    };
-    let properties = sent().map(|column| {
-        let mut property = property(column.kind, column.name);
-        let unit = if column.unit.is_empty() { String::new() } else { format!(" ({})", column.unit) };
-        property["description"] = json!(format!("{}{unit}", column.meaning));
-        (wire_name(column.name), property)
-    });
-    let made = |name: &str| matches!(name, "session_id" | "event_id" | "reaction_observed");
-    let required: Vec<String> =
-        sent().filter(|column| !column.nullable && !made(column.name)).map(|column| wire_name(column.name)).collect();
-    json!({
-        "type": "object",
-        "description": "One interaction. A key that is not listed here refuses the event.",
-        "properties": properties.collect::<Map<_, _>>(),
-        "required": required,
-        "additionalProperties": false,
-    })
-}
-
-fn event_batch() -> Value {
-    json!({
-        "type": "object",
-        "properties": {
-            "agentId": { "type": "string", "description": "Who forwards the events." },
-            "sdkVersion": { "type": "string", "description": "The sender's version." },
-            "sentAt": {
-                "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "integer" }],
-                "description": "The sender's clock when the batch was sent; times of events are corrected by it.",
-            },
-            "events": { "type": "array", "items": { "$ref": "#/components/schemas/Event" } },
-        },
-        "required": ["events"],
-        "additionalProperties": false,
-    })
 }
 
 fn operation_id(path: &str) -> String {
@@ -265,23 +190,4 @@ fn problem_responses() -> Map<String, Value> {
         })
     };
     by_status.iter().map(|(status, codes)| (status.to_string(), response(codes))).collect()
-}
-
-fn add<T: ToSchema>(schemas: &mut Schemas) -> String {
-    put::<T>(T::name().into_owned(), schemas)
-}
-
-fn add_list<T: ToSchema>(schemas: &mut Schemas) -> String {
-    add::<T>(schemas);
-    put::<List<T>>(format!("{}List", T::name()), schemas)
-}
-
-fn put<T: ToSchema>(name: String, schemas: &mut Schemas) -> String {
-    let mut nested: Vec<(String, RefOr<Schema>)> = Vec::new();
-    T::schemas(&mut nested);
-    nested.push((name.clone(), <T as PartialSchema>::schema()));
-    for (name, schema) in nested {
-        schemas.insert(name, serde_json::to_value(schema).unwrap_or_default());
-    }
-    format!("#/components/schemas/{name}")
 }

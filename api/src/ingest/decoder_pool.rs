@@ -11,7 +11,7 @@ use netcrab_sources::reject::{Fault, Reason};
 use netcrab_sources::wire::{BatchDecoder, BatchError, DecodedBatch};
 
 use super::content::{Encoding, decompress};
-use super::settings::Settings;
+use crate::config::IngestSettings;
 use crate::problem::{Code, Problem};
 
 /// Bytes of a buffer that a desk keeps.
@@ -50,7 +50,7 @@ impl Desks {
     /// Decodes a body, or says why it is none. `seed` makes the ids of events that have none.
     pub(super) fn decode(
         &self,
-        settings: &Settings,
+        settings: &IngestSettings,
         encoding: Encoding,
         sent: &[u8],
         received_at_ms: i64,
@@ -75,7 +75,7 @@ impl Desks {
 impl Desk {
     fn decode(
         &mut self,
-        settings: &Settings,
+        settings: &IngestSettings,
         encoding: Encoding,
         sent: &[u8],
         received_at_ms: i64,

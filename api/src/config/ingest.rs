@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use crate::config::Error;
+use crate::error::Error;
 
 /// Settings of taking events in; table `[api.ingest]` of `netcrab.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct IngestSettings {
     /// Largest body, in bytes, as sent and after decompression; a larger one is 413, and read no further.
     /// Default: 1_048_576 (1 MiB). At least 1024, at most 67_108_864 (64 MiB).
     pub body_bytes_max: usize,
@@ -43,7 +43,7 @@ pub struct Settings {
     pub rejects_max: usize,
 }
 
-impl Default for Settings {
+impl Default for IngestSettings {
     fn default() -> Self {
         Self {
             body_bytes_max: 1 << 20,
@@ -63,7 +63,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl IngestSettings {
     /// Refuses bounds that nothing could be taken in with.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let least = |setting, found: u64, least: u64, expected| match found >= least {

@@ -11,17 +11,17 @@ use axum::response::{IntoResponse, Response};
 
 /// The page.
 pub(crate) async fn page() -> impl IntoResponse {
-    typed("text/html; charset=utf-8", include_str!("first_look/page.html"))
+    typed("text/html; charset=utf-8", include_str!("demo_page/page.html"))
 }
 
 /// Its style.
 pub(crate) async fn style() -> impl IntoResponse {
-    typed("text/css; charset=utf-8", include_str!("first_look/page.css"))
+    typed("text/css; charset=utf-8", include_str!("demo_page/page.css"))
 }
 
 /// Its script.
 pub(crate) async fn script() -> impl IntoResponse {
-    typed("text/javascript; charset=utf-8", include_str!("first_look/page.js"))
+    typed("text/javascript; charset=utf-8", include_str!("demo_page/page.js"))
 }
 
 fn typed(content_type: &'static str, text: &'static str) -> impl IntoResponse {

@@ -29,7 +29,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::settings::Settings;
+use crate::config::IngestSettings;
 
 /// Parts that are locked apart.
 const PARTS: usize = 64;
@@ -72,7 +72,7 @@ pub(super) struct Claims {
 }
 
 impl Seen {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &IngestSettings) -> Self {
         Self {
             parts: (0..PARTS).map(|_| Mutex::default()).collect(),
             ids_max: (settings.repeats_ids_max / 2 / PARTS).max(1),
@@ -233,7 +233,7 @@ mod tests {
     use Claim::{Awaited, Known, New};
 
     fn seen(repeats_window_ms: i64, repeats_ids_max: usize) -> Arc<Seen> {
-        Arc::new(Seen::new(&Settings { repeats_window_ms, repeats_ids_max, ..Settings::default() }))
+        Arc::new(Seen::new(&IngestSettings { repeats_window_ms, repeats_ids_max, ..IngestSettings::default() }))
     }
 
     /// Ids as [`ids`] makes them.

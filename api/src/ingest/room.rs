@@ -1,0 +1,59 @@
+//! Room for bodies in memory, of one sender and of all senders.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::problem::{Code, Problem};
+
+/// Bytes of one place of a room.
+pub(super) const PIECE_BYTES: usize = 4096;
+
+/// How many places so many bytes take.
+pub(super) fn pieces(bytes: usize) -> usize {
+    bytes.div_ceil(PIECE_BYTES)
+}
+
+/// Room of a sender and of all senders.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    taken: usize,
+    of_sender: Option<OwnedSemaphorePermit>,
+    of_all: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    pub(super) fn grow(
+        &mut self,
+        wanted: usize,
+        of_sender: &Arc<Semaphore>,
+        of_all: &Arc<Semaphore>,
+    ) -> Result<(), Problem> {
+        let more = wanted.saturating_sub(self.taken);
+        if more == 0 {
+            return Ok(());
+        }
+        let full = |code, whose| {
+            let detail = format!("{whose} fill all the memory that they may");
+            Problem::new(code, detail, "send again after the time in Retry-After").retry_after(1)
+        };
+        let places = more as u32;
+        let Ok(all) = of_all.clone().try_acquire_many_owned(places) else {
+            return Err(full(Code::Busy, "batches at work"));
+        };
+        let Ok(one) = of_sender.clone().try_acquire_many_owned(places) else {
+            return Err(full(Code::RateLimited, "batches of this key"));
+        };
+        join(&mut self.of_all, all);
+        join(&mut self.of_sender, one);
+        self.taken = wanted;
+        Ok(())
+    }
+}
+
+fn join(held: &mut Option<OwnedSemaphorePermit>, more: OwnedSemaphorePermit) {
+    match held {
+        Some(held) => held.merge(more),
+        None => *held = Some(more),
+    }
+}

@@ -1,0 +1,64 @@
+//! What the pipeline tells of open sessions: rows of the tables that they will be in.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use hashbrown::HashMap;
+
+use crate::store::{Columns, Incident, Session, StoreError, rows};
+
+/// Organisation and product.
+pub(super) type Owner = (String, String);
+
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) session: Session,
+    pub(super) incidents: Vec<Incident>,
+    pub(super) events: Arc<dyn OpenEvents>,
+}
+
+/// Where the events of open sessions are.
+#[async_trait]
+pub trait OpenEvents: Debug + Send + Sync {
+    /// Rows of events_sessionized: those of the session `session_key`, open under `key`, and maybe of others,
+    /// session by session. None where it is not open any more.
+    async fn of(&self, key: u32, session_key: &str) -> Result<Vec<RecordBatch>, StoreError>;
+}
+
+/// Open sessions as rows of the tables they will be in.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// The key of each session.
+    pub keys: Vec<u32>,
+    /// Rows of fact_sessions, in the order of `keys`.
+    pub sessions: Vec<RecordBatch>,
+    /// Rows of fact_incidents.
+    pub incidents: Vec<RecordBatch>,
+}
+
+impl Opened {
+    pub(super) fn read(&self, events: &Arc<dyn OpenEvents>) -> Result<Vec<(u32, Owner, Open)>, StoreError> {
+        let mut incidents: HashMap<String, Vec<Incident>> = HashMap::new();
+        for batch in &self.incidents {
+            for incident in rows::incidents(batch)? {
+                incidents.entry(incident.session_key.clone()).or_default().push(incident);
+            }
+        }
+        let mut keys = self.keys.iter();
+        let mut found = Vec::with_capacity(self.keys.len());
+        for batch in &self.sessions {
+            let (org_id, product_id) = (batch.texts("org_id")?, batch.texts("product_id")?);
+            for (row, mut session) in rows::sessions(batch)?.into_iter().enumerate() {
+                let Some(&key) = keys.next() else { continue };
+                let mut incidents = incidents.remove(&session.session_key).unwrap_or_default();
+                incidents.sort_by(|a, b| (a.started_us, &a.incident_id).cmp(&(b.started_us, &b.incident_id)));
+                session.open = true;
+                let owner = (org_id.value(row).to_owned(), product_id.value(row).to_owned());
+                found.push((key, owner, Open { session, incidents, events: Arc::clone(events) }));
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,120 @@
+//! The open sessions of all shards, by product.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use hashbrown::HashMap;
+
+use super::opened::{Open, OpenEvents, Opened, Owner};
+use crate::store::{Filter, Scope, Session, StoreError};
+
+/// A shard of the pipeline, and the number of a key within it.
+type Key = (u32, u32);
+
+/// The open sessions of all shards of this process.
+#[derive(Debug)]
+pub struct Live {
+    state: RwLock<State>,
+    sessions_max: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) owners: HashMap<Owner, BTreeMap<Key, Vec<Open>>>,
+    keys: HashMap<Key, Owner>,
+    sessions: usize,
+}
+
+impl Live {
+    /// None yet, and never more than so many.
+    pub fn new(sessions_max: usize) -> Self {
+        Self { state: RwLock::default(), sessions_max }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.state().sessions
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes what changed in a shard: keys that have nothing open any more, and the sessions of others as they are
+    /// now, whose events are in `events`.
+    pub fn change(
+        &self,
+        shard: u32,
+        gone: &[u32],
+        opened: &Opened,
+        events: &Arc<dyn OpenEvents>,
+    ) -> Result<(), StoreError> {
+        let found = opened.read(events)?;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        gone.iter().chain(&opened.keys).for_each(|&key| state.remove((shard, key)));
+        for (key, owner, open) in found {
+            if state.sessions >= self.sessions_max {
+                break;
+            }
+            state.add((shard, key), owner, open);
+        }
+        Ok(())
+    }
+
+    /// Forgets a shard that is no longer this process's.
+    pub fn forget(&self, shard: u32) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let keys: Vec<Key> = state.keys.keys().copied().filter(|key| key.0 == shard).collect();
+        keys.into_iter().for_each(|key| state.remove(key));
+    }
+
+    pub(super) fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn remove(&mut self, key: Key) {
+        let Some(owner) = self.keys.remove(&key) else { return };
+        let Some(keys) = self.owners.get_mut(&owner) else { return };
+        self.sessions -= keys.remove(&key).map_or(0, |sessions| sessions.len());
+        if keys.is_empty() {
+            self.owners.remove(&owner);
+        }
+    }
+
+    fn add(&mut self, key: Key, owner: Owner, open: Open) {
+        self.sessions += 1;
+        self.keys.entry(key).or_insert_with(|| owner.clone());
+        self.owners.entry(owner).or_default().entry(key).or_default().push(open);
+    }
+
+    /// The open sessions of a product.
+    pub(super) fn of(&self, org_id: &str, product_id: &str) -> impl Iterator<Item = &Open> {
+        let keys = self.owners.get(&(org_id.to_owned(), product_id.to_owned()));
+        keys.into_iter().flat_map(BTreeMap::values).flatten()
+    }
+
+    pub(super) fn within(&self, scope: &Scope) -> impl Iterator<Item = &Open> {
+        let (period, filter) = (scope.period, &scope.filter);
+        let wanted =
+            move |open: &&Open| (period.from..=period.to).contains(&open.session.date) && meets(filter, &open.session);
+        self.of(&scope.org_id, &scope.product_id).filter(wanted)
+    }
+
+    pub(super) fn named(&self, org_id: &str, session_key: &str) -> Option<(u32, &Open)> {
+        let products = self.owners.iter().filter(|(owner, _)| owner.0 == org_id);
+        let keys = products.flat_map(|(_, keys)| keys);
+        let mut open = keys.flat_map(|(key, sessions)| sessions.iter().map(|open| (key.1, open)));
+        open.find(|(_, open)| open.session.session_key == session_key)
+    }
+}
+
+fn meets(filter: &Filter, session: &Session) -> bool {
+    let same = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
+    same(&filter.segment, &session.segment)
+        && same(&filter.version, &session.version_tag)
+        && same(&filter.device, &session.device_type)
+        && filter.task_type.as_ref().is_none_or(|wanted| session.task_types.contains(wanted))
+}

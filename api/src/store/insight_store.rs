@@ -1,0 +1,62 @@
+//! The questions that every store answers.
+
+use async_trait::async_trait;
+
+use super::error::StoreError;
+use super::records::{Incident, MoveSums, Product, Release, ScreenSums, Session, SessionDay, TimelineEvent};
+use super::scope::{IncidentFilter, IncidentPlace, Scope, SessionName, SessionPlace};
+use super::status::TableStatus;
+
+/// A place where the tables lie. Lists come in the order their method names; `limit` bounds rows.
+#[async_trait]
+pub trait InsightStore: Send + Sync {
+    /// The organisation's products, by name.
+    async fn products(&self, org_id: &str) -> Result<Vec<Product>, StoreError>;
+
+    /// Sessions by day and version, in that order; days without sessions are absent.
+    async fn session_days(&self, scope: &Scope) -> Result<Vec<SessionDay>, StoreError>;
+
+    /// Screens that were visited or have an incident, by name.
+    async fn screens(&self, scope: &Scope) -> Result<Vec<ScreenSums>, StoreError>;
+
+    /// Moves, by name; an empty screen is the entry or the exit.
+    async fn moves(&self, scope: &Scope) -> Result<Vec<MoveSums>, StoreError>;
+
+    /// Releases of the product, of all time, newest first.
+    async fn releases(&self, org_id: &str, product_id: &str) -> Result<Vec<Release>, StoreError>;
+
+    /// Sessions, newest first, then by key.
+    async fn sessions(
+        &self,
+        scope: &Scope,
+        after: Option<&SessionPlace>,
+        limit: usize,
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// Incidents of the scope's sessions: newest day first, newest first within it, then by id.
+    async fn incidents(
+        &self,
+        scope: &Scope,
+        only: &IncidentFilter,
+        after: Option<&IncidentPlace>,
+        limit: usize,
+    ) -> Result<Vec<Incident>, StoreError>;
+
+    /// One session; `None` where the organisation has none of that key.
+    async fn session(&self, name: &SessionName) -> Result<Option<Session>, StoreError>;
+
+    /// Events of a session after `position`, in order.
+    async fn timeline(
+        &self,
+        org_id: &str,
+        session: &Session,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<TimelineEvent>, StoreError>;
+
+    /// Every incident of a session, by time and id.
+    async fn session_incidents(&self, org_id: &str, session: &Session) -> Result<Vec<Incident>, StoreError>;
+
+    /// The tables that the questions above read.
+    fn tables(&self) -> Vec<TableStatus>;
+}
