@@ -21,10 +21,10 @@ use futures::FutureExt;
 use netcrab_schema::nearest;
 
 use crate::ingest::Sender;
-use crate::insight_request::Asked;
+use crate::insight_request::InsightRequest;
 use crate::params::{Query, quoted};
 use crate::problem::{Code, Problem};
-use crate::route::{Route, Rule};
+use crate::route::{Access, Route};
 use crate::state::AppState;
 
 /// Where an agent key may stand that cannot stand in Authorization.
@@ -56,10 +56,10 @@ pub(crate) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let org_id = match route.rule {
-        Rule::Public => None,
-        Rule::Member => Some(organisation(&state, request.headers())?),
-        Rule::Agent => {
+    let org_id = match route.access {
+        Access::Public => None,
+        Access::Member => Some(organisation(&state, request.headers())?),
+        Access::Agent => {
             let sender = sender(&state, request.headers())?;
             request.extensions_mut().insert(sender);
             None
@@ -69,8 +69,8 @@ pub(crate) async fn admit(
     let Some(org_id) = org_id else { return Ok(next.run(request).await) };
 
     let path = request.uri().path().to_owned();
-    let asked = Asked::new(state.clone(), org_id, query, path)?;
-    request.extensions_mut().insert(asked);
+    let insight_request = InsightRequest::new(state.clone(), org_id, query, path)?;
+    request.extensions_mut().insert(insight_request);
     let Ok(_place) = state.places().try_acquire() else { return Err(full(&state)) };
     match tokio::time::timeout(state.request_timeout(), next.run(request)).await {
         Ok(response) => Ok(response),
@@ -128,9 +128,9 @@ pub(crate) fn no_such_route(routes: &[Route], uri: &Uri) -> Problem {
 
 /// The answer to a method that a route does not have.
 pub(crate) async fn no_such_method(route: &'static Route, method: Method) -> Response {
-    let (mend, allow) = match route.rule {
-        Rule::Agent => ("use POST", "POST,OPTIONS"),
-        Rule::Public | Rule::Member => ("use GET", "GET,HEAD"),
+    let (mend, allow) = match route.access {
+        Access::Agent => ("use POST", "POST,OPTIONS"),
+        Access::Public | Access::Member => ("use GET", "GET,HEAD"),
     };
     let detail = format!("{} is not for this route", quoted(method.as_str()));
     let mut response = Problem::new(Code::MethodNotAllowed, detail, mend).into_response();

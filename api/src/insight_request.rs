@@ -19,7 +19,7 @@ const PERIOD_DAYS: i32 = 30;
 
 /// A question: the organisation has been checked, the parameters are of the right kind.
 #[derive(Clone)]
-pub(crate) struct Asked {
+pub(crate) struct InsightRequest {
     state: AppState,
     org_id: String,
     query: Query,
@@ -30,7 +30,7 @@ pub(crate) struct Asked {
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct List<T> {
+pub(crate) struct ListPage<T> {
     /// The organisation.
     pub org_id: String,
     /// The product.
@@ -48,15 +48,15 @@ pub(crate) struct List<T> {
     pub next_cursor: Option<String>,
 }
 
-impl Asked {
+impl InsightRequest {
     /// A question at `path` of somebody who may ask about `key_org`; another organisation is not found.
     pub(crate) fn new(state: AppState, key_org: String, query: Query, path: String) -> Result<Self, Problem> {
         if let Some(org_id) = query.text(&params::ORG_ID).filter(|org_id| *org_id != key_org) {
             return Err(Problem::org_not_found(&quoted(org_id)));
         }
-        let asked = Self { state, org_id: key_org, query, path, cursor: None };
-        let cursor = asked.query.text(&params::CURSOR).map(|text| Cursor::open(text, &asked.fingerprint()));
-        Ok(Self { cursor: cursor.transpose()?, ..asked })
+        let request = Self { state, org_id: key_org, query, path, cursor: None };
+        let cursor = request.query.text(&params::CURSOR).map(|text| Cursor::open(text, &request.fingerprint()));
+        Ok(Self { cursor: cursor.transpose()?, ..request })
     }
 
     /// Where the tables lie.
@@ -141,9 +141,14 @@ impl Asked {
     }
 
     /// A page from the rows after its beginning, of which the store was asked for one more than the page takes.
-    pub(crate) fn page<T, P: Serialize>(&self, scope: &Scope, mut items: Vec<T>, place: impl Fn(&T) -> P) -> List<T> {
+    pub(crate) fn page<T, P: Serialize>(
+        &self,
+        scope: &Scope,
+        mut items: Vec<T>,
+        place: impl Fn(&T) -> P,
+    ) -> ListPage<T> {
         let next_cursor = self.cut(Some(scope.period), &mut items, place);
-        List {
+        ListPage {
             org_id: scope.org_id.clone(),
             product_id: scope.product_id.clone(),
             from: scope.period.from,
@@ -173,7 +178,7 @@ impl Asked {
         scope: &Scope,
         mut all: Vec<T>,
         place: impl Fn(&T) -> P,
-    ) -> Result<List<T>, Problem>
+    ) -> Result<ListPage<T>, Problem>
     where
         P: Ord + Serialize + DeserializeOwned,
     {
@@ -199,12 +204,12 @@ fn product_not_found(product_id: &str, products: &[Product]) -> Problem {
     Problem::new(Code::ProductNotFound, format!("there are no sessions of product {}", quoted(product_id)), mend)
 }
 
-impl FromRequestParts<AppState> for Asked {
+impl FromRequestParts<AppState> for InsightRequest {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &AppState) -> Result<Self, Problem> {
-        let asked = parts.extensions.get::<Self>().cloned();
-        asked.ok_or_else(|| {
+        let request = parts.extensions.get::<Self>().cloned();
+        request.ok_or_else(|| {
             Problem::new(Code::Internal, "the route let nobody in", "report this to the makers of NetCrab")
         })
     }

@@ -13,7 +13,7 @@ type Sha256Digest = [u8; 32];
 
 /// A list of keys in the settings.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct List {
+pub(crate) struct KeyList {
     /// Its setting.
     pub setting: &'static str,
     /// How its keys begin.
@@ -21,10 +21,10 @@ pub(crate) struct List {
 }
 
 /// `[[api.keys]]`: who may read.
-pub(crate) const READERS: List = List { setting: "api.keys", prefix: "nc_" };
+pub(crate) const READERS: KeyList = KeyList { setting: "api.keys", prefix: "nc_" };
 
 /// `[[api.agent_keys]]`: who may send.
-pub(crate) const AGENTS: List = List { setting: "api.agent_keys", prefix: "nc_agent_" };
+pub(crate) const AGENTS: KeyList = KeyList { setting: "api.agent_keys", prefix: "nc_agent_" };
 
 /// The keys of a list, and what each opens.
 #[derive(Debug)]
@@ -34,8 +34,8 @@ pub(crate) struct KeyRing<T> {
 
 impl<T> KeyRing<T> {
     /// Takes plain keys and digests alike; see [`crate::ApiKey::key`].
-    pub(crate) fn new<'a>(list: List, keys: impl Iterator<Item = (&'a str, T)>) -> Result<Self, Error> {
-        let List { setting, prefix } = list;
+    pub(crate) fn new<'a>(list: KeyList, keys: impl Iterator<Item = (&'a str, T)>) -> Result<Self, Error> {
+        let KeyList { setting, prefix } = list;
         let mut ring = Self { keys: Vec::new() };
         for (place, (key, opens)) in keys.enumerate() {
             let number = place + 1;
@@ -81,7 +81,7 @@ fn equal_in_constant_time(a: &Sha256Digest, b: &Sha256Digest) -> bool {
 mod tests {
     use super::*;
 
-    fn ring<'a>(list: List, keys: &[(&'a str, &'a str)]) -> Result<KeyRing<&'a str>, Error> {
+    fn ring<'a>(list: KeyList, keys: &[(&'a str, &'a str)]) -> Result<KeyRing<&'a str>, Error> {
         KeyRing::new(list, keys.iter().copied())
     }
 

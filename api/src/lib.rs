@@ -38,7 +38,7 @@ pub mod store;
 mod tls;
 
 pub use clickhouse::ClickHouseStore;
-pub use config::{AgentKey, ApiKey, Config, IngestSettings, Limits, StoreKind, Tls};
+pub use config::{AgentKey, ApiConfig, ApiKey, ApiLimits, IngestSettings, StoreKind, TlsSettings};
 pub use delta::{DeltaLimits, DeltaStore};
 pub use error::Error;
 pub use ingest::{Rejected, Rejects};

@@ -126,7 +126,7 @@ static TABLE_GAUGES: &[Gauge] = &[
     }),
     ("netcrab_table_files", "Data files of that version.", |table, _| Some(table.files as f64)),
     ("netcrab_table_rows", "Rows of that version.", |table, _| table.rows.map(|rows| rows as f64)),
-    ("netcrab_table_held_bytes", "Bytes held in memory.", |table, _| Some(table.held_bytes as f64)),
+    ("netcrab_table_held_bytes", "Bytes held in memory.", |table, _| Some(table.cached_bytes as f64)),
 ];
 
 /// Prometheus text being written.

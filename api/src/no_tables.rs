@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use crate::store::{
-    Incident, IncidentFilter, IncidentPlace, InsightStore, MoveSums, Product, Release, Scope, ScreenSums, Session,
-    SessionDay, SessionName, SessionPlace, StoreError, TableStatus, TimelineEvent,
+    Incident, IncidentFilter, IncidentPosition, InsightStore, MoveSums, Product, ProductRelease, Scope, ScreenSums,
+    Session, SessionDay, SessionLookup, SessionPosition, StoreError, TableStatus, TimelineEvent,
 };
 
 /// No tables: every answer is empty, and the server is ready without any.
@@ -29,11 +29,11 @@ impl InsightStore for NoTables {
         Ok(Vec::new())
     }
 
-    async fn releases(&self, _: &str, _: &str) -> Result<Vec<Release>, StoreError> {
+    async fn releases(&self, _: &str, _: &str) -> Result<Vec<ProductRelease>, StoreError> {
         Ok(Vec::new())
     }
 
-    async fn sessions(&self, _: &Scope, _: Option<&SessionPlace>, _: usize) -> Result<Vec<Session>, StoreError> {
+    async fn sessions(&self, _: &Scope, _: Option<&SessionPosition>, _: usize) -> Result<Vec<Session>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -41,13 +41,13 @@ impl InsightStore for NoTables {
         &self,
         _: &Scope,
         _: &IncidentFilter,
-        _: Option<&IncidentPlace>,
+        _: Option<&IncidentPosition>,
         _: usize,
     ) -> Result<Vec<Incident>, StoreError> {
         Ok(Vec::new())
     }
 
-    async fn session(&self, _: &SessionName) -> Result<Option<Session>, StoreError> {
+    async fn session(&self, _: &SessionLookup) -> Result<Option<Session>, StoreError> {
         Ok(None)
     }
 

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::insight_request::Asked;
+use crate::insight_request::InsightRequest;
 use crate::problem::{Code, Problem};
 use crate::state::AppState;
 use crate::store::{TableState, TableStatus};
@@ -95,6 +95,6 @@ pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
 }
 
 /// Answers with the organisation's agents: none yet, and it says why.
-pub(crate) async fn agent_status(asked: Asked) -> Json<AgentStatus> {
-    Json(AgentStatus { org_id: asked.org_id().to_owned(), reporting: false, agents: Vec::new() })
+pub(crate) async fn agent_status(request: InsightRequest) -> Json<AgentStatus> {
+    Json(AgentStatus { org_id: request.org_id().to_owned(), reporting: false, agents: Vec::new() })
 }

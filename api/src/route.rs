@@ -8,7 +8,7 @@ use crate::state::AppState;
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rule {
+pub(crate) enum Access {
     /// Anybody: nothing of an organisation is in the answer.
     Public,
     /// Whoever holds a key, about the key's organisation.
@@ -22,7 +22,7 @@ pub(crate) struct Route {
     /// Its path, as axum and OpenAPI write it.
     pub path: &'static str,
     /// Who may ask.
-    pub rule: Rule,
+    pub access: Access,
     /// The parameters it takes; any other is refused.
     pub params: &'static [&'static Param],
     /// The handler.

@@ -1,6 +1,6 @@
 //! The one page of routes.
 //!
-//! Router, gate and OpenAPI document are made from [`ROUTES`]. A route without a rule does not
+//! Router, gate and OpenAPI document are made from [`ROUTES`]. A route without an access rule does not
 //! compile; the suite asks every route without a key, and every `Member` route for another organisation.
 //! Packs and marketplace get their places here.
 
@@ -16,7 +16,7 @@ use crate::params::{
     CURSOR, DEVICE, FROM, FROM_HINT, HOTSPOT_SORT, INCIDENT_KIND, LIMIT, ORG_ID, PRODUCT_ID, PRODUCT_ID_HINT,
     SCREEN_ID, SEGMENT, TASK_TYPE, TO, TO_HINT, VERSION, WINDOW_DAYS,
 };
-use crate::route::{Route, Rule};
+use crate::route::{Access, Route};
 use crate::state::AppState;
 use crate::{demo_page, gate, openapi, operations, store};
 
@@ -24,7 +24,7 @@ use crate::{demo_page, gate, openapi, operations, store};
 pub(crate) static ROUTES: &[Route] = &[
     Route {
         path: "/v1/insights/overview",
-        rule: Rule::Member,
+        access: Access::Member,
         params: &[&ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE],
         handler: || get(overview::overview),
         summary: "How a product does, against the period before, and where it hurts.",
@@ -32,7 +32,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/v1/insights/hotspots",
-        rule: Rule::Member,
+        access: Access::Member,
         params: &[
             &ORG_ID,
             &PRODUCT_ID,
@@ -52,7 +52,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/v1/insights/sessions",
-        rule: Rule::Member,
+        access: Access::Member,
         params: &[&ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE, &LIMIT, &CURSOR],
         handler: || get(sessions::sessions),
         summary: "Sessions, newest first.",
@@ -60,7 +60,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/v1/insights/sessions/{sessionKey}",
-        rule: Rule::Member,
+        access: Access::Member,
         params: &[&ORG_ID, &PRODUCT_ID_HINT, &FROM_HINT, &TO_HINT, &LIMIT, &CURSOR],
         handler: || get(sessions::session),
         summary: "One session: its events in order, with the incidents that begin among them.",
@@ -68,7 +68,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/v1/insights/incidents",
-        rule: Rule::Member,
+        access: Access::Member,
         params: &[
             &ORG_ID,
             &PRODUCT_ID,
@@ -89,7 +89,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/v1/insights/releases",
-        rule: Rule::Member,
+        access: Access::Member,
         params: &[
             &ORG_ID,
             &PRODUCT_ID,
@@ -109,7 +109,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/v1/insights/notes",
-        rule: Rule::Member,
+        access: Access::Member,
         params: &[&ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE, &LIMIT, &CURSOR],
         handler: || get(notes::notes),
         summary: "Crab Notes; none are written yet.",
@@ -117,7 +117,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/v1/insights/products",
-        rule: Rule::Member,
+        access: Access::Member,
         params: &[&ORG_ID, &LIMIT, &CURSOR],
         handler: || get(products::products),
         summary: "Products that have sessions, by name.",
@@ -125,7 +125,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/v1/flows/top",
-        rule: Rule::Member,
+        access: Access::Member,
         params: &[&ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE, &LIMIT, &CURSOR],
         handler: || get(flows::top),
         summary: "Moves between screens, most travelled first.",
@@ -133,7 +133,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/v1/flows/graph",
-        rule: Rule::Member,
+        access: Access::Member,
         params: &[&ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE, &LIMIT],
         handler: || get(flows::graph),
         summary: "Screens and their most travelled moves; `limit` bounds the links, what it leaves out is counted.",
@@ -141,7 +141,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/v1/events/batch",
-        rule: Rule::Agent,
+        access: Access::Agent,
         params: &[],
         handler: || post(ingest::handler::batch),
         summary: "Takes a batch of events; answered once they are durable.",
@@ -149,7 +149,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/v1/agent/status",
-        rule: Rule::Member,
+        access: Access::Member,
         params: &[&ORG_ID],
         handler: || get(operations::agent_status),
         summary: "The organisation's agents, once they can report here.",
@@ -157,7 +157,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/v1/openapi.json",
-        rule: Rule::Public,
+        access: Access::Public,
         params: &[],
         handler: || get(|| async { openapi::answered(ROUTES) }),
         summary: "This document.",
@@ -165,7 +165,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/health",
-        rule: Rule::Public,
+        access: Access::Public,
         params: &[],
         handler: || get(operations::health),
         summary: "Whether the process answers.",
@@ -173,7 +173,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/ready",
-        rule: Rule::Public,
+        access: Access::Public,
         params: &[],
         handler: || get(operations::ready),
         summary: "Whether the tables can be read; 503 with what is missing otherwise.",
@@ -181,7 +181,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/metrics",
-        rule: Rule::Public,
+        access: Access::Public,
         params: &[],
         handler: || get(operations::metrics),
         summary: "Counters of requests and the state of tables, for Prometheus.",
@@ -189,7 +189,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/",
-        rule: Rule::Public,
+        access: Access::Public,
         params: &[],
         handler: || get(demo_page::page),
         summary: "A first look at a product in a browser.",
@@ -197,7 +197,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/first-look.css",
-        rule: Rule::Public,
+        access: Access::Public,
         params: &[],
         handler: || get(demo_page::style),
         summary: "Style of that page.",
@@ -205,7 +205,7 @@ pub(crate) static ROUTES: &[Route] = &[
     },
     Route {
         path: "/first-look.js",
-        rule: Rule::Public,
+        access: Access::Public,
         params: &[],
         handler: || get(demo_page::script),
         summary: "Script of that page.",
@@ -223,7 +223,7 @@ pub fn router(state: AppState) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         let mut admitted = (route.handler)().layer(from_fn_with_state((state.clone(), route), gate::admit));
-        if route.rule == Rule::Agent {
+        if route.access == Access::Agent {
             admitted = admitted.merge(options(cors::preflight)).layer(from_fn_with_state(state.clone(), cors::allow));
         }
         router = router.route(route.path, admitted.fallback(move |method| gate::no_such_method(route, method)));

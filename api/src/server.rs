@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::{Config, Limits};
+use crate::config::{ApiConfig, ApiLimits};
 use crate::error::Error;
 use crate::routes::router;
 use crate::state::AppState;
@@ -39,7 +39,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `shutdown` resolves, then lets open requests finish for at most `drain_ms`.
 pub async fn serve(
-    config: Config,
+    config: ApiConfig,
     store: Arc<dyn InsightStore>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
@@ -52,13 +52,13 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
-    limits: Limits,
+    limits: ApiLimits,
     tls: Option<TlsAcceptor>,
 }
 
 impl Server {
     /// Listens on `config.listen`; port 0 is any that is free.
-    pub async fn bind(config: &Config, state: AppState) -> Result<Self, Error> {
+    pub async fn bind(config: &ApiConfig, state: AppState) -> Result<Self, Error> {
         let tls = tls::acceptor(&config.tls)?;
         let listen = config.listen;
         let listener = TcpListener::bind(listen).await.map_err(|source| Error::Listen { listen, source })?;

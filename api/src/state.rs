@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use netcrab_bus::Bus;
 use tokio::sync::Semaphore;
 
-use crate::config::{Config, Limits};
+use crate::config::{ApiConfig, ApiLimits};
 use crate::error::Error;
 use crate::ingest::{Ingest, Rejects};
 use crate::keys::{KeyRing, READERS};
@@ -35,7 +35,7 @@ struct Shared {
     ingest: Option<Arc<Ingest>>,
     companion: OnceLock<Arc<dyn Companion>>,
     keys: KeyRing<String>,
-    limits: Limits,
+    limits: ApiLimits,
     metrics: Metrics,
     places: Arc<Semaphore>,
     now: fn() -> Timestamp,
@@ -43,18 +43,18 @@ struct Shared {
 
 impl AppState {
     /// Checks the configuration. Time is the wall clock's.
-    pub fn new(config: &Config, store: Arc<dyn InsightStore>) -> Result<Self, Error> {
+    pub fn new(config: &ApiConfig, store: Arc<dyn InsightStore>) -> Result<Self, Error> {
         Self::with_clock(config, store, Timestamp::now)
     }
 
     /// The same, at a time of the caller's choice.
-    pub fn with_clock(config: &Config, store: Arc<dyn InsightStore>, now: fn() -> Timestamp) -> Result<Self, Error> {
+    pub fn with_clock(config: &ApiConfig, store: Arc<dyn InsightStore>, now: fn() -> Timestamp) -> Result<Self, Error> {
         Self::build(config, store, now, None)
     }
 
     /// A state that also takes events in: `sources` says how they are read, `bus` is where they go.
     pub fn taking_events(
-        config: &Config,
+        config: &ApiConfig,
         store: Arc<dyn InsightStore>,
         now: fn() -> Timestamp,
         sources: netcrab_sources::SourceSettings,
@@ -74,7 +74,7 @@ impl AppState {
     }
 
     fn build(
-        config: &Config,
+        config: &ApiConfig,
         store: Arc<dyn InsightStore>,
         now: fn() -> Timestamp,
         ingest: Option<Arc<Ingest>>,
@@ -114,7 +114,7 @@ impl AppState {
         &self.shared.keys
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &ApiLimits {
         &self.shared.limits
     }
 

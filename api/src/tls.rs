@@ -10,11 +10,11 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-use crate::config::Tls;
+use crate::config::TlsSettings;
 use crate::error::Error;
 
 /// What answers TLS handshakes; `None` where no certificate is set.
-pub(crate) fn acceptor(tls: &Tls) -> Result<Option<TlsAcceptor>, Error> {
+pub(crate) fn acceptor(tls: &TlsSettings) -> Result<Option<TlsAcceptor>, Error> {
     let set = |path: &Path| !path.as_os_str().is_empty();
     match (set(&tls.cert), set(&tls.key)) {
         (false, false) if set(&tls.client_ca) => {

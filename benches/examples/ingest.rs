@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use netcrab_api::{AgentKey, AppState, Config, IngestSettings, NoTables, Server};
+use netcrab_api::{AgentKey, ApiConfig, AppState, IngestSettings, NoTables, Server};
 use netcrab_bus::log::{Log, Settings as LogSettings};
 use netcrab_sources::generate::{self, Layout};
 
@@ -120,7 +120,7 @@ async fn serve<T: Send + 'static>(folder: &std::path::Path, load: impl FnOnce(So
     let key = AgentKey { key: "nc_agent_bench".to_owned(), org_id: ORG.to_owned(), products: Vec::new() };
     let ingest = IngestSettings { events_per_s_max: 10_000_000, ..IngestSettings::default() };
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = Config { listen, agent_keys: vec![key], ingest, ..Config::default() };
+    let config = ApiConfig { listen, agent_keys: vec![key], ingest, ..ApiConfig::default() };
     let sources = netcrab_sources::SourceSettings::default();
     let state = AppState::taking_events(&config, Arc::new(NoTables), jiff::Timestamp::now, sources, bus)?;
     let server = Server::bind(&config, state).await?;

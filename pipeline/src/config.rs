@@ -32,7 +32,7 @@ pub struct Config {
     /// How friction becomes a score.
     pub score: rules::Score,
     /// The HTTP API.
-    pub api: netcrab_api::Config,
+    pub api: netcrab_api::ApiConfig,
     /// Where accepted events wait.
     pub bus: Bus,
     /// ClickHouse, where the tables lie there too.

@@ -10,8 +10,9 @@ use super::store::ClickHouseStore;
 use crate::period::Day;
 use crate::store::sums::{self, by_day};
 use crate::store::{
-    Columns, Incident, IncidentFilter, IncidentPlace, InsightStore, MoveSums, Product, Release, Scope, ScreenSums,
-    Session, SessionDay, SessionName, SessionPlace, StoreError, TableStatus, TimelineEvent, dates, rows,
+    Columns, Incident, IncidentFilter, IncidentPosition, InsightStore, MoveSums, Product, ProductRelease, Scope,
+    ScreenSums, Session, SessionDay, SessionLookup, SessionPosition, StoreError, TableStatus, TimelineEvent, dates,
+    rows,
 };
 
 #[async_trait]
@@ -56,7 +57,7 @@ impl InsightStore for ClickHouseStore {
         sums::sum_moves(&self.ask_with(MOVES_OF_SESSIONS, &text, &of(scope)).await?)
     }
 
-    async fn releases(&self, org_id: &str, product_id: &str) -> Result<Vec<Release>, StoreError> {
+    async fn releases(&self, org_id: &str, product_id: &str) -> Result<Vec<ProductRelease>, StoreError> {
         let params = vec![("org", org_id.to_owned()), ("product", product_id.to_owned())];
         let mut releases = Vec::new();
         for batch in self.ask(RELEASES, &params).await? {
@@ -68,7 +69,7 @@ impl InsightStore for ClickHouseStore {
     async fn sessions(
         &self,
         scope: &Scope,
-        after: Option<&SessionPlace>,
+        after: Option<&SessionPosition>,
         limit: usize,
     ) -> Result<Vec<Session>, StoreError> {
         let mut params = of(scope);
@@ -88,7 +89,7 @@ impl InsightStore for ClickHouseStore {
         &self,
         scope: &Scope,
         only: &IncidentFilter,
-        after: Option<&IncidentPlace>,
+        after: Option<&IncidentPosition>,
         limit: usize,
     ) -> Result<Vec<Incident>, StoreError> {
         let mut params = of(scope);
@@ -119,7 +120,7 @@ impl InsightStore for ClickHouseStore {
         rows::flat(&self.ask_with(INCIDENTS, &text, &params).await?, rows::incidents)
     }
 
-    async fn session(&self, name: &SessionName) -> Result<Option<Session>, StoreError> {
+    async fn session(&self, name: &SessionLookup) -> Result<Option<Session>, StoreError> {
         let mut params = vec![("org", name.org_id.clone()), ("session", name.session_key.clone())];
         let mut there = Vec::new();
         if let Some(product_id) = &name.product_id {

@@ -90,7 +90,7 @@ impl Inner {
                 committed_at_ms: None,
                 files: 0,
                 rows: None,
-                held_bytes: 0,
+                cached_bytes: 0,
             };
             match &seen {
                 Err(_) => status,

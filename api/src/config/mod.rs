@@ -12,7 +12,7 @@ pub use ingest::IngestSettings;
 /// Settings of the API; table `[api]` of `netcrab.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct ApiConfig {
     /// Address to listen on. Default: 127.0.0.1:7878, so nothing outside this machine is served unless asked for.
     pub listen: SocketAddr,
     /// Where answers come from. Default: `delta`.
@@ -22,11 +22,11 @@ pub struct Config {
     /// Who may send events. Default: none, and then every batch is 401.
     pub agent_keys: Vec<AgentKey>,
     /// How much one process takes on; table `[api.limits]`.
-    pub limits: Limits,
+    pub limits: ApiLimits,
     /// How events are taken in; table `[api.ingest]`.
     pub ingest: IngestSettings,
     /// Certificates; table `[api.tls]`.
-    pub tls: Tls,
+    pub tls: TlsSettings,
 }
 
 /// A place that answers.
@@ -66,7 +66,7 @@ pub struct AgentKey {
 /// TLS of the listener. The files are PEM, and read once, at start.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Tls {
+pub struct TlsSettings {
     /// The server's certificate, and those between it and the authority. Default: empty, and then the listener speaks plain HTTP.
     pub cert: PathBuf,
     /// The key of that certificate; given with `cert` or not at all.
@@ -78,7 +78,7 @@ pub struct Tls {
 /// Bounds on requests. Reaching one is an answer with a `code`, never a growing queue.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
+pub struct ApiLimits {
     /// Most rows of one answer; a larger `limit` is 400. Default: 1000.
     pub rows_max: usize,
     /// Most days between `from` and `to`; more is 400. Default: 366.
@@ -99,21 +99,21 @@ pub struct Limits {
     pub answer_timeout_ms: u64,
 }
 
-impl Default for Config {
+impl Default for ApiConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7878)),
             store: StoreKind::default(),
             keys: Vec::new(),
             agent_keys: Vec::new(),
-            limits: Limits::default(),
+            limits: ApiLimits::default(),
             ingest: IngestSettings::default(),
-            tls: Tls::default(),
+            tls: TlsSettings::default(),
         }
     }
 }
 
-impl Default for Limits {
+impl Default for ApiLimits {
     fn default() -> Self {
         Self {
             rows_max: 1000,

@@ -1,4 +1,4 @@
-//! Small additive tables held in memory, day by day.
+//! Small additive tables cached in memory, day by day.
 //!
 //!     day ─▶ rows sorted by organisation and product ─▶ slice of one product, without a copy
 //!
@@ -18,16 +18,16 @@ use hashbrown::HashMap;
 use crate::period::{Day, Period};
 use crate::store::{Columns, StoreError, plain_text, wrong};
 
-/// The days of one table that are held.
+/// The days of one table that are cached.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Held {
-    days: BTreeMap<Day, Arc<HeldDay>>,
+pub(super) struct DayCache {
+    days: BTreeMap<Day, Arc<CachedDay>>,
     /// Days before this one are not held; `None` while all are.
-    pub held_from: Option<Day>,
+    pub cached_from: Option<Day>,
 }
 
 #[derive(Debug)]
-struct HeldDay {
+struct CachedDay {
     rows: RecordBatch,
     owners: HashMap<String, Range<usize>>,
     bytes: usize,
@@ -38,14 +38,14 @@ fn owner(org_id: &str, product_id: &str) -> String {
     format!("{org_id}\n{product_id}")
 }
 
-impl Held {
+impl DayCache {
     /// Replaces a day, or forgets it where there are no rows.
-    pub(super) fn put(&mut self, day: Day, rows: RecordBatch) -> Result<(), StoreError> {
+    pub(super) fn insert(&mut self, day: Day, rows: RecordBatch) -> Result<(), StoreError> {
         if rows.num_rows() == 0 {
             self.days.remove(&day);
             return Ok(());
         }
-        self.days.insert(day, Arc::new(HeldDay::new(rows)?));
+        self.days.insert(day, Arc::new(CachedDay::new(rows)?));
         Ok(())
     }
 
@@ -55,11 +55,11 @@ impl Held {
     }
 
     /// Drops the oldest days beyond `bytes_max`, for good: a later look holds no day before them.
-    pub(super) fn fit(&mut self, bytes_max: usize) {
+    pub(super) fn evict_beyond(&mut self, bytes_max: usize) {
         while self.bytes() > bytes_max
             && let Some((day, _)) = self.days.pop_first()
         {
-            self.held_from = Some(day.plus(1));
+            self.cached_from = Some(day.plus(1));
         }
     }
 
@@ -69,28 +69,28 @@ impl Held {
     }
 
     /// The part of `period` that must be read from files.
-    pub(super) fn not_held(&self, period: Period) -> Option<Period> {
-        let held_from = self.held_from?;
-        (period.from < held_from).then(|| Period { from: period.from, to: period.to.min(held_from.plus(-1)) })
+    pub(super) fn uncached(&self, period: Period) -> Option<Period> {
+        let cached_from = self.cached_from?;
+        (period.from < cached_from).then(|| Period { from: period.from, to: period.to.min(cached_from.plus(-1)) })
     }
 
     /// The rows of one product, day by day.
     pub(super) fn slices(&self, org_id: &str, product_id: &str, period: Period) -> Vec<(Day, RecordBatch)> {
         let owner = owner(org_id, product_id);
         let days = self.days.range(period.from..=period.to);
-        days.filter_map(|(day, held)| Some((*day, held.slice(&owner)?))).collect()
+        days.filter_map(|(day, cached)| Some((*day, cached.slice(&owner)?))).collect()
     }
 
     /// Every product with its days and their rows.
     pub(super) fn owners(&self) -> impl Iterator<Item = (Day, &str, &str, RecordBatch)> {
-        self.days.iter().flat_map(|(day, held)| {
-            let owners = held.owners.iter().filter_map(|(owner, range)| Some((owner.split_once('\n')?, range)));
-            owners.map(|((org, product), range)| (*day, org, product, held.rows.slice(range.start, range.len())))
+        self.days.iter().flat_map(|(day, cached)| {
+            let owners = cached.owners.iter().filter_map(|(owner, range)| Some((owner.split_once('\n')?, range)));
+            owners.map(|((org, product), range)| (*day, org, product, cached.rows.slice(range.start, range.len())))
         })
     }
 }
 
-impl HeldDay {
+impl CachedDay {
     fn new(rows: RecordBatch) -> Result<Self, StoreError> {
         let (org_id, product_id) = (rows.texts("org_id")?, rows.texts("product_id")?);
         let mut owners: HashMap<String, Range<usize>> = HashMap::new();

@@ -10,8 +10,9 @@ use super::statements::{
 use super::store::DeltaStore;
 use crate::period::{Day, Period};
 use crate::store::{
-    Filter, Incident, IncidentFilter, IncidentPlace, InsightStore, MoveSums, Product, Release, Scope, ScreenSums,
-    Session, SessionDay, SessionName, SessionPlace, StoreError, TableStatus, TimelineEvent, rows, sums,
+    Filter, Incident, IncidentFilter, IncidentPosition, InsightStore, MoveSums, Product, ProductRelease, Scope,
+    ScreenSums, Session, SessionDay, SessionLookup, SessionPosition, StoreError, TableStatus, TimelineEvent, rows,
+    sums,
 };
 
 #[async_trait]
@@ -42,12 +43,12 @@ impl InsightStore for DeltaStore {
         if !scope.filter.is_empty() {
             return sums::sum_screens(&self.ask(&snapshot, SCREENS_OF_SESSIONS, of(scope)).await?);
         }
-        let held = snapshot.screens.slices(&scope.org_id, &scope.product_id, scope.period);
-        let older = match snapshot.screens.not_held(scope.period) {
+        let cached = snapshot.screens.slices(&scope.org_id, &scope.product_id, scope.period);
+        let older = match snapshot.screens.uncached(scope.period) {
             Some(period) => self.ask(&snapshot, SCREENS_OF_DAYS, of(&scope.during(period))).await?,
             None => Vec::new(),
         };
-        sums::sum_screens(held.iter().map(|(_, rows)| rows).chain(&older))
+        sums::sum_screens(cached.iter().map(|(_, rows)| rows).chain(&older))
     }
 
     async fn moves(&self, scope: &Scope) -> Result<Vec<MoveSums>, StoreError> {
@@ -55,15 +56,15 @@ impl InsightStore for DeltaStore {
         if !scope.filter.is_empty() {
             return sums::sum_moves(&self.ask(&snapshot, MOVES_OF_SESSIONS, of(scope)).await?);
         }
-        let held = snapshot.moves.slices(&scope.org_id, &scope.product_id, scope.period);
-        let older = match snapshot.moves.not_held(scope.period) {
+        let cached = snapshot.moves.slices(&scope.org_id, &scope.product_id, scope.period);
+        let older = match snapshot.moves.uncached(scope.period) {
             Some(period) => self.ask(&snapshot, MOVES_OF_DAYS, of(&scope.during(period))).await?,
             None => Vec::new(),
         };
-        sums::sum_moves(held.iter().map(|(_, rows)| rows).chain(&older))
+        sums::sum_moves(cached.iter().map(|(_, rows)| rows).chain(&older))
     }
 
-    async fn releases(&self, org_id: &str, product_id: &str) -> Result<Vec<Release>, StoreError> {
+    async fn releases(&self, org_id: &str, product_id: &str) -> Result<Vec<ProductRelease>, StoreError> {
         let product = (org_id.to_owned(), product_id.to_owned());
         Ok(self.snapshot().releases.get(&product).cloned().unwrap_or_default())
     }
@@ -71,7 +72,7 @@ impl InsightStore for DeltaStore {
     async fn sessions(
         &self,
         scope: &Scope,
-        after: Option<&SessionPlace>,
+        after: Option<&SessionPosition>,
         limit: usize,
     ) -> Result<Vec<Session>, StoreError> {
         let snapshot = self.snapshot();
@@ -98,7 +99,7 @@ impl InsightStore for DeltaStore {
         &self,
         scope: &Scope,
         only: &IncidentFilter,
-        after: Option<&IncidentPlace>,
+        after: Option<&IncidentPosition>,
         limit: usize,
     ) -> Result<Vec<Incident>, StoreError> {
         let snapshot = self.snapshot();
@@ -125,7 +126,7 @@ impl InsightStore for DeltaStore {
         Ok(incidents)
     }
 
-    async fn session(&self, name: &SessionName) -> Result<Option<Session>, StoreError> {
+    async fn session(&self, name: &SessionLookup) -> Result<Option<Session>, StoreError> {
         let snapshot = self.snapshot();
         let Some(products) = snapshot.products.get(&name.org_id) else { return Ok(None) };
         let asked =

@@ -1,4 +1,4 @@
-//! One consistent state of all tables: their files, and what of them is held in memory.
+//! One consistent state of all tables: their files, and what of them is cached in memory.
 //!
 //! A snapshot is made in the background from the one before it and the tables that changed, and
 //! then swapped in whole. Only the days whose files changed are read.
@@ -12,13 +12,13 @@ use hashbrown::HashMap;
 use netcrab_schema::Table;
 use netcrab_schema::tables::{DIM_RELEASES, FACT_FLOWS, FACT_SCREEN_HOTSPOTS, FACT_SESSIONS};
 
-use super::cache::Held;
+use super::cache::DayCache;
 use super::files::TableFiles;
 use super::limits::DeltaLimits;
 use super::query::{Params, Queries, Sql};
 use crate::period::{Day, Period};
 use crate::store::sums::by_day;
-use crate::store::{Product, Release, StoreError, rows};
+use crate::store::{Product, ProductRelease, StoreError, rows};
 
 /// Days read at once while loading, so that loading a long history is bounded too.
 const LOAD_DAYS_MAX: u32 = 7;
@@ -30,15 +30,15 @@ pub(super) struct Snapshot {
     /// The same, to query.
     pub context: SessionContext,
     /// `fact_sessions` by day and version.
-    pub session_days: Held,
+    pub session_days: DayCache,
     /// `fact_screen_hotspots`.
-    pub screens: Held,
+    pub screens: DayCache,
     /// `fact_flows`.
-    pub moves: Held,
+    pub moves: DayCache,
     /// Products of each organisation, by name.
     pub products: HashMap<String, Vec<Product>>,
     /// Releases of each product, newest first.
-    pub releases: HashMap<(String, String), Vec<Release>>,
+    pub releases: HashMap<(String, String), Vec<ProductRelease>>,
 }
 
 impl Snapshot {
@@ -48,9 +48,9 @@ impl Snapshot {
         Ok(Self {
             context: queries.context(&tables)?,
             tables,
-            session_days: Held::default(),
-            screens: Held::default(),
-            moves: Held::default(),
+            session_days: DayCache::default(),
+            screens: DayCache::default(),
+            moves: DayCache::default(),
             products: HashMap::new(),
             releases: HashMap::new(),
         })
@@ -61,8 +61,8 @@ impl Snapshot {
         self.tables.iter().find(|files| files.table.name == table.name)
     }
 
-    /// Bytes held in memory of a table.
-    pub(super) fn held_bytes(&self, table: &Table) -> usize {
+    /// Bytes cached in memory of a table.
+    pub(super) fn cached_bytes(&self, table: &Table) -> usize {
         match table.name {
             name if name == FACT_SESSIONS.name => self.session_days.bytes(),
             name if name == FACT_SCREEN_HOTSPOTS.name => self.screens.bytes(),
@@ -106,46 +106,46 @@ struct Load<'a> {
 }
 
 impl Load<'_> {
-    async fn days(&self, held: &Held, table: &Table, sql: Sql, bytes_max: usize) -> Result<Held, StoreError> {
-        let mut held = held.clone();
-        let (Some(before), Some(now)) = (self.before.files(table), self.files(table)) else { return Ok(held) };
+    async fn days(&self, cached: &DayCache, table: &Table, sql: Sql, bytes_max: usize) -> Result<DayCache, StoreError> {
+        let mut cached = cached.clone();
+        let (Some(before), Some(now)) = (self.before.files(table), self.files(table)) else { return Ok(cached) };
         let differ = now.days_that_differ(before);
         for period in runs(&differ).into_iter().rev() {
-            if held.not_held(period) == Some(period) {
+            if cached.uncached(period) == Some(period) {
                 continue;
             }
             let params: Params = vec![("from", date(period.from)), ("to", date(period.to))];
             let mut days = by_day(&self.queries.run(self.context, sql, params).await?)?;
             for day in period.iter() {
                 match days.remove(&day) {
-                    Some(rows) => held.put(day, rows)?,
-                    None => held.remove(day),
+                    Some(rows) => cached.insert(day, rows)?,
+                    None => cached.remove(day),
                 }
             }
-            held.fit(bytes_max);
+            cached.evict_beyond(bytes_max);
         }
-        if held.held_from != self.held_from_before(table) {
-            tracing::warn!(table = table.name, held_from = ?held.held_from.map(|day| day.to_string()),
+        if cached.cached_from != self.cached_from_before(table) {
+            tracing::warn!(table = table.name, cached_from = ?cached.cached_from.map(|day| day.to_string()),
                 "held_bytes_max reached; days before are read from files");
         }
-        Ok(held)
+        Ok(cached)
     }
 
-    fn held_from_before(&self, table: &Table) -> Option<Day> {
+    fn cached_from_before(&self, table: &Table) -> Option<Day> {
         let before = self.before;
-        if table.name == FACT_FLOWS.name { before.moves.held_from } else { before.screens.held_from }
+        if table.name == FACT_FLOWS.name { before.moves.cached_from } else { before.screens.cached_from }
     }
 
     fn files(&self, table: &Table) -> Option<&Arc<TableFiles>> {
         self.tables.iter().find(|files| files.table.name == table.name)
     }
 
-    async fn releases(&self) -> Result<HashMap<(String, String), Vec<Release>>, StoreError> {
+    async fn releases(&self) -> Result<HashMap<(String, String), Vec<ProductRelease>>, StoreError> {
         let (before, now) = (self.before.files(&DIM_RELEASES), self.files(&DIM_RELEASES));
         if before.map(|files| &files.files) == now.map(|files| &files.files) {
             return Ok(self.before.releases.clone());
         }
-        let mut releases: HashMap<(String, String), Vec<Release>> = HashMap::new();
+        let mut releases: HashMap<(String, String), Vec<ProductRelease>> = HashMap::new();
         for batch in self.queries.run(self.context, RELEASES, Params::new()).await? {
             for (org_id, product_id, release) in rows::releases(&batch)? {
                 releases.entry((org_id, product_id)).or_default().push(release);
@@ -171,7 +171,7 @@ fn date(day: Day) -> ScalarValue {
     ScalarValue::Date32(Some(day.0))
 }
 
-fn products(session_days: &Held) -> Result<HashMap<String, Vec<Product>>, StoreError> {
+fn products(session_days: &DayCache) -> Result<HashMap<String, Vec<Product>>, StoreError> {
     let mut by_org: HashMap<String, BTreeMap<String, Product>> = HashMap::new();
     for (day, org_id, product_id, rows) in session_days.owners() {
         let mut days = Vec::new();

@@ -141,7 +141,7 @@ impl Inner {
             committed_at_ms: files.committed_at_ms,
             files: files.files.len(),
             rows: files.files.iter().map(|file| file.rows).sum(),
-            held_bytes: snapshot.held_bytes(files.table),
+            cached_bytes: snapshot.cached_bytes(files.table),
         });
         let current = Arc::new(Current { tables: tables.collect(), snapshot: snapshot.clone() });
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;

@@ -15,7 +15,7 @@ use netcrab_sources::reject::{Fault, Reason};
 use netcrab_sources::wire::DecodedBatch;
 use tokio::time::{Instant, timeout_at};
 
-use super::dedup::{self, Claim};
+use super::deduplication::{self, Claim};
 use super::{Ingest, Sender};
 use crate::problem::{Code, Problem};
 
@@ -68,14 +68,14 @@ fn rows_where(events: &RecordBatch, column: &str, wanted: impl Fn(&str) -> bool)
 
 /// Makes the events durable; gives how many of them were known already.
 pub(super) async fn write(ingest: Arc<Ingest>, events: RecordBatch, now_ms: i64) -> Result<usize, Problem> {
-    let Some(ids) = dedup::ids(&events) else { return Err(internal("events have no ids")) };
+    let Some(ids) = deduplication::ids(&events) else { return Err(internal("events have no ids")) };
     let deadline = Instant::now() + ingest.append_timeout();
     let mut waiting: Vec<u32> = (0..events.num_rows() as u32).collect();
     let mut known = 0;
     loop {
-        let settled = ingest.seen.settled();
+        let ended = ingest.window.ended();
         let asked: Vec<u128> = waiting.iter().map(|row| ids[*row as usize]).collect();
-        let (found, claims) = ingest.seen.claim(&asked, now_ms);
+        let (found, claims) = ingest.window.claim(&asked, now_ms);
         let rows = |claim| {
             let rows = waiting.iter().zip(&found).filter(move |(_, found)| **found == claim);
             rows.map(|(row, _)| *row).collect::<Vec<u32>>()
@@ -85,12 +85,12 @@ pub(super) async fn write(ingest: Arc<Ingest>, events: RecordBatch, now_ms: i64)
         if !new.is_empty() {
             append(&ingest, &events, new, deadline).await?;
         }
-        claims.settle();
+        claims.commit();
         if awaited.is_empty() {
             return Ok(known);
         }
         waiting = awaited;
-        if timeout_at(deadline, settled).await.is_err() {
+        if timeout_at(deadline, ended).await.is_err() {
             return Err(out_of_time(&ingest));
         }
     }

@@ -15,18 +15,18 @@ use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::room::{Room, pieces};
+use super::reservation::{MemoryReservation, permits};
 use super::sender::Sender;
 use crate::config::IngestSettings;
 use crate::problem::{Code, Problem};
 
 /// A body in memory, and the room that it takes until this is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct BufferedBody {
     /// The bytes as sent.
     pub(super) bytes: Vec<u8>,
     /// Given back when dropped.
-    pub(super) room: Room,
+    pub(super) room: MemoryReservation,
 }
 
 /// Reads the body of a request, or says why not. `room` is that of all senders.
@@ -36,7 +36,7 @@ pub(super) async fn read(
     room: &Arc<Semaphore>,
     headers: &HeaderMap,
     mut body: Body,
-) -> Result<Held, Problem> {
+) -> Result<BufferedBody, Problem> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let bytes_max = settings.body_bytes_max;
     if announced.is_some_and(|length| length > bytes_max as u64) {
@@ -44,7 +44,7 @@ pub(super) async fn read(
     }
     let started = Instant::now();
     let grace = Duration::from_millis(settings.body_grace_ms);
-    let mut held = Held { bytes: Vec::new(), room: Room::default() };
+    let mut held = BufferedBody { bytes: Vec::new(), room: MemoryReservation::default() };
     loop {
         // Each byte that came buys time for the next one.
         let bought = Duration::from_millis(1000 * held.bytes.len() as u64 / settings.body_bytes_per_s_min);
@@ -61,7 +61,7 @@ pub(super) async fn read(
         if length > bytes_max {
             return Err(too_large(bytes_max));
         }
-        held.room.grow(pieces(length), &sender.room, room)?;
+        held.room.grow(permits(length), &sender.room, room)?;
         if held.bytes.capacity() < length {
             let announced = announced.map_or(0, |length| length as usize);
             let ahead = announced.min(4 * length).saturating_sub(held.bytes.len()).max(data.len());

@@ -1,7 +1,7 @@
-//! Decodes bodies: a few desks, each with a decoder that remembers and a buffer that is used again.
+//! Decodes bodies: a few decoders, each with a decoder that remembers and a buffer that is used again.
 //!
-//! A desk is taken for as long as one body takes to decode, which waits for nothing, so there are never
-//! more desks than threads.
+//! A decoder is taken for as long as one body takes to decode, which waits for nothing, so there are never
+//! more decoders than threads.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,21 +14,21 @@ use super::content::{Encoding, decompress};
 use crate::config::IngestSettings;
 use crate::problem::{Code, Problem};
 
-/// Bytes of a buffer that a desk keeps.
-const KEPT_BYTES_MAX: usize = 4 << 20;
+/// Bytes of a buffer that a decoder keeps.
+const BUFFER_BYTES_MAX: usize = 4 << 20;
 
-/// Desks that are kept.
-const DESKS_MAX: usize = 64;
+/// Decoders that are kept.
+const DECODERS_MAX: usize = 64;
 
-/// The desks that are free.
+/// The decoders that are free.
 #[derive(Debug)]
-pub(super) struct Desks {
+pub(super) struct DecoderPool {
     sources: SourceSettings,
-    free: Mutex<Vec<Desk>>,
+    free: Mutex<Vec<PooledDecoder>>,
 }
 
 #[derive(Debug)]
-struct Desk {
+struct PooledDecoder {
     decoder: BatchDecoder,
     plain: Vec<u8>,
 }
@@ -42,7 +42,7 @@ pub(super) struct Decoded {
     pub(super) took: Duration,
 }
 
-impl Desks {
+impl DecoderPool {
     pub(super) fn new(sources: SourceSettings) -> Self {
         Self { sources, free: Mutex::default() }
     }
@@ -58,21 +58,21 @@ impl Desks {
     ) -> Result<Decoded, Problem> {
         let started = Instant::now();
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut desk =
-            free.unwrap_or_else(|| Desk { decoder: BatchDecoder::new(self.sources.clone()), plain: Vec::new() });
-        let decoded = desk.decode(settings, encoding, sent, received_at_ms, seed);
-        if desk.plain.capacity() > KEPT_BYTES_MAX {
-            desk.plain = Vec::new();
+        let mut decoder = free
+            .unwrap_or_else(|| PooledDecoder { decoder: BatchDecoder::new(self.sources.clone()), plain: Vec::new() });
+        let decoded = decoder.decode(settings, encoding, sent, received_at_ms, seed);
+        if decoder.plain.capacity() > BUFFER_BYTES_MAX {
+            decoder.plain = Vec::new();
         }
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < DESKS_MAX {
-            free.push(desk);
+        if free.len() < DECODERS_MAX {
+            free.push(decoder);
         }
         decoded.map(|(batch, bytes)| Decoded { batch, bytes, took: started.elapsed() })
     }
 }
 
-impl Desk {
+impl PooledDecoder {
     fn decode(
         &mut self,
         settings: &IngestSettings,

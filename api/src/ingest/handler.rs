@@ -23,10 +23,11 @@ pub(crate) async fn batch(
     let encoding = content::encoding(&headers)?;
     sender.admit(state.now().as_millisecond()).map_err(too_many)?;
 
-    let body::Held { bytes, room } = body::read(&ingest.settings, &sender, &ingest.room, &headers, body).await?;
+    let body::BufferedBody { bytes, room } =
+        body::read(&ingest.settings, &sender, &ingest.room, &headers, body).await?;
     let received_at_ms = state.now().as_millisecond();
     let seed = Uuid::now_v7().as_u128();
-    let decoded = ingest.desks.decode(&ingest.settings, encoding, &bytes, received_at_ms, seed)?;
+    let decoded = ingest.decoders.decode(&ingest.settings, encoding, &bytes, received_at_ms, seed)?;
     let events = decoded.batch.events.num_rows() + decoded.batch.faults.len();
     sender.spend(events, received_at_ms);
     ingest.counters.decoded(bytes.len(), decoded.bytes, events, decoded.took);

@@ -1,6 +1,6 @@
 //! Takes events in: a body with a key becomes events on the bus, and an answer once they are durable.
 //!
-//!     gate ─▶ sender ─▶ body ─▶ desk ─▶ owner ─▶ seen ─▶ bus ─▶ answer
+//!     gate ─▶ sender ─▶ body ─▶ decoder ─▶ owner ─▶ window ─▶ bus ─▶ answer
 //!     key     events/s   bytes   decode   org,     known    durable
 //!     401     429        408 413 400 413  product  already  503
 //!                        429 503 415      403
@@ -16,10 +16,10 @@ mod content;
 pub(crate) mod cors;
 mod counters;
 mod decoder_pool;
-mod dedup;
+mod deduplication;
 pub(crate) mod handler;
 mod rejects;
-mod room;
+mod reservation;
 mod sender;
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use std::time::Duration;
 use netcrab_bus::Bus;
 use tokio::sync::Semaphore;
 
-use crate::config::{AgentKey, Config, IngestSettings};
+use crate::config::{AgentKey, ApiConfig, IngestSettings};
 use crate::error::Error;
 use crate::keys::{AGENTS, KeyRing};
 use crate::metrics::Page;
@@ -43,8 +43,8 @@ pub(crate) struct Ingest {
     settings: IngestSettings,
     senders: KeyRing<Arc<Sender>>,
     bus: Arc<dyn Bus>,
-    desks: decoder_pool::Desks,
-    seen: Arc<dedup::Seen>,
+    decoders: decoder_pool::DecoderPool,
+    window: Arc<deduplication::DeduplicationWindow>,
     rejects: Arc<Rejects>,
     counters: counters::Counters,
     /// Room for the bodies of all senders.
@@ -55,7 +55,7 @@ pub(crate) struct Ingest {
 impl Ingest {
     /// Checks the settings; `sources` says how events are read.
     pub(crate) fn new(
-        config: &Config,
+        config: &ApiConfig,
         sources: netcrab_sources::SourceSettings,
         bus: Arc<dyn Bus>,
     ) -> Result<Self, Error> {
@@ -63,12 +63,12 @@ impl Ingest {
         settings.check()?;
         let sender = |key: &AgentKey| Arc::new(Sender::new(key, &settings));
         let senders = config.agent_keys.iter().map(|key| (key.key.as_str(), sender(key)));
-        let places = room::pieces(settings.bytes_max);
+        let places = reservation::permits(settings.bytes_max);
         Ok(Self {
             senders: KeyRing::new(AGENTS, senders)?,
             bus,
-            desks: decoder_pool::Desks::new(sources),
-            seen: Arc::new(dedup::Seen::new(&settings)),
+            decoders: decoder_pool::DecoderPool::new(sources),
+            window: Arc::new(deduplication::DeduplicationWindow::new(&settings)),
             rejects: Arc::new(Rejects::new(settings.rejects_max)),
             counters: counters::Counters::new(),
             room: Arc::new(Semaphore::new(places)),
@@ -102,9 +102,9 @@ impl Ingest {
             page.head(name, "gauge", help);
             page.line(name, "", value);
         };
-        let held = (self.places - self.room.available_permits()) * room::PIECE_BYTES;
+        let held = (self.places - self.room.available_permits()) * reservation::PERMIT_BYTES;
         gauge(page, "netcrab_ingest_body_bytes", "Bytes of bodies in memory.", held as f64);
-        gauge(page, "netcrab_ingest_remembered_ids", "Event ids known, to find repeats.", self.seen.len() as f64);
+        gauge(page, "netcrab_ingest_remembered_ids", "Event ids known, to find repeats.", self.window.len() as f64);
         gauge(page, "netcrab_ingest_rejects_waiting", "Rejected events not yet stored.", self.rejects.len() as f64);
         let lost = "netcrab_ingest_rejects_lost_total";
         page.head(lost, "counter", "Rejected events that are counted only, because more came than were stored.");

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use super::room::pieces;
+use super::reservation::permits;
 use crate::config::{AgentKey, IngestSettings};
 
 /// The holder of an agent key.
@@ -39,7 +39,7 @@ impl Sender {
             org_id: key.org_id.as_str().into(),
             products: key.products.clone(),
             bucket: Mutex::new(Bucket { per_s, events: per_s, at_ms: i64::MIN }),
-            room: Arc::new(Semaphore::new(pieces(settings.key_bytes_max))),
+            room: Arc::new(Semaphore::new(permits(settings.key_bytes_max))),
         }
     }
 

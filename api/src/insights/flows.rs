@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::arithmetic::mean;
-use crate::insight_request::{Asked, List};
+use crate::insight_request::{InsightRequest, ListPage};
 use crate::period::Day;
 use crate::problem::Problem;
 use crate::store::MoveSums;
@@ -79,20 +79,20 @@ pub(crate) struct Omitted {
 }
 
 /// Answers with a page of moves.
-pub(crate) async fn top(asked: Asked) -> Result<Json<List<Flow>>, Problem> {
-    let scope = asked.scope().await?;
-    let flows = asked.store().moves(&scope).await?.into_iter().map(Flow::from).collect();
-    Ok(Json(asked.page_of_all(&scope, flows, Flow::place)?))
+pub(crate) async fn top(request: InsightRequest) -> Result<Json<ListPage<Flow>>, Problem> {
+    let scope = request.scope().await?;
+    let flows = request.store().moves(&scope).await?.into_iter().map(Flow::from).collect();
+    Ok(Json(request.page_of_all(&scope, flows, Flow::place)?))
 }
 
 /// Answers with the graph of the most travelled moves.
-pub(crate) async fn graph(asked: Asked) -> Result<Json<FlowGraph>, Problem> {
-    let scope = asked.scope().await?;
-    let moves = asked.store().moves(&scope).await?;
+pub(crate) async fn graph(request: InsightRequest) -> Result<Json<FlowGraph>, Problem> {
+    let scope = request.scope().await?;
+    let moves = request.store().moves(&scope).await?;
     let mut nodes = nodes(&moves);
     let mut links: Vec<Flow> = moves.into_iter().map(Flow::from).collect();
     links.sort_by_cached_key(Flow::place);
-    let left_out = links.split_off(links.len().min(asked.limit()));
+    let left_out = links.split_off(links.len().min(request.limit()));
     let touched = |screen_id: &String| {
         let ends = links.iter().flat_map(|link| [&link.from_screen, &link.to_screen]);
         ends.flatten().any(|end| end == screen_id)

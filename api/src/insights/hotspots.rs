@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::arithmetic::{descending, mean, rounded};
 use super::totals::Totals;
-use crate::insight_request::{Asked, List};
+use crate::insight_request::{InsightRequest, ListPage};
 use crate::params;
 use crate::problem::Problem;
 use crate::store::{InsightStore, Scope, ScreenSums};
@@ -87,7 +87,7 @@ pub(crate) enum Trend {
 
 /// What worst means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum HotspotOrder {
     /// The most impact.
     Impact,
     /// The most friction.
@@ -97,17 +97,17 @@ pub(crate) enum Order {
 }
 
 /// Answers the question.
-pub(crate) async fn hotspots(asked: Asked) -> Result<Json<List<Hotspot>>, Problem> {
-    let scope = asked.scope().await?;
-    let order = match asked.text(&params::HOTSPOT_SORT).as_deref() {
-        Some("friction") => Order::Friction,
-        Some("sessions") => Order::Sessions,
-        _ => Order::Impact,
+pub(crate) async fn hotspots(request: InsightRequest) -> Result<Json<ListPage<Hotspot>>, Problem> {
+    let scope = request.scope().await?;
+    let order = match request.text(&params::HOTSPOT_SORT).as_deref() {
+        Some("friction") => HotspotOrder::Friction,
+        Some("sessions") => HotspotOrder::Sessions,
+        _ => HotspotOrder::Impact,
     };
-    let days = asked.store().session_days(&scope).await?;
+    let days = request.store().session_days(&scope).await?;
     let friction_index = Totals::of(&days, scope.period).friction_index();
-    let hotspots = rank(asked.store(), &scope, friction_index, order).await?;
-    Ok(Json(asked.page_of_all(&scope, hotspots, |hotspot| hotspot.place(order))?))
+    let hotspots = rank(request.store(), &scope, friction_index, order).await?;
+    Ok(Json(request.page_of_all(&scope, hotspots, |hotspot| hotspot.place(order))?))
 }
 
 /// The screens of a scope, worst first.
@@ -115,7 +115,7 @@ pub(crate) async fn rank(
     store: &dyn InsightStore,
     scope: &Scope,
     friction_index: Option<f64>,
-    order: Order,
+    order: HotspotOrder,
 ) -> Result<Vec<Hotspot>, Problem> {
     let now = store.screens(scope).await?;
     let before = store.screens(&scope.during(scope.period.previous())).await?;
@@ -158,11 +158,11 @@ impl Hotspot {
     }
 
     /// Its place in the list. Screens that nobody visited come last.
-    fn place(&self, order: Order) -> (bool, Reverse<i64>, String) {
+    fn place(&self, order: HotspotOrder) -> (bool, Reverse<i64>, String) {
         let by = match order {
-            Order::Impact => descending(self.impact),
-            Order::Friction => descending(self.friction.unwrap_or(0.0)),
-            Order::Sessions => Reverse(self.impact_sessions),
+            HotspotOrder::Impact => descending(self.impact),
+            HotspotOrder::Friction => descending(self.friction.unwrap_or(0.0)),
+            HotspotOrder::Sessions => Reverse(self.impact_sessions),
         };
         (self.friction.is_none(), by, self.screen_id.clone())
     }

@@ -4,7 +4,7 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::insight_request::{Asked, List};
+use crate::insight_request::{InsightRequest, ListPage};
 use crate::period::Day;
 use crate::problem::Problem;
 
@@ -22,7 +22,7 @@ pub(crate) struct Note {
 }
 
 /// Answers with a page of notes.
-pub(crate) async fn notes(asked: Asked) -> Result<Json<List<Note>>, Problem> {
-    let scope = asked.scope().await?;
-    Ok(Json(asked.page(&scope, Vec::new(), |note: &Note| note.date)))
+pub(crate) async fn notes(request: InsightRequest) -> Result<Json<ListPage<Note>>, Problem> {
+    let scope = request.scope().await?;
+    Ok(Json(request.page(&scope, Vec::new(), |note: &Note| note.date)))
 }

@@ -4,10 +4,10 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::hotspots::{Hotspot, Order, Trend, rank};
+use super::hotspots::{Hotspot, HotspotOrder, Trend, rank};
 use super::notes::Note;
-use super::totals::{Change, Totals};
-use crate::insight_request::Asked;
+use super::totals::{Totals, TotalsChange};
+use crate::insight_request::InsightRequest;
 use crate::period::{Day, Period};
 use crate::problem::Problem;
 use crate::store::SessionDay;
@@ -39,7 +39,7 @@ pub(crate) struct Overview {
     /// The same in the period before.
     pub previous: Previous,
     /// What changed since, as a share: 0.1 is a tenth more.
-    pub change: Change,
+    pub change: TotalsChange,
     /// Each day of the period.
     pub daily: Vec<DayPoint>,
     /// The screens that hurt most, worst first.
@@ -104,13 +104,13 @@ pub(crate) struct TopHotspot {
 }
 
 /// Answers the question.
-pub(crate) async fn overview(asked: Asked) -> Result<Json<Overview>, Problem> {
-    let scope = asked.scope().await?;
+pub(crate) async fn overview(request: InsightRequest) -> Result<Json<Overview>, Problem> {
+    let scope = request.scope().await?;
     let previous = scope.period.previous();
     let both = scope.during(Period { from: previous.from, to: scope.period.to });
-    let days = asked.store().session_days(&both).await?;
+    let days = request.store().session_days(&both).await?;
     let (now, before) = (Totals::of(&days, scope.period), Totals::of(&days, previous));
-    let hotspots = rank(asked.store(), &scope, now.friction_index(), Order::Impact).await?;
+    let hotspots = rank(request.store(), &scope, now.friction_index(), HotspotOrder::Impact).await?;
     Ok(Json(Overview {
         friction_index: now.friction_index(),
         efficiency_score: now.efficiency_score(),

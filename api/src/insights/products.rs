@@ -4,7 +4,7 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::insight_request::Asked;
+use crate::insight_request::InsightRequest;
 use crate::problem::Problem;
 use crate::store::Product;
 
@@ -22,11 +22,11 @@ pub(crate) struct Products {
 }
 
 /// Answers with a page of products.
-pub(crate) async fn products(asked: Asked) -> Result<Json<Products>, Problem> {
-    let mut items = asked.store().products(asked.org_id()).await?;
-    if let Some(after) = asked.after::<String>()? {
+pub(crate) async fn products(request: InsightRequest) -> Result<Json<Products>, Problem> {
+    let mut items = request.store().products(request.org_id()).await?;
+    if let Some(after) = request.after::<String>()? {
         items.retain(|product| product.product_id > after);
     }
-    let next_cursor = asked.cut(None, &mut items, |product| product.product_id.clone());
-    Ok(Json(Products { org_id: asked.org_id().to_owned(), items, next_cursor }))
+    let next_cursor = request.cut(None, &mut items, |product| product.product_id.clone());
+    Ok(Json(Products { org_id: request.org_id().to_owned(), items, next_cursor }))
 }

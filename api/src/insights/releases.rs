@@ -15,12 +15,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::totals::{Change, Totals};
-use crate::insight_request::{Asked, List};
+use super::totals::{Totals, TotalsChange};
+use crate::insight_request::{InsightRequest, ListPage};
 use crate::params;
 use crate::period::{Day, Period, instant};
 use crate::problem::Problem;
-use crate::store::{Filter, Release, Scope, SessionDay};
+use crate::store::{Filter, ProductRelease, Scope, SessionDay};
 
 /// A release with the days around it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,7 +39,7 @@ pub(crate) struct ReleaseEffect {
     /// Sessions that carry it, from its first day on.
     pub after: Side,
     /// What changed, as a share: 0.1 is a tenth more.
-    pub change: Change,
+    pub change: TotalsChange,
     #[serde(skip)]
     first_seen_at_us: i64,
 }
@@ -67,10 +67,10 @@ pub(crate) struct Side {
 }
 
 /// Answers with a page of releases first seen in the period, newest first.
-pub(crate) async fn releases(asked: Asked) -> Result<Json<List<ReleaseEffect>>, Problem> {
-    let scope = asked.scope().await?;
-    let window_days = asked.number(&params::WINDOW_DAYS) as i32;
-    let mut releases = asked.store().releases(&scope.org_id, &scope.product_id).await?;
+pub(crate) async fn releases(request: InsightRequest) -> Result<Json<ListPage<ReleaseEffect>>, Problem> {
+    let scope = request.scope().await?;
+    let window_days = request.number(&params::WINDOW_DAYS) as i32;
+    let mut releases = request.store().releases(&scope.org_id, &scope.product_id).await?;
     releases.retain(|release| {
         scope.period.contains(first_day(release))
             && scope.filter.version.as_ref().is_none_or(|version| *version == release.version)
@@ -81,17 +81,17 @@ pub(crate) async fn releases(asked: Asked) -> Result<Json<List<ReleaseEffect>>, 
         filter: Filter { version: None, ..scope.filter.clone() },
         ..scope.clone()
     };
-    let days = asked.store().session_days(&around).await?;
+    let days = request.store().session_days(&around).await?;
     let effects = releases.into_iter().map(|release| effect(release, &days, window_days)).collect();
     let place = |effect: &ReleaseEffect| (Reverse(effect.first_seen_at_us), effect.version.clone());
-    Ok(Json(asked.page_of_all(&scope, effects, place)?))
+    Ok(Json(request.page_of_all(&scope, effects, place)?))
 }
 
-fn first_day(release: &Release) -> Day {
+fn first_day(release: &ProductRelease) -> Day {
     Day::of(Timestamp::from_microsecond(release.first_seen_at_us).unwrap_or(Timestamp::UNIX_EPOCH))
 }
 
-fn effect(release: Release, days: &[SessionDay], window_days: i32) -> ReleaseEffect {
+fn effect(release: ProductRelease, days: &[SessionDay], window_days: i32) -> ReleaseEffect {
     let first = first_day(&release);
     let before = Period { from: first.plus(-window_days), to: first.plus(-1) };
     let after = Period { from: first, to: first.plus(window_days - 1) };

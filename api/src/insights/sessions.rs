@@ -6,17 +6,18 @@ use axum::extract::rejection::PathRejection;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::insight_request::{Asked, List};
+use crate::insight_request::{InsightRequest, ListPage};
 use crate::params::{self, quoted};
 use crate::problem::{Code, Problem};
-use crate::store::{Incident, Session, SessionName, SessionPlace, TimelineEvent};
+use crate::store::{Incident, Session, SessionLookup, SessionPosition, TimelineEvent};
 
 /// Answers with a page of sessions, newest first.
-pub(crate) async fn sessions(asked: Asked) -> Result<Json<List<Session>>, Problem> {
-    let scope = asked.scope().await?;
-    let after = asked.after::<(i64, String)>()?.map(|(start_us, session_key)| SessionPlace { start_us, session_key });
-    let sessions = asked.store().sessions(&scope, after.as_ref(), asked.limit() + 1).await?;
-    Ok(Json(asked.page(&scope, sessions, |session| (session.start_us, session.session_key.clone()))))
+pub(crate) async fn sessions(request: InsightRequest) -> Result<Json<ListPage<Session>>, Problem> {
+    let scope = request.scope().await?;
+    let after =
+        request.after::<(i64, String)>()?.map(|(start_us, session_key)| SessionPosition { start_us, session_key });
+    let sessions = request.store().sessions(&scope, after.as_ref(), request.limit() + 1).await?;
+    Ok(Json(request.page(&scope, sessions, |session| (session.start_us, session.session_key.clone()))))
 }
 
 /// A session with a page of its events.
@@ -39,18 +40,22 @@ pub(crate) struct Timeline {
 }
 
 /// Answers with one session.
-pub(crate) async fn session(asked: Asked, key: Result<Path<String>, PathRejection>) -> Result<Json<Timeline>, Problem> {
+pub(crate) async fn session(
+    request: InsightRequest,
+    key: Result<Path<String>, PathRejection>,
+) -> Result<Json<Timeline>, Problem> {
     let Path(session_key) = key.map_err(|_| session_not_found("?"))?;
-    let name = SessionName {
-        org_id: asked.org_id().to_owned(),
-        product_id: asked.text(&params::PRODUCT_ID),
-        period: asked.period_hint()?,
+    let name = SessionLookup {
+        org_id: request.org_id().to_owned(),
+        product_id: request.text(&params::PRODUCT_ID),
+        period: request.period_hint()?,
         session_key,
     };
-    let session = asked.store().session(&name).await?.ok_or_else(|| session_not_found(&name.session_key))?;
-    let mut events = asked.store().timeline(asked.org_id(), &session, asked.after()?, asked.limit() + 1).await?;
-    let next_cursor = asked.cut(None, &mut events, |event| event.position);
-    let mut incidents = asked.store().session_incidents(asked.org_id(), &session).await?;
+    let session = request.store().session(&name).await?.ok_or_else(|| session_not_found(&name.session_key))?;
+    let mut events =
+        request.store().timeline(request.org_id(), &session, request.after()?, request.limit() + 1).await?;
+    let next_cursor = request.cut(None, &mut events, |event| event.position);
+    let mut incidents = request.store().session_incidents(request.org_id(), &session).await?;
     incidents.retain(|incident| begins_among(&events, incident));
     Ok(Json(Timeline {
         org_id: name.org_id,

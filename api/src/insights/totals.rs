@@ -42,8 +42,8 @@ impl Totals {
     }
 
     /// What changed since `before`.
-    pub(crate) fn since(&self, before: &Self) -> Change {
-        Change {
+    pub(crate) fn since(&self, before: &Self) -> TotalsChange {
+        TotalsChange {
             friction_index: change(self.friction_index(), before.friction_index()),
             efficiency_score: change(self.efficiency_score(), before.efficiency_score()),
             sessions: change(Some(self.sessions as f64), Some(before.sessions as f64)),
@@ -54,7 +54,8 @@ impl Totals {
 /// Relative changes; null where there was nothing before.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Change {
+#[schema(as = Change)]
+pub(crate) struct TotalsChange {
     /// Of the friction index.
     #[schema(required)]
     pub friction_index: Option<f64>,

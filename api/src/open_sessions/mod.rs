@@ -1,7 +1,7 @@
 //! Sessions that are still open, beside those in the tables.
 //!
-//!     pipeline ─ each epoch: what changed ─▶ Live ─┐
-//!     tables ─▶ InsightStore ──────────────────────┴─▶ LiveStore ─▶ lists, sessions, counts by day
+//!     pipeline ─ each epoch: what changed ─▶ OpenSessionsView ─┐
+//!     tables ─▶ InsightStore ──────────────────────┴─▶ StoreWithOpenSessions ─▶ lists, sessions, counts by day
 //!
 //! An open session is shown within an epoch, with the numbers it has so far, and leaves here when its
 //! closed row is in the tables. Hotspots, flows and answers with their arithmetic are of closed sessions.
@@ -16,6 +16,6 @@ mod opened;
 mod store;
 mod view;
 
-pub use opened::{OpenEvents, Opened};
-pub use store::LiveStore;
-pub use view::Live;
+pub use opened::{OpenSessionEvents, OpenSessionRows};
+pub use store::StoreWithOpenSessions;
+pub use view::OpenSessionsView;

@@ -13,15 +13,15 @@ use crate::store::{Columns, Incident, Session, StoreError, rows};
 pub(super) type Owner = (String, String);
 
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct OpenSession {
     pub(super) session: Session,
     pub(super) incidents: Vec<Incident>,
-    pub(super) events: Arc<dyn OpenEvents>,
+    pub(super) events: Arc<dyn OpenSessionEvents>,
 }
 
 /// Where the events of open sessions are.
 #[async_trait]
-pub trait OpenEvents: Debug + Send + Sync {
+pub trait OpenSessionEvents: Debug + Send + Sync {
     /// Rows of events_sessionized: those of the session `session_key`, open under `key`, and maybe of others,
     /// session by session. None where it is not open any more.
     async fn of(&self, key: u32, session_key: &str) -> Result<Vec<RecordBatch>, StoreError>;
@@ -29,7 +29,7 @@ pub trait OpenEvents: Debug + Send + Sync {
 
 /// Open sessions as rows of the tables they will be in.
 #[derive(Debug, Default)]
-pub struct Opened {
+pub struct OpenSessionRows {
     /// The key of each session.
     pub keys: Vec<u32>,
     /// Rows of fact_sessions, in the order of `keys`.
@@ -38,8 +38,11 @@ pub struct Opened {
     pub incidents: Vec<RecordBatch>,
 }
 
-impl Opened {
-    pub(super) fn read(&self, events: &Arc<dyn OpenEvents>) -> Result<Vec<(u32, Owner, Open)>, StoreError> {
+impl OpenSessionRows {
+    pub(super) fn read(
+        &self,
+        events: &Arc<dyn OpenSessionEvents>,
+    ) -> Result<Vec<(u32, Owner, OpenSession)>, StoreError> {
         let mut incidents: HashMap<String, Vec<Incident>> = HashMap::new();
         for batch in &self.incidents {
             for incident in rows::incidents(batch)? {
@@ -56,7 +59,7 @@ impl Opened {
                 incidents.sort_by(|a, b| (a.started_us, &a.incident_id).cmp(&(b.started_us, &b.incident_id)));
                 session.open = true;
                 let owner = (org_id.value(row).to_owned(), product_id.value(row).to_owned());
-                found.push((key, owner, Open { session, incidents, events: Arc::clone(events) }));
+                found.push((key, owner, OpenSession { session, incidents, events: Arc::clone(events) }));
             }
         }
         Ok(found)

@@ -5,33 +5,33 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hashbrown::HashSet;
 
-use super::opened::Open;
-use super::view::Live;
+use super::opened::OpenSession;
+use super::view::OpenSessionsView;
 use crate::store::{
-    Columns, Incident, IncidentFilter, IncidentPlace, InsightStore, MoveSums, Product, Release, Scope, ScreenSums,
-    Session, SessionDay, SessionName, SessionPlace, StoreError, TableStatus, TimelineEvent, rows,
+    Columns, Incident, IncidentFilter, IncidentPosition, InsightStore, MoveSums, Product, ProductRelease, Scope,
+    ScreenSums, Session, SessionDay, SessionLookup, SessionPosition, StoreError, TableStatus, TimelineEvent, rows,
 };
 
 /// Answers from the tables and from what is open.
-pub struct LiveStore {
+pub struct StoreWithOpenSessions {
     tables: Arc<dyn InsightStore>,
-    live: Arc<Live>,
+    view: Arc<OpenSessionsView>,
 }
 
-impl LiveStore {
-    /// What `tables` answers, and what `live` adds.
-    pub fn new(tables: Arc<dyn InsightStore>, live: Arc<Live>) -> Self {
-        Self { tables, live }
+impl StoreWithOpenSessions {
+    /// What `tables` answers, and what `view` adds.
+    pub fn new(tables: Arc<dyn InsightStore>, view: Arc<OpenSessionsView>) -> Self {
+        Self { tables, view }
     }
 }
 
 #[async_trait]
-impl InsightStore for LiveStore {
+impl InsightStore for StoreWithOpenSessions {
     async fn products(&self, org_id: &str) -> Result<Vec<Product>, StoreError> {
         let mut products = self.tables.products(org_id).await?;
-        let state = self.live.state();
+        let state = self.view.state();
         for ((_, product_id), keys) in state.owners.iter().filter(|(owner, _)| owner.0 == org_id) {
-            for Open { session, .. } in keys.values().flatten() {
+            for OpenSession { session, .. } in keys.values().flatten() {
                 match products.iter_mut().find(|product| product.product_id == *product_id) {
                     Some(product) => {
                         product.first_day = product.first_day.min(session.date);
@@ -53,8 +53,8 @@ impl InsightStore for LiveStore {
 
     async fn session_days(&self, scope: &Scope) -> Result<Vec<SessionDay>, StoreError> {
         let mut days = self.tables.session_days(scope).await?;
-        let state = self.live.state();
-        for Open { session, .. } in state.within(scope) {
+        let state = self.view.state();
+        for OpenSession { session, .. } in state.within(scope) {
             let same = |day: &&mut SessionDay| day.day == session.date && day.version == session.version_tag;
             match days.iter_mut().find(same) {
                 Some(day) => {
@@ -83,14 +83,14 @@ impl InsightStore for LiveStore {
         self.tables.moves(scope).await
     }
 
-    async fn releases(&self, org_id: &str, product_id: &str) -> Result<Vec<Release>, StoreError> {
+    async fn releases(&self, org_id: &str, product_id: &str) -> Result<Vec<ProductRelease>, StoreError> {
         self.tables.releases(org_id, product_id).await
     }
 
     async fn sessions(
         &self,
         scope: &Scope,
-        after: Option<&SessionPlace>,
+        after: Option<&SessionPosition>,
         limit: usize,
     ) -> Result<Vec<Session>, StoreError> {
         let comes_after = |session: &Session| {
@@ -101,7 +101,7 @@ impl InsightStore for LiveStore {
         };
         // What is open is looked at first: a session that closes now is then in both, and not in neither.
         let open: Vec<Session> = {
-            let state = self.live.state();
+            let state = self.view.state();
             let open = state.within(scope).map(|open| &open.session);
             open.filter(|session| comes_after(session)).cloned().collect()
         };
@@ -117,7 +117,7 @@ impl InsightStore for LiveStore {
         &self,
         scope: &Scope,
         only: &IncidentFilter,
-        after: Option<&IncidentPlace>,
+        after: Option<&IncidentPosition>,
         limit: usize,
     ) -> Result<Vec<Incident>, StoreError> {
         let order = |date, started_us: i64| (std::cmp::Reverse(date), std::cmp::Reverse(started_us));
@@ -132,7 +132,7 @@ impl InsightStore for LiveStore {
                 && only.screen_id.as_ref().is_none_or(|screen| *screen == incident.screen_id)
         };
         let open: Vec<Incident> = {
-            let state = self.live.state();
+            let state = self.view.state();
             let open = state.within(scope).flat_map(|open| &open.incidents);
             open.filter(|incident| wanted(incident) && comes_after(incident)).cloned().collect()
         };
@@ -147,9 +147,9 @@ impl InsightStore for LiveStore {
         Ok(incidents)
     }
 
-    async fn session(&self, name: &SessionName) -> Result<Option<Session>, StoreError> {
+    async fn session(&self, name: &SessionLookup) -> Result<Option<Session>, StoreError> {
         let open = {
-            let state = self.live.state();
+            let state = self.view.state();
             state.named(&name.org_id, &name.session_key).map(|(_, open)| open.session.clone())
         };
         let meant = |session: &Session| {
@@ -170,7 +170,7 @@ impl InsightStore for LiveStore {
         limit: usize,
     ) -> Result<Vec<TimelineEvent>, StoreError> {
         let open = {
-            let state = self.live.state();
+            let state = self.view.state();
             state.named(org_id, &session.session_key).map(|(key, open)| (key, Arc::clone(&open.events)))
         };
         let mut timeline = Vec::new();
@@ -195,7 +195,7 @@ impl InsightStore for LiveStore {
 
     async fn session_incidents(&self, org_id: &str, session: &Session) -> Result<Vec<Incident>, StoreError> {
         let open = {
-            let state = self.live.state();
+            let state = self.view.state();
             state.named(org_id, &session.session_key).map(|(_, open)| open.incidents.clone())
         };
         match open {

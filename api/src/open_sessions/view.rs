@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use hashbrown::HashMap;
 
-use super::opened::{Open, OpenEvents, Opened, Owner};
+use super::opened::{OpenSession, OpenSessionEvents, OpenSessionRows, Owner};
 use crate::store::{Filter, Scope, Session, StoreError};
 
 /// A shard of the pipeline, and the number of a key within it.
@@ -13,19 +13,19 @@ type Key = (u32, u32);
 
 /// The open sessions of all shards of this process.
 #[derive(Debug)]
-pub struct Live {
-    state: RwLock<State>,
+pub struct OpenSessionsView {
+    state: RwLock<ViewState>,
     sessions_max: usize,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct State {
-    pub(super) owners: HashMap<Owner, BTreeMap<Key, Vec<Open>>>,
+pub(super) struct ViewState {
+    pub(super) owners: HashMap<Owner, BTreeMap<Key, Vec<OpenSession>>>,
     keys: HashMap<Key, Owner>,
     sessions: usize,
 }
 
-impl Live {
+impl OpenSessionsView {
     /// None yet, and never more than so many.
     pub fn new(sessions_max: usize) -> Self {
         Self { state: RwLock::default(), sessions_max }
@@ -43,12 +43,12 @@ impl Live {
 
     /// Takes what changed in a shard: keys that have nothing open any more, and the sessions of others as they are
     /// now, whose events are in `events`.
-    pub fn change(
+    pub fn apply(
         &self,
         shard: u32,
         gone: &[u32],
-        opened: &Opened,
-        events: &Arc<dyn OpenEvents>,
+        opened: &OpenSessionRows,
+        events: &Arc<dyn OpenSessionEvents>,
     ) -> Result<(), StoreError> {
         let found = opened.read(events)?;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
@@ -63,18 +63,18 @@ impl Live {
     }
 
     /// Forgets a shard that is no longer this process's.
-    pub fn forget(&self, shard: u32) {
+    pub fn remove_shard(&self, shard: u32) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let keys: Vec<Key> = state.keys.keys().copied().filter(|key| key.0 == shard).collect();
         keys.into_iter().for_each(|key| state.remove(key));
     }
 
-    pub(super) fn state(&self) -> RwLockReadGuard<'_, State> {
+    pub(super) fn state(&self) -> RwLockReadGuard<'_, ViewState> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl ViewState {
     fn remove(&mut self, key: Key) {
         let Some(owner) = self.keys.remove(&key) else { return };
         let Some(keys) = self.owners.get_mut(&owner) else { return };
@@ -84,26 +84,27 @@ impl State {
         }
     }
 
-    fn add(&mut self, key: Key, owner: Owner, open: Open) {
+    fn add(&mut self, key: Key, owner: Owner, open: OpenSession) {
         self.sessions += 1;
         self.keys.entry(key).or_insert_with(|| owner.clone());
         self.owners.entry(owner).or_default().entry(key).or_default().push(open);
     }
 
     /// The open sessions of a product.
-    pub(super) fn of(&self, org_id: &str, product_id: &str) -> impl Iterator<Item = &Open> {
+    pub(super) fn of(&self, org_id: &str, product_id: &str) -> impl Iterator<Item = &OpenSession> {
         let keys = self.owners.get(&(org_id.to_owned(), product_id.to_owned()));
         keys.into_iter().flat_map(BTreeMap::values).flatten()
     }
 
-    pub(super) fn within(&self, scope: &Scope) -> impl Iterator<Item = &Open> {
+    pub(super) fn within(&self, scope: &Scope) -> impl Iterator<Item = &OpenSession> {
         let (period, filter) = (scope.period, &scope.filter);
-        let wanted =
-            move |open: &&Open| (period.from..=period.to).contains(&open.session.date) && meets(filter, &open.session);
+        let wanted = move |open: &&OpenSession| {
+            (period.from..=period.to).contains(&open.session.date) && meets(filter, &open.session)
+        };
         self.of(&scope.org_id, &scope.product_id).filter(wanted)
     }
 
-    pub(super) fn named(&self, org_id: &str, session_key: &str) -> Option<(u32, &Open)> {
+    pub(super) fn named(&self, org_id: &str, session_key: &str) -> Option<(u32, &OpenSession)> {
         let products = self.owners.iter().filter(|(owner, _)| owner.0 == org_id);
         let keys = products.flat_map(|(_, keys)| keys);
         let mut open = keys.flat_map(|(key, sessions)| sessions.iter().map(|open| (key.1, open)));

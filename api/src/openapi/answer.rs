@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::insight_request::List;
+use crate::insight_request::ListPage;
 
 /// What a route answers with 200.
 pub(crate) struct Answer {
@@ -39,7 +39,7 @@ pub(super) fn add<T: ToSchema>(schemas: &mut Schemas) -> String {
 
 fn add_list<T: ToSchema>(schemas: &mut Schemas) -> String {
     add::<T>(schemas);
-    put::<List<T>>(format!("{}List", T::name()), schemas)
+    put::<ListPage<T>>(format!("{}List", T::name()), schemas)
 }
 
 fn put<T: ToSchema>(name: String, schemas: &mut Schemas) -> String {

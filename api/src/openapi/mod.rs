@@ -16,7 +16,7 @@ use self::answer::{Answer, Schemas, add};
 use self::event::{event, event_batch};
 use crate::params::{Kind, Param};
 use crate::problem::{Code, Details, Problem};
-use crate::route::{Route, Rule};
+use crate::route::{Access, Route};
 
 /// The document as a response.
 pub(crate) fn answered(routes: &[Route]) -> impl IntoResponse + use<> {
@@ -28,7 +28,7 @@ pub(crate) fn document(routes: &[Route]) -> String {
     let mut schemas = Schemas::new();
     add::<Details<'_>>(&mut schemas);
     let item = |route: &Route, schemas: &mut Schemas| {
-        let method = if route.rule == Rule::Agent { "post" } else { "get" };
+        let method = if route.access == Access::Agent { "post" } else { "get" };
         (route.path.to_owned(), json!({ method: operation(route, schemas) }))
     };
     let paths: Map<String, Value> = routes.iter().map(|route| item(route, &mut schemas)).collect();
@@ -67,10 +67,10 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
     }
     let parameters: Vec<Value> =
         path_parameters(route).chain(route.params.iter().map(|param| parameter(param))).collect();
-    let security = match route.rule {
-        Rule::Public => json!([]),
-        Rule::Member => json!([{ "key": [] }]),
-        Rule::Agent => json!([{ "agentKey": [] }, { "agentKeyHeader": [] }, { "agentKeyBasic": [] }]),
+    let security = match route.access {
+        Access::Public => json!([]),
+        Access::Member => json!([{ "key": [] }]),
+        Access::Agent => json!([{ "agentKey": [] }, { "agentKeyHeader": [] }, { "agentKeyBasic": [] }]),
     };
     let mut operation = json!({
         "operationId": operation_id(route.path),
@@ -79,7 +79,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
         "parameters": parameters,
         "responses": responses,
     });
-    if route.rule == Rule::Agent {
+    if route.access == Access::Agent {
         schemas.insert("Event".to_owned(), event());
         schemas.insert("EventBatch".to_owned(), event_batch());
         operation["requestBody"] = json!({
@@ -104,7 +104,7 @@ fn operation_id(path: &str) -> String {
 
 fn problems(route: &Route) -> Vec<StatusCode> {
     let mut problems = vec![StatusCode::BAD_REQUEST, StatusCode::INTERNAL_SERVER_ERROR];
-    if route.rule == Rule::Agent {
+    if route.access == Access::Agent {
         problems.extend([
             StatusCode::UNAUTHORIZED,
             StatusCode::FORBIDDEN,
@@ -115,10 +115,10 @@ fn problems(route: &Route) -> Vec<StatusCode> {
             StatusCode::SERVICE_UNAVAILABLE,
         ]);
     }
-    if route.rule == Rule::Member {
+    if route.access == Access::Member {
         problems.extend([StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND, StatusCode::GATEWAY_TIMEOUT]);
     }
-    if route.rule == Rule::Member || route.path == "/ready" {
+    if route.access == Access::Member || route.path == "/ready" {
         problems.push(StatusCode::SERVICE_UNAVAILABLE);
     }
     problems

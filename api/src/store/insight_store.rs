@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::error::StoreError;
-use super::records::{Incident, MoveSums, Product, Release, ScreenSums, Session, SessionDay, TimelineEvent};
-use super::scope::{IncidentFilter, IncidentPlace, Scope, SessionName, SessionPlace};
+use super::records::{Incident, MoveSums, Product, ProductRelease, ScreenSums, Session, SessionDay, TimelineEvent};
+use super::scope::{IncidentFilter, IncidentPosition, Scope, SessionLookup, SessionPosition};
 use super::status::TableStatus;
 
 /// A place where the tables lie. Lists come in the order their method names; `limit` bounds rows.
@@ -23,13 +23,13 @@ pub trait InsightStore: Send + Sync {
     async fn moves(&self, scope: &Scope) -> Result<Vec<MoveSums>, StoreError>;
 
     /// Releases of the product, of all time, newest first.
-    async fn releases(&self, org_id: &str, product_id: &str) -> Result<Vec<Release>, StoreError>;
+    async fn releases(&self, org_id: &str, product_id: &str) -> Result<Vec<ProductRelease>, StoreError>;
 
     /// Sessions, newest first, then by key.
     async fn sessions(
         &self,
         scope: &Scope,
-        after: Option<&SessionPlace>,
+        after: Option<&SessionPosition>,
         limit: usize,
     ) -> Result<Vec<Session>, StoreError>;
 
@@ -38,12 +38,12 @@ pub trait InsightStore: Send + Sync {
         &self,
         scope: &Scope,
         only: &IncidentFilter,
-        after: Option<&IncidentPlace>,
+        after: Option<&IncidentPosition>,
         limit: usize,
     ) -> Result<Vec<Incident>, StoreError>;
 
     /// One session; `None` where the organisation has none of that key.
-    async fn session(&self, name: &SessionName) -> Result<Option<Session>, StoreError>;
+    async fn session(&self, name: &SessionLookup) -> Result<Option<Session>, StoreError>;
 
     /// Events of a session after `position`, in order.
     async fn timeline(

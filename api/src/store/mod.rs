@@ -20,6 +20,6 @@ pub(crate) mod sums;
 pub(crate) use columns::{Columns, dates, plain_text, wrong};
 pub use error::StoreError;
 pub use insight_store::InsightStore;
-pub use records::{Incident, MoveSums, Product, Release, ScreenSums, Session, SessionDay, TimelineEvent};
-pub use scope::{Filter, IncidentFilter, IncidentPlace, Scope, SessionName, SessionPlace};
+pub use records::{Incident, MoveSums, Product, ProductRelease, ScreenSums, Session, SessionDay, TimelineEvent};
+pub use scope::{Filter, IncidentFilter, IncidentPosition, Scope, SessionLookup, SessionPosition};
 pub use status::{TableState, TableStatus};

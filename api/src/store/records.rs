@@ -76,7 +76,7 @@ pub struct MoveSums {
 
 /// A release of a product.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Release {
+pub struct ProductRelease {
     /// Its tag.
     pub version: String,
     /// Time of the first event that carries it, in microseconds.

@@ -4,7 +4,7 @@ use arrow::array::{Array, AsArray, Float64Array, ListArray, RecordBatch, StringA
 
 use super::columns::{Columns, dates};
 use super::error::StoreError;
-use super::records::{Incident, Release, Session, SessionDay, TimelineEvent};
+use super::records::{Incident, ProductRelease, Session, SessionDay, TimelineEvent};
 use crate::period::{Day, instant};
 
 /// The records of all batches, in their order.
@@ -44,12 +44,12 @@ pub(crate) fn session_days(day: Day, batch: &RecordBatch, days: &mut Vec<Session
 }
 
 /// Releases with the organisation and the product of each.
-pub(crate) fn releases(batch: &RecordBatch) -> Result<Vec<(String, String, Release)>, StoreError> {
+pub(crate) fn releases(batch: &RecordBatch) -> Result<Vec<(String, String, ProductRelease)>, StoreError> {
     let (org_id, product_id) = (batch.texts("org_id")?, batch.texts("product_id")?);
     let version = batch.texts("version_tag")?;
     let (first_seen_at, released_at) = (batch.instants("first_seen_at")?, batch.instants("released_at")?);
     let releases = (0..batch.num_rows()).map(|row| {
-        let release = Release {
+        let release = ProductRelease {
             version: text(&version, row),
             first_seen_at_us: first_seen_at.value(row),
             released_at_us: released_at.is_valid(row).then(|| released_at.value(row)),

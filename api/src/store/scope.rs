@@ -44,7 +44,7 @@ impl Filter {
 
 /// Which sessions of a scope a page begins after: newest first, then by key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionPlace {
+pub struct SessionPosition {
     /// Start of the last session seen, in microseconds.
     pub start_us: i64,
     /// Its key.
@@ -62,7 +62,7 @@ pub struct IncidentFilter {
 
 /// Which incidents a page begins after: newest day first, newest first within it, then by id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IncidentPlace {
+pub struct IncidentPosition {
     /// Day of the last incident seen.
     pub day: Day,
     /// When it began, in microseconds.
@@ -73,7 +73,7 @@ pub struct IncidentPlace {
 
 /// Which session is asked for by key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionName {
+pub struct SessionLookup {
     /// The organisation.
     pub org_id: String,
     /// The product, where the asker says it.

@@ -20,7 +20,8 @@ pub struct TableStatus {
     /// Rows, where the table's log counts them.
     pub rows: Option<u64>,
     /// Bytes held in memory.
-    pub held_bytes: usize,
+    #[serde(rename = "heldBytes")]
+    pub cached_bytes: usize,
 }
 
 /// Whether a table can be read.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use netcrab_api::Config;
+use netcrab_api::ApiConfig;
 use serde_json::Value;
 
 use crate::world::{World, session_key, small_world};
@@ -82,11 +82,11 @@ fn every_reference_leads_somewhere() {
 
 #[test]
 fn settings_have_their_defaults_and_refuse_what_they_do_not_know() {
-    let config: Config = serde_json::from_str("{}").expect("every setting has a default");
-    assert_eq!(config, Config::default());
+    let config: ApiConfig = serde_json::from_str("{}").expect("every setting has a default");
+    assert_eq!(config, ApiConfig::default());
     assert_eq!(config.listen.to_string(), "127.0.0.1:7878");
-    assert!(serde_json::from_str::<Config>(r#"{"listne": "x"}"#).is_err());
+    assert!(serde_json::from_str::<ApiConfig>(r#"{"listne": "x"}"#).is_err());
     let key = r#"{"keys": [{"key": "secret", "org_id": "acme"}]}"#;
-    let config: Config = serde_json::from_str(key).expect("well formed");
+    let config: ApiConfig = serde_json::from_str(key).expect("well formed");
     assert!(!format!("{config:?}").contains("secret"), "a key must not reach a log");
 }

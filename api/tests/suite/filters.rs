@@ -1,6 +1,6 @@
 //! A filter counts the sessions it chooses and no others, by the same rules as the tables.
 
-use netcrab_api::{DeltaLimits, Limits};
+use netcrab_api::{ApiLimits, DeltaLimits};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ fn random_sessions_sum_to_the_same_by_every_way() {
             let whole = answers(&held, "").await;
             assert_eq!(answers(&held, "&segment=all").await, whole, "from sessions");
             let nothing_held = DeltaLimits { held_bytes_max: 0, ..DeltaLimits::default() };
-            let files = World::with(&visits, nothing_held, Limits::default()).await;
+            let files = World::with(&visits, nothing_held, ApiLimits::default()).await;
             assert_eq!(answers(&files, "").await, whole, "from files");
 
             let score: f64 = visits.iter().map(|visit| visit.frustration).sum::<f64>() / visits.len() as f64;

@@ -3,7 +3,7 @@
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use deltalake::protocol::SaveMode;
-use netcrab_api::{DeltaLimits, Limits};
+use netcrab_api::{ApiLimits, DeltaLimits};
 use netcrab_schema::tables::FACT_SESSIONS;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -13,7 +13,7 @@ use crate::world::{Visit, World, facts, small_world, write};
 #[tokio::test]
 async fn without_tables_answers_are_empty_and_ready_says_how_to_make_them() {
     let folder = TempDir::new().expect("a temporary folder");
-    let world = World::open(folder, DeltaLimits::default(), Limits::default()).await;
+    let world = World::open(folder, DeltaLimits::default(), ApiLimits::default()).await;
     let overview = world.ask("/v1/insights/overview?productId=crm").await;
     assert_eq!(overview["to"], "2026-11-23", "today, where no day has sessions");
     assert_eq!((&overview["sessions"], &overview["frictionIndex"]), (&json!(0), &Value::Null));
@@ -125,7 +125,7 @@ async fn the_first_look_is_small_and_brings_everything_it_needs() {
 async fn a_server_drains_when_it_is_told_to_stop() {
     let world = World::of(&small_world()).await;
     let listen = "127.0.0.1:0".parse().expect("an address");
-    let config = netcrab_api::Config { listen, ..crate::world::config() };
+    let config = netcrab_api::ApiConfig { listen, ..crate::world::config() };
     let stop = async { tokio::time::sleep(std::time::Duration::from_millis(50)).await };
     netcrab_api::serve(config, world.store.clone(), stop).await.expect("a server that stops");
 }

@@ -1,6 +1,6 @@
 //! Pages of any size show every row once, in order; a cursor that was touched is refused.
 
-use netcrab_api::{DeltaLimits, Limits};
+use netcrab_api::{ApiLimits, DeltaLimits};
 use serde_json::Value;
 
 use crate::world::{Visit, World, path, session_key};
@@ -116,7 +116,7 @@ async fn pages_keep_the_period_of_the_first_when_a_newer_day_arrives() {
 
 #[tokio::test]
 async fn a_limit_beyond_the_configured_one_is_refused() {
-    let limits = Limits { rows_max: 10, period_days_max: 31, ..Limits::default() };
+    let limits = ApiLimits { rows_max: 10, period_days_max: 31, ..ApiLimits::default() };
     let world = World::with(&ties(), DeltaLimits::default(), limits).await;
     world.ask("/v1/insights/sessions?productId=crm&limit=10").await;
     for question in ["limit=11", "from=2026-10-20&to=2026-11-20", "from=2026-11-21&to=2026-11-20"] {

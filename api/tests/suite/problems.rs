@@ -2,7 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, header};
-use netcrab_api::{DeltaLimits, Limits};
+use netcrab_api::{ApiLimits, DeltaLimits};
 use serde_json::Value;
 
 use crate::world::{ACME_KEY, World, small_world};
@@ -57,13 +57,13 @@ async fn a_misspelt_parameter_or_path_is_told_the_nearest() {
 
 #[tokio::test]
 async fn no_place_is_503_and_no_time_is_504() {
-    let full = Limits { requests_max: 0, ..Limits::default() };
+    let full = ApiLimits { requests_max: 0, ..ApiLimits::default() };
     let world = World::with(&small_world(), DeltaLimits::default(), full).await;
     check(&world, Method::GET, "/v1/insights/overview?productId=crm", 503, "busy").await;
     let (status, _) = world.get("/health", None).await;
     assert!(status.is_success(), "health answers when nothing else does");
 
-    let hurried = Limits { request_timeout_ms: 0, ..Limits::default() };
+    let hurried = ApiLimits { request_timeout_ms: 0, ..ApiLimits::default() };
     let world = World::with(&small_world(), DeltaLimits::default(), hurried).await;
     check(&world, Method::GET, "/v1/insights/sessions?productId=crm", 504, "timeout").await;
 }
@@ -71,7 +71,7 @@ async fn no_place_is_503_and_no_time_is_504() {
 #[tokio::test]
 async fn heavy_questions_wait_and_are_refused_apart_from_cheap_ones() {
     let none = DeltaLimits { queries_max: 0, queries_waiting_max: 0, ..DeltaLimits::default() };
-    let world = World::with(&small_world(), none, Limits::default()).await;
+    let world = World::with(&small_world(), none, ApiLimits::default()).await;
     check(&world, Method::GET, "/v1/insights/sessions?productId=crm", 503, "busy").await;
     world.ask("/v1/insights/overview?productId=crm").await;
     world.ask("/v1/insights/hotspots?productId=crm").await;
@@ -79,8 +79,9 @@ async fn heavy_questions_wait_and_are_refused_apart_from_cheap_ones() {
 
     let small = DeltaLimits { query_rows_max: 2, held_bytes_max: 0, ..DeltaLimits::default() };
     let one = small_world().split_off(4);
-    let world = World::with(&one, small.clone(), Limits::default()).await;
+    let world = World::with(&one, small.clone(), ApiLimits::default()).await;
     world.ask("/v1/insights/overview?productId=erp").await;
-    let world = World::with(&small_world()[..4], DeltaLimits { query_rows_max: 3, ..small }, Limits::default()).await;
+    let world =
+        World::with(&small_world()[..4], DeltaLimits { query_rows_max: 3, ..small }, ApiLimits::default()).await;
     check(&world, Method::GET, "/v1/insights/sessions?productId=crm", 503, "query_too_large").await;
 }

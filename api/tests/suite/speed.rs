@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use netcrab_api::{ApiKey, Config, DeltaLimits, DeltaStore};
+use netcrab_api::{ApiConfig, ApiKey, DeltaLimits, DeltaStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
@@ -104,7 +104,7 @@ fn a_year_of_tables_is_answered_in_time() {
     let address = listener.local_addr().expect("an address");
     drop(listener);
     let keys = (0..5).map(|org| ApiKey { key: format!("nc_{org}"), org_id: format!("org{org}") }).collect();
-    let config = Config { listen: address, keys, ..Config::default() };
+    let config = ApiConfig { listen: address, keys, ..ApiConfig::default() };
     server.spawn(async move { netcrab_api::serve(config, store, std::future::pending()).await.expect("a server") });
     std::thread::sleep(Duration::from_millis(300));
 

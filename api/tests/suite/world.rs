@@ -19,7 +19,7 @@ use axum::http::{Request, StatusCode, header};
 use deltalake::DeltaTable;
 use deltalake::protocol::SaveMode;
 use jiff::Timestamp;
-use netcrab_api::{ApiKey, AppState, Config, Day, DeltaLimits, DeltaStore, Limits, router};
+use netcrab_api::{ApiConfig, ApiKey, ApiLimits, AppState, Day, DeltaLimits, DeltaStore, router};
 use netcrab_schema::{Table, Type, tables};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -420,17 +420,17 @@ pub(crate) fn now() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().expect("an instant")
 }
 
-pub(crate) fn config() -> Config {
+pub(crate) fn config() -> ApiConfig {
     let key = |key: &str, org_id: &str| ApiKey { key: key.into(), org_id: org_id.into() };
-    Config { keys: vec![key(ACME_KEY, "acme"), key(RIVAL_KEY, "rival")], ..Config::default() }
+    ApiConfig { keys: vec![key(ACME_KEY, "acme"), key(RIVAL_KEY, "rival")], ..ApiConfig::default() }
 }
 
 impl World {
     pub(crate) async fn of(visits: &[Visit]) -> Self {
-        Self::with(visits, DeltaLimits::default(), Limits::default()).await
+        Self::with(visits, DeltaLimits::default(), ApiLimits::default()).await
     }
 
-    pub(crate) async fn with(visits: &[Visit], delta: DeltaLimits, limits: Limits) -> Self {
+    pub(crate) async fn with(visits: &[Visit], delta: DeltaLimits, limits: ApiLimits) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         for (name, rows) in facts(visits) {
             write(folder.path(), netcrab_schema::by_name(name).expect("a table"), &rows, SaveMode::Overwrite).await;
@@ -438,9 +438,9 @@ impl World {
         Self::open(folder, delta, limits).await
     }
 
-    pub(crate) async fn open(folder: TempDir, delta: DeltaLimits, limits: Limits) -> Self {
+    pub(crate) async fn open(folder: TempDir, delta: DeltaLimits, limits: ApiLimits) -> Self {
         let store = Arc::new(DeltaStore::open(folder.path(), delta).await.expect("readable tables"));
-        let config = Config { limits, ..config() };
+        let config = ApiConfig { limits, ..config() };
         let bus = Arc::new(netcrab_bus::memory::Memory::new(1, 1 << 20));
         let sources = netcrab_sources::SourceSettings::default();
         let state = AppState::taking_events(&config, store.clone(), now, sources, bus).expect("a sound configuration");

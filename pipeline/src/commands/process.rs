@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use clap::Args;
 use netcrab_api::DeltaStore;
-use netcrab_api::open_sessions::Live;
+use netcrab_api::open_sessions::OpenSessionsView;
 use netcrab_bus::log::Log;
 use netcrab_bus::{Bus, Clock};
 use netcrab_operators::rules::{Rules, Sessionize};
@@ -71,7 +71,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         processor.run(stop).await?;
         return Ok(ExitCode::SUCCESS);
     };
-    let api = netcrab_api::Config { listen, ..context.config.api.clone() };
+    let api = netcrab_api::ApiConfig { listen, ..context.config.api.clone() };
     let told = Arc::new(super::serve::Told(Arc::clone(&processor.statuses)));
     let (answers, work) = (stop.clone().drop_guard(), stop.clone().drop_guard());
     // Whichever ends first, the other is told to.
@@ -180,7 +180,7 @@ pub(super) async fn prepared(config: &Config) -> Result<ClickHouse> {
 
 /// Where open sessions are shown, and the tables beside which they are.
 pub(super) struct Shown {
-    pub(super) live: Arc<Live>,
+    pub(super) live: Arc<OpenSessionsView>,
     pub(super) tables: Arc<DeltaStore>,
 }
 

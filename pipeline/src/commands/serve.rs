@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use netcrab_api::open_sessions::{Live, LiveStore};
+use netcrab_api::open_sessions::{OpenSessionsView, StoreWithOpenSessions};
 use netcrab_api::{
-    AgentKey, ApiKey, AppState, ClickHouseStore, Companion, Config, DeltaLimits, DeltaStore, InsightStore, Server,
+    AgentKey, ApiConfig, ApiKey, AppState, ClickHouseStore, Companion, DeltaLimits, DeltaStore, InsightStore, Server,
     StoreKind,
 };
 use netcrab_pipeline::config::Config as PipelineConfig;
@@ -101,10 +101,10 @@ async fn serve_stream(
     let limits = DeltaLimits { refresh_ms: config.stream.epoch_ms.clamp(100, 2000), ..DeltaLimits::default() };
     let store = Arc::new(DeltaStore::open_url(&address(tables)?, limits).await?);
     let clickhouse = clickhouse_store(&config.api, config).await?;
-    let live = Arc::new(Live::new(config.stream.live_sessions_max));
+    let live = Arc::new(OpenSessionsView::new(config.stream.live_sessions_max));
     let shown = Shown { live: Arc::clone(&live), tables: Arc::clone(&store) };
     let (rules, processor) = super::process::processor(config, tables, Arc::clone(&bus), Some(shown)).await?;
-    let store = Arc::new(LiveStore::new(clickhouse.unwrap_or(store), live));
+    let store = Arc::new(StoreWithOpenSessions::new(clickhouse.unwrap_or(store), live));
     let state =
         AppState::taking_events(&config.api, store, jiff::Timestamp::now, config.sources.clone(), Arc::clone(&bus))?;
     tokio::spawn(super::process::reload(file, rules));
@@ -131,7 +131,10 @@ async fn serve_stream(
 }
 
 /// The store in ClickHouse, where the API is to answer from it.
-pub(super) async fn clickhouse_store(api: &Config, config: &PipelineConfig) -> Result<Option<Arc<dyn InsightStore>>> {
+pub(super) async fn clickhouse_store(
+    api: &ApiConfig,
+    config: &PipelineConfig,
+) -> Result<Option<Arc<dyn InsightStore>>> {
     if api.store != StoreKind::Clickhouse {
         return Ok(None);
     }
@@ -154,13 +157,13 @@ impl Companion for Told {
 }
 
 /// Serves until Ctrl-C or SIGTERM, then lets open requests finish.
-pub(super) async fn serve(api: Config, tables: &str) -> Result<()> {
+pub(super) async fn serve(api: ApiConfig, tables: &str) -> Result<()> {
     serve_tables(api, tables, None, None, stop_signal()).await
 }
 
 /// Serves the tables, and what `netcrab process` has open beside them, until `shutdown`.
 pub(super) async fn serve_tables(
-    api: Config,
+    api: ApiConfig,
     tables: &str,
     clickhouse: Option<Arc<dyn InsightStore>>,
     companion: Option<Arc<dyn Companion>>,
@@ -169,9 +172,9 @@ pub(super) async fn serve_tables(
     let sink = super::sink(tables)?;
     let folder = super::folder(&sink).await?;
     let store = Arc::new(DeltaStore::open_url(sink.root(), DeltaLimits::default()).await?);
-    let live = Arc::new(Live::new(usize::MAX));
+    let live = Arc::new(OpenSessionsView::new(usize::MAX));
     let following = tokio::spawn(shown::follow(folder, Arc::clone(&live), Arc::clone(&store)));
-    let state = AppState::new(&api, Arc::new(LiveStore::new(clickhouse.unwrap_or(store), live)))?;
+    let state = AppState::new(&api, Arc::new(StoreWithOpenSessions::new(clickhouse.unwrap_or(store), live)))?;
     if let Some(companion) = companion {
         state.accompany(companion);
     }

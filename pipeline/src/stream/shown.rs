@@ -18,7 +18,7 @@ use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use async_trait::async_trait;
-use netcrab_api::open_sessions::{Live, OpenEvents, Opened};
+use netcrab_api::open_sessions::{OpenSessionEvents, OpenSessionRows, OpenSessionsView};
 use netcrab_api::{DeltaStore, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -63,21 +63,21 @@ pub struct Changed {
     /// Keys with nothing open any more.
     pub gone: Vec<u32>,
     /// The sessions of others.
-    pub opened: Opened,
+    pub opened: OpenSessionRows,
     /// Their rows of events_sessionized, where they are wanted.
     pub events: Vec<RecordBatch>,
     /// Where these rows are asked for.
-    pub asked: Arc<dyn OpenEvents>,
+    pub asked: Arc<dyn OpenSessionEvents>,
 }
 
 #[async_trait]
-impl Show for Live {
+impl Show for OpenSessionsView {
     fn begin(&self, shard: u32) {
-        self.forget(shard);
+        self.remove_shard(shard);
     }
 
     async fn change(&self, shard: u32, change: Changed) -> Result<()> {
-        Ok(Live::change(self, shard, &change.gone, &change.opened, &change.asked)?)
+        Ok(OpenSessionsView::apply(self, shard, &change.gone, &change.opened, &change.asked)?)
     }
 }
 
@@ -207,9 +207,9 @@ fn batches(stream: &[u8]) -> Result<Vec<RecordBatch>> {
     Ok(StreamReader::try_new(Cursor::new(stream), None)?.collect::<Result<_, _>>()?)
 }
 
-fn decode(bytes: &[u8]) -> Result<(Vec<u32>, Opened)> {
+fn decode(bytes: &[u8]) -> Result<(Vec<u32>, OpenSessionRows)> {
     let (Head { gone, keys, .. }, [sessions, incidents, _]) = split(bytes)?;
-    Ok((gone, Opened { keys, sessions: batches(sessions)?, incidents: batches(incidents)? }))
+    Ok((gone, OpenSessionRows { keys, sessions: batches(sessions)?, incidents: batches(incidents)? }))
 }
 
 /// The events of open sessions, in a file.
@@ -217,7 +217,7 @@ fn decode(bytes: &[u8]) -> Result<(Vec<u32>, Opened)> {
 struct FileEvents(Folder, String);
 
 #[async_trait]
-impl OpenEvents for FileEvents {
+impl OpenSessionEvents for FileEvents {
     async fn of(&self, _: u32, _: &str) -> Result<Vec<RecordBatch>, StoreError> {
         // A file that is gone was replaced; what it showed is shown anew or closed.
         let Ok(bytes) = self.0.read_at_most(&self.1, FILE_BYTES_MAX).await else { return Ok(Vec::new()) };
@@ -232,7 +232,7 @@ pub(super) fn unreadable(fault: anyhow::Error) -> StoreError {
 }
 
 /// Follows what the shards beside the tables in `tables` show, for as long as `store` is asked.
-pub async fn follow(tables: Folder, live: Arc<Live>, store: Arc<DeltaStore>) {
+pub async fn follow(tables: Folder, live: Arc<OpenSessionsView>, store: Arc<DeltaStore>) {
     let mut follower = Follower { tables, live, seen: BTreeMap::new() };
     loop {
         match follower.look().await {
@@ -252,7 +252,7 @@ pub async fn follow(tables: Folder, live: Arc<Live>, store: Arc<DeltaStore>) {
 
 struct Follower {
     tables: Folder,
-    live: Arc<Live>,
+    live: Arc<OpenSessionsView>,
     /// The number of the last file that was taken, by shard.
     seen: BTreeMap<u32, u64>,
 }
@@ -264,7 +264,7 @@ struct Found {
     whole: bool,
     events: FileEvents,
     gone: Vec<u32>,
-    opened: Opened,
+    opened: OpenSessionRows,
 }
 
 impl Follower {
@@ -305,10 +305,10 @@ impl Follower {
     fn take(&mut self, found: Vec<Found>) {
         for Found { shard, number, whole, events, gone, opened } in found {
             if whole {
-                self.live.forget(shard);
+                self.live.remove_shard(shard);
             }
-            let events = Arc::new(events) as Arc<dyn OpenEvents>;
-            if let Err(fault) = self.live.change(shard, &gone, &opened, &events) {
+            let events = Arc::new(events) as Arc<dyn OpenSessionEvents>;
+            if let Err(fault) = self.live.apply(shard, &gone, &opened, &events) {
                 tracing::warn!(shard, reason = %fault, "open sessions not shown");
             }
             self.seen.insert(shard, number);

@@ -17,7 +17,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
 use jiff::Timestamp;
-use netcrab_api::{AgentKey, AppState, Config, IngestSettings, NoTables, router};
+use netcrab_api::{AgentKey, ApiConfig, AppState, IngestSettings, NoTables, router};
 use netcrab_bus::Bus;
 use netcrab_bus::memory::Memory;
 use serde_json::Value;
@@ -42,7 +42,7 @@ pub(crate) struct Inlet {
     pub(crate) app: Router,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) state: AppState,
-    pub(crate) config: Config,
+    pub(crate) config: ApiConfig,
 }
 
 /// What came back.
@@ -58,7 +58,7 @@ fn now() -> Timestamp {
     Timestamp::from_millisecond(NOW_MS).expect("an instant")
 }
 
-pub(crate) fn config(ingest: IngestSettings) -> Config {
+pub(crate) fn config(ingest: IngestSettings) -> ApiConfig {
     let key = |key: &str, org_id: &str, products: &[&str]| AgentKey {
         key: key.into(),
         org_id: org_id.into(),
@@ -66,7 +66,7 @@ pub(crate) fn config(ingest: IngestSettings) -> Config {
     };
     let agent_keys = vec![key(ACME, "acme", &[]), key(ACME_CRM, "acme", &["crm"]), key(RIVAL, "rival", &[])];
     let listen = "127.0.0.1:0".parse().expect("an address");
-    Config { agent_keys, ingest, listen, ..Config::default() }
+    ApiConfig { agent_keys, ingest, listen, ..ApiConfig::default() }
 }
 
 impl Inlet {
@@ -78,7 +78,7 @@ impl Inlet {
         Self::over(config(ingest), Arc::new(Memory::new(4, 1 << 30)))
     }
 
-    pub(crate) fn over(config: Config, bus: Arc<dyn Bus>) -> Self {
+    pub(crate) fn over(config: ApiConfig, bus: Arc<dyn Bus>) -> Self {
         let sources = netcrab_sources::SourceSettings::default();
         let state = AppState::taking_events(&config, Arc::new(NoTables), now, sources, bus.clone());
         let state = state.expect("a sound configuration");

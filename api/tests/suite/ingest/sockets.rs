@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use netcrab_api::{Config, IngestSettings, Limits, Server};
+use netcrab_api::{ApiConfig, ApiLimits, IngestSettings, Server};
 use netcrab_bus::memory::Memory;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,8 +19,8 @@ struct Serving {
     _stop: oneshot::Sender<()>,
 }
 
-async fn serve(ingest: IngestSettings, limits: Limits) -> Serving {
-    let config = Config { limits, ..config(ingest) };
+async fn serve(ingest: IngestSettings, limits: ApiLimits) -> Serving {
+    let config = ApiConfig { limits, ..config(ingest) };
     let inlet = Inlet::over(config, Arc::new(Memory::new(2, 1 << 30)));
     let server = Server::bind(&inlet.config, inlet.state).await.expect("a free port");
     let address = server.address();
@@ -31,9 +31,9 @@ async fn serve(ingest: IngestSettings, limits: Limits) -> Serving {
     Serving { address, _stop: stop }
 }
 
-fn hurried() -> (IngestSettings, Limits) {
+fn hurried() -> (IngestSettings, ApiLimits) {
     let ingest = IngestSettings { body_grace_ms: 300, body_bytes_per_s_min: 10_000, ..IngestSettings::default() };
-    (ingest, Limits { head_timeout_ms: 400, answer_timeout_ms: 400, ..Limits::default() })
+    (ingest, ApiLimits { head_timeout_ms: 400, answer_timeout_ms: 400, ..ApiLimits::default() })
 }
 
 fn head(length: Option<usize>) -> String {
@@ -119,7 +119,7 @@ async fn a_head_that_never_ends_and_a_connection_without_one_are_closed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_without_end_is_read_to_the_bound_and_no_further() {
-    let serving = serve(IngestSettings::default(), Limits::default()).await;
+    let serving = serve(IngestSettings::default(), ApiLimits::default()).await;
     // Announced: refused before any of it is read.
     let mut stream = connect(&serving).await;
     stream.write_all(head(Some(10 << 30)).as_bytes()).await.expect("a connection");
@@ -164,7 +164,7 @@ async fn who_never_reads_loses_the_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_beyond_the_bound_waits_for_a_place() {
     let (ingest, limits) = hurried();
-    let serving = serve(ingest, Limits { connections_max: 2, ..limits }).await;
+    let serving = serve(ingest, ApiLimits { connections_max: 2, ..limits }).await;
     let silent = [connect(&serving).await, connect(&serving).await];
     let started = Instant::now();
     assert_eq!(well_behaved(&serving).await, 200);
@@ -174,7 +174,7 @@ async fn a_connection_beyond_the_bound_waits_for_a_place() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_connection_carries_many_batches() {
-    let serving = serve(IngestSettings::default(), Limits::default()).await;
+    let serving = serve(IngestSettings::default(), ApiLimits::default()).await;
     let mut stream = connect(&serving).await;
     for count in 1..20 {
         let body = events(count);

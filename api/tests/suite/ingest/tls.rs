@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use netcrab_api::{Config, IngestSettings, Server, Tls};
+use netcrab_api::{ApiConfig, IngestSettings, Server, TlsSettings};
 use netcrab_bus::memory::Memory;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,14 +19,14 @@ fn file(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/ingest/certificates")).join(name)
 }
 
-fn tls(client_ca: &str) -> Tls {
+fn tls(client_ca: &str) -> TlsSettings {
     let client_ca = if client_ca.is_empty() { PathBuf::new() } else { file(client_ca) };
-    Tls { cert: file("server.pem"), key: file("server.key"), client_ca }
+    TlsSettings { cert: file("server.pem"), key: file("server.key"), client_ca }
 }
 
 /// Sends a batch over TLS, as the client of that name or as nobody; the first line of the answer, where there is one.
-async fn send(tls: Tls, client: Option<&str>) -> Option<String> {
-    let config = Config { tls, ..config(IngestSettings::default()) };
+async fn send(tls: TlsSettings, client: Option<&str>) -> Option<String> {
+    let config = ApiConfig { tls, ..config(IngestSettings::default()) };
     let inlet = Inlet::over(config, Arc::new(Memory::new(1, 1 << 30)));
     let server = Server::bind(&inlet.config, inlet.state).await.expect("sound certificates");
     let address = server.address();
@@ -82,14 +82,20 @@ async fn where_client_certificates_are_asked_for_none_and_a_strangers_are_turned
 async fn certificates_that_cannot_be_meant_keep_the_server_from_starting() {
     let nowhere = PathBuf::from("no-such-folder/x.pem");
     for (tls, fault) in [
-        (Tls { key: PathBuf::new(), ..tls("") }, "is set without its key; set `key` too"),
-        (Tls { cert: PathBuf::new(), ..tls("") }, "is set without its certificate; set `cert` too"),
-        (Tls { client_ca: file("ca.pem"), ..Tls::default() }, "is set without a certificate; set `cert` and `key` too"),
-        (Tls { cert: nowhere.clone(), ..tls("") }, "`api.tls.cert` (no-such-folder/x.pem) cannot be read as PEM"),
-        (Tls { key: file("client.key"), ..tls("") }, "and the key that belongs to it"),
-        (Tls { cert: file("README.md"), ..tls("") }, "holds no certificate"),
+        (TlsSettings { key: PathBuf::new(), ..tls("") }, "is set without its key; set `key` too"),
+        (TlsSettings { cert: PathBuf::new(), ..tls("") }, "is set without its certificate; set `cert` too"),
+        (
+            TlsSettings { client_ca: file("ca.pem"), ..TlsSettings::default() },
+            "is set without a certificate; set `cert` and `key` too",
+        ),
+        (
+            TlsSettings { cert: nowhere.clone(), ..tls("") },
+            "`api.tls.cert` (no-such-folder/x.pem) cannot be read as PEM",
+        ),
+        (TlsSettings { key: file("client.key"), ..tls("") }, "and the key that belongs to it"),
+        (TlsSettings { cert: file("README.md"), ..tls("") }, "holds no certificate"),
     ] {
-        let config = Config { tls, ..config(IngestSettings::default()) };
+        let config = ApiConfig { tls, ..config(IngestSettings::default()) };
         let inlet = Inlet::over(config, Arc::new(Memory::new(1, 1 << 30)));
         let error = Server::bind(&inlet.config, inlet.state).await.err().map(|error| error.to_string());
         assert!(error.as_ref().is_some_and(|error| error.contains(fault)), "{fault}: {error:?}");

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
 use netcrab_api::StoreError;
-use netcrab_api::open_sessions::{OpenEvents, Opened};
+use netcrab_api::open_sessions::{OpenSessionEvents, OpenSessionRows};
 use netcrab_operators::chain;
 use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::streaming::OpenSessions;
@@ -53,7 +53,7 @@ impl Shard {
         let (keys, tables) = peek.at(open, shown).await?;
         let mut tables = tables.into_iter();
         let mut next = || tables.next().unwrap_or_default();
-        let opened = Opened { keys, sessions: next(), incidents: next() };
+        let opened = OpenSessionRows { keys, sessions: next(), incidents: next() };
         live.change(self.number, Changed { gone, opened, events: next(), asked: Arc::new(peek) }).await?;
         Ok(())
     }
@@ -97,7 +97,7 @@ impl fmt::Debug for Peek {
 }
 
 #[async_trait]
-impl OpenEvents for Peek {
+impl OpenSessionEvents for Peek {
     async fn of(&self, key: u32, _: &str) -> Result<Vec<RecordBatch>, StoreError> {
         let found = self.at(vec![key], &[&EVENTS_SESSIONIZED]).await;
         let found = found.map_err(shown::unreadable)?;

@@ -7,22 +7,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::problem::{Code, Problem};
 
 /// Bytes of one place of a room.
-pub(super) const PIECE_BYTES: usize = 4096;
+pub(super) const PERMIT_BYTES: usize = 4096;
 
 /// How many places so many bytes take.
-pub(super) fn pieces(bytes: usize) -> usize {
-    bytes.div_ceil(PIECE_BYTES)
+pub(super) fn permits(bytes: usize) -> usize {
+    bytes.div_ceil(PERMIT_BYTES)
 }
 
 /// Room of a sender and of all senders.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(super) struct MemoryReservation {
     taken: usize,
     of_sender: Option<OwnedSemaphorePermit>,
     of_all: Option<OwnedSemaphorePermit>,
 }
 
-impl Room {
+impl MemoryReservation {
     pub(super) fn grow(
         &mut self,
         wanted: usize,

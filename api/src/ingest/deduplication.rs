@@ -31,23 +31,23 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::config::IngestSettings;
 
-/// Parts that are locked apart.
-const PARTS: usize = 64;
+/// Stripes of the window, each with a lock of its own.
+const STRIPES: usize = 64;
 
 /// Set in the hash of an event that is claimed and not yet durable.
 const CLAIMED: u128 = 1;
 
 /// What is remembered of events sent before.
 #[derive(Debug)]
-pub(super) struct Seen {
-    parts: Vec<Mutex<Part>>,
+pub(super) struct DeduplicationWindow {
+    stripes: Vec<Mutex<Stripe>>,
     ids_max: usize,
     window_ms: i64,
-    settled: Notify,
+    ended: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Part {
+struct Stripe {
     young: HashTable<u128>,
     old: HashTable<u128>,
     young_since_ms: Option<i64>,
@@ -64,29 +64,29 @@ pub(super) enum Claim {
     Awaited,
 }
 
-/// Events that are claimed; given up when dropped without [`Claims::settle`].
+/// Events that are claimed; given up when dropped without [`Claims::commit`].
 #[derive(Debug)]
 pub(super) struct Claims {
-    seen: Arc<Seen>,
+    window: Arc<DeduplicationWindow>,
     ids: Vec<u128>,
 }
 
-impl Seen {
+impl DeduplicationWindow {
     pub(super) fn new(settings: &IngestSettings) -> Self {
         Self {
-            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
-            ids_max: (settings.repeats_ids_max / 2 / PARTS).max(1),
+            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            ids_max: (settings.repeats_ids_max / 2 / STRIPES).max(1),
             window_ms: settings.repeats_window_ms,
-            settled: Notify::new(),
+            ended: Notify::new(),
         }
     }
 
     /// Claims events, by their [`ids`]: what each of them is, and the hold on those that are new.
     pub(super) fn claim(self: &Arc<Self>, ids: &[u128], now_ms: i64) -> (Vec<Claim>, Claims) {
-        let mut claims = Claims { seen: self.clone(), ids: Vec::with_capacity(ids.len()) };
+        let mut claims = Claims { window: self.clone(), ids: Vec::with_capacity(ids.len()) };
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
-            let mut claim = self.part(*id).claim(*id, now_ms, self);
+            let mut claim = self.stripe(*id).claim(*id, now_ms, self);
             // Claimed by an earlier row of this very batch.
             if claim == Claim::Awaited && claims.ids.contains(id) {
                 claim = Claim::New;
@@ -100,31 +100,31 @@ impl Seen {
 
     /// Resolves once more claims have been settled or given up. Ask for it before the claim that found
     /// something awaited, or the end of it may be missed.
-    pub(super) fn settled(&self) -> Notified<'_> {
-        self.settled.notified()
+    pub(super) fn ended(&self) -> Notified<'_> {
+        self.ended.notified()
     }
 
     /// How many ids are remembered.
     pub(super) fn len(&self) -> usize {
-        self.parts.iter().map(|part| lock(part)).map(|part| part.young.len() + part.old.len()).sum()
+        self.stripes.iter().map(|stripe| lock(stripe)).map(|stripe| stripe.young.len() + stripe.old.len()).sum()
     }
 
-    fn part(&self, id: u128) -> MutexGuard<'_, Part> {
-        lock(&self.parts[(id >> 1) as usize % PARTS])
+    fn stripe(&self, id: u128) -> MutexGuard<'_, Stripe> {
+        lock(&self.stripes[(id >> 1) as usize % STRIPES])
     }
 }
 
 impl Claims {
     /// The events are durable: they are known from now on.
-    pub(super) fn settle(mut self) {
+    pub(super) fn commit(mut self) {
         // Nothing ended, and whoever waits for something else must not be woken by this.
         if self.ids.is_empty() {
             return;
         }
         for id in std::mem::take(&mut self.ids) {
-            self.seen.part(id).settle(id);
+            self.window.stripe(id).commit(id);
         }
-        self.seen.settled.notify_waiters();
+        self.window.ended.notify_waiters();
     }
 }
 
@@ -134,14 +134,14 @@ impl Drop for Claims {
             return;
         }
         for id in std::mem::take(&mut self.ids) {
-            self.seen.part(id).release(id);
+            self.window.stripe(id).release(id);
         }
-        self.seen.settled.notify_waiters();
+        self.window.ended.notify_waiters();
     }
 }
 
-impl Part {
-    fn claim(&mut self, id: u128, now_ms: i64, bounds: &Seen) -> Claim {
+impl Stripe {
+    fn claim(&mut self, id: u128, now_ms: i64, bounds: &DeduplicationWindow) -> Claim {
         let since_ms = *self.young_since_ms.get_or_insert(now_ms);
         if self.young.len() >= bounds.ids_max || now_ms.saturating_sub(since_ms) >= bounds.window_ms {
             std::mem::swap(&mut self.young, &mut self.old);
@@ -162,7 +162,7 @@ impl Part {
         }
     }
 
-    fn settle(&mut self, id: u128) {
+    fn commit(&mut self, id: u128) {
         for generation in [&mut self.young, &mut self.old] {
             if let Some(known) = generation.find_mut(hash(&id), |known| same(*known, id)) {
                 *known = id;
@@ -196,8 +196,8 @@ fn hash(id: &u128) -> u64 {
     (id >> 64) as u64
 }
 
-fn lock(part: &Mutex<Part>) -> MutexGuard<'_, Part> {
-    part.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
+    stripe.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What each event of a batch is known by; `None` where the batch is none of events in flight.
@@ -232,8 +232,12 @@ mod tests {
     use super::*;
     use Claim::{Awaited, Known, New};
 
-    fn seen(repeats_window_ms: i64, repeats_ids_max: usize) -> Arc<Seen> {
-        Arc::new(Seen::new(&IngestSettings { repeats_window_ms, repeats_ids_max, ..IngestSettings::default() }))
+    fn window(repeats_window_ms: i64, repeats_ids_max: usize) -> Arc<DeduplicationWindow> {
+        Arc::new(DeduplicationWindow::new(&IngestSettings {
+            repeats_window_ms,
+            repeats_ids_max,
+            ..IngestSettings::default()
+        }))
     }
 
     /// Ids as [`ids`] makes them.
@@ -243,64 +247,64 @@ mod tests {
 
     #[test]
     fn an_event_is_known_once_it_is_durable_and_not_before() {
-        let seen = seen(1000, 1000);
-        let (found, claims) = seen.claim(&[id(1), id(2)], 0);
+        let window = window(1000, 1000);
+        let (found, claims) = window.claim(&[id(1), id(2)], 0);
         assert_eq!(found, [New, New]);
-        assert_eq!(seen.claim(&[id(1), id(3)], 0).0, [Awaited, New]);
-        claims.settle();
-        assert_eq!(seen.claim(&[id(1), id(2), id(3)], 0).0, [Known, Known, New], "3 was given up");
+        assert_eq!(window.claim(&[id(1), id(3)], 0).0, [Awaited, New]);
+        claims.commit();
+        assert_eq!(window.claim(&[id(1), id(2), id(3)], 0).0, [Known, Known, New], "3 was given up");
     }
 
     #[test]
     fn what_failed_is_as_if_it_had_never_come() {
-        let seen = seen(1000, 1000);
-        drop(seen.claim(&[id(1)], 0));
-        assert_eq!(seen.len(), 0);
-        assert_eq!(seen.claim(&[id(1)], 0).0, [New]);
+        let window = window(1000, 1000);
+        drop(window.claim(&[id(1)], 0));
+        assert_eq!(window.len(), 0);
+        assert_eq!(window.claim(&[id(1)], 0).0, [New]);
     }
 
     #[test]
     fn repeats_within_a_batch_are_all_the_batchs_own() {
-        let seen = seen(1000, 1000);
-        let (found, claims) = seen.claim(&[id(1), id(1)], 0);
+        let window = window(1000, 1000);
+        let (found, claims) = window.claim(&[id(1), id(1)], 0);
         assert_eq!(found, [New, New]);
-        claims.settle();
-        assert_eq!(seen.claim(&[id(1)], 0).0, [Known]);
+        claims.commit();
+        assert_eq!(window.claim(&[id(1)], 0).0, [Known]);
     }
 
     #[test]
     fn an_event_is_known_for_one_window_and_forgotten_after_two() {
-        let seen = seen(1000, 1000);
-        seen.claim(&[id(1)], 0).1.settle();
-        assert_eq!(seen.claim(&[id(1)], 999).0, [Known]);
-        assert_eq!(seen.claim(&[id(1)], 1000).0, [Known], "in the old generation");
-        assert_eq!(seen.claim(&[id(1)], 1999).0, [Known]);
-        assert_eq!(seen.claim(&[id(1)], 2000).0, [New]);
-        seen.claim(&[id(1)], 2000).1.settle();
-        assert_eq!(seen.claim(&[id(1)], 4000).0, [New], "two windows in which nothing came");
+        let window = window(1000, 1000);
+        window.claim(&[id(1)], 0).1.commit();
+        assert_eq!(window.claim(&[id(1)], 999).0, [Known]);
+        assert_eq!(window.claim(&[id(1)], 1000).0, [Known], "in the old generation");
+        assert_eq!(window.claim(&[id(1)], 1999).0, [Known]);
+        assert_eq!(window.claim(&[id(1)], 2000).0, [New]);
+        window.claim(&[id(1)], 2000).1.commit();
+        assert_eq!(window.claim(&[id(1)], 4000).0, [New], "two windows in which nothing came");
     }
 
     #[test]
     fn more_ids_than_are_remembered_shorten_the_window_and_take_no_more_memory() {
-        let seen = seen(1000, 2000);
+        let window = window(1000, 2000);
         for number in 0..20_000 {
-            seen.claim(&[id(number)], 0).1.settle();
+            window.claim(&[id(number)], 0).1.commit();
         }
-        assert!((500..=2000).contains(&seen.len()), "{}", seen.len());
-        assert_eq!(seen.claim(&[id(19_999), id(0)], 0).0, [Known, New]);
+        assert!((500..=2000).contains(&window.len()), "{}", window.len());
+        assert_eq!(window.claim(&[id(19_999), id(0)], 0).0, [Known, New]);
     }
 
     #[test]
     fn a_claim_outlives_the_generations() {
-        let seen = seen(1000, 1000);
-        let claims = seen.claim(&[id(1)], 0).1;
-        assert_eq!(seen.claim(&[id(1)], 1500).0, [Awaited]);
-        claims.settle();
-        assert_eq!(seen.claim(&[id(1)], 1500).0, [Known]);
-        let claims = seen.claim(&[id(2)], 0).1;
-        let other = seen.claim(&[id(2)], 5000);
-        claims.settle();
+        let window = window(1000, 1000);
+        let claims = window.claim(&[id(1)], 0).1;
+        assert_eq!(window.claim(&[id(1)], 1500).0, [Awaited]);
+        claims.commit();
+        assert_eq!(window.claim(&[id(1)], 1500).0, [Known]);
+        let claims = window.claim(&[id(2)], 0).1;
+        let other = window.claim(&[id(2)], 5000);
+        claims.commit();
         assert_eq!(other.0, [New], "both generations went by");
-        assert_eq!(seen.claim(&[id(2)], 5000).0, [Known]);
+        assert_eq!(window.claim(&[id(2)], 5000).0, [Known]);
     }
 }
