@@ -1,4 +1,4 @@
-//! `/health`, `/ready`, `/metrics`, `/v1/agent/status`: what an operator asks.
+//! `/health`, `/ready`, `/metrics`: what an operator asks.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::insight_request::InsightRequest;
 use crate::problem::{Code, Problem};
 use crate::state::AppState;
 use crate::store::{TableState, TableStatus};
@@ -26,29 +25,6 @@ pub(crate) struct Ready {
     pub status: &'static str,
     /// How each table stands.
     pub tables: Vec<TableStatus>,
-}
-
-/// The agents of an organisation.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct AgentStatus {
-    /// The organisation.
-    pub org_id: String,
-    /// Whether agents can report to this server; false until it takes events over HTTP.
-    pub reporting: bool,
-    /// Agents that have reported. Empty says nothing about agents while `reporting` is false.
-    pub agents: Vec<Agent>,
-}
-
-/// An agent that has reported.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Agent {
-    /// Its id.
-    pub agent_id: String,
-    /// When it was last heard of.
-    #[schema(format = DateTime)]
-    pub last_seen_at: String,
 }
 
 /// Answers while the process lives.
@@ -92,9 +68,4 @@ pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
         None => page,
     };
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
-}
-
-/// Answers with the organisation's agents: none yet, and it says why.
-pub(crate) async fn agent_status(request: InsightRequest) -> Json<AgentStatus> {
-    Json(AgentStatus { org_id: request.org_id().to_owned(), reporting: false, agents: Vec::new() })
 }

@@ -10,7 +10,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, options, post};
 
 use crate::ingest::{self, cors};
-use crate::insights::{flows, hotspots, incidents, notes, overview, products, releases, sessions};
+use crate::insights::{flows, hotspots, incidents, overview, products, releases, sessions};
 use crate::openapi::answer::{list_of, one, plain};
 use crate::params::{
     CURSOR, DEVICE, FROM, FROM_HINT, HOTSPOT_SORT, INCIDENT_KIND, LIMIT, ORG_ID, PRODUCT_ID, PRODUCT_ID_HINT,
@@ -108,14 +108,6 @@ pub(crate) static ROUTES: &[Route] = &[
         answer: list_of::<releases::ReleaseEffect>("releases", include_str!("../answers/releases.json")),
     },
     Route {
-        path: "/v1/insights/notes",
-        access: Access::Member,
-        params: &[&ORG_ID, &PRODUCT_ID, &FROM, &TO, &SEGMENT, &VERSION, &DEVICE, &TASK_TYPE, &LIMIT, &CURSOR],
-        handler: || get(notes::notes),
-        summary: "Crab Notes; none are written yet.",
-        answer: list_of::<notes::Note>("notes", include_str!("../answers/notes.json")),
-    },
-    Route {
         path: "/v1/insights/products",
         access: Access::Member,
         params: &[&ORG_ID, &LIMIT, &CURSOR],
@@ -146,14 +138,6 @@ pub(crate) static ROUTES: &[Route] = &[
         handler: || post(ingest::handler::batch),
         summary: "Takes a batch of events; answered once they are durable.",
         answer: one::<ingest::Verdict>("events_batch", include_str!("../answers/events_batch.json")),
-    },
-    Route {
-        path: "/v1/agent/status",
-        access: Access::Member,
-        params: &[&ORG_ID],
-        handler: || get(operations::agent_status),
-        summary: "The organisation's agents, once they can report here.",
-        answer: one::<operations::AgentStatus>("agent_status", include_str!("../answers/agent_status.json")),
     },
     Route {
         path: "/v1/openapi.json",

@@ -8,7 +8,6 @@ mod arithmetic;
 pub(crate) mod flows;
 pub(crate) mod hotspots;
 pub(crate) mod incidents;
-pub(crate) mod notes;
 pub(crate) mod overview;
 pub(crate) mod products;
 pub(crate) mod releases;

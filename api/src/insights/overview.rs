@@ -5,7 +5,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::hotspots::{Hotspot, HotspotOrder, Trend, rank};
-use super::notes::Note;
 use super::totals::{Totals, TotalsChange};
 use crate::insight_request::InsightRequest;
 use crate::period::{Day, Period};
@@ -44,9 +43,6 @@ pub(crate) struct Overview {
     pub daily: Vec<DayPoint>,
     /// The screens that hurt most, worst first.
     pub top_hotspots: Vec<TopHotspot>,
-    /// A note in plain words; null while none is written.
-    #[schema(required)]
-    pub note_of_the_day: Option<Note>,
 }
 
 /// The period before.
@@ -125,7 +121,6 @@ pub(crate) async fn overview(request: InsightRequest) -> Result<Json<Overview>, 
         },
         daily: daily(&days, scope.period),
         top_hotspots: hotspots.into_iter().take(TOP_HOTSPOTS).map(TopHotspot::from).collect(),
-        note_of_the_day: None,
         from: scope.period.from,
         to: scope.period.to,
         org_id: scope.org_id,

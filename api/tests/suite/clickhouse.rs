@@ -34,7 +34,6 @@ fn questions() -> Vec<String> {
         "/v1/flows/top",
         "/v1/flows/graph",
         "/v1/insights/releases",
-        "/v1/insights/notes",
     ];
     let filters = [
         "",

@@ -33,11 +33,9 @@ async fn examples_are_answers() {
         ("session", format!("/v1/insights/sessions/{}?limit=3", session_key(0))),
         ("incidents", format!("/v1/insights/incidents?{period}&limit=1")),
         ("releases", format!("/v1/insights/releases?{period}&limit=1")),
-        ("notes", format!("/v1/insights/notes?{period}")),
         ("products", "/v1/insights/products".to_owned()),
         ("flows_top", format!("/v1/flows/top?{period}&limit=2")),
         ("flows_graph", format!("/v1/flows/graph?{period}&limit=3")),
-        ("agent_status", "/v1/agent/status".to_owned()),
         ("health", "/health".to_owned()),
         ("ready", "/ready".to_owned()),
     ];

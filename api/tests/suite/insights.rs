@@ -18,7 +18,6 @@ async fn the_overview_means_the_sessions_of_thirty_days_up_to_the_newest() {
     let overview = world.ask("/v1/insights/overview?productId=crm").await;
     assert_eq!(pick(&overview, &["from", "to", "sessions"]), json!(["2026-10-22", "2026-11-20", 4]));
     assert_eq!(pick(&overview, &["frictionIndex", "efficiencyScore"]), json!([0.28125, 0.5]));
-    assert_eq!(overview["noteOfTheDay"], Value::Null);
     let daily = overview["daily"].as_array().expect("a series");
     assert_eq!(daily.len(), 30);
     assert_eq!(daily[0], json!({"date": "2026-10-22", "frictionIndex": null, "efficiencyScore": null, "sessions": 0}));
@@ -167,10 +166,8 @@ async fn a_release_is_compared_with_the_days_before_it() {
 }
 
 #[tokio::test]
-async fn there_are_no_notes_yet_and_products_are_listed() {
+async fn products_are_listed() {
     let world = World::of(&small_world()).await;
-    let notes = world.ask("/v1/insights/notes?productId=crm").await;
-    assert_eq!(pick(&notes, &["items", "nextCursor"]), json!([[], null]));
     let products = world.ask("/v1/insights/products").await;
     let expect = [json!(["crm", "2026-11-19", "2026-11-20", 4]), json!(["erp", "2026-11-20", "2026-11-20", 1])];
     assert_eq!(picked(&products["items"], &["productId", "firstDay", "lastDay", "sessions"]), expect);

@@ -17,7 +17,7 @@ async fn without_tables_answers_are_empty_and_ready_says_how_to_make_them() {
     let overview = world.ask("/v1/insights/overview?productId=crm").await;
     assert_eq!(overview["to"], "2026-11-23", "today, where no day has sessions");
     assert_eq!((&overview["sessions"], &overview["frictionIndex"]), (&json!(0), &Value::Null));
-    for list in ["hotspots", "sessions", "incidents", "releases", "notes"] {
+    for list in ["hotspots", "sessions", "incidents", "releases"] {
         let list = world.ask(&format!("/v1/insights/{list}?productId=crm&segment=x")).await;
         assert_eq!(list["items"], json!([]));
     }
@@ -99,14 +99,7 @@ async fn metrics_count_requests_by_route_and_say_how_tables_stand() {
 }
 
 #[tokio::test]
-async fn no_agent_reports_here_and_the_status_says_so() {
-    let world = World::of(&small_world()).await;
-    let status = world.ask("/v1/agent/status").await;
-    assert_eq!(status, json!({"orgId": "acme", "reporting": false, "agents": []}));
-}
-
-#[tokio::test]
-async fn the_first_look_is_small_and_brings_everything_it_needs() {
+async fn the_demo_page_is_small_and_brings_everything_it_needs() {
     let world = World::of(&small_world()).await;
     let mut bytes = 0;
     for (path, kind) in [("/", "text/html"), ("/first-look.css", "text/css"), ("/first-look.js", "text/javascript")] {

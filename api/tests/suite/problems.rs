@@ -56,6 +56,14 @@ async fn a_misspelt_parameter_or_path_is_told_the_nearest() {
 }
 
 #[tokio::test]
+async fn notes_and_the_status_of_agents_are_not_there_until_something_fills_them() {
+    let world = World::of(&small_world()).await;
+    for path in ["/v1/insights/notes?productId=crm", "/v1/agent/status"] {
+        check(&world, Method::GET, path, 404, "not_found").await;
+    }
+}
+
+#[tokio::test]
 async fn no_place_is_503_and_no_time_is_504() {
     let full = ApiLimits { requests_max: 0, ..ApiLimits::default() };
     let world = World::with(&small_world(), DeltaLimits::default(), full).await;

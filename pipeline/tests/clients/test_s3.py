@@ -371,7 +371,7 @@ def test_the_api_answers_from_a_bucket_as_from_a_disk(netcrab, local, store, tmp
         products = disk.ask("/v1/insights/products?orgId=acme")["items"]
         assert products
         for product in products:
-            for page in ["insights/overview", "insights/hotspots", "insights/incidents", "insights/sessions", "insights/notes",
+            for page in ["insights/overview", "insights/hotspots", "insights/incidents", "insights/sessions",
                          "flows/top", "flows/graph"]:
                 path = f"/v1/{page}?orgId=acme&productId={product['productId']}"
                 assert bucket.ask(path) == disk.ask(path), path
