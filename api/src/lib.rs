@@ -42,6 +42,7 @@ pub use config::{AgentKey, ApiConfig, ApiKey, ApiLimits, IngestSettings, StoreKi
 pub use delta::{DeltaLimits, DeltaStore};
 pub use error::Error;
 pub use ingest::{Rejected, Rejects};
+pub use metrics::Scrape;
 pub use no_tables::NoTables;
 pub use period::{Day, Period};
 pub use problem::Problem;

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::metrics::Scrape;
 use crate::problem::{Code, Problem};
 use crate::state::AppState;
 use crate::store::{TableState, TableStatus};
@@ -58,14 +59,14 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Result<Json<Ready>, 
 
 /// Answers with counters in Prometheus' text format.
 pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
-    let page = state.metrics().page(&state.store().tables(), state.now(), |page| {
-        if let Ok(ingest) = state.ingest() {
-            ingest.write(page);
-        }
-    });
-    let page = match state.companion() {
-        Some(companion) => page + &companion.metrics(),
-        None => page,
-    };
+    let scrape = Scrape::default();
+    scrape.tables(&state.store().tables(), state.now());
+    if let Ok(ingest) = state.ingest() {
+        ingest.scrape(&scrape);
+    }
+    if let Some(companion) = state.companion() {
+        companion.metrics(&scrape);
+    }
+    let page = state.metrics().text(&scrape);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }

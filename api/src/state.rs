@@ -11,14 +11,14 @@ use crate::config::{ApiConfig, ApiLimits};
 use crate::error::Error;
 use crate::ingest::{Ingest, Rejects};
 use crate::keys::{KeyRing, READERS};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Scrape};
 use crate::problem::{Code, Problem};
 use crate::store::InsightStore;
 
 /// Another part of the process, of which `/metrics` and `/ready` tell too.
 pub trait Companion: Send + Sync {
-    /// Its metrics in Prometheus' text format; each line ends with a line feed.
-    fn metrics(&self) -> String;
+    /// Adds its metrics to those that `/metrics` shows.
+    fn metrics(&self, scrape: &Scrape);
 
     /// Why it does not work now; `None` while it does.
     fn fault(&self) -> Option<String>;
@@ -49,7 +49,7 @@ impl AppState {
 
     /// The same, at a time of the caller's choice.
     pub fn with_clock(config: &ApiConfig, store: Arc<dyn InsightStore>, now: fn() -> Timestamp) -> Result<Self, Error> {
-        Self::build(config, store, now, None)
+        Self::build(config, store, now, Metrics::new(), None)
     }
 
     /// A state that also takes events in: `sources` says how they are read, `bus` is where they go.
@@ -60,8 +60,9 @@ impl AppState {
         sources: netcrab_sources::SourceSettings,
         bus: Arc<dyn Bus>,
     ) -> Result<Self, Error> {
-        let ingest = Ingest::new(config, sources, bus)?;
-        Self::build(config, store, now, Some(Arc::new(ingest)))
+        let metrics = Metrics::new();
+        let ingest = Ingest::new(config, sources, bus, metrics.registry())?;
+        Self::build(config, store, now, metrics, Some(Arc::new(ingest)))
     }
 
     /// Lets `/metrics` and `/ready` tell of another part of the process; the first one stays.
@@ -77,6 +78,7 @@ impl AppState {
         config: &ApiConfig,
         store: Arc<dyn InsightStore>,
         now: fn() -> Timestamp,
+        metrics: Metrics,
         ingest: Option<Arc<Ingest>>,
     ) -> Result<Self, Error> {
         let keys = config.keys.iter().map(|key| (key.key.as_str(), key.org_id.clone()));
@@ -86,7 +88,7 @@ impl AppState {
             companion: OnceLock::new(),
             keys: KeyRing::new(READERS, keys)?,
             limits: config.limits.clone(),
-            metrics: Metrics::default(),
+            metrics,
             places: Arc::new(Semaphore::new(config.limits.requests_max)),
             now,
         };

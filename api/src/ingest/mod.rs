@@ -26,12 +26,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netcrab_bus::Bus;
+use prometheus::Registry;
 use tokio::sync::Semaphore;
 
 use crate::config::{AgentKey, ApiConfig, IngestSettings};
 use crate::error::Error;
 use crate::keys::{AGENTS, KeyRing};
-use crate::metrics::Page;
+use crate::metrics::Scrape;
 
 pub(crate) use answer::Verdict;
 pub use rejects::{Rejected, Rejects};
@@ -53,11 +54,12 @@ pub(crate) struct Ingest {
 }
 
 impl Ingest {
-    /// Checks the settings; `sources` says how events are read.
+    /// Checks the settings; `sources` says how events are read, `registry` takes the counters.
     pub(crate) fn new(
         config: &ApiConfig,
         sources: netcrab_sources::SourceSettings,
         bus: Arc<dyn Bus>,
+        registry: &Registry,
     ) -> Result<Self, Error> {
         let settings = config.ingest.clone();
         settings.check()?;
@@ -70,7 +72,7 @@ impl Ingest {
             decoders: decoder_pool::DecoderPool::new(sources),
             window: Arc::new(deduplication::DeduplicationWindow::new(&settings)),
             rejects: Arc::new(Rejects::new(settings.rejects_max)),
-            counters: counters::Counters::new(),
+            counters: counters::Counters::new(registry),
             room: Arc::new(Semaphore::new(places)),
             places,
             settings,
@@ -95,19 +97,18 @@ impl Ingest {
         Duration::from_millis(self.settings.append_timeout_ms)
     }
 
-    /// Writes the counters.
-    pub(crate) fn write(&self, page: &mut Page) {
-        self.counters.write(page);
-        let gauge = |page: &mut Page, name: &str, help: &str, value: f64| {
-            page.head(name, "gauge", help);
-            page.line(name, "", value);
-        };
-        let held = (self.places - self.room.available_permits()) * reservation::PERMIT_BYTES;
-        gauge(page, "netcrab_ingest_body_bytes", "Bytes of bodies in memory.", held as f64);
-        gauge(page, "netcrab_ingest_remembered_ids", "Event ids known, to find repeats.", self.window.len() as f64);
-        gauge(page, "netcrab_ingest_rejects_waiting", "Rejected events not yet stored.", self.rejects.len() as f64);
-        let lost = "netcrab_ingest_rejects_lost_total";
-        page.head(lost, "counter", "Rejected events that are counted only, because more came than were stored.");
-        page.line(lost, "", self.rejects.lost() as f64);
+    /// Adds what ingestion holds in memory at this moment.
+    pub(crate) fn scrape(&self, scrape: &Scrape) {
+        let gauge = |name: &str, help: &str, number: f64| scrape.gauges(name, help, [], [([""; 0], number)]);
+        let body_bytes = (self.places - self.room.available_permits()) * reservation::PERMIT_BYTES;
+        gauge("netcrab_ingest_body_bytes", "Bytes of bodies in memory.", body_bytes as f64);
+        gauge("netcrab_ingest_remembered_ids", "Event ids known, to find repeats.", self.window.len() as f64);
+        gauge("netcrab_ingest_rejects_waiting", "Rejected events not yet stored.", self.rejects.len() as f64);
+        scrape.counters(
+            "netcrab_ingest_rejects_lost_total",
+            "Rejected events that are counted only, because more came than were stored.",
+            [],
+            [([""; 0], self.rejects.lost() as f64)],
+        );
     }
 }

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use netcrab_api::open_sessions::{OpenSessionsView, StoreWithOpenSessions};
 use netcrab_api::{
-    AgentKey, ApiConfig, ApiKey, AppState, ClickHouseStore, Companion, DeltaLimits, DeltaStore, InsightStore, Server,
-    StoreKind,
+    AgentKey, ApiConfig, ApiKey, AppState, ClickHouseStore, Companion, DeltaLimits, DeltaStore, InsightStore, Scrape,
+    Server, StoreKind,
 };
 use netcrab_pipeline::config::Config as PipelineConfig;
 use netcrab_pipeline::stream::processor::Statuses;
@@ -146,8 +146,8 @@ pub(super) async fn clickhouse_store(
 pub(super) struct Told(pub(super) Statuses);
 
 impl Companion for Told {
-    fn metrics(&self) -> String {
-        netcrab_pipeline::stream::processor::metrics(&self.0)
+    fn metrics(&self, scrape: &Scrape) {
+        netcrab_pipeline::stream::processor::metrics(&self.0, scrape)
     }
 
     fn fault(&self) -> Option<String> {

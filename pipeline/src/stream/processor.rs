@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use async_trait::async_trait;
+use netcrab_api::Scrape;
 use netcrab_bus::{Change, Membership};
 use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::streaming::CheckpointError;
@@ -287,47 +288,44 @@ fn passes(fault: &anyhow::Error) -> bool {
     !lasting
 }
 
-/// Metrics of the shards, for Prometheus.
-pub fn metrics(statuses: &Statuses) -> String {
-    use std::fmt::Write;
+/// Adds the metrics of the shards to those that `/metrics` shows.
+pub fn metrics(statuses: &Statuses, scrape: &Scrape) {
+    type Family = (&'static str, &'static str, fn(&Status) -> f64);
+    const COUNTERS: [Family; 4] = [
+        ("netcrab_stream_events_total", "Events read from the bus.", |status| status.events as f64),
+        ("netcrab_stream_sessions_closed_total", "Sessions closed.", |status| status.closed as f64),
+        ("netcrab_stream_late_events_total", "Events too late for their session.", |status| status.late as f64),
+        ("netcrab_stream_epochs_total", "Epochs committed.", |status| status.epochs as f64),
+    ];
+    const GAUGES: [Family; 8] = [
+        ("netcrab_stream_epoch", "Number of the last epoch.", |status| status.epoch as f64),
+        ("netcrab_stream_lag", "Offsets of the bus not yet read.", |status| status.lag as f64),
+        ("netcrab_stream_watermark_seconds", "Watermark, seconds since 1970.", |status| {
+            let is_set = (i64::MIN + 1..i64::MAX).contains(&status.watermark_ms);
+            if is_set { status.watermark_ms as f64 / 1000.0 } else { 0.0 }
+        }),
+        ("netcrab_stream_open_sessions", "Sessions that are open.", |status| status.open_sessions as f64),
+        ("netcrab_stream_open_events", "Events that are open.", |status| status.open_events as f64),
+        ("netcrab_stream_state_bytes", "Bytes of what is open.", |status| status.state_bytes as f64),
+        ("netcrab_stream_late_waiting", "Keys with late events that wait for a repair or are in one.", |status| {
+            status.late_waiting as f64
+        }),
+        ("netcrab_stream_failing", "Whether the shard waits after a failed epoch.", |status| {
+            f64::from(u8::from(status.fault.is_some()))
+        }),
+    ];
     let statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let mut page = String::new();
-    let mut family = |name: &str, kind: &str, help: &str, of: &dyn Fn(&Status) -> f64| {
-        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (shard, status) in &statuses {
-            let _ = writeln!(page, "{name}{{shard=\"{shard}\"}} {}", of(status));
-        }
-    };
-    let instant = |ms: i64| if (i64::MIN + 1..i64::MAX).contains(&ms) { ms as f64 / 1000.0 } else { 0.0 };
-    family("netcrab_stream_events_total", "counter", "Events read from the bus.", &|status| status.events as f64);
-    family("netcrab_stream_sessions_closed_total", "counter", "Sessions closed.", &|status| status.closed as f64);
-    family("netcrab_stream_late_events_total", "counter", "Events too late for their session.", &|status| {
-        status.late as f64
-    });
-    family("netcrab_stream_epochs_total", "counter", "Epochs committed.", &|status| status.epochs as f64);
-    family("netcrab_stream_epoch", "gauge", "Number of the last epoch.", &|status| status.epoch as f64);
-    family("netcrab_stream_lag", "gauge", "Offsets of the bus not yet read.", &|status| status.lag as f64);
-    family("netcrab_stream_watermark_seconds", "gauge", "Watermark, seconds since 1970.", &|status| {
-        instant(status.watermark_ms)
-    });
-    family("netcrab_stream_open_sessions", "gauge", "Sessions that are open.", &|status| status.open_sessions as f64);
-    family("netcrab_stream_open_events", "gauge", "Events that are open.", &|status| status.open_events as f64);
-    family("netcrab_stream_state_bytes", "gauge", "Bytes of what is open.", &|status| status.state_bytes as f64);
-    family(
-        "netcrab_stream_late_waiting",
-        "gauge",
-        "Keys with late events that wait for a repair or are in one.",
-        &|status| status.late_waiting as f64,
-    );
-    family("netcrab_stream_failing", "gauge", "Whether the shard waits after a failed epoch.", &|status| {
-        f64::from(u8::from(status.fault.is_some()))
-    });
-    let name = "netcrab_stream_step_seconds";
-    let _ = writeln!(page, "# HELP {name} How long each step of the last epoch took.\n# TYPE {name} gauge");
-    for (shard, status) in &statuses {
-        for (step, took) in &status.last.steps {
-            let _ = writeln!(page, "{name}{{shard=\"{shard}\",step=\"{}\"}} {}", step.name(), took.as_secs_f64());
-        }
+    let series = |of: fn(&Status) -> f64| statuses.iter().map(move |(shard, status)| ([shard.to_string()], of(status)));
+    for (name, help, of) in COUNTERS {
+        scrape.counters(name, help, ["shard"], series(of));
     }
-    page
+    for (name, help, of) in GAUGES {
+        scrape.gauges(name, help, ["shard"], series(of));
+    }
+    let steps = statuses.iter().flat_map(|(shard, status)| {
+        let steps = status.last.steps.iter();
+        steps.map(move |(step, took)| ([shard.to_string(), step.name().to_owned()], took.as_secs_f64()))
+    });
+    let help = "How long each step of the last epoch took.";
+    scrape.gauges("netcrab_stream_step_seconds", help, ["shard", "step"], steps);
 }
