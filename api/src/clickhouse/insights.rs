@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 
 use super::statements::{
-    AND_VALUES, INCIDENTS, MOVES_OF_DAYS, MOVES_OF_SESSIONS, OF_SESSIONS, PRODUCTS, RELEASES, SCREENS_OF_DAYS,
-    SCREENS_OF_SESSIONS, SESSION, SESSION_DAYS, SESSION_INCIDENTS, SESSIONS, TIMELINE, day, of, of_session, values,
+    INCIDENTS, INCIDENTS_OF_SESSIONS, MOVES_OF_DAYS, MOVES_OF_SESSIONS, PRODUCTS, RELEASES, SCREENS_OF_DAYS,
+    SCREENS_OF_SESSIONS, SESSION, SESSION_DAYS, SESSION_INCIDENTS, SESSIONS, TIMELINE, date, number, of, of_session,
+    text,
 };
 use super::store::ClickHouseStore;
 use crate::period::Day;
@@ -19,7 +20,7 @@ use crate::store::{
 impl InsightStore for ClickHouseStore {
     async fn products(&self, org_id: &str) -> Result<Vec<Product>, StoreError> {
         let mut products = Vec::new();
-        for batch in self.ask(PRODUCTS, &vec![("org", org_id.to_owned())]).await? {
+        for batch in self.ask(PRODUCTS, &vec![("org", text(org_id))]).await? {
             let (names, sessions) = (batch.texts("product_id")?, batch.numbers("sessions")?);
             let (first, last) = (dates(&batch, "first_day")?, dates(&batch, "last_day")?);
             products.extend((0..batch.num_rows()).map(|row| Product {
@@ -33,32 +34,25 @@ impl InsightStore for ClickHouseStore {
     }
 
     async fn session_days(&self, scope: &Scope) -> Result<Vec<SessionDay>, StoreError> {
-        let text = SESSION_DAYS.with(&[(AND_VALUES, &values(&scope.filter))]);
         let mut days = Vec::new();
-        for (day, batch) in by_day(&self.ask_with(SESSION_DAYS, &text, &of(scope)).await?)? {
+        for (day, batch) in by_day(&self.ask(SESSION_DAYS, &of(scope)).await?)? {
             rows::session_days(day, &batch, &mut days)?;
         }
         Ok(days)
     }
 
     async fn screens(&self, scope: &Scope) -> Result<Vec<ScreenSums>, StoreError> {
-        if scope.filter.is_empty() {
-            return sums::sum_screens(&self.ask(SCREENS_OF_DAYS, &of(scope)).await?);
-        }
-        let text = SCREENS_OF_SESSIONS.with(&[(AND_VALUES, &values(&scope.filter))]);
-        sums::sum_screens(&self.ask_with(SCREENS_OF_SESSIONS, &text, &of(scope)).await?)
+        let sql = if scope.filter.is_empty() { SCREENS_OF_DAYS } else { SCREENS_OF_SESSIONS };
+        sums::sum_screens(&self.ask(sql, &of(scope)).await?)
     }
 
     async fn moves(&self, scope: &Scope) -> Result<Vec<MoveSums>, StoreError> {
-        if scope.filter.is_empty() {
-            return sums::sum_moves(&self.ask(MOVES_OF_DAYS, &of(scope)).await?);
-        }
-        let text = MOVES_OF_SESSIONS.with(&[(AND_VALUES, &values(&scope.filter))]);
-        sums::sum_moves(&self.ask_with(MOVES_OF_SESSIONS, &text, &of(scope)).await?)
+        let sql = if scope.filter.is_empty() { MOVES_OF_DAYS } else { MOVES_OF_SESSIONS };
+        sums::sum_moves(&self.ask(sql, &of(scope)).await?)
     }
 
     async fn releases(&self, org_id: &str, product_id: &str) -> Result<Vec<ProductRelease>, StoreError> {
-        let params = vec![("org", org_id.to_owned()), ("product", product_id.to_owned())];
+        let params = vec![("org", text(org_id)), ("product", text(product_id))];
         let mut releases = Vec::new();
         for batch in self.ask(RELEASES, &params).await? {
             releases.extend(rows::releases(&batch)?.into_iter().map(|(_, _, release)| release));
@@ -73,16 +67,12 @@ impl InsightStore for ClickHouseStore {
         limit: usize,
     ) -> Result<Vec<Session>, StoreError> {
         let mut params = of(scope);
-        params.push(("limit", limit.to_string()));
-        let mut place: &[&str] = &[];
-        if let Some(after) = after {
-            params.push(("after_us", after.start_us.to_string()));
-            params.push(("after_key", after.session_key.clone()));
-            place = &["(toUnixTimestamp64Micro(start_ts) < {after_us:Int64} \
-                       OR (toUnixTimestamp64Micro(start_ts) = {after_us:Int64} AND session_key > {after_key:String}))"];
-        }
-        let text = SESSIONS.with(&[(AND_VALUES, &values(&scope.filter)), ("and after", place)]);
-        rows::flat(&self.ask_with(SESSIONS, &text, &params).await?, rows::sessions)
+        params.extend([
+            ("after_us", after.and_then(|after| number(after.start_us))),
+            ("after_key", after.and_then(|after| text(&after.session_key))),
+            ("limit", number(limit)),
+        ]);
+        rows::flat(&self.ask(SESSIONS, &params).await?, rows::sessions)
     }
 
     async fn incidents(
@@ -92,47 +82,28 @@ impl InsightStore for ClickHouseStore {
         after: Option<&IncidentPosition>,
         limit: usize,
     ) -> Result<Vec<Incident>, StoreError> {
+        let sql = if scope.filter.is_empty() { INCIDENTS } else { INCIDENTS_OF_SESSIONS };
         let mut params = of(scope);
-        params.push(("limit", limit.to_string()));
-        let mut which: Vec<&str> = Vec::new();
-        let of_sessions = OF_SESSIONS.with(&[(AND_VALUES, &values(&scope.filter))]);
-        if !scope.filter.is_empty() {
-            which.push(&of_sessions);
-        }
-        if let Some(kind) = &only.kind {
-            params.push(("kind", kind.clone()));
-            which.push("kind = {kind:String}");
-        }
-        if let Some(screen_id) = &only.screen_id {
-            params.push(("screen", screen_id.clone()));
-            which.push("screen_id = {screen:String}");
-        }
-        let mut place: &[&str] = &[];
-        if let Some(after) = after {
-            params.push(("after_date", day(after.day)));
-            params.push(("after_us", after.started_us.to_string()));
-            params.push(("after_key", after.incident_id.clone()));
-            place = &["(date < {after_date:Date32} OR (date = {after_date:Date32} \
-                       AND (toUnixTimestamp64Micro(started_at) < {after_us:Int64} \
-                       OR (toUnixTimestamp64Micro(started_at) = {after_us:Int64} AND incident_id > {after_key:String}))))"];
-        }
-        let text = INCIDENTS.with(&[("and of these sessions", &which), ("and after", place)]);
-        rows::flat(&self.ask_with(INCIDENTS, &text, &params).await?, rows::incidents)
+        params.extend([
+            ("kind", only.kind.clone()),
+            ("screen", only.screen_id.clone()),
+            ("after_date", after.and_then(|after| date(after.day))),
+            ("after_us", after.and_then(|after| number(after.started_us))),
+            ("after_key", after.and_then(|after| text(&after.incident_id))),
+            ("limit", number(limit)),
+        ]);
+        rows::flat(&self.ask(sql, &params).await?, rows::incidents)
     }
 
-    async fn session(&self, name: &SessionLookup) -> Result<Option<Session>, StoreError> {
-        let mut params = vec![("org", name.org_id.clone()), ("session", name.session_key.clone())];
-        let mut there = Vec::new();
-        if let Some(product_id) = &name.product_id {
-            params.push(("product", product_id.clone()));
-            there.push("product_id = {product:String}");
-        }
-        if let Some(period) = name.period {
-            params.extend([("from", day(period.from)), ("to", day(period.to))]);
-            there.push("date BETWEEN {from:Date32} AND {to:Date32}");
-        }
-        let text = SESSION.with(&[("and there", &there)]);
-        Ok(rows::flat(&self.ask_with(SESSION, &text, &params).await?, rows::sessions)?.pop())
+    async fn session(&self, lookup: &SessionLookup) -> Result<Option<Session>, StoreError> {
+        let params = vec![
+            ("org", text(&lookup.org_id)),
+            ("session", text(&lookup.session_key)),
+            ("product", lookup.product_id.clone()),
+            ("from", lookup.period.and_then(|period| date(period.from))),
+            ("to", lookup.period.and_then(|period| date(period.to))),
+        ];
+        Ok(rows::flat(&self.ask(SESSION, &params).await?, rows::sessions)?.pop())
     }
 
     async fn timeline(
@@ -143,7 +114,7 @@ impl InsightStore for ClickHouseStore {
         limit: usize,
     ) -> Result<Vec<TimelineEvent>, StoreError> {
         let mut params = of_session(org_id, session);
-        params.extend([("after", after.unwrap_or(-1).to_string()), ("limit", limit.to_string())]);
+        params.extend([("after", number(after.unwrap_or(-1))), ("limit", number(limit))]);
         rows::flat(&self.ask(TIMELINE, &params).await?, rows::timeline)
     }
 

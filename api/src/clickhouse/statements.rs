@@ -10,59 +10,49 @@ pub(super) struct Sql {
     pub text: &'static str,
 }
 
-impl Sql {
-    /// The statement with conditions in place of its marks; without any where there are none.
-    pub(super) fn with(self, marks: &[(&str, &[&str])]) -> String {
-        marks.iter().fold(self.text.to_owned(), |text, (mark, conditions)| {
-            let conditions: String = conditions.iter().map(|condition| format!("\n  AND {condition}")).collect();
-            text.replace(&format!("/* {mark} */"), &conditions)
-        })
-    }
+/// Values bound by name; `None` is NULL, for a condition that is not asked for.
+pub(super) type Params = Vec<(&'static str, Option<String>)>;
+
+/// A text.
+pub(super) fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
 }
 
-/// Values, bound by name.
-pub(super) type Params = Vec<(&'static str, String)>;
-
-pub(super) fn day(day: Day) -> String {
-    day.to_string()
+/// A number.
+pub(super) fn number(number: impl ToString) -> Option<String> {
+    Some(number.to_string())
 }
 
+/// A day.
+pub(super) fn date(day: Day) -> Option<String> {
+    Some(day.to_string())
+}
+
+/// The values of a scope, its filter included.
 pub(super) fn of(scope: &Scope) -> Params {
-    let mut params = vec![
-        ("org", scope.org_id.clone()),
-        ("product", scope.product_id.clone()),
-        ("from", day(scope.period.from)),
-        ("to", day(scope.period.to)),
-    ];
-    let Filter { segment, version, device, task_type } = &scope.filter;
-    let wanted = [("segment", segment), ("version", version), ("device", device), ("task_type", task_type)];
-    params.extend(wanted.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
-    params
-}
-
-/// The conditions of a filter.
-pub(super) fn values(filter: &Filter) -> Vec<&'static str> {
-    let Filter { segment, version, device, task_type } = filter;
-    let wanted = [
-        (segment, "segment = {segment:String}"),
-        (version, "version_tag = {version:String}"),
-        (device, "device_type = {device:String}"),
-        (task_type, "has(task_types, {task_type:String})"),
-    ];
-    wanted.into_iter().filter(|(value, _)| value.is_some()).map(|(_, condition)| condition).collect()
-}
-
-pub(super) fn of_session(org_id: &str, session: &Session) -> Params {
+    let Filter { segment, version, device, task_type } = scope.filter.clone();
     vec![
-        ("org", org_id.to_owned()),
-        ("product", session.product_id.clone()),
-        ("session", session.session_key.clone()),
-        ("from", day(session.date)),
-        ("to", day(session.date)),
+        ("org", text(&scope.org_id)),
+        ("product", text(&scope.product_id)),
+        ("from", date(scope.period.from)),
+        ("to", date(scope.period.to)),
+        ("segment", segment),
+        ("version", version),
+        ("device", device),
+        ("task_type", task_type),
     ]
 }
 
-pub(super) const AND_VALUES: &str = "and of these values";
+/// The values that name one session.
+pub(super) fn of_session(org_id: &str, session: &Session) -> Params {
+    vec![
+        ("org", text(org_id)),
+        ("product", text(&session.product_id)),
+        ("session", text(&session.session_key)),
+        ("from", date(session.date)),
+        ("to", date(session.date)),
+    ]
+}
 
 macro_rules! sql {
     ($name:literal) => {
@@ -82,9 +72,4 @@ pub(super) const SESSION: Sql = sql!("session");
 pub(super) const TIMELINE: Sql = sql!("timeline");
 pub(super) const SESSION_INCIDENTS: Sql = sql!("session_incidents");
 pub(super) const INCIDENTS: Sql = sql!("incidents");
-/// A condition: of the chosen sessions.
-pub(super) const OF_SESSIONS: Sql = Sql {
-    name: "of_sessions",
-    text: "session_key IN (SELECT session_key FROM fact_sessions WHERE org_id = {org:String} AND product_id = {product:String} \
-           AND date BETWEEN {from:Date32} AND {to:Date32} /* and of these values */)",
-};
+pub(super) const INCIDENTS_OF_SESSIONS: Sql = sql!("incidents_of_sessions");

@@ -42,12 +42,9 @@ impl ClickHouseStore {
         Self { inner, looking }
     }
 
+    /// The batches of an answer that have rows.
     pub(super) async fn ask(&self, sql: Sql, params: &Params) -> Result<Vec<RecordBatch>, StoreError> {
-        self.ask_with(sql, sql.text, params).await
-    }
-
-    pub(super) async fn ask_with(&self, sql: Sql, text: &str, params: &Params) -> Result<Vec<RecordBatch>, StoreError> {
-        let answer = self.inner.server.rows_now(text, params).await;
+        let answer = self.inner.server.rows_now(sql.text, params).await;
         let answer = answer.map_err(|error| StoreError::Query { query: sql.name, source: Box::new(error) })?;
         Ok(answer.batches.into_iter().filter(|batch| batch.num_rows() > 0).collect())
     }

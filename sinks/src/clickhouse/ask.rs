@@ -11,6 +11,7 @@ use clickhouse::error::Error as Fault;
 use clickhouse_ext_arrow::ArrowQueryExt;
 use netcrab_schema::Table;
 use netcrab_schema::clickhouse as ddl;
+use serde::Serialize;
 
 use super::ClickHouse;
 use crate::{Error, Replace};
@@ -70,7 +71,7 @@ impl ClickHouse {
     }
 
     /// The rows of an answer, or a fault: each host is asked once.
-    pub async fn rows_now(&self, question: &str, params: &[(&str, String)]) -> Result<Answer, Error> {
+    pub async fn rows_now(&self, question: &str, params: &[(&str, Option<String>)]) -> Result<Answer, Error> {
         let mut last = Fault::TimedOut;
         for try_no in 0..self.hosts.len() {
             match self.one_try(try_no, |client| fetch(with_params(&client, question, params))).await {
@@ -163,7 +164,7 @@ impl ClickHouse {
     }
 }
 
-fn with_params(client: &Client, sql: &str, params: &[(&str, String)]) -> clickhouse::query::Query {
+fn with_params(client: &Client, sql: &str, params: &[(&str, impl Serialize)]) -> clickhouse::query::Query {
     params.iter().fold(client.query_raw(sql), |query, (name, value)| query.param(name, value))
 }
 

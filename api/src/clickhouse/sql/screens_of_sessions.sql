@@ -3,7 +3,11 @@
 WITH chosen AS (
   SELECT session_key, end_ts, exit_screen, frustration_score, efficiency_score
   FROM fact_sessions
-  WHERE org_id = {org:String} AND product_id = {product:String} AND date BETWEEN {from:Date32} AND {to:Date32} /* and of these values */
+  WHERE org_id = {org:String} AND product_id = {product:String} AND date BETWEEN {from:Date32} AND {to:Date32}
+    AND ({segment:Nullable(String)} IS NULL OR segment = {segment:Nullable(String)})
+    AND ({version:Nullable(String)} IS NULL OR version_tag = {version:Nullable(String)})
+    AND ({device:Nullable(String)} IS NULL OR device_type = {device:Nullable(String)})
+    AND ({task_type:Nullable(String)} IS NULL OR has(task_types, {task_type:Nullable(String)}))
 ),
 events AS (
   SELECT session_key, position, event_type, screen_id, route, ts

@@ -5,5 +5,7 @@ SELECT session_key, product_id, date, session_id, session_no, user_hash, start_t
        frustration_score, efficiency_score, entry_screen, exit_screen, task_types, device_type, os, browser,
        version_tag, segment
 FROM fact_sessions
-WHERE org_id = {org:String} AND session_key = {session:String} /* and there */
+WHERE org_id = {org:String} AND session_key = {session:String}
+  AND ({product:Nullable(String)} IS NULL OR product_id = {product:Nullable(String)})
+  AND ({from:Nullable(Date32)} IS NULL OR date BETWEEN {from:Nullable(Date32)} AND {to:Nullable(Date32)})
 LIMIT 1
