@@ -5,6 +5,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use netcrab_schema::WhoActs;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -181,16 +182,16 @@ impl Problem {
     }
 }
 
-/// Logs what the operator must know, and tells the asker what the asker can mend.
+/// Logs what the operator must act on, and tells a client what it can do itself.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        match &error {
-            StoreError::Busy { .. } => Self::new(Code::Busy, error.to_string(), "ask again in a moment").retry_after(1),
-            StoreError::TooLarge { .. } => {
+        match error.who_acts() {
+            WhoActs::Retry => Self::new(Code::Busy, error.to_string(), "ask again in a moment").retry_after(1),
+            WhoActs::Sender => {
                 Self::new(Code::QueryTooLarge, error.to_string(), "ask for fewer days, or without filters")
                     .retry_after(5)
             }
-            StoreError::Table { .. } | StoreError::Query { .. } => {
+            WhoActs::Operator => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(%error, cause, "store could not answer");
                 Self::new(Code::Internal, "the tables could not be read", "ask the operator to look into the log")
