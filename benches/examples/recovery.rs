@@ -17,10 +17,10 @@ use arrow::array::RecordBatch;
 use netcrab_bus::log::{Log, Settings as LogSettings};
 use netcrab_bus::{Bus, split};
 use netcrab_operators::rules::Rules;
+use netcrab_pipeline::checkpoints::Checkpoints;
+use netcrab_pipeline::checkpoints::folder::Folder;
 use netcrab_pipeline::config::Config;
-use netcrab_pipeline::stream::checkpoints::Checkpoints;
-use netcrab_pipeline::stream::folder::Folder;
-use netcrab_pipeline::stream::settings::Settings;
+use netcrab_pipeline::config::stream::Settings;
 use netcrab_pipeline::stream::shard::{Ask, Shard, Shared};
 use netcrab_sinks::delta::DeltaSink;
 
@@ -57,7 +57,7 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
         clickhouse: None,
         sink: DeltaSink::new(netcrab_pipeline::tables::address(address)?),
         settings,
-        context: netcrab_pipeline::run::task_context(&Config::default())?,
+        context: netcrab_pipeline::plans::resources::task_context(&Config::default())?,
         live: None,
     });
     let rules = Arc::new(Rules::default());

@@ -5,10 +5,11 @@
 //!
 //! Invariant: this is the only crate that knows the clock, signals and threads.
 
+pub mod checkpoints;
+pub mod clickhouse;
 pub mod config;
-pub mod copy;
-pub mod events_exec;
 pub mod packs;
+pub mod plans;
 pub mod progress;
 pub mod rerun;
 pub mod run;

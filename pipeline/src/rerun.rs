@@ -26,9 +26,11 @@ use netcrab_sinks::{Replace, RunId, Sink};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::config::Config;
-use crate::events_exec::{EventsExec, Rejects};
+use crate::plans::events_exec::{EventsExec, Rejects};
+use crate::plans::resources::{sizes, task_context};
+use crate::plans::table_order::sorted;
 use crate::progress::Progress;
-use crate::run::{earlier_events, no_stream, sizes, sorted, task_context};
+use crate::run::{earlier_events, no_stream};
 use crate::tables;
 
 /// The tables that rules decide; events and dimensions do not depend on them.

@@ -13,50 +13,30 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use arrow::array::{ArrayRef, AsArray, Date32Array, RecordBatch};
-use arrow::datatypes::{FieldRef, Int32Type, TimestampMillisecondType};
+use arrow::array::AsArray;
+use arrow::datatypes::Int32Type;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{CastExpr, Column};
-use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::common::spawn_buffered;
-use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
-use datafusion::prelude::SessionConfig;
-use futures::StreamExt;
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
-use netcrab_operators::session::{DAY_MS, columns_of_facts};
-use netcrab_operators::sessionize::batch::Sizes;
+use netcrab_operators::session::columns_of_facts;
 use netcrab_operators::share::share;
-use netcrab_operators::sort::sort_rows;
-use netcrab_schema::arrow::to_store_type;
 use netcrab_schema::{Table, tables as schema};
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{Replace, RunId, Sink, Staged};
 use netcrab_sources::Source;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::checkpoints::folder::Folder;
+use crate::checkpoints::has_stream;
 use crate::config::Config;
-use crate::events_exec::{EventsExec, Rejects};
+use crate::plans::date_exec::DatedExec;
+use crate::plans::events_exec::{EventsExec, Rejects};
+use crate::plans::resources::{sizes, task_context};
+use crate::plans::staging::{Staging, stage_all};
+use crate::plans::table_order::sorted;
 use crate::progress::Progress;
-use crate::stream::checkpoints::has_stream;
-use crate::stream::folder::Folder;
-use crate::tables;
-
-/// Events a partition of the sorted shell should hold, about.
-const PARTITION_EVENTS: u64 = 65_536;
-
-/// Partitions of the sorted shell where nothing says how many events there are.
-const PARTITIONS: usize = 256;
-
-/// Batches of a table that wait to be written.
-const BUFFERED_BATCHES: usize = 2;
-
-/// Most shapes in a table: about 12 MiB for each thread.
-pub(crate) const ACTIONS_MAX: usize = 1 << 18;
 
 /// What a run did.
 #[derive(Debug, Default, Clone)]
@@ -162,21 +142,6 @@ pub(crate) async fn no_stream(sink: &DeltaSink) -> Result<()> {
     Ok(())
 }
 
-/// Tables staged so far, to be discarded if the run fails.
-pub(crate) struct Staging<'a> {
-    pub(crate) sink: &'a DeltaSink,
-    pub(crate) staged: Vec<(&'static Table, Staged)>,
-}
-
-impl Staging<'_> {
-    pub(crate) async fn discard(&self) {
-        for (table, staged) in &self.staged {
-            // The run failed already; what cannot be removed is only litter, and no table names it.
-            let _ = self.sink.discard(table, staged).await;
-        }
-    }
-}
-
 /// Where events come from.
 struct Inputs {
     source: Arc<Source>,
@@ -240,79 +205,8 @@ fn plans(inputs: Inputs, config: &Config, wanted: &[&'static Table]) -> Result<V
     plans.into_iter().map(|(table, plan)| Ok((table, sorted(table, plan)?))).collect()
 }
 
-/// Sizes of the sorted shell for so many events: half of the memory is its own, the rest the sorts'.
-pub fn sizes(events: Option<u64>, config: &Config) -> Sizes {
-    let partitions = events.map_or(PARTITIONS, |events| (events / PARTITION_EVENTS).clamp(16, 4096) as usize);
-    Sizes { partitions, memory_max: (config.run.memory_mib << 20) / 2, actions_max: ACTIONS_MAX }
-}
-
 fn share_if_needed(leaf: Arc<dyn ExecutionPlan>, raw: bool, derived: bool) -> Vec<Arc<dyn ExecutionPlan>> {
     if raw && derived { share(&leaf, 2) } else { vec![leaf] }
-}
-
-/// The rows of `plan` by date, then in the order of the table's files.
-pub fn sorted(table: &'static Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    if plan.output_partitioning().partition_count() == 1 && plan.name() == "RollUpExec" {
-        return Ok(plan);
-    }
-    // One sort for each table: a sort for each thread, too, would split the memory into shares too small to hold a batch.
-    let together = Arc::new(CoalescePartitionsExec::new(plain_texts(table, plan)?));
-    Ok(sort_rows(together, table)?)
-}
-
-/// The rows of `plan` with plain texts, see [`Table::to_store`].
-fn plain_texts(table: &Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    let schema = plan.schema();
-    if schema == table.to_store() {
-        return Ok(plan);
-    }
-    let column = |(at, field): (usize, &FieldRef)| {
-        let column = Arc::new(Column::new(field.name(), at)) as Arc<dyn PhysicalExpr>;
-        let stored = table.column(field.name()).map(|column| to_store_type(column.kind));
-        match stored.filter(|stored| stored != field.data_type()) {
-            Some(stored) => ProjectionExpr::new(Arc::new(CastExpr::new(column, stored, None)), field.name()),
-            None => ProjectionExpr::new(column, field.name()),
-        }
-    };
-    let columns: Vec<ProjectionExpr> = schema.fields().iter().enumerate().map(column).collect();
-    Ok(Arc::new(ProjectionExec::try_new(columns, plan)?))
-}
-
-/// Settings and memory of a run's plans.
-pub fn task_context(config: &Config) -> Result<Arc<TaskContext>> {
-    let spill_reservation = (config.run.memory_mib << 20) / 128;
-    let session = SessionConfig::new()
-        .with_target_partitions(config.run.threads())
-        .with_sort_spill_reservation_bytes(spill_reservation);
-    let context = TaskContext::default().with_session_config(session).with_runtime(tables::runtime(&config.run)?);
-    Ok(Arc::new(context))
-}
-
-pub(crate) async fn stage_all<'a>(
-    sink: &DeltaSink,
-    plans: &[TablePlan],
-    context: &Arc<TaskContext>,
-    ids: &(impl Fn(&Table) -> &'a RunId + Sync),
-    staging: &mut Staging<'_>,
-) -> Result<()> {
-    let mut tasks = tokio::task::JoinSet::new();
-    for (table, plan) in plans {
-        // Rows are put in order beside the writing of those before them: the last table has both threads.
-        let rows = spawn_buffered(plan.execute(0, Arc::clone(context))?, BUFFERED_BATCHES);
-        let (sink, table, id) = (sink.clone(), *table, ids(table).clone());
-        tasks.spawn(async move { (table, sink.stage(table, &id, rows).await) });
-    }
-    let mut fault = None;
-    while let Some(task) = tasks.join_next().await {
-        match task {
-            Ok((table, Ok(staged))) => staging.staged.push((table, staged)),
-            Ok((_, Err(error))) => fault = fault.or(Some(anyhow::Error::new(error))),
-            Err(panic) => fault = fault.or(Some(panic.into())),
-        }
-    }
-    let place = |table: &Table| netcrab_schema::ALL.iter().position(|known| known.name == table.name);
-    staging.staged.sort_by_key(|(table, _)| place(table));
-    fault.map_or(Ok(()), Err)
 }
 
 /// Stages the rows that did not become events, and counts them by reason.
@@ -347,86 +241,4 @@ fn explained(plans: &[TablePlan]) -> String {
         format!("{}\n{}", table.name, display.indent(false))
     };
     plans.iter().map(plan).collect::<Vec<_>>().join("\n")
-}
-
-/// Adds the column `date`, the day of `ts`.
-#[derive(Debug)]
-pub(crate) struct DatedExec {
-    input: Arc<dyn ExecutionPlan>,
-    properties: Arc<datafusion::physical_plan::PlanProperties>,
-}
-
-impl DatedExec {
-    pub(crate) fn new(input: Arc<dyn ExecutionPlan>) -> Self {
-        let properties = datafusion::physical_plan::PlanProperties::new(
-            datafusion::physical_expr::EquivalenceProperties::new(schema::EVENTS_RAW.in_flight()),
-            datafusion::physical_plan::Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
-            datafusion::physical_plan::execution_plan::EmissionType::Incremental,
-            datafusion::physical_plan::execution_plan::Boundedness::Bounded,
-        );
-        Self { input, properties: Arc::new(properties) }
-    }
-}
-
-/// The events of `batch` with the day of each.
-fn dated(batch: &RecordBatch) -> Result<RecordBatch, datafusion::error::DataFusionError> {
-    let ts = batch.column_by_name("ts").and_then(|ts| ts.as_primitive_opt::<TimestampMillisecondType>());
-    let ts = ts.ok_or_else(|| datafusion::common::internal_datafusion_err!("events have a ts"))?;
-    let dates: Date32Array = ts.unary(|ts| ts.div_euclid(DAY_MS) as i32);
-    let columns = batch.columns().iter().cloned().chain([Arc::new(dates) as ArrayRef]);
-    Ok(RecordBatch::try_new(schema::EVENTS_RAW.in_flight(), columns.collect())?)
-}
-
-impl datafusion::physical_plan::DisplayAs for DatedExec {
-    fn fmt_as(
-        &self,
-        _: datafusion::physical_plan::DisplayFormatType,
-        f: &mut std::fmt::Formatter<'_>,
-    ) -> std::fmt::Result {
-        write!(f, "DatedExec: date of ts")
-    }
-}
-
-impl ExecutionPlan for DatedExec {
-    fn name(&self) -> &str {
-        "DatedExec"
-    }
-
-    fn properties(&self) -> &Arc<datafusion::physical_plan::PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _visit: &mut dyn FnMut(
-            &Arc<dyn datafusion::physical_plan::PhysicalExpr>,
-        ) -> Result<
-            datafusion::common::tree_node::TreeNodeRecursion,
-            datafusion::error::DataFusionError,
-        >,
-    ) -> Result<datafusion::common::tree_node::TreeNodeRecursion, datafusion::error::DataFusionError> {
-        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>, datafusion::error::DataFusionError> {
-        let input = children.pop();
-        Ok(Arc::new(Self::new(input.ok_or_else(|| datafusion::common::internal_datafusion_err!("one input"))?)))
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream, datafusion::error::DataFusionError> {
-        let input = self.input.execute(partition, context)?;
-        let batches = input.map(|batch| dated(&batch?));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
-    }
 }

@@ -4,14 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use netcrab_schema::Table;
 use netcrab_sinks::delta::DeltaSink;
 use url::Url;
 
 use crate::config::Run;
+use crate::plans::resources::runtime;
 
 /// The address of a folder of tables: a path or a URL.
 pub fn address(tables: &str) -> Result<Url> {
@@ -26,16 +25,6 @@ pub fn address(tables: &str) -> Result<Url> {
     }
     let path = std::path::absolute(Path::new(tables)).with_context(|| format!("`{tables}` is not a folder"))?;
     Url::from_directory_path(&path).map_err(|()| anyhow!("`{tables}` is not a folder"))
-}
-
-/// What stages may use: a memory pool that spills, and where it spills to.
-pub fn runtime(run: &Run) -> Result<Arc<RuntimeEnv>> {
-    let pool = FairSpillPool::new(run.memory_mib << 20);
-    let mut builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool));
-    if !run.spill_dir.as_os_str().is_empty() {
-        builder = builder.with_temp_file_path(&run.spill_dir);
-    }
-    builder.build_arc().context("could not prepare the folder for spilled data; check `run.spill_dir`")
 }
 
 /// How sessions over the tables are set up.

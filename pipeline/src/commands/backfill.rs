@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use netcrab_pipeline::copy::{self, Backfill};
+use netcrab_pipeline::clickhouse::backfill::{self as copy, Backfill};
 use netcrab_pipeline::progress::bar;
 
 use super::grouped;

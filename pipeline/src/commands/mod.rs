@@ -16,7 +16,7 @@ pub(crate) mod vacuum;
 pub(crate) mod verify;
 
 use anyhow::{Context as _, Result, bail};
-use netcrab_pipeline::stream::folder::Folder;
+use netcrab_pipeline::checkpoints::folder::Folder;
 use netcrab_schema::Table;
 use netcrab_sinks::delta::DeltaSink;
 

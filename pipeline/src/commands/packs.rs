@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use netcrab_market::{Market, OptIn, Status};
 use netcrab_packs::Definition;
 use netcrab_packs::definition::VERTICALS;
-use netcrab_pipeline::stream::folder::Folder;
+use netcrab_pipeline::checkpoints::folder::Folder;
 use serde_json::json;
 
 use self::build::{build, watch};

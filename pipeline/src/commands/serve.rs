@@ -16,8 +16,8 @@ use netcrab_api::{
     Server, StoreKind,
 };
 use netcrab_pipeline::config::Config as PipelineConfig;
+use netcrab_pipeline::stream::open_sessions::feed as shown;
 use netcrab_pipeline::stream::processor::Statuses;
-use netcrab_pipeline::stream::shown;
 use netcrab_pipeline::tables::address;
 use tokio_util::sync::CancellationToken;
 

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Args;
 use jiff::Timestamp;
-use netcrab_pipeline::stream::checkpoints::{self, Checkpoints};
-use netcrab_pipeline::stream::folder::Folder;
-use netcrab_pipeline::stream::manifest::Manifest;
+use netcrab_pipeline::checkpoints::folder::Folder;
+use netcrab_pipeline::checkpoints::manifest::Manifest;
+use netcrab_pipeline::checkpoints::{self, Checkpoints};
 
 use super::grouped;
 use super::process::Access;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use netcrab_pipeline::stream::tidy::tidy;
+use netcrab_pipeline::stream::vacuum::tidy;
 
 use super::grouped;
 use crate::Context;

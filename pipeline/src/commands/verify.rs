@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use netcrab_pipeline::copy::{self, Difference};
+use netcrab_pipeline::clickhouse::verify::{self, Difference};
 use netcrab_schema::Table;
 
 use super::grouped;
@@ -37,7 +37,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         |table: &&&'static Table| arguments.only.is_empty() || arguments.only.iter().any(|name| name == table.name);
     let (mut differences, mut rows, mut days) = (Vec::new(), 0, 0);
     for &table in netcrab_schema::ALL.iter().filter(wanted) {
-        let compared = copy::verify(table, &sink, &context.config.run, &server).await?;
+        let compared = verify::verify(table, &sink, &context.config.run, &server).await?;
         rows += compared.rows;
         days += compared.days;
         differences.extend(compared.differences);

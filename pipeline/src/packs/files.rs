@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::build::Sealed;
-use crate::stream::folder::Folder;
+use crate::checkpoints::folder::Folder;
 
 /// Rows of the sample that a catalog shows.
 const SAMPLE_ROWS: usize = 20;

@@ -10,6 +10,5 @@ pub mod build;
 pub mod files;
 pub mod reports;
 pub mod schedule;
-pub mod settings;
 pub mod tables;
 pub mod window;

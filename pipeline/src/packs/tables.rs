@@ -21,7 +21,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::build::Sealed;
 use crate::config::Config;
-use crate::run::{sorted, task_context};
+use crate::plans::resources::task_context;
+use crate::plans::table_order::sorted;
 
 /// Writes a version to the tables of released packs, where it is not there yet.
 pub async fn write(

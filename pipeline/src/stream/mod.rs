@@ -30,18 +30,14 @@
 //! before it and the ranges since, read from the bus again. They are written whole once as many events
 //! came as are open: what is written stays in proportion to what changed, and so does what is read again.
 
-pub mod checkpoints;
-pub mod compact;
-pub mod crash;
-pub mod files;
-pub mod folder;
-pub mod manifest;
+pub mod compaction;
+pub mod crash_points;
+pub mod open_sessions;
 pub mod processor;
 pub mod publish;
 pub mod repair;
-pub mod retain;
-pub mod settings;
+pub mod retention;
 pub mod shard;
-pub mod shown;
-pub mod tidy;
+pub mod table_files;
+pub mod vacuum;
 pub mod watermark;

@@ -23,9 +23,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::checkpoints::Error as CheckpointsError;
 use super::shard::{Ask, Behind, Report, Shard, Shared};
-use super::tidy;
+use super::vacuum as tidy;
+use crate::checkpoints::Error as CheckpointsError;
 
 /// How long an epoch under way may take to end once it is to stop.
 const DRAIN: Duration = Duration::from_secs(20);

@@ -13,9 +13,9 @@ use netcrab_bus::Results;
 use netcrab_schema::Table;
 use netcrab_schema::tables::{EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS, FACT_TASKS};
 
-use super::files;
-use super::manifest::Manifest;
 use super::shard::Shared;
+use super::table_files as files;
+use crate::checkpoints::manifest::Manifest;
 
 /// Which tables go where. Sums of days go nowhere: what an epoch adds to them means little alone.
 const SENT: [(&Table, Results); 4] = [

@@ -6,7 +6,7 @@
 //! The clock takes part only here, when an epoch is planned. The watermark is then written down with
 //! the epoch, so that whoever repeats it decides the same.
 
-use super::settings::Settings;
+use crate::config::stream::Settings;
 
 /// What the watermark of the next epoch depends on.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use netcrab_bus::log::Log;
 use netcrab_bus::{Bus, split};
-use netcrab_pipeline::stream::crash::Step;
+use netcrab_pipeline::stream::crash_points::Step;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use netcrab_bus::log::{Log, Settings};
 use netcrab_bus::{Bus, split};
-use netcrab_pipeline::stream::crash::Step;
-use netcrab_pipeline::stream::tidy::tidy;
+use netcrab_pipeline::stream::crash_points::Step;
+use netcrab_pipeline::stream::vacuum::tidy;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

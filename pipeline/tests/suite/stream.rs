@@ -10,7 +10,7 @@ use netcrab_bus::memory::Memory;
 use netcrab_bus::{Bus, split};
 use netcrab_operators::rules::Rules;
 use netcrab_pipeline::config::Config;
-use netcrab_pipeline::stream::settings::Settings;
+use netcrab_pipeline::config::stream::Settings;
 use netcrab_pipeline::stream::shard::{Ask, Report, Shard, Shared};
 use netcrab_schema::arrow::event_in_flight;
 use netcrab_sinks::clickhouse::ClickHouse;
@@ -43,7 +43,7 @@ impl World {
             sink: sink(tables),
             clickhouse,
             settings,
-            context: netcrab_pipeline::run::task_context(&config).unwrap(),
+            context: netcrab_pipeline::plans::resources::task_context(&config).unwrap(),
             live: None,
         };
         Self { shared: Arc::new(shared), rules: Arc::new(Rules::default()), bus }

@@ -1,7 +1,6 @@
 //! One shard: its epochs, one after another, and where it goes on after a kill.
 
-mod beside;
-mod peek;
+mod maintenance;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,31 +11,36 @@ use arrow::array::RecordBatch;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
+use netcrab_api::open_sessions::OpenSessionRows;
 use netcrab_bus::{Bus, Fault, Fetched};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::streaming::{OpenSessions, StreamingSessionizeExec};
 use netcrab_schema::Table;
 use netcrab_schema::arrow::event_in_flight;
-use netcrab_schema::tables::{EVENTS_RAW, REJECTS};
+use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS, REJECTS};
 use netcrab_sinks::clickhouse::ClickHouse;
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{Change, Position, RunId, Sink};
 use netcrab_sources::reject;
 use xxhash_rust::xxh3::xxh3_128;
 
-use self::beside::{Compacting, Repairing, place};
-use super::checkpoints::Checkpoints;
-use super::crash::{self, Step};
-use super::files::Files;
-use super::folder::Folder;
-use super::manifest::{FORMAT, Late, Manifest, NO_WATERMARK, StateFile, digest};
+use self::maintenance::{Compacting, Repairing, place};
+use super::crash_points::{self as crash, Step};
+use super::open_sessions::feed::{Changed, Show};
+use super::open_sessions::view::Peek;
 use super::publish;
 use super::repair::{self, Reopened};
-use super::settings::Settings;
-use super::shown::Show;
+use super::table_files::Files;
 use super::watermark::{self, Known};
-use crate::run::{ACTIONS_MAX, DatedExec, Staging, sorted, stage_all};
+use crate::checkpoints::Checkpoints;
+use crate::checkpoints::folder::Folder;
+use crate::checkpoints::manifest::{FORMAT, Late, Manifest, NO_WATERMARK, StateFile, digest};
+use crate::config::stream::Settings;
+use crate::plans::date_exec::DatedExec;
+use crate::plans::resources::ACTIONS_MAX;
+use crate::plans::staging::{Staging, stage_all};
+use crate::plans::table_order::sorted;
 
 /// How far the watermark goes between two looks for what may be forgotten, ms.
 const FORGET_EVERY_MS: i64 = 3_600_000;
@@ -552,6 +556,42 @@ impl Shard {
         }
         self.shared.bus.release(self.number, self.done.next).await?;
         self.checkpoints.forget_before(self.done.state_epoch).await?;
+        Ok(())
+    }
+
+    /// Shows what is open from now on, in place of what was shown before.
+    pub fn show(&self) {
+        if let Some(live) = &self.shared.live {
+            live.begin(self.number);
+            self.lock().note_changes(self.shared.settings.live_sessions_max);
+        }
+    }
+
+    /// Shows the sessions that changed since this was last done.
+    pub async fn show_changes(&self, rules: &Arc<Rules>) -> Result<()> {
+        let Some(live) = &self.shared.live else { return Ok(()) };
+        if live.is_due(self.number) {
+            self.show();
+        }
+        let (open, gone) = self.lock().take_changed();
+        if open.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        let peek = Peek {
+            state: Arc::clone(&self.state),
+            rules: Arc::clone(rules),
+            context: Arc::clone(&self.shared.context),
+        };
+        let shown: &[&Table] = if live.wants_events() {
+            &[&FACT_SESSIONS, &FACT_INCIDENTS, &EVENTS_SESSIONIZED]
+        } else {
+            &[&FACT_SESSIONS, &FACT_INCIDENTS]
+        };
+        let (keys, tables) = peek.at(open, shown).await?;
+        let mut tables = tables.into_iter();
+        let mut next = || tables.next().unwrap_or_default();
+        let opened = OpenSessionRows { keys, sessions: next(), incidents: next() };
+        live.change(self.number, Changed { gone, opened, events: next(), asked: Arc::new(peek) }).await?;
         Ok(())
     }
 

@@ -22,8 +22,8 @@ use netcrab_api::open_sessions::{OpenSessionEvents, OpenSessionRows, OpenSession
 use netcrab_api::{DeltaStore, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoints;
-use super::folder::Folder;
+use crate::checkpoints;
+use crate::checkpoints::folder::Folder;
 
 /// Files after which all that is open is written again.
 const WHOLE_EVERY: u64 = 64;
@@ -156,7 +156,7 @@ impl Show for Files {
 }
 
 fn folder(tables: &Folder, shard: u32) -> Folder {
-    checkpoints::folder(tables, shard).join("open")
+    checkpoints::shard_folder(tables, shard).join("open")
 }
 
 /// The files of a shard with their numbers, ascending.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use netcrab_schema::Table;
 use netcrab_sinks::Part;
 
-use super::files::Files;
+use super::table_files::Files;
 
 /// Files of one size class that are brought together.
 pub const FILES: usize = 16;

@@ -13,8 +13,8 @@ use netcrab_sinks::delta::{DeltaSink, Tidied};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::checkpoints;
-use super::folder::Folder;
+use crate::checkpoints;
+use crate::checkpoints::folder::Folder;
 
 /// Shortest and longest time between two rounds of [`keep_tidy`].
 const EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(900));

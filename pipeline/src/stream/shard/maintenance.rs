@@ -18,9 +18,9 @@ use netcrab_schema::Table;
 use netcrab_sinks::{Change, Part};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::files::{self, Files};
 use super::super::repair::{self, Place, Repair, moved};
-use super::super::{compact, retain};
+use super::super::table_files::{self as files, Files};
+use super::super::{compaction as compact, retention as retain};
 use super::{Ask, Plan, Shard, Shared};
 
 /// Memory that work beside the epochs may take, bytes; beyond it, it spills.

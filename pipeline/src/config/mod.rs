@@ -5,6 +5,9 @@
 //! A key nobody knows is refused with the nearest one that exists. The file `netcrab.toml` in the
 //! repository holds every setting with its default; a test keeps it so.
 
+pub mod packs;
+pub mod stream;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -12,7 +15,7 @@ use netcrab_operators::rules;
 use serde::Deserialize;
 
 /// The example file, with every setting and its default.
-pub const EXAMPLE: &str = include_str!("../../netcrab.toml");
+pub const EXAMPLE: &str = include_str!("../../../netcrab.toml");
 
 /// Prefix of the environment variables that override settings.
 const ENVIRONMENT: &str = "NETCRAB_";
@@ -38,9 +41,9 @@ pub struct Config {
     /// ClickHouse, where the tables lie there too.
     pub clickhouse: netcrab_sinks::clickhouse::Settings,
     /// How a stream runs.
-    pub stream: crate::stream::settings::Settings,
+    pub stream: stream::Settings,
     /// Packs: benchmarks across organisations.
-    pub packs: crate::packs::settings::Settings,
+    pub packs: packs::Settings,
 }
 
 /// Where accepted events wait; table `[bus]` of `netcrab.toml`.

@@ -11,64 +11,29 @@ use async_trait::async_trait;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
 use netcrab_api::StoreError;
-use netcrab_api::open_sessions::{OpenSessionEvents, OpenSessionRows};
+use netcrab_api::open_sessions::OpenSessionEvents;
 use netcrab_operators::chain;
 use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::streaming::OpenSessions;
 use netcrab_schema::Table;
-use netcrab_schema::tables::{EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS};
+use netcrab_schema::tables::EVENTS_SESSIONIZED;
 
-use super::super::shown::{self, Changed};
-use super::Shard;
-
-impl Shard {
-    /// Shows what is open from now on, in place of what was shown before.
-    pub fn show(&self) {
-        if let Some(live) = &self.shared.live {
-            live.begin(self.number);
-            self.lock().note_changes(self.shared.settings.live_sessions_max);
-        }
-    }
-
-    /// Shows the sessions that changed since this was last done.
-    pub async fn show_changes(&self, rules: &Arc<Rules>) -> Result<()> {
-        let Some(live) = &self.shared.live else { return Ok(()) };
-        if live.is_due(self.number) {
-            self.show();
-        }
-        let (open, gone) = self.lock().take_changed();
-        if open.is_empty() && gone.is_empty() {
-            return Ok(());
-        }
-        let peek = Peek {
-            state: Arc::clone(&self.state),
-            rules: Arc::clone(rules),
-            context: Arc::clone(&self.shared.context),
-        };
-        let shown: &[&Table] = if live.wants_events() {
-            &[&FACT_SESSIONS, &FACT_INCIDENTS, &EVENTS_SESSIONIZED]
-        } else {
-            &[&FACT_SESSIONS, &FACT_INCIDENTS]
-        };
-        let (keys, tables) = peek.at(open, shown).await?;
-        let mut tables = tables.into_iter();
-        let mut next = || tables.next().unwrap_or_default();
-        let opened = OpenSessionRows { keys, sessions: next(), incidents: next() };
-        live.change(self.number, Changed { gone, opened, events: next(), asked: Arc::new(peek) }).await?;
-        Ok(())
-    }
-}
+use super::feed as shown;
 
 /// Looks at open sessions without closing them.
-struct Peek {
-    state: Arc<Mutex<OpenSessions>>,
-    rules: Arc<Rules>,
-    context: Arc<TaskContext>,
+pub(in crate::stream) struct Peek {
+    pub(in crate::stream) state: Arc<Mutex<OpenSessions>>,
+    pub(in crate::stream) rules: Arc<Rules>,
+    pub(in crate::stream) context: Arc<TaskContext>,
 }
 
 impl Peek {
     /// The sessions that are open under these keys, as rows of `tables`; and the key of each.
-    async fn at(&self, keys: Vec<u32>, tables: &[&'static Table]) -> Result<(Vec<u32>, Vec<Vec<RecordBatch>>)> {
+    pub(in crate::stream) async fn at(
+        &self,
+        keys: Vec<u32>,
+        tables: &[&'static Table],
+    ) -> Result<(Vec<u32>, Vec<Vec<RecordBatch>>)> {
         let schema = netcrab_operators::session::schema(chain::event_fields(tables));
         let (mut sessions, mut of_sessions) = (Vec::new(), Vec::new());
         {

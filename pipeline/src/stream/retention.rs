@@ -10,8 +10,8 @@ use netcrab_operators::session::DAY_MS;
 use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED};
 use netcrab_sinks::Change;
 
-use super::files::Files;
-use super::settings::Settings;
+use super::table_files::Files;
+use crate::config::stream::Settings;
 
 /// What leaves the tables at `watermark_ms`; whole dates only.
 pub fn expired(settings: &Settings, files: &Files, watermark_ms: i64) -> BTreeMap<String, Change> {

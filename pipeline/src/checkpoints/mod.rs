@@ -6,13 +6,16 @@
 //!
 //! Each is a file of a [`Folder`]: there whole or not at all, and of two who create it one is told that it exists.
 
+pub mod folder;
+pub mod manifest;
+
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 
 use netcrab_sinks::RunId;
 
-use super::folder::{self, Draft, Folder};
-use super::manifest::{FORMAT, Manifest, StateFile};
+use self::folder::{Draft, Folder};
+use self::manifest::{FORMAT, Manifest, StateFile};
 
 /// The folder beside the tables.
 pub const FOLDER: &str = "_stream";
@@ -46,7 +49,7 @@ pub async fn applied_epochs(tables: &Folder) -> Result<Vec<(u32, u64)>, Error> {
 }
 
 /// Where the files of `shard` lie beside the tables in `tables`.
-pub fn folder(tables: &Folder, shard: u32) -> Folder {
+pub fn shard_folder(tables: &Folder, shard: u32) -> Folder {
     tables.join(FOLDER).join(&format!("shard-{shard:04}"))
 }
 
@@ -92,7 +95,7 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// The files of `shard` beside the tables in `tables`, to read.
     pub fn of(tables: &Folder, shard: u32) -> Self {
-        Self { folder: folder(tables, shard), shard }
+        Self { folder: shard_folder(tables, shard), shard }
     }
 
     /// The same, to write; the folder is created.

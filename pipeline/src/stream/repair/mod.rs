@@ -54,9 +54,10 @@ use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{Change, Part, RunId, Sink, below_zero};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::files::{self, Files};
-use super::manifest::Late;
-use crate::run::{ACTIONS_MAX, sorted};
+use super::table_files::{self as files, Files};
+use crate::checkpoints::manifest::Late;
+use crate::plans::resources::ACTIONS_MAX;
+use crate::plans::table_order::sorted;
 
 /// Tables with rows of one session each.
 const OF_SESSIONS: [&Table; 4] = [&EVENTS_SESSIONIZED, &FACT_SESSIONS, &FACT_INCIDENTS, &FACT_TASKS];

@@ -1,0 +1,47 @@
+//! What the plans of a run may use: threads, memory, partitions.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use datafusion::execution::TaskContext;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::SessionConfig;
+use netcrab_operators::sessionize::batch::Sizes;
+
+use crate::config::{Config, Run};
+
+/// Events a partition of the sorted shell should hold, about.
+const PARTITION_EVENTS: u64 = 65_536;
+
+/// Partitions of the sorted shell where nothing says how many events there are.
+const PARTITIONS: usize = 256;
+
+/// Most shapes in a table: about 12 MiB for each thread.
+pub(crate) const ACTIONS_MAX: usize = 1 << 18;
+
+/// Sizes of the sorted shell for so many events: half of the memory is its own, the rest the sorts'.
+pub fn sizes(events: Option<u64>, config: &Config) -> Sizes {
+    let partitions = events.map_or(PARTITIONS, |events| (events / PARTITION_EVENTS).clamp(16, 4096) as usize);
+    Sizes { partitions, memory_max: (config.run.memory_mib << 20) / 2, actions_max: ACTIONS_MAX }
+}
+
+/// Settings and memory of a run's plans.
+pub fn task_context(config: &Config) -> Result<Arc<TaskContext>> {
+    let spill_reservation = (config.run.memory_mib << 20) / 128;
+    let session = SessionConfig::new()
+        .with_target_partitions(config.run.threads())
+        .with_sort_spill_reservation_bytes(spill_reservation);
+    let context = TaskContext::default().with_session_config(session).with_runtime(runtime(&config.run)?);
+    Ok(Arc::new(context))
+}
+
+/// What stages may use: a memory pool that spills, and where it spills to.
+pub fn runtime(run: &Run) -> Result<Arc<RuntimeEnv>> {
+    let pool = FairSpillPool::new(run.memory_mib << 20);
+    let mut builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool));
+    if !run.spill_dir.as_os_str().is_empty() {
+        builder = builder.with_temp_file_path(&run.spill_dir);
+    }
+    builder.build_arc().context("could not prepare the folder for spilled data; check `run.spill_dir`")
+}

@@ -1,0 +1,56 @@
+//! Plans run together and stage their rows as files that no table names yet.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::common::spawn_buffered;
+use netcrab_operators::chain::TablePlan;
+use netcrab_schema::Table;
+use netcrab_sinks::delta::DeltaSink;
+use netcrab_sinks::{RunId, Sink, Staged};
+
+/// Batches of a table that wait to be written.
+const BUFFERED_BATCHES: usize = 2;
+
+/// Tables staged so far, to be discarded if the run fails.
+pub(crate) struct Staging<'a> {
+    pub(crate) sink: &'a DeltaSink,
+    pub(crate) staged: Vec<(&'static Table, Staged)>,
+}
+
+impl Staging<'_> {
+    pub(crate) async fn discard(&self) {
+        for (table, staged) in &self.staged {
+            // The run failed already; what cannot be removed is only litter, and no table names it.
+            let _ = self.sink.discard(table, staged).await;
+        }
+    }
+}
+
+pub(crate) async fn stage_all<'a>(
+    sink: &DeltaSink,
+    plans: &[TablePlan],
+    context: &Arc<TaskContext>,
+    ids: &(impl Fn(&Table) -> &'a RunId + Sync),
+    staging: &mut Staging<'_>,
+) -> Result<()> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for (table, plan) in plans {
+        // Rows are put in order beside the writing of those before them: the last table has both threads.
+        let rows = spawn_buffered(plan.execute(0, Arc::clone(context))?, BUFFERED_BATCHES);
+        let (sink, table, id) = (sink.clone(), *table, ids(table).clone());
+        tasks.spawn(async move { (table, sink.stage(table, &id, rows).await) });
+    }
+    let mut fault = None;
+    while let Some(task) = tasks.join_next().await {
+        match task {
+            Ok((table, Ok(staged))) => staging.staged.push((table, staged)),
+            Ok((_, Err(error))) => fault = fault.or(Some(anyhow::Error::new(error))),
+            Err(panic) => fault = fault.or(Some(panic.into())),
+        }
+    }
+    let place = |table: &Table| netcrab_schema::ALL.iter().position(|known| known.name == table.name);
+    staging.staged.sort_by_key(|(table, _)| place(table));
+    fault.map_or(Ok(()), Err)
+}

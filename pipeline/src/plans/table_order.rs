@@ -1,0 +1,42 @@
+//! Puts rows into the order of a table's files.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use arrow::datatypes::FieldRef;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{CastExpr, Column};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use netcrab_operators::sort::sort_rows;
+use netcrab_schema::Table;
+use netcrab_schema::arrow::to_store_type;
+
+/// The rows of `plan` by date, then in the order of the table's files.
+pub fn sorted(table: &'static Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    if plan.output_partitioning().partition_count() == 1 && plan.name() == "RollUpExec" {
+        return Ok(plan);
+    }
+    // One sort for each table: a sort for each thread, too, would split the memory into shares too small to hold a batch.
+    let together = Arc::new(CoalescePartitionsExec::new(plain_texts(table, plan)?));
+    Ok(sort_rows(together, table)?)
+}
+
+/// The rows of `plan` with plain texts, see [`Table::to_store`].
+fn plain_texts(table: &Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = plan.schema();
+    if schema == table.to_store() {
+        return Ok(plan);
+    }
+    let column = |(at, field): (usize, &FieldRef)| {
+        let column = Arc::new(Column::new(field.name(), at)) as Arc<dyn PhysicalExpr>;
+        let stored = table.column(field.name()).map(|column| to_store_type(column.kind));
+        match stored.filter(|stored| stored != field.data_type()) {
+            Some(stored) => ProjectionExpr::new(Arc::new(CastExpr::new(column, stored, None)), field.name()),
+            None => ProjectionExpr::new(column, field.name()),
+        }
+    };
+    let columns: Vec<ProjectionExpr> = schema.fields().iter().enumerate().map(column).collect();
+    Ok(Arc::new(ProjectionExec::try_new(columns, plan)?))
+}
