@@ -20,8 +20,8 @@ use netcrab_operators::rules::Rules;
 use netcrab_pipeline::checkpoints::Checkpoints;
 use netcrab_pipeline::checkpoints::folder::Folder;
 use netcrab_pipeline::config::Config;
-use netcrab_pipeline::config::stream::Settings;
-use netcrab_pipeline::stream::shard::{Ask, Shard, Shared};
+use netcrab_pipeline::config::stream::StreamSettings;
+use netcrab_pipeline::stream::shard::{EpochRequest, Shard, StreamContext};
 use netcrab_sinks::delta::DeltaSink;
 
 #[path = "../../operators/tests/suite/traffic.rs"]
@@ -51,8 +51,8 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
     let bus: Arc<dyn Bus> = Arc::new(Log::open(log, Arc::new(|| 0))?);
     let address = folder.to_str().context("a folder with a name in Unicode")?;
     // Nothing closes: the gap is half an hour, and all of this takes minutes.
-    let settings = Settings { lateness_ms: 0, ..Settings::default() };
-    let shared = Arc::new(Shared {
+    let settings = StreamSettings { lateness_ms: 0, ..StreamSettings::default() };
+    let shared = Arc::new(StreamContext {
         bus: Arc::clone(&bus),
         clickhouse: None,
         sink: DeltaSink::new(netcrab_pipeline::tables::address(address)?),
@@ -61,7 +61,7 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
         live: None,
     });
     let rules = Arc::new(Rules::default());
-    let ask = Ask { now_ms: i64::MAX / 2, finish: false, rules: &rules };
+    let ask = EpochRequest { now_ms: i64::MAX / 2, finish: false, rules: &rules };
     let mut shard = Shard::open(Arc::clone(&shared), 0, &rules).await?;
     let mut event_bytes = None;
     let (mut came, mut written, mut states, mut slowest) = (0, 0, 0, std::time::Duration::ZERO);

@@ -27,10 +27,10 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::config::Config;
 use crate::plans::events_exec::{EventsExec, Rejects};
-use crate::plans::resources::{sizes, task_context};
-use crate::plans::table_order::sorted;
+use crate::plans::resources::{batch_sizes, task_context};
+use crate::plans::table_order::in_table_order;
 use crate::progress::Progress;
-use crate::run::{earlier_events, no_stream};
+use crate::run::{refuse_streamed_tables, stored_events};
 use crate::tables;
 
 /// The tables that rules decide; events and dimensions do not depend on them.
@@ -57,7 +57,7 @@ pub struct Scope {
 
 /// What a re-run changes in one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct TableDifference {
     /// The table.
     pub table: &'static str,
     /// Rows of the scope before and after.
@@ -78,20 +78,20 @@ pub async fn rerun(
     scope: &Scope,
     dry_run: bool,
     progress: Arc<Progress>,
-) -> Result<Vec<Change>> {
+) -> Result<Vec<TableDifference>> {
     if scope.to < scope.from {
         bail!("--to {} lies before --from {}; swap them", scope.to, scope.from);
     }
     if !dry_run {
-        no_stream(sink).await?;
+        refuse_streamed_tables(sink).await?;
     }
-    let Some(source) = earlier_events(sink, config).await? else {
+    let Some(source) = stored_events(sink, config).await? else {
         bail!("there are no events in events_raw to recompute from; load some with `netcrab run SOURCE --tables DIR`");
     };
     let days = (days_since_1970(scope.from), days_since_1970(scope.to));
     let run = run_id(sink, &rules, scope).await?;
     let rejects = Arc::new(Rejects::new(0));
-    let sizes = sizes(source.rows_hint(), config);
+    let sizes = batch_sizes(source.rows_hint(), config);
     let threads = config.run.threads();
     let leaf = EventsExec::new(Arc::new(source), threads, Some(columns_of_facts()), progress, rejects);
     let plans = chain::plans(Arc::new(leaf), &Arc::new(rules), sizes, &RECOMPUTED)?;
@@ -112,7 +112,7 @@ pub async fn rerun(
         if !dry_run {
             let kept = before.filter(in_days(days).and(scope.owner().unwrap_or(lit(true)).is_not_true()))?;
             let rows = fresh.union(to_store(table, kept)?)?;
-            let plan = sorted(table, rows.create_physical_plan().await?)?;
+            let plan = in_table_order(table, rows.create_physical_plan().await?)?;
             staged.push((table, sink.stage(table, &run, plan.execute(0, session.task_ctx())?).await?));
         }
     }
@@ -164,14 +164,14 @@ fn to_store(table: &'static Table, stored: DataFrame) -> Result<DataFrame> {
 }
 
 /// Counts what differs between two states of a table, by its key.
-async fn compare(table: &'static Table, before: DataFrame, after: DataFrame) -> Result<Change> {
+async fn compare(table: &'static Table, before: DataFrame, after: DataFrame) -> Result<TableDifference> {
     let session = SessionContext::new();
     session.register_table("before", to_store(table, before)?.into_view())?;
     session.register_table("after", after.into_view())?;
     let row = session.sql(&comparison(table)).await?.collect().await?;
     let row = row.first().context("a count has a row")?;
     let number = |column: usize| row.column(column).as_primitive::<Int64Type>().value(0);
-    Ok(Change {
+    Ok(TableDifference {
         table: table.name,
         rows: (number(0), number(1)),
         added: number(2),

@@ -33,16 +33,16 @@ use crate::checkpoints::has_stream;
 use crate::config::Config;
 use crate::plans::date_exec::DatedExec;
 use crate::plans::events_exec::{EventsExec, Rejects};
-use crate::plans::resources::{sizes, task_context};
+use crate::plans::resources::{batch_sizes, task_context};
 use crate::plans::staging::{Staging, stage_all};
-use crate::plans::table_order::sorted;
+use crate::plans::table_order::in_table_order;
 use crate::progress::Progress;
 
 /// What a run did.
 #[derive(Debug, Default, Clone)]
-pub struct Summary {
+pub struct RunSummary {
     /// Whether the tables already held this run.
-    pub already_held: bool,
+    pub already_stored: bool,
     /// Events read, accepted.
     pub events: u64,
     /// Rejected rows by reason.
@@ -57,7 +57,7 @@ pub struct Summary {
     pub explained: Option<String>,
 }
 
-impl Summary {
+impl RunSummary {
     /// Rejected rows in all.
     pub fn rejected(&self) -> u64 {
         self.rejects.values().sum()
@@ -80,8 +80,8 @@ pub struct Job<'a> {
 
 impl Job<'_> {
     /// Runs to the end, or leaves the tables as they were.
-    pub async fn run(self, progress: Arc<Progress>) -> Result<Summary> {
-        no_stream(self.sink).await?;
+    pub async fn run(self, progress: Arc<Progress>) -> Result<RunSummary> {
+        refuse_streamed_tables(self.sink).await?;
         let source = Arc::new(self.source);
         let hashed = Arc::clone(&source);
         let source_id = tokio::task::spawn_blocking(move || RunId::new(hashed.fingerprint())).await?;
@@ -99,12 +99,13 @@ impl Job<'_> {
             }
         }
         if wanted.is_empty() {
-            return Ok(Summary { already_held: true, ..Summary::default() });
+            return Ok(RunSummary { already_stored: true, ..RunSummary::default() });
         }
         let started = Instant::now();
-        let earlier = earlier_events(self.sink, self.config).await?;
+        let earlier = stored_events(self.sink, self.config).await?;
         let rejects = Arc::new(Rejects::new(self.config.run.rejects_max));
-        let inputs = Inputs { source, earlier, held, progress: Arc::clone(&progress), rejects: Arc::clone(&rejects) };
+        let inputs =
+            RunInputs { source, earlier, held, progress: Arc::clone(&progress), rejects: Arc::clone(&rejects) };
         let plans = plans(inputs, self.config, &wanted)?;
         let context = task_context(self.config)?;
         let ids = |table: &Table| if table.name == schema::EVENTS_RAW.name { &source_id } else { &run_id };
@@ -114,7 +115,7 @@ impl Job<'_> {
             staging.discard().await;
             return Err(fault);
         }
-        let mut summary = Summary { events: progress.events(), ..Summary::default() };
+        let mut summary = RunSummary { events: progress.events(), ..RunSummary::default() };
         if wanted.iter().any(|table| table.name == schema::REJECTS.name) {
             let staged = stage_rejects(self.sink, &rejects, &context, &run_id, &mut summary).await?;
             staging.staged.push((&schema::REJECTS, staged));
@@ -133,7 +134,7 @@ impl Job<'_> {
 }
 
 /// Refuses tables that a stream feeds: what it has open would be derived twice.
-pub(crate) async fn no_stream(sink: &DeltaSink) -> Result<()> {
+pub(crate) async fn refuse_streamed_tables(sink: &DeltaSink) -> Result<()> {
     if has_stream(&Folder::of(sink)?).await? {
         anyhow::bail!(
             "these tables are fed by a stream; send it the events (netcrab serve, netcrab ingest), or choose another --tables"
@@ -143,7 +144,7 @@ pub(crate) async fn no_stream(sink: &DeltaSink) -> Result<()> {
 }
 
 /// Where events come from.
-struct Inputs {
+struct RunInputs {
     source: Arc<Source>,
     earlier: Option<Source>,
     /// events_raw already holds the source.
@@ -163,7 +164,7 @@ fn run_id(source: &RunId, rules: &netcrab_operators::rules::Rules, raw_version: 
 }
 
 /// The events that events_raw holds, where it holds some.
-pub async fn earlier_events(sink: &DeltaSink, config: &Config) -> Result<Option<Source>> {
+pub async fn stored_events(sink: &DeltaSink, config: &Config) -> Result<Option<Source>> {
     if !sink.has_rows(&schema::EVENTS_RAW).await? {
         return Ok(None);
     }
@@ -174,7 +175,7 @@ pub async fn earlier_events(sink: &DeltaSink, config: &Config) -> Result<Option<
     Ok(Some(source))
 }
 
-fn plans(inputs: Inputs, config: &Config, wanted: &[&'static Table]) -> Result<Vec<TablePlan>> {
+fn plans(inputs: RunInputs, config: &Config, wanted: &[&'static Table]) -> Result<Vec<TablePlan>> {
     let derived: Vec<&'static Table> =
         DERIVED.into_iter().filter(|table| wanted.iter().any(|wanted| wanted.name == table.name)).collect();
     let raw = !inputs.held && wanted.iter().any(|table| table.name == schema::EVENTS_RAW.name);
@@ -183,7 +184,7 @@ fn plans(inputs: Inputs, config: &Config, wanted: &[&'static Table]) -> Result<V
     let threads = config.run.threads();
     let rows = [Some(&*inputs.source).filter(|_| !inputs.held), inputs.earlier.as_ref()];
     let rows: Option<u64> = rows.into_iter().flatten().map(Source::rows_hint).sum();
-    let sizes = sizes(rows, config);
+    let sizes = batch_sizes(rows, config);
     let leaf = |source: Arc<Source>| -> Arc<dyn ExecutionPlan> {
         let (progress, rejects) = (Arc::clone(&inputs.progress), Arc::clone(&inputs.rejects));
         Arc::new(EventsExec::new(source, threads, columns.clone(), progress, rejects))
@@ -202,7 +203,7 @@ fn plans(inputs: Inputs, config: &Config, wanted: &[&'static Table]) -> Result<V
         let source = if sources.len() == 1 { sources.remove(0) } else { UnionExec::try_new(sources)? };
         plans.extend(chain::plans(source, &Arc::new(config.rules()), sizes, &derived)?);
     }
-    plans.into_iter().map(|(table, plan)| Ok((table, sorted(table, plan)?))).collect()
+    plans.into_iter().map(|(table, plan)| Ok((table, in_table_order(table, plan)?))).collect()
 }
 
 fn share_if_needed(leaf: Arc<dyn ExecutionPlan>, raw: bool, derived: bool) -> Vec<Arc<dyn ExecutionPlan>> {
@@ -215,7 +216,7 @@ async fn stage_rejects(
     rejects: &Rejects,
     context: &Arc<TaskContext>,
     run: &RunId,
-    summary: &mut Summary,
+    summary: &mut RunSummary,
 ) -> Result<Staged> {
     let (batches, not_kept) = rejects.take();
     for batch in &batches {
@@ -230,7 +231,7 @@ async fn stage_rejects(
         summary.rejects.insert("(not kept, see run.rejects_max)".to_owned(), not_kept as u64);
     }
     let rows = MemorySourceConfig::try_new_exec(&[batches], schema::REJECTS.in_flight(), None)?;
-    let rows = sorted(&schema::REJECTS, rows)?.execute(0, Arc::clone(context))?;
+    let rows = in_table_order(&schema::REJECTS, rows)?.execute(0, Arc::clone(context))?;
     Ok(sink.stage(&schema::REJECTS, run, rows).await?)
 }
 

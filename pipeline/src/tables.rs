@@ -9,7 +9,7 @@ use netcrab_schema::Table;
 use netcrab_sinks::delta::DeltaSink;
 use url::Url;
 
-use crate::config::Run;
+use crate::config::RunSettings;
 use crate::plans::resources::runtime;
 
 /// The address of a folder of tables: a path or a URL.
@@ -28,7 +28,7 @@ pub fn address(tables: &str) -> Result<Url> {
 }
 
 /// How sessions over the tables are set up.
-pub fn settings(run: &Run) -> SessionConfig {
+pub fn settings(run: &RunSettings) -> SessionConfig {
     SessionConfig::new()
         .with_target_partitions(run.threads())
         .with_sort_spill_reservation_bytes((run.memory_mib << 20) / 128)
@@ -36,12 +36,12 @@ pub fn settings(run: &Run) -> SessionConfig {
 }
 
 /// A DataFusion session over every table that exists in the folder of `sink`.
-pub async fn session(sink: &DeltaSink, run: &Run) -> Result<SessionContext> {
+pub async fn session(sink: &DeltaSink, run: &RunSettings) -> Result<SessionContext> {
     session_with(settings(run), sink, run).await
 }
 
 /// The same, set up otherwise.
-pub async fn session_with(settings: SessionConfig, sink: &DeltaSink, run: &Run) -> Result<SessionContext> {
+pub async fn session_with(settings: SessionConfig, sink: &DeltaSink, run: &RunSettings) -> Result<SessionContext> {
     let context = SessionContext::new_with_config_rt(settings, runtime(run)?);
     for table in netcrab_schema::all_tables() {
         register(&context, sink, table).await?;

@@ -267,7 +267,7 @@ impl Folder {
     }
 
     /// Writes a file that is only looked at: not safe from a power cut, and whole once it is there.
-    pub async fn show(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error> {
+    pub async fn put_unsynced(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error> {
         match self {
             Self::Disk(folder) => {
                 let (path, unfinished) = (folder.join(name), folder.join(".unfinished"));

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 pub const FORMAT: u32 = 2;
 
 /// Keys with late events, and the ts of the first of each, ms.
-pub type Late = BTreeMap<Visit, i64>;
+pub type LateKeys = BTreeMap<Visit, i64>;
 
 /// The watermark of a shard that saw no event yet.
 pub const NO_WATERMARK: i64 = i64::MIN;
@@ -47,15 +47,15 @@ pub struct Manifest {
     /// Sessions that late events opened again in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reopened: Option<StateFile>,
-    /// Late events that came in it, to be brought to their sessions.
+    /// LateKeys events that came in it, to be brought to their sessions.
     #[serde(default, with = "pairs", skip_serializing_if = "BTreeMap::is_empty")]
-    pub late: Late,
-    /// Late events that waited before it; said where the open sessions are written, and else by the epochs before.
+    pub late: LateKeys,
+    /// LateKeys events that waited before it; said where the open sessions are written, and else by the epochs before.
     #[serde(default, with = "pairs", skip_serializing_if = "BTreeMap::is_empty")]
-    pub late_before: Late,
-    /// Late events whose repair had begun before it; said where the open sessions are written.
+    pub late_before: LateKeys,
+    /// LateKeys events whose repair had begun before it; said where the open sessions are written.
     #[serde(default, with = "pairs", skip_serializing_if = "BTreeMap::is_empty")]
-    pub repairing_before: Late,
+    pub repairing_before: LateKeys,
     /// Whether a repair begins with it, of the first that waited before it ([`super::repair::first`]): from its end
     /// on none of their sessions closes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -98,13 +98,13 @@ pub fn digest(bytes: &[u8]) -> String {
 mod pairs {
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use super::Late;
+    use super::LateKeys;
 
-    pub(super) fn serialize<S: Serializer>(late: &Late, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(late: &LateKeys, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(late)
     }
 
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Late, D::Error> {
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<LateKeys, D::Error> {
         Ok(Vec::deserialize(from)?.into_iter().collect())
     }
 }

@@ -66,7 +66,7 @@ pub async fn shards(tables: &Folder) -> Result<Vec<u32>, Error> {
 pub enum Error {
     /// Another process owns the shard.
     #[error("epoch {epoch} of shard {shard} exists already: another process works on this shard; stop one of the two")]
-    Lost {
+    ShardTaken {
         /// The shard.
         shard: u32,
         /// The epoch that both wanted to create.
@@ -140,10 +140,10 @@ impl Checkpoints {
         Ok((manifest, bytes))
     }
 
-    /// Creates the manifest of an epoch; [`Error::Lost`] where somebody did already.
+    /// Creates the manifest of an epoch; [`Error::ShardTaken`] where somebody did already.
     pub async fn commit(&self, epoch: u64, manifest: &[u8]) -> Result<(), Error> {
         let created = self.folder.create(&manifest_name(epoch), manifest).await?;
-        if created { Ok(()) } else { Err(Error::Lost { shard: self.shard, epoch }) }
+        if created { Ok(()) } else { Err(Error::ShardTaken { shard: self.shard, epoch }) }
     }
 
     /// The last epoch that was applied to all tables; 0 before the first.
@@ -169,7 +169,7 @@ impl Checkpoints {
     }
 
     /// Names a draft for the manifest of `epoch`, and after what the epoch does: whoever loses it overwrites nothing.
-    pub async fn keep(&self, draft: Draft, kind: &str, epoch: u64, run: &RunId) -> Result<StateFile, Error> {
+    pub async fn publish(&self, draft: Draft, kind: &str, epoch: u64, run: &RunId) -> Result<StateFile, Error> {
         let (name, bytes) = (format!("{kind}-{epoch:020}-{}.bin", run.as_str()), draft.bytes);
         draft.publish(&name).await?;
         Ok(StateFile { name, bytes })
@@ -181,7 +181,7 @@ impl Checkpoints {
     }
 
     /// Removes the epochs before `epoch`, and the files that they, or attempts at them, named.
-    pub async fn forget_before(&self, epoch: u64) -> Result<(), Error> {
+    pub async fn delete_before(&self, epoch: u64) -> Result<(), Error> {
         let of_epoch = |name: &String| name.split(['-', '.']).nth(1)?.parse::<u64>().ok();
         let mut old = self.folder.names().await?;
         old.retain(|name| !name.starts_with('.') && of_epoch(name).is_some_and(|old| old < epoch));
@@ -274,7 +274,7 @@ mod tests {
         }
         assert_eq!(committed, 1);
         let lost = checkpoints.commit(1, b"{}").await.unwrap_err();
-        assert!(matches!(lost, Error::Lost { shard: 3, epoch: 1 }), "{lost}");
+        assert!(matches!(lost, Error::ShardTaken { shard: 3, epoch: 1 }), "{lost}");
     }
 
     #[tokio::test]
@@ -286,12 +286,12 @@ mod tests {
             for attempt in [1, 2] {
                 let draft = checkpoints.draft(|file| file.write_all(&[epoch as u8])).unwrap();
                 let run = RunId::new(attempt);
-                manifest.state = Some(checkpoints.keep(draft, "state", epoch, &run).await.unwrap());
+                manifest.state = Some(checkpoints.publish(draft, "state", epoch, &run).await.unwrap());
             }
             checkpoints.commit(epoch, &manifest.to_bytes().unwrap()).await.unwrap();
             checkpoints.mark_applied(epoch).await.unwrap();
         }
-        checkpoints.forget_before(3).await.unwrap();
+        checkpoints.delete_before(3).await.unwrap();
         assert_eq!(checkpoints.epochs().await.unwrap(), [3, 4]);
         let names = checkpoints.folder.names().await.unwrap();
         assert_eq!(names.len(), 8, "two epochs of four files each: {names:?}");

@@ -18,20 +18,20 @@ use netcrab_sinks::{Change, Part, Position};
 
 use crate::checkpoints;
 use crate::checkpoints::folder::Folder;
-use crate::stream::shard::{NOTED, writer};
+use crate::stream::shard::{POSITION_TABLE, writer};
 
 /// What is to be copied.
 #[derive(Debug)]
 pub struct Backfill {
     parts: Vec<(&'static Table, Part)>,
-    done: BTreeSet<Noted>,
+    done: BTreeSet<PartPosition>,
     /// The last epoch of each shard.
     epochs: Vec<(u32, u64)>,
 }
 
 /// What was copied.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Copied {
+pub struct BackfillSummary {
     /// Files.
     pub files: u64,
     /// Their rows.
@@ -42,9 +42,9 @@ pub struct Copied {
 const AT_ONCE: usize = 3;
 
 /// A table, and who a part of it is noted by.
-type Noted = (String, String);
+type PartPosition = (String, String);
 
-fn noted(table: &Table, part: &Part) -> Noted {
+fn noted(table: &Table, part: &Part) -> PartPosition {
     (table.name.to_owned(), format!("backfill/{}", part.path))
 }
 
@@ -73,7 +73,7 @@ impl Backfill {
             }
             server.execute(&format!("TRUNCATE TABLE {}", netcrab_schema::clickhouse::POSITIONS), &[]).await?;
         }
-        let known: BTreeSet<Noted> = parts.iter().map(|(table, part)| noted(table, part)).collect();
+        let known: BTreeSet<PartPosition> = parts.iter().map(|(table, part)| noted(table, part)).collect();
         let mut done = BTreeSet::new();
         for (table, writer, _) in server.positions().await? {
             let position = (table, writer);
@@ -121,8 +121,8 @@ pub async fn backfill(
     sink: &DeltaSink,
     server: &ClickHouse,
     mut copied: impl FnMut(&'static str, u64),
-) -> Result<Copied> {
-    let mut sum = Copied::default();
+) -> Result<BackfillSummary> {
+    let mut sum = BackfillSummary::default();
     let left = backfill.parts.iter().filter(|(table, part)| !backfill.is_done(table, part));
     let copying = left.map(|(table, part)| async move {
         // The epochs of a stream are from 1.
@@ -140,7 +140,7 @@ pub async fn backfill(
     }
     for &(shard, epoch) in &backfill.epochs {
         let position = Position { writer: writer(shard), number: i64::try_from(epoch)? };
-        server.note(NOTED, &position).await?;
+        server.note(POSITION_TABLE, &position).await?;
     }
     Ok(sum)
 }

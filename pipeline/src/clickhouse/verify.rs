@@ -14,7 +14,7 @@ use netcrab_sinks::clickhouse::ClickHouse;
 use netcrab_sinks::delta::DeltaSink;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::config::Run;
+use crate::config::RunSettings;
 
 /// A day whose rows are not the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,18 +34,23 @@ pub struct Difference {
 pub struct Compared {
     /// Rows in Delta.
     pub rows: u64,
-    /// Days.
+    /// DayDigests.
     pub days: u64,
-    /// Days whose rows are not the same.
+    /// DayDigests whose rows are not the same.
     pub differences: Vec<Difference>,
 }
 
 /// Rows of a day: how many, and a sum over hashes of each.
-type Days = BTreeMap<Option<i32>, (u64, u64)>;
+type DayDigests = BTreeMap<Option<i32>, (u64, u64)>;
 
 /// Compares a table by day: every column of every row, in whatever order.
-pub async fn verify(table: &'static Table, sink: &DeltaSink, run: &Run, server: &ClickHouse) -> Result<Compared> {
-    let mut delta = Days::new();
+pub async fn verify(
+    table: &'static Table,
+    sink: &DeltaSink,
+    run: &RunSettings,
+    server: &ClickHouse,
+) -> Result<Compared> {
+    let mut delta = DayDigests::new();
     let session = crate::tables::session(sink, run).await?;
     if session.table_exist(table.name)? {
         let mut rows = session.sql(&table.folded(table.name)).await?.execute_stream().await?;
@@ -53,7 +58,7 @@ pub async fn verify(table: &'static Table, sink: &DeltaSink, run: &Run, server: 
             add(table, &batch?, &mut delta)?;
         }
     }
-    let mut there = Days::new();
+    let mut there = DayDigests::new();
     server.each_batch(&format!("SELECT * FROM {}", table.name), |batch| add(table, batch, &mut there)).await??;
     let days: BTreeSet<Option<i32>> = delta.keys().chain(there.keys()).copied().collect();
     let mut compared = Compared { days: days.len() as u64, ..Compared::default() };
@@ -75,11 +80,11 @@ pub async fn verify(table: &'static Table, sink: &DeltaSink, run: &Run, server: 
 }
 
 /// A sum of scores without the digits that depend on the order of adding: it is exact up to 4096, and see decision 0004.
-fn sure(sum: f64) -> f64 {
+fn rounded_sum(sum: f64) -> f64 {
     if sum.abs() < 4096.0 { sum } else { (sum * 1024.0).round() / 1024.0 }
 }
 
-fn add(table: &'static Table, batch: &RecordBatch, days: &mut Days) -> Result<()> {
+fn add(table: &'static Table, batch: &RecordBatch, days: &mut DayDigests) -> Result<()> {
     let columns = table.columns().map(|column| {
         let found = batch.column_by_name(column.name).with_context(|| format!("no column `{}`", column.name))?;
         // Dictionaries and views of one text are the same text.
@@ -90,7 +95,7 @@ fn add(table: &'static Table, batch: &RecordBatch, days: &mut Days) -> Result<()
         let column_values = arrow::compute::cast(found, &kind)?;
         let adds_up = matches!(table.engine, Engine::Fold(_)) && column.kind == Type::Float64;
         Ok(if adds_up {
-            Arc::new(column_values.as_primitive::<Float64Type>().unary::<_, Float64Type>(sure))
+            Arc::new(column_values.as_primitive::<Float64Type>().unary::<_, Float64Type>(rounded_sum))
         } else {
             column_values
         })

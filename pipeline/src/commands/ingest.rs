@@ -13,7 +13,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use netcrab_api::{AgentKey, AppState, DeltaLimits, DeltaStore, Rejected, Server};
 use netcrab_pipeline::plans::resources::task_context;
-use netcrab_pipeline::plans::table_order::sorted;
+use netcrab_pipeline::plans::table_order::in_table_order;
 use netcrab_schema::tables::REJECTS;
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{Replace, RunId, Sink};
@@ -111,7 +111,7 @@ async fn store(sink: &DeltaSink, context: &Arc<TaskContext>, rejected: &[Rejecte
     let name = format!("rejects {} {first} {}", std::process::id(), rejected.len());
     let run = RunId::new(xxh3_128(name.as_bytes()));
     let rows: Arc<dyn ExecutionPlan> = MemorySourceConfig::try_new_exec(&[vec![rows]], REJECTS.in_flight(), None)?;
-    let rows = sorted(&REJECTS, rows)?.execute(0, Arc::clone(context))?;
+    let rows = in_table_order(&REJECTS, rows)?.execute(0, Arc::clone(context))?;
     let staged = sink.stage(&REJECTS, &run, rows).await?;
     sink.commit(&REJECTS, &run, &staged, Replace::Nothing).await?;
     Ok(())

@@ -15,9 +15,9 @@ use netcrab_bus::{Bus, Clock};
 use netcrab_operators::rules::{Rules, Sessionize};
 use netcrab_pipeline::config::{BusKind, Config};
 use netcrab_pipeline::plans::resources::task_context;
-use netcrab_pipeline::stream::open_sessions::feed::{self as shown, Show};
-use netcrab_pipeline::stream::processor::{Processor, Seen, Statuses};
-use netcrab_pipeline::stream::shard::Shared;
+use netcrab_pipeline::stream::open_sessions::feed::{FileFeed, OpenSessionFeed};
+use netcrab_pipeline::stream::processor::{Processor, ShardStatuses, TablesReader};
+use netcrab_pipeline::stream::shard::StreamContext;
 use netcrab_sinks::clickhouse::ClickHouse;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -149,11 +149,11 @@ pub(super) async fn processor(
 ) -> Result<(watch::Sender<Arc<Rules>>, Arc<Processor>)> {
     let sink = super::sink(tables)?;
     let folder = super::folder(&sink).await?;
-    let (live, closed_seen): (Arc<dyn Show>, _) = match shown {
-        Some(Shown { live, tables }) => (live, Some(Arc::new(Refresh(tables)) as Arc<dyn Seen>)),
-        None => (Arc::new(shown::Files::new(folder)), None),
+    let (live, tables_reader): (Arc<dyn OpenSessionFeed>, _) = match shown {
+        Some(Shown { live, tables }) => (live, Some(Arc::new(Refresh(tables)) as Arc<dyn TablesReader>)),
+        None => (Arc::new(FileFeed::new(folder)), None),
     };
-    let shared = Shared {
+    let shared = StreamContext {
         bus,
         sink,
         clickhouse: clickhouse(config).await?,
@@ -162,8 +162,8 @@ pub(super) async fn processor(
         live: Some(live),
     };
     let (sender, rules) = watch::channel(Arc::new(config.rules()));
-    let statuses = Statuses::default();
-    Ok((sender, Arc::new(Processor { shared: Arc::new(shared), rules, statuses, closed_seen, clock: now_ms })))
+    let statuses = ShardStatuses::default();
+    Ok((sender, Arc::new(Processor { shared: Arc::new(shared), rules, statuses, tables_reader, clock: now_ms })))
 }
 
 /// ClickHouse with its tables prepared, where it is configured.
@@ -187,8 +187,8 @@ pub(super) struct Shown {
 struct Refresh(Arc<DeltaStore>);
 
 #[async_trait]
-impl Seen for Refresh {
-    async fn see(&self) {
+impl TablesReader for Refresh {
+    async fn refresh(&self) {
         if let Err(fault) = self.0.refresh().await {
             tracing::warn!(reason = %fault, "the tables could not be looked at");
         }

@@ -9,7 +9,7 @@ use clap::Args;
 use jiff::civil::Date;
 use netcrab_pipeline::config::Config;
 use netcrab_pipeline::progress::{Bar, Progress};
-use netcrab_pipeline::rerun::{Change, Scope, rerun};
+use netcrab_pipeline::rerun::{Scope, TableDifference, rerun};
 use serde_json::json;
 
 use super::grouped;
@@ -73,7 +73,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_json(changes: &[Change], dry_run: bool) -> serde_json::Value {
+fn as_json(changes: &[TableDifference], dry_run: bool) -> serde_json::Value {
     let changes = changes.iter().map(|change| {
         json!({
             "table": change.table, "rowsBefore": change.rows.0, "rowsAfter": change.rows.1,
@@ -83,7 +83,7 @@ fn as_json(changes: &[Change], dry_run: bool) -> serde_json::Value {
     json!({ "dryRun": dry_run, "changes": changes.collect::<Vec<_>>() })
 }
 
-fn as_text(changes: &[Change], dry_run: bool) -> String {
+fn as_text(changes: &[TableDifference], dry_run: bool) -> String {
     use std::fmt::Write;
     let mut text = format!(
         "{:<22} {:>12} {:>12} {:>10} {:>10} {:>10}\n",

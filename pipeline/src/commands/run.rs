@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use clap::Args;
 use netcrab_pipeline::progress::{Bar, Progress};
-use netcrab_pipeline::run::{Job, Summary};
+use netcrab_pipeline::run::{Job, RunSummary};
 use netcrab_sources::Source;
 use serde_json::json;
 
@@ -53,7 +53,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
 }
 
 /// Runs the job, until it ends or Ctrl-C.
-async fn execute(context: &Context, arguments: &Arguments, explain: bool) -> Result<Summary> {
+async fn execute(context: &Context, arguments: &Arguments, explain: bool) -> Result<RunSummary> {
     let mapping = super::mapping(arguments.mapping.as_deref())?;
     let only = super::tables(&arguments.only)?;
     let source = Source::open(&arguments.sources, mapping, context.config.sources.clone()).await?;
@@ -67,7 +67,7 @@ pub(super) async fn run_job(
     tables: &str,
     only: Vec<&'static netcrab_schema::Table>,
     explain: bool,
-) -> Result<Summary> {
+) -> Result<RunSummary> {
     let sink = super::sink(tables)?;
     let progress = Arc::new(Progress::default());
     let _bar = Bar::start(Arc::clone(&progress), source.bytes(), context.quiet || context.json);
@@ -78,10 +78,10 @@ pub(super) async fn run_job(
     }
 }
 
-fn as_json(summary: &Summary) -> serde_json::Value {
+fn as_json(summary: &RunSummary) -> serde_json::Value {
     let tables = summary.tables.iter().map(|(name, rows, bytes)| json!({"table": name, "rows": rows, "bytes": bytes}));
     json!({
-        "alreadyHeld": summary.already_held,
+        "alreadyHeld": summary.already_stored,
         "events": summary.events,
         "rejected": summary.rejected(),
         "rejects": summary.rejects,
@@ -92,9 +92,9 @@ fn as_json(summary: &Summary) -> serde_json::Value {
 }
 
 /// The summary for a person.
-pub(super) fn as_text(summary: &Summary, tables: &str) -> String {
+pub(super) fn as_text(summary: &RunSummary, tables: &str) -> String {
     use std::fmt::Write;
-    if summary.already_held {
+    if summary.already_stored {
         return format!("{tables} already holds these events; nothing to do (after a rule change: netcrab rerun)\n");
     }
     let seconds = (summary.stage_time + summary.commit_time).as_secs_f64();

@@ -16,8 +16,8 @@ use netcrab_api::{
     Server, StoreKind,
 };
 use netcrab_pipeline::config::Config as PipelineConfig;
-use netcrab_pipeline::stream::open_sessions::feed as shown;
-use netcrab_pipeline::stream::processor::Statuses;
+use netcrab_pipeline::stream::open_sessions::feed;
+use netcrab_pipeline::stream::processor::ShardStatuses;
 use netcrab_pipeline::tables::address;
 use tokio_util::sync::CancellationToken;
 
@@ -143,7 +143,7 @@ pub(super) async fn clickhouse_store(
 }
 
 /// What the processor says of itself.
-pub(super) struct Told(pub(super) Statuses);
+pub(super) struct Told(pub(super) ShardStatuses);
 
 impl Companion for Told {
     fn metrics(&self, scrape: &Scrape) {
@@ -173,7 +173,7 @@ pub(super) async fn serve_tables(
     let folder = super::folder(&sink).await?;
     let store = Arc::new(DeltaStore::open_url(sink.root(), DeltaLimits::default()).await?);
     let live = Arc::new(OpenSessionsView::new(usize::MAX));
-    let following = tokio::spawn(shown::follow(folder, Arc::clone(&live), Arc::clone(&store)));
+    let following = tokio::spawn(feed::follow(folder, Arc::clone(&live), Arc::clone(&store)));
     let state = AppState::new(&api, Arc::new(StoreWithOpenSessions::new(clickhouse.unwrap_or(store), live)))?;
     if let Some(companion) = companion {
         state.accompany(companion);

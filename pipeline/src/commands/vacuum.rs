@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use netcrab_pipeline::stream::vacuum::tidy;
+use netcrab_pipeline::stream::vacuum::vacuum;
 
 use super::grouped;
 use crate::Context;
@@ -44,7 +44,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         ensure!(any, "there are no tables in {}; check the path given to --tables", folder.display());
     }
     let keep = Duration::from_secs_f64(hours * 3600.0);
-    let tidied = tidy(&sink, keep, arguments.dry_run).await?;
+    let tidied = vacuum(&sink, keep, arguments.dry_run).await?;
     if context.json {
         let tables = tidied.iter().map(|(table, tidied)| {
             let (files, bytes, entries) = (tidied.files, tidied.bytes, tidied.log_entries);

@@ -25,7 +25,7 @@ const ENVIRONMENT: &str = "NETCRAB_";
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How much a run may use.
-    pub run: Run,
+    pub run: RunSettings,
     /// How events are read.
     pub sources: netcrab_sources::SourceSettings,
     /// When a session ends.
@@ -37,19 +37,19 @@ pub struct Config {
     /// The HTTP API.
     pub api: netcrab_api::ApiConfig,
     /// Where accepted events wait.
-    pub bus: Bus,
+    pub bus: BusSettings,
     /// ClickHouse, where the tables lie there too.
     pub clickhouse: netcrab_sinks::clickhouse::Settings,
     /// How a stream runs.
-    pub stream: stream::Settings,
+    pub stream: stream::StreamSettings,
     /// Packs: benchmarks across organisations.
-    pub packs: packs::Settings,
+    pub packs: packs::PackSettings,
 }
 
 /// Where accepted events wait; table `[bus]` of `netcrab.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Bus {
+pub struct BusSettings {
     /// Which of them. Default: `log`.
     pub kind: BusKind,
     /// The log that is built in. Where its folder is empty it lies in `_bus` beside the tables.
@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for NotRead {
 /// How much a run may use; table `[run]` of `netcrab.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Run {
+pub struct RunSettings {
     /// Threads. Default: 0, which is one for each core.
     pub threads: usize,
     /// Memory of the stages, in MiB; beyond it events spill to `spill_dir`. Default: 1024.
@@ -99,13 +99,13 @@ pub struct Run {
     pub rejects_max: usize,
 }
 
-impl Default for Run {
+impl Default for RunSettings {
     fn default() -> Self {
         Self { threads: 0, memory_mib: 1024, spill_dir: PathBuf::new(), rejects_max: 1_000_000 }
     }
 }
 
-impl Run {
+impl RunSettings {
     /// Threads, with 0 resolved.
     pub fn threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 /// Packs; table `[packs]` of `netcrab.toml`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct PackSettings {
     /// Folder of the definitions. Default: `packs/definitions`.
     pub definitions: PathBuf,
     /// Where versions are written: a folder, or `s3://bucket/prefix`. Default: `released`.
@@ -20,12 +20,12 @@ pub struct Settings {
     pub slice_tasks: u64,
 }
 
-impl std::fmt::Debug for Settings {
+impl std::fmt::Debug for PackSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { definitions, released, database, entries_max, slice_tasks } = self;
         // An address may hold a password.
         let database = if database.contains('@') { "postgres://…" } else { database };
-        f.debug_struct("Settings")
+        f.debug_struct("PackSettings")
             .field("definitions", definitions)
             .field("released", released)
             .field("database", &database)
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for PackSettings {
     fn default() -> Self {
         Self {
             definitions: PathBuf::from("packs/definitions"),

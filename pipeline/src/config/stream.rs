@@ -6,7 +6,7 @@ use serde::Deserialize;
 /// Settings of `netcrab serve` and `netcrab process`; table `[stream]` of `netcrab.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct StreamSettings {
     /// Longest time between two epochs while events come, in milliseconds: what is new is seen about
     /// this much later. Default: 1000.
     pub epoch_ms: u64,
@@ -38,7 +38,7 @@ pub struct Settings {
     pub repair_ms: u64,
 }
 
-impl Default for Settings {
+impl Default for StreamSettings {
     fn default() -> Self {
         Self {
             epoch_ms: 1000,
@@ -56,7 +56,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl StreamSettings {
     /// Refuses settings that no stream can run with.
     pub fn check(&self) -> Result<()> {
         let name = |setting: &str| format!("setting `stream.{setting}`");

@@ -22,7 +22,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::build::Sealed;
 use crate::config::Config;
 use crate::plans::resources::task_context;
-use crate::plans::table_order::sorted;
+use crate::plans::table_order::in_table_order;
 
 /// Writes a version to the tables of released packs, where it is not there yet.
 pub async fn write(
@@ -53,7 +53,7 @@ async fn put(config: &Config, sink: &dyn Sink, table: &'static Table, run: &RunI
     }
     let source: Arc<dyn ExecutionPlan> =
         MemorySourceConfig::try_new_exec(&[vec![batch.clone()]], batch.schema(), None)?;
-    let rows = sorted(table, source)?.execute(0, task_context(config)?)?;
+    let rows = in_table_order(table, source)?.execute(0, task_context(config)?)?;
     let staged = sink.stage(table, run, rows).await?;
     sink.commit(table, run, &staged, Replace::Nothing).await?;
     Ok(())

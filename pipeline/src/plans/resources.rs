@@ -9,7 +9,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::SessionConfig;
 use netcrab_operators::sessionize::batch::Sizes;
 
-use crate::config::{Config, Run};
+use crate::config::{Config, RunSettings};
 
 /// Events a partition of the sorted shell should hold, about.
 const PARTITION_EVENTS: u64 = 65_536;
@@ -21,7 +21,7 @@ const PARTITIONS: usize = 256;
 pub(crate) const ACTIONS_MAX: usize = 1 << 18;
 
 /// Sizes of the sorted shell for so many events: half of the memory is its own, the rest the sorts'.
-pub fn sizes(events: Option<u64>, config: &Config) -> Sizes {
+pub fn batch_sizes(events: Option<u64>, config: &Config) -> Sizes {
     let partitions = events.map_or(PARTITIONS, |events| (events / PARTITION_EVENTS).clamp(16, 4096) as usize);
     Sizes { partitions, memory_max: (config.run.memory_mib << 20) / 2, actions_max: ACTIONS_MAX }
 }
@@ -37,7 +37,7 @@ pub fn task_context(config: &Config) -> Result<Arc<TaskContext>> {
 }
 
 /// What stages may use: a memory pool that spills, and where it spills to.
-pub fn runtime(run: &Run) -> Result<Arc<RuntimeEnv>> {
+pub fn runtime(run: &RunSettings) -> Result<Arc<RuntimeEnv>> {
     let pool = FairSpillPool::new(run.memory_mib << 20);
     let mut builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool));
     if !run.spill_dir.as_os_str().is_empty() {

@@ -14,7 +14,7 @@ use netcrab_schema::Table;
 use netcrab_schema::arrow::to_store_type;
 
 /// The rows of `plan` by date, then in the order of the table's files.
-pub fn sorted(table: &'static Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+pub fn in_table_order(table: &'static Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     if plan.output_partitioning().partition_count() == 1 && plan.name() == "RollUpExec" {
         return Ok(plan);
     }

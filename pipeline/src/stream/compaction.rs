@@ -2,7 +2,7 @@
 //!
 //!     64 KiB × 16 ─▶ 1 MiB × 16 ─▶ 16 MiB × 16 ─▶ 128 MiB, left alone
 //!
-//! Files of a table and date are compacted once as many of one size class are there; so a row is
+//! TableFiles of a table and date are compacted once as many of one size class are there; so a row is
 //! written again once for each class, and not each time something is added. Rows that add up are folded.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,18 +10,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use netcrab_schema::Table;
 use netcrab_sinks::Part;
 
-use super::table_files::Files;
+use super::table_files::TableFiles;
 
-/// Files of one size class that are brought together.
-pub const FILES: usize = 16;
+/// TableFiles of one size class that are brought together.
+pub const FILES_MIN: usize = 16;
 
-/// The largest file of the smallest class, bytes; each class is [`FILES`] times the one before.
+/// The largest file of the smallest class, bytes; each class is [`FILES_MIN`] times the one before.
 const SMALL_BYTES: u64 = 64 << 10;
 
-/// Files this large are left alone, and no more than this is brought together at once, bytes.
+/// TableFiles this large are left alone, and no more than this is brought together at once, bytes.
 const LARGE_BYTES: u64 = 128 << 20;
 
-/// Files to bring together.
+/// TableFiles to bring together.
 #[derive(Debug, Clone)]
 pub struct Compaction {
     /// The table.
@@ -31,7 +31,7 @@ pub struct Compaction {
 }
 
 /// What to compact next: the most files of one class, of one table and date; none of the tables in `without`.
-pub fn next(files: &Files, without: &BTreeSet<&str>) -> Option<Compaction> {
+pub fn next(files: &TableFiles, without: &BTreeSet<&str>) -> Option<Compaction> {
     let groups = files.all().filter(|(name, ..)| !without.contains(name));
     let groups = groups.filter_map(|(name, _, parts)| Some((netcrab_schema::by_name(name)?, fullest(parts)?)));
     let (table, parts) = groups.max_by_key(|(_, parts)| parts.len())?;
@@ -44,7 +44,7 @@ fn fullest(parts: &[Part]) -> Option<Vec<Part>> {
     for part in parts.iter().filter(|part| part.bytes < LARGE_BYTES) {
         classes.entry(class(part.bytes)).or_default().push(part.clone());
     }
-    let mut fullest = classes.into_values().filter(|parts| parts.len() >= FILES).max_by_key(Vec::len)?;
+    let mut fullest = classes.into_values().filter(|parts| parts.len() >= FILES_MIN).max_by_key(Vec::len)?;
     fullest.sort_by(|a, b| a.path.cmp(&b.path));
     let mut bytes = 0;
     let mut fits = |part: &Part| {
@@ -59,7 +59,7 @@ fn class(bytes: u64) -> u32 {
     let mut class = 0;
     let mut largest = SMALL_BYTES;
     while bytes > largest {
-        largest = largest.saturating_mul(FILES as u64);
+        largest = largest.saturating_mul(FILES_MIN as u64);
         class += 1;
     }
     class
@@ -72,8 +72,8 @@ mod tests {
 
     use super::*;
 
-    fn files(tables: &[(&'static Table, i32, usize, u64)]) -> Files {
-        let mut files = Files::default();
+    fn files(tables: &[(&'static Table, i32, usize, u64)]) -> TableFiles {
+        let mut files = TableFiles::default();
         for (place, &(table, date, count, bytes)) in tables.iter().enumerate() {
             let part = |file: usize| Part {
                 path: format!("date={date}/{place}-{file:03}"),
@@ -84,12 +84,12 @@ mod tests {
                 moved: false,
             };
             let added = (0..count).map(part).collect();
-            files.change(&BTreeMap::from([(table.name.to_owned(), Change { added, ..Change::default() })]));
+            files.apply(&BTreeMap::from([(table.name.to_owned(), Change { added, ..Change::default() })]));
         }
         files
     }
 
-    fn next_of(files: Files) -> Option<Compaction> {
+    fn next_of(files: TableFiles) -> Option<Compaction> {
         next(&files, &BTreeSet::new())
     }
 

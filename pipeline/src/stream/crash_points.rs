@@ -9,7 +9,7 @@
 pub enum Step {
     Read,
     Stage,
-    Keep,
+    Sync,
     State,
     Commit,
     Apply,
@@ -24,7 +24,7 @@ impl Step {
     pub const ALL: [Step; 10] = [
         Step::Read,
         Step::Stage,
-        Step::Keep,
+        Step::Sync,
         Step::State,
         Step::Commit,
         Step::Apply,
@@ -39,7 +39,7 @@ impl Step {
         match self {
             Step::Read => "read",
             Step::Stage => "stage",
-            Step::Keep => "keep",
+            Step::Sync => "keep",
             Step::State => "state",
             Step::Commit => "commit",
             Step::Apply => "apply",

@@ -23,8 +23,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::shard::{Ask, Behind, Report, Shard, Shared};
-use super::vacuum as tidy;
+use super::shard::{ClickHouseBehind, EpochReport, EpochRequest, Shard, StreamContext};
+use super::vacuum;
 use crate::checkpoints::Error as CheckpointsError;
 
 /// How long an epoch under way may take to end once it is to stop.
@@ -35,7 +35,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 
 /// What a shard is doing.
 #[derive(Debug, Clone, Default)]
-pub struct Status {
+pub struct ShardStatus {
     /// The number of the last epoch.
     pub epoch: u64,
     /// The next offset of the bus.
@@ -61,33 +61,33 @@ pub struct Status {
     /// See [`Self::events`].
     pub epochs: u64,
     /// The last epoch.
-    pub last: Report,
+    pub last: EpochReport,
     /// Why it is not working now, where that is so.
     pub fault: Option<String>,
 }
 
 /// The status of every shard that this process has or had.
-pub type Statuses = Arc<Mutex<BTreeMap<u32, Status>>>;
+pub type ShardStatuses = Arc<Mutex<BTreeMap<u32, ShardStatus>>>;
 
 /// Works on shards until it is told to stop.
 pub struct Processor {
     /// What the shards share.
-    pub shared: Arc<Shared>,
+    pub shared: Arc<StreamContext>,
     /// The rules in force; an epoch that begins takes the newest.
     pub rules: watch::Receiver<Arc<Rules>>,
     /// Where each shard says what it does.
-    pub statuses: Statuses,
+    pub statuses: ShardStatuses,
     /// Whoever reads the tables in this process, told when closed sessions came to them.
-    pub closed_seen: Option<Arc<dyn Seen>>,
+    pub tables_reader: Option<Arc<dyn TablesReader>>,
     /// The clock, ms.
     pub clock: fn() -> i64,
 }
 
 /// Somebody who reads the tables.
 #[async_trait]
-pub trait Seen: Send + Sync {
+pub trait TablesReader: Send + Sync {
     /// Looks at the tables now; a failure is his own business.
-    async fn see(&self);
+    async fn refresh(&self);
 }
 
 /// A task that works on a shard.
@@ -102,7 +102,7 @@ impl Processor {
         let keep = Duration::from_millis(self.shared.settings.keep_removed_ms);
         let until = stop.child_token();
         let _tidying = until.clone().drop_guard();
-        tokio::spawn(tidy::keep_tidy(self.shared.sink.clone(), keep, until));
+        tokio::spawn(vacuum::vacuum_periodically(self.shared.sink.clone(), keep, until));
         let mut membership = self.shared.bus.join().await?;
         let mut workers: BTreeMap<u32, Worker> = BTreeMap::new();
         let ended = self.serve(membership.as_mut(), &mut workers, &stop).await;
@@ -201,7 +201,7 @@ impl Processor {
         while !stop.is_cancelled() {
             let began = Instant::now();
             let rules = self.rules.borrow().clone();
-            let step = shard.step(Ask { now_ms: (self.clock)(), finish: false, rules: &rules });
+            let step = shard.step(EpochRequest { now_ms: (self.clock)(), finish: false, rules: &rules });
             let report = tokio::select! {
                 report = step => report?,
                 // A step that waits for somebody who does not answer is left where it is, as by a kill.
@@ -211,9 +211,9 @@ impl Processor {
             if let Some(report) = &report {
                 // What was closed is read from the tables before it is no longer shown as open.
                 if report.closed > 0
-                    && let Some(seen) = &self.closed_seen
+                    && let Some(reader) = &self.tables_reader
                 {
-                    seen.see().await;
+                    reader.refresh().await;
                 }
                 shard.show_changes(&rules).await?;
             }
@@ -240,7 +240,9 @@ impl Processor {
         let mut events = 0;
         for number in 0..self.shared.bus.shards() {
             let mut shard = Shard::open(Arc::clone(&self.shared), number, &rules).await?;
-            while let Some(report) = shard.step(Ask { now_ms: (self.clock)(), finish: true, rules: &rules }).await? {
+            while let Some(report) =
+                shard.step(EpochRequest { now_ms: (self.clock)(), finish: true, rules: &rules }).await?
+            {
                 events += report.events;
                 self.note_shard(&shard, Some(report));
             }
@@ -248,11 +250,11 @@ impl Processor {
         Ok(events)
     }
 
-    fn note(&self, shard: u32, change: impl FnOnce(&mut Status)) {
+    fn note(&self, shard: u32, change: impl FnOnce(&mut ShardStatus)) {
         change(self.statuses.lock().unwrap_or_else(PoisonError::into_inner).entry(shard).or_default());
     }
 
-    fn note_shard(&self, shard: &Shard, report: Option<Report>) {
+    fn note_shard(&self, shard: &Shard, report: Option<EpochReport>) {
         let (open_sessions, open_events, state_bytes) = shard.open_sessions();
         self.note(shard.number(), |status| {
             (status.epoch, status.next_offset) = (shard.epoch(), shard.next_offset());
@@ -277,20 +279,20 @@ fn passes(fault: &anyhow::Error) -> bool {
     let lasting = fault.chain().any(|cause| {
         matches!(
             cause.downcast_ref::<CheckpointsError>(),
-            Some(CheckpointsError::Lost { .. } | CheckpointsError::Damaged { .. })
+            Some(CheckpointsError::ShardTaken { .. } | CheckpointsError::Damaged { .. })
         ) || matches!(
             cause.downcast_ref::<CheckpointError>(),
             Some(CheckpointError::Version | CheckpointError::Events | CheckpointError::Settings { .. })
         ) || matches!(cause.downcast_ref::<SinkError>(), Some(SinkError::Schema { .. }))
-            || cause.is::<Behind>()
+            || cause.is::<ClickHouseBehind>()
             || matches!(cause.downcast_ref::<netcrab_bus::Error>(), Some(netcrab_bus::Error::Gone { .. }))
     });
     !lasting
 }
 
 /// Adds the metrics of the shards to those that `/metrics` shows.
-pub fn metrics(statuses: &Statuses, scrape: &Scrape) {
-    type Family = (&'static str, &'static str, fn(&Status) -> f64);
+pub fn metrics(statuses: &ShardStatuses, scrape: &Scrape) {
+    type Family = (&'static str, &'static str, fn(&ShardStatus) -> f64);
     const COUNTERS: [Family; 4] = [
         ("netcrab_stream_events_total", "Events read from the bus.", |status| status.events as f64),
         ("netcrab_stream_sessions_closed_total", "Sessions closed.", |status| status.closed as f64),
@@ -315,7 +317,8 @@ pub fn metrics(statuses: &Statuses, scrape: &Scrape) {
         }),
     ];
     let statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let series = |of: fn(&Status) -> f64| statuses.iter().map(move |(shard, status)| ([shard.to_string()], of(status)));
+    let series =
+        |of: fn(&ShardStatus) -> f64| statuses.iter().map(move |(shard, status)| ([shard.to_string()], of(status)));
     for (name, help, of) in COUNTERS {
         scrape.counters(name, help, ["shard"], series(of));
     }

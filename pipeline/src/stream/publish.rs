@@ -13,8 +13,8 @@ use netcrab_bus::Results;
 use netcrab_schema::Table;
 use netcrab_schema::tables::{EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS, FACT_TASKS};
 
-use super::shard::Shared;
-use super::table_files as files;
+use super::shard::StreamContext;
+use super::table_files;
 use crate::checkpoints::manifest::Manifest;
 
 /// Which tables go where. Sums of days go nowhere: what an epoch adds to them means little alone.
@@ -26,14 +26,14 @@ const SENT: [(&Table, Results); 4] = [
 ];
 
 /// Sends the rows of the sessions that an epoch closed.
-pub(super) async fn publish(shared: &Shared, manifest: &Manifest) -> Result<()> {
+pub(super) async fn publish(shared: &StreamContext, manifest: &Manifest) -> Result<()> {
     for (table, to) in SENT.into_iter().filter(|(_, to)| shared.bus.publishes(*to)) {
         let Some(change) = manifest.tables.get(table.name) else { continue };
         // What compaction or a repair wrote again was sent before.
         let parts: Vec<_> = change.new_parts().collect();
         let config = shared.context.session_config().clone();
         let context = SessionContext::new_with_config_rt(config, shared.context.runtime_env());
-        let Some(rows) = files::rows(&context, &shared.sink, table, &parts).await? else { continue };
+        let Some(rows) = table_files::rows(&context, &shared.sink, table, &parts).await? else { continue };
         let mut rows = rows.execute_stream().await?;
         while let Some(batch) = rows.next().await {
             shared.bus.publish(to, table.name, &batch?).await?;

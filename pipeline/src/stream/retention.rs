@@ -10,11 +10,11 @@ use netcrab_operators::session::DAY_MS;
 use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED};
 use netcrab_sinks::Change;
 
-use super::table_files::Files;
-use crate::config::stream::Settings;
+use super::table_files::TableFiles;
+use crate::config::stream::StreamSettings;
 
 /// What leaves the tables at `watermark_ms`; whole dates only.
-pub fn expired(settings: &Settings, files: &Files, watermark_ms: i64) -> BTreeMap<String, Change> {
+pub fn expired(settings: &StreamSettings, files: &TableFiles, watermark_ms: i64) -> BTreeMap<String, Change> {
     // The end of a stream says nothing about time.
     if watermark_ms == i64::MAX {
         return BTreeMap::new();
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_date_is_kept_for_as_many_days_after_it_and_no_more() {
-        let mut files = Files::default();
+        let mut files = TableFiles::default();
         for table in [&EVENTS_RAW, &FACT_SESSIONS] {
             let part = |date: i32| Part {
                 path: format!("{date}"),
@@ -57,9 +57,9 @@ mod tests {
                 moved: false,
             };
             let added = (0..10).map(part).collect();
-            files.change(&BTreeMap::from([(table.name.to_owned(), Change { added, ..Change::default() })]));
+            files.apply(&BTreeMap::from([(table.name.to_owned(), Change { added, ..Change::default() })]));
         }
-        let settings = Settings { events_days: 3, ..Settings::default() };
+        let settings = StreamSettings { events_days: 3, ..StreamSettings::default() };
         let of_day = |day: i64, ms: i64| {
             let mut expired = expired(&settings, &files, day * DAY_MS + ms);
             let events = expired.remove(EVENTS_RAW.name).map(|change| change.removed).unwrap_or_default();

@@ -15,11 +15,11 @@ use netcrab_sinks::{Change, Part};
 
 /// The files of one shard: by table, and by date where it has dates.
 #[derive(Debug, Clone, Default)]
-pub struct Files {
+pub struct TableFiles {
     tables: BTreeMap<&'static str, BTreeMap<Option<i32>, Vec<Part>>>,
 }
 
-impl Files {
+impl TableFiles {
     /// The files of `shard` in all tables.
     pub async fn read(sink: &DeltaSink, shard: u32) -> Result<Self> {
         let mut files = Self::default();
@@ -37,7 +37,7 @@ impl Files {
     }
 
     /// Takes note of what an epoch changed.
-    pub fn change(&mut self, changes: &BTreeMap<String, Change>) {
+    pub fn apply(&mut self, changes: &BTreeMap<String, Change>) {
         for (name, change) in changes {
             let Some(table) = netcrab_schema::by_name(name) else { continue };
             let removed: BTreeSet<&str> = change.removed.iter().map(String::as_str).collect();
@@ -55,7 +55,7 @@ impl Files {
     }
 
     /// Whether a table has all these files.
-    pub fn have(&self, table: &Table, paths: &[String]) -> bool {
+    pub fn contains_all(&self, table: &Table, paths: &[String]) -> bool {
         let ours: BTreeSet<&str> = self.of(table).flat_map(|(_, parts)| parts).map(|part| part.path.as_str()).collect();
         paths.iter().all(|path| ours.contains(path.as_str()))
     }

@@ -16,11 +16,11 @@ use tracing::{info, warn};
 use crate::checkpoints;
 use crate::checkpoints::folder::Folder;
 
-/// Shortest and longest time between two rounds of [`keep_tidy`].
+/// Shortest and longest time between two rounds of [`vacuum_periodically`].
 const EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(900));
 
 /// Tidies every table of `sink`; tells what was removed from each.
-pub async fn tidy(sink: &DeltaSink, keep: Duration, dry_run: bool) -> Result<Vec<(&'static Table, Tidied)>> {
+pub async fn vacuum(sink: &DeltaSink, keep: Duration, dry_run: bool) -> Result<Vec<(&'static Table, Tidied)>> {
     let mut spared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for manifest in checkpoints::unapplied(&Folder::of(sink)?).await? {
         for (table, change) in manifest.tables {
@@ -36,14 +36,14 @@ pub async fn tidy(sink: &DeltaSink, keep: Duration, dry_run: bool) -> Result<Vec
 }
 
 /// Tidies now and then, until `stop`; what fails is tried again the next time.
-pub async fn keep_tidy(sink: DeltaSink, keep: Duration, stop: CancellationToken) {
+pub async fn vacuum_periodically(sink: DeltaSink, keep: Duration, stop: CancellationToken) {
     let every = (keep / 4).clamp(EVERY.0, EVERY.1);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
-        match tidy(&sink, keep, false).await {
+        match vacuum(&sink, keep, false).await {
             Ok(tidied) => {
                 for (table, Tidied { files, bytes, log_entries }) in tidied {
                     if files + log_entries > 0 {

@@ -6,11 +6,11 @@
 //! The clock takes part only here, when an epoch is planned. The watermark is then written down with
 //! the epoch, so that whoever repeats it decides the same.
 
-use crate::config::stream::Settings;
+use crate::config::stream::StreamSettings;
 
 /// What the watermark of the next epoch depends on.
 #[derive(Debug, Clone, Copy)]
-pub struct Known {
+pub struct WatermarkInput {
     /// The watermark of the epoch before.
     pub previous_ms: i64,
     /// The latest ts of any event so far.
@@ -22,11 +22,11 @@ pub struct Known {
 }
 
 /// The watermark of the next epoch, ms; it never goes back.
-pub fn next(settings: &Settings, known: Known) -> i64 {
-    let behind = known.latest_ms.saturating_sub(settings.lateness_ms).saturating_add(known.idle_ms.max(0));
+pub fn next(settings: &StreamSettings, input: WatermarkInput) -> i64 {
+    let behind = input.latest_ms.saturating_sub(settings.lateness_ms).saturating_add(input.idle_ms.max(0));
     // A sender whose clock is years ahead must not make everybody else late.
-    let ahead_max = known.now_ms.saturating_add(settings.skew_max_ms);
-    known.previous_ms.max(behind.min(ahead_max))
+    let ahead_max = input.now_ms.saturating_add(settings.skew_max_ms);
+    input.previous_ms.max(behind.min(ahead_max))
 }
 
 #[cfg(test)]
@@ -34,8 +34,8 @@ mod tests {
     use super::*;
 
     fn check(previous_ms: i64, latest_ms: i64, idle_ms: i64, expected: i64) {
-        let settings = Settings { lateness_ms: 100, skew_max_ms: 10, ..Settings::default() };
-        assert_eq!(next(&settings, Known { previous_ms, latest_ms, idle_ms, now_ms: 1000 }), expected);
+        let settings = StreamSettings { lateness_ms: 100, skew_max_ms: 10, ..StreamSettings::default() };
+        assert_eq!(next(&settings, WatermarkInput { previous_ms, latest_ms, idle_ms, now_ms: 1000 }), expected);
     }
 
     #[test]

@@ -35,7 +35,7 @@ struct World {
 }
 
 impl World {
-    /// Behind `proxy`; `None` where no store can run here.
+    /// ClickHouseBehind `proxy`; `None` where no store can run here.
     fn new(folder: &Path, root: &url::Url, proxy: &Proxy) -> Self {
         let bus = folder.join("bus");
         let log = log_in(&bus);

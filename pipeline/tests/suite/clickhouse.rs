@@ -13,7 +13,7 @@ use datafusion::prelude::SessionContext;
 use netcrab_bus::log::Log;
 use netcrab_bus::{Bus, split};
 use netcrab_operators::rules::Rules;
-use netcrab_pipeline::config::stream::Settings;
+use netcrab_pipeline::config::stream::StreamSettings;
 use netcrab_pipeline::stream::crash_points::Step;
 use netcrab_schema::arrow::at_rest_type;
 use netcrab_schema::clickhouse as ddl;
@@ -70,7 +70,7 @@ fn repairs_leave_no_ghosts_in_clickhouse() {
     let folder = tempfile::tempdir().unwrap();
     let expected = batch_tables(folder.path(), 2400, 11);
     let tables = folder.path().join("stream");
-    let settings = Settings { lateness_ms: 0, state_events_min: 500, repair_ms: 20, ..Settings::default() };
+    let settings = StreamSettings { lateness_ms: 0, state_events_min: 500, repair_ms: 20, ..StreamSettings::default() };
     let server = block_on(shared.tables());
     block_on(async {
         let world = World::beside(&tables, 2, settings, Some(server.clone()));
@@ -120,7 +120,7 @@ fn days_that_are_summed_anew_keep_what_came_meanwhile() {
     let Some(shared) = server::shared() else { return };
     let folder = tempfile::tempdir().unwrap();
     let tables = folder.path().join("stream");
-    let settings = Settings { lateness_ms: 0, repair_ms: 0, ..Settings::default() };
+    let settings = StreamSettings { lateness_ms: 0, repair_ms: 0, ..StreamSettings::default() };
     let server = block_on(shared.tables());
     block_on(async {
         let mut world = World::beside(&tables, 1, settings, Some(server.clone()));

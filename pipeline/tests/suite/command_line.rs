@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use arrow::array::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
-use netcrab_pipeline::config::Run;
+use netcrab_pipeline::config::RunSettings;
 use netcrab_sinks::delta::DeltaSink;
 
 /// The binary with these arguments.
@@ -55,7 +55,7 @@ pub(crate) fn sink(tables: &Path) -> DeltaSink {
 pub(crate) fn query(tables: &Path, sql: &str) -> Vec<RecordBatch> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let session = netcrab_pipeline::tables::session(&sink(tables), &Run::default()).await.unwrap();
+        let session = netcrab_pipeline::tables::session(&sink(tables), &RunSettings::default()).await.unwrap();
         session.sql(sql).await.unwrap().collect().await.unwrap()
     })
 }

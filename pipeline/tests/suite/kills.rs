@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use netcrab_bus::log::{Log, Settings};
 use netcrab_bus::{Bus, split};
 use netcrab_pipeline::stream::crash_points::Step;
-use netcrab_pipeline::stream::vacuum::tidy;
+use netcrab_pipeline::stream::vacuum::vacuum;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -97,14 +97,14 @@ fn killed_before_and_after_each_step_of_an_epoch_it_goes_on_as_if_nothing_had_be
         let status = ended(&mut child);
         assert!(!status.success() && status.code().is_none(), "{point}: {status}");
         // What the killed epoch staged is litter, unless it is a fact already.
-        block_on(tidy(&sink(&tables), Duration::ZERO, false)).unwrap();
+        block_on(vacuum(&sink(&tables), Duration::ZERO, false)).unwrap();
     }
     for events in batches {
         block_on(log.append(split(&events, 1).unwrap())).unwrap();
     }
     succeed(&["process", "--tables", text(&tables), "--finish"]);
     assert_same(&derived(&tables), &expected);
-    block_on(tidy(&sink(&tables), Duration::ZERO, false)).unwrap();
+    block_on(vacuum(&sink(&tables), Duration::ZERO, false)).unwrap();
     let (lie, named) = files(&tables);
     assert_eq!(lie, named, "files lie there that nobody names, or are named and gone");
     assert_same(&derived(&tables), &expected);

@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use datafusion::dataframe::DataFrameWriteOptions;
-use netcrab_pipeline::config::Run;
+use netcrab_pipeline::config::RunSettings;
 use netcrab_schema::events::EVENT;
 use netcrab_sinks::clickhouse::ClickHouse;
 use rand::{Rng, SeedableRng};
@@ -127,7 +127,7 @@ fn batch(events: &[Value]) -> String {
 fn batch_of_accepted(folder: &Path, tables: &Path) -> PathBuf {
     let file = folder.join("accepted.parquet");
     block_on(async {
-        let session = netcrab_pipeline::tables::session(&sink(tables), &Run::default()).await.unwrap();
+        let session = netcrab_pipeline::tables::session(&sink(tables), &RunSettings::default()).await.unwrap();
         let columns: Vec<&str> = EVENT.iter().map(|column| column.name).collect();
         let accepted = session.sql(&format!("SELECT {} FROM events_raw", columns.join(", "))).await.unwrap();
         let options = DataFrameWriteOptions::new().with_single_file_output(true);

@@ -10,8 +10,8 @@ use netcrab_bus::memory::Memory;
 use netcrab_bus::{Bus, split};
 use netcrab_operators::rules::Rules;
 use netcrab_pipeline::config::Config;
-use netcrab_pipeline::config::stream::Settings;
-use netcrab_pipeline::stream::shard::{Ask, Report, Shard, Shared};
+use netcrab_pipeline::config::stream::StreamSettings;
+use netcrab_pipeline::stream::shard::{EpochReport, EpochRequest, Shard, StreamContext};
 use netcrab_schema::arrow::event_in_flight;
 use netcrab_sinks::clickhouse::ClickHouse;
 use netcrab_sources::generate::{self, Traffic};
@@ -24,21 +24,21 @@ use crate::command_line::{answer, assert_same, derived, sink, succeed, text};
 
 /// Tables fed by shards of a bus in memory.
 pub(crate) struct World {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<StreamContext>,
     pub(crate) rules: Arc<Rules>,
     bus: Arc<Memory>,
 }
 
 impl World {
-    fn new(tables: &Path, shards: u32, settings: Settings) -> Self {
+    fn new(tables: &Path, shards: u32, settings: StreamSettings) -> Self {
         Self::beside(tables, shards, settings, None)
     }
 
     /// The same, with ClickHouse beside the tables.
-    pub(crate) fn beside(tables: &Path, shards: u32, settings: Settings, clickhouse: Option<ClickHouse>) -> Self {
+    pub(crate) fn beside(tables: &Path, shards: u32, settings: StreamSettings, clickhouse: Option<ClickHouse>) -> Self {
         let config = Config::default();
         let bus = Arc::new(Memory::new(shards, 1 << 30));
-        let shared = Shared {
+        let shared = StreamContext {
             bus: Arc::clone(&bus) as Arc<dyn Bus>,
             sink: sink(tables),
             clickhouse,
@@ -57,8 +57,8 @@ impl World {
         Shard::open(Arc::clone(&self.shared), shard, &self.rules).await.unwrap()
     }
 
-    pub(crate) async fn step(&self, shard: &mut Shard, now_ms: i64, finish: bool) -> Option<Report> {
-        shard.step(Ask { now_ms, finish, rules: &self.rules }).await.unwrap()
+    pub(crate) async fn step(&self, shard: &mut Shard, now_ms: i64, finish: bool) -> Option<EpochReport> {
+        shard.step(EpochRequest { now_ms, finish, rules: &self.rules }).await.unwrap()
     }
 
     /// Runs a shard to the end of the bus, and closes everything.
@@ -88,8 +88,8 @@ pub(crate) fn batch_tables(folder: &Path, events: u64, seed: u64) -> Vec<String>
 }
 
 /// No event is late where lateness is longer than the traffic.
-fn patient() -> Settings {
-    Settings { lateness_ms: 10 * 86_400_000, state_events_min: 300, ..Settings::default() }
+fn patient() -> StreamSettings {
+    StreamSettings { lateness_ms: 10 * 86_400_000, state_events_min: 300, ..StreamSettings::default() }
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn late_events_are_brought_to_their_sessions_and_the_tables_are_those_of_a_batch
     let expected = batch_tables(folder.path(), 3600, 11);
     let tables = folder.path().join("stream");
     // Nothing may be late, so whatever comes out of order after a gap is.
-    let settings = Settings { lateness_ms: 0, state_events_min: 500, repair_ms: 20, ..Settings::default() };
+    let settings = StreamSettings { lateness_ms: 0, state_events_min: 500, repair_ms: 20, ..StreamSettings::default() };
     let world = World::new(&tables, 2, settings);
     let mut chance = ChaCha8Rng::seed_from_u64(5);
     let (mut late, mut repaired) = (0, 0);
@@ -218,12 +218,12 @@ fn arrivals(events: &RecordBatch, course: &Course, chance: &mut ChaCha8Rng) -> V
 
 /// Runs a stream along its course; gives the tables and how many events were late.
 fn along(course: &Course, folder: &Path, events: &RecordBatch) -> (Vec<String>, u64) {
-    let settings = Settings {
+    let settings = StreamSettings {
         lateness_ms: course.lateness_ms,
         repair_ms: course.repair_ms,
         state_events_min: course.state_events_min,
         epoch_bytes_max: course.epoch_bytes_max,
-        ..Settings::default()
+        ..StreamSettings::default()
     };
     let world = World::new(folder, course.shards, settings);
     let mut chance = ChaCha8Rng::seed_from_u64(course.chance);
@@ -302,7 +302,7 @@ fn days_expire_by_the_watermark_and_what_a_table_no_longer_names_goes() {
     let expected = batch_tables(folder.path(), 2000, 12);
     let tables = folder.path().join("stream");
     let hour = 3_600_000;
-    let settings = Settings { lateness_ms: 2 * hour, events_days: 1, repair_ms: 0, ..Settings::default() };
+    let settings = StreamSettings { lateness_ms: 2 * hour, events_days: 1, repair_ms: 0, ..StreamSettings::default() };
     let world = World::new(&tables, 1, settings);
     block_on(async {
         let mut shard = world.open(0).await;
@@ -344,7 +344,7 @@ fn days_expire_by_the_watermark_and_what_a_table_no_longer_names_goes() {
 #[test]
 fn late_events_are_repaired_after_a_restart_though_nothing_more_comes() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { lateness_ms: 0, repair_ms: 50, ..Settings::default() };
+    let settings = StreamSettings { lateness_ms: 0, repair_ms: 50, ..StreamSettings::default() };
     let world = World::new(&folder.path().join("stream"), 1, settings);
     block_on(async {
         let mut shard = world.open(0).await;

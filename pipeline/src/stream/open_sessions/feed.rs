@@ -39,12 +39,12 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// Where a shard shows what it has open.
 #[async_trait]
-pub trait Show: Send + Sync {
+pub trait OpenSessionFeed: Send + Sync {
     /// Begins anew: what the shard shows next is all that it has open.
-    fn begin(&self, shard: u32);
+    fn restart(&self, shard: u32);
 
     /// Takes what changed: keys with nothing open any more, and the sessions of others as they are now.
-    async fn change(&self, shard: u32, change: Changed) -> Result<()>;
+    async fn change(&self, shard: u32, change: FeedChange) -> Result<()>;
 
     /// Whether changes come with the events of their sessions.
     fn wants_events(&self) -> bool {
@@ -52,45 +52,45 @@ pub trait Show: Send + Sync {
     }
 
     /// Whether the shard should begin anew.
-    fn is_due(&self, _shard: u32) -> bool {
+    fn needs_restart(&self, _shard: u32) -> bool {
         false
     }
 }
 
 /// What changed in a shard.
 #[derive(Debug)]
-pub struct Changed {
+pub struct FeedChange {
     /// Keys with nothing open any more.
     pub gone: Vec<u32>,
     /// The sessions of others.
     pub opened: OpenSessionRows,
     /// Their rows of events_sessionized, where they are wanted.
     pub events: Vec<RecordBatch>,
-    /// Where these rows are asked for.
-    pub asked: Arc<dyn OpenSessionEvents>,
+    /// Where these rows are events_on_demand for.
+    pub events_on_demand: Arc<dyn OpenSessionEvents>,
 }
 
 #[async_trait]
-impl Show for OpenSessionsView {
-    fn begin(&self, shard: u32) {
+impl OpenSessionFeed for OpenSessionsView {
+    fn restart(&self, shard: u32) {
         self.remove_shard(shard);
     }
 
-    async fn change(&self, shard: u32, change: Changed) -> Result<()> {
-        Ok(OpenSessionsView::apply(self, shard, &change.gone, &change.opened, &change.asked)?)
+    async fn change(&self, shard: u32, change: FeedChange) -> Result<()> {
+        Ok(OpenSessionsView::apply(self, shard, &change.gone, &change.opened, &change.events_on_demand)?)
     }
 }
 
 /// Shows open sessions to other processes.
 #[derive(Debug)]
-pub struct Files {
+pub struct FileFeed {
     tables: Folder,
-    shards: Mutex<BTreeMap<u32, Next>>,
+    shards: Mutex<BTreeMap<u32, NextFile>>,
 }
 
 /// The next file of a shard.
 #[derive(Debug, Clone, Copy)]
-struct Next {
+struct NextFile {
     /// Its number, where it is known.
     number: Option<u64>,
     /// Whether it has all that is open.
@@ -100,33 +100,33 @@ struct Next {
 
 /// The first line of a file; three Arrow streams follow it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Head {
+struct FileHead {
     gone: Vec<u32>,
     keys: Vec<u32>,
     /// Bytes of the streams: sessions, incidents, events. An empty one is absent.
     bytes: [usize; 3],
 }
 
-impl Files {
+impl FileFeed {
     /// Files beside the tables in `tables`.
     pub fn new(tables: Folder) -> Self {
         Self { tables, shards: Mutex::default() }
     }
 
-    fn shards(&self) -> MutexGuard<'_, BTreeMap<u32, Next>> {
+    fn shards(&self) -> MutexGuard<'_, BTreeMap<u32, NextFile>> {
         self.shards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
-impl Show for Files {
-    fn begin(&self, shard: u32) {
+impl OpenSessionFeed for FileFeed {
+    fn restart(&self, shard: u32) {
         let mut shards = self.shards();
         let number = shards.get(&shard).and_then(|next| next.number);
-        shards.insert(shard, Next { number, whole: true, since_whole: 0 });
+        shards.insert(shard, NextFile { number, whole: true, since_whole: 0 });
     }
 
-    fn is_due(&self, shard: u32) -> bool {
+    fn needs_restart(&self, shard: u32) -> bool {
         self.shards().get(&shard).is_some_and(|next| next.since_whole >= WHOLE_EVERY)
     }
 
@@ -134,8 +134,8 @@ impl Show for Files {
         true
     }
 
-    async fn change(&self, shard: u32, change: Changed) -> Result<()> {
-        let next = self.shards().get(&shard).copied().unwrap_or(Next { number: None, whole: true, since_whole: 0 });
+    async fn change(&self, shard: u32, change: FeedChange) -> Result<()> {
+        let next = self.shards().get(&shard).copied().unwrap_or(NextFile { number: None, whole: true, since_whole: 0 });
         let folder = folder(&self.tables, shard);
         let number = match next.number {
             Some(number) => number,
@@ -143,14 +143,14 @@ impl Show for Files {
             None => list(&folder).await?.last().map_or(1, |last| last.0 + 1),
         };
         let name = format!("{number:020}{}.arrows", if next.whole { WHOLE } else { "" });
-        folder.show(&name, encode(&change)?).await?;
+        folder.put_unsynced(&name, encode(&change)?).await?;
         if next.whole {
             for (_, name) in list(&folder).await?.into_iter().filter(|(before, _)| *before < number) {
                 folder.remove(&name).await?;
             }
         }
         let since_whole = if next.whole { 1 } else { next.since_whole + 1 };
-        self.shards().insert(shard, Next { number: Some(number + 1), whole: false, since_whole });
+        self.shards().insert(shard, NextFile { number: Some(number + 1), whole: false, since_whole });
         Ok(())
     }
 }
@@ -170,12 +170,12 @@ async fn list(folder: &Folder) -> Result<Vec<(u64, String)>> {
     Ok(files)
 }
 
-fn encode(Changed { gone, opened, events, .. }: &Changed) -> Result<Vec<u8>> {
+fn encode(FeedChange { gone, opened, events, .. }: &FeedChange) -> Result<Vec<u8>> {
     let streams = [&opened.sessions, &opened.incidents, events].map(|batches| stream(batches));
     let [sessions, incidents, events] = streams;
     let (sessions, incidents, events) = (sessions?, incidents?, events?);
     let bytes = [sessions.len(), incidents.len(), events.len()];
-    let mut file = serde_json::to_vec(&Head { gone: gone.clone(), keys: opened.keys.clone(), bytes })?;
+    let mut file = serde_json::to_vec(&FileHead { gone: gone.clone(), keys: opened.keys.clone(), bytes })?;
     file.push(b'\n');
     [sessions, incidents, events].iter().try_for_each(|stream| file.write_all(stream))?;
     Ok(file)
@@ -189,9 +189,9 @@ fn stream(batches: &[RecordBatch]) -> Result<Vec<u8>> {
 }
 
 /// The head of a file and its three streams.
-fn split(bytes: &[u8]) -> Result<(Head, [&[u8]; 3])> {
+fn split(bytes: &[u8]) -> Result<(FileHead, [&[u8]; 3])> {
     let line = bytes.iter().position(|byte| *byte == b'\n').context("the file has no head")?;
-    let head: Head = serde_json::from_slice(&bytes[..line])?;
+    let head: FileHead = serde_json::from_slice(&bytes[..line])?;
     let mut rest = &bytes[line + 1..];
     let mut streams = [rest; 3];
     for (stream, length) in streams.iter_mut().zip(head.bytes) {
@@ -208,7 +208,7 @@ fn batches(stream: &[u8]) -> Result<Vec<RecordBatch>> {
 }
 
 fn decode(bytes: &[u8]) -> Result<(Vec<u32>, OpenSessionRows)> {
-    let (Head { gone, keys, .. }, [sessions, incidents, _]) = split(bytes)?;
+    let (FileHead { gone, keys, .. }, [sessions, incidents, _]) = split(bytes)?;
     Ok((gone, OpenSessionRows { keys, sessions: batches(sessions)?, incidents: batches(incidents)? }))
 }
 
@@ -222,16 +222,16 @@ impl OpenSessionEvents for FileEvents {
         // A file that is gone was replaced; what it showed is shown anew or closed.
         let Ok(bytes) = self.0.read_at_most(&self.1, FILE_BYTES_MAX).await else { return Ok(Vec::new()) };
         let events = tokio::task::spawn_blocking(move || batches(split(&bytes)?.1[2])).await;
-        events.unwrap_or_else(|panic| Err(panic.into())).map_err(unreadable)
+        events.unwrap_or_else(|panic| Err(panic.into())).map_err(unreadable_events)
     }
 }
 
 /// The error for events of open sessions that could not be had.
-pub(super) fn unreadable(fault: anyhow::Error) -> StoreError {
+pub(super) fn unreadable_events(fault: anyhow::Error) -> StoreError {
     StoreError::Query { query: "open sessions", source: fault.into() }
 }
 
-/// Follows what the shards beside the tables in `tables` show, for as long as `store` is asked.
+/// Follows what the shards beside the tables in `tables` show, for as long as `store` is events_on_demand.
 pub async fn follow(tables: Folder, live: Arc<OpenSessionsView>, store: Arc<DeltaStore>) {
     let mut follower = Follower { tables, live, seen: BTreeMap::new() };
     loop {
@@ -258,7 +258,7 @@ struct Follower {
 }
 
 /// A file that was read.
-struct Found {
+struct ReadFile {
     shard: u32,
     number: u64,
     whole: bool,
@@ -269,7 +269,7 @@ struct Found {
 
 impl Follower {
     /// Reads what is new, in order.
-    async fn look(&self) -> Result<Vec<Found>> {
+    async fn look(&self) -> Result<Vec<ReadFile>> {
         let mut found = Vec::new();
         for shard in checkpoints::shards(&self.tables).await? {
             let folder = folder(&self.tables, shard);
@@ -291,7 +291,7 @@ impl Follower {
                     Ok((gone, opened)) => {
                         let (number, whole) = (*number, is_whole(name));
                         let events = FileEvents(folder.clone(), name.clone());
-                        found.push(Found { shard, number, whole, events, gone, opened });
+                        found.push(ReadFile { shard, number, whole, events, gone, opened });
                     }
                     Err(fault) => {
                         tracing::warn!(file = %folder.name_of(name), reason = %format!("{fault:#}"), "open sessions not shown");
@@ -302,8 +302,8 @@ impl Follower {
         Ok(found)
     }
 
-    fn take(&mut self, found: Vec<Found>) {
-        for Found { shard, number, whole, events, gone, opened } in found {
+    fn take(&mut self, found: Vec<ReadFile>) {
+        for ReadFile { shard, number, whole, events, gone, opened } in found {
             if whole {
                 self.live.remove_shard(shard);
             }

@@ -18,18 +18,18 @@ use netcrab_operators::sessionize::streaming::OpenSessions;
 use netcrab_schema::Table;
 use netcrab_schema::tables::EVENTS_SESSIONIZED;
 
-use super::feed as shown;
+use super::feed;
 
 /// Looks at open sessions without closing them.
-pub(in crate::stream) struct Peek {
+pub(in crate::stream) struct OpenSessionView {
     pub(in crate::stream) state: Arc<Mutex<OpenSessions>>,
     pub(in crate::stream) rules: Arc<Rules>,
     pub(in crate::stream) context: Arc<TaskContext>,
 }
 
-impl Peek {
+impl OpenSessionView {
     /// The sessions that are open under these keys, as rows of `tables`; and the key of each.
-    pub(in crate::stream) async fn at(
+    pub(in crate::stream) async fn rows(
         &self,
         keys: Vec<u32>,
         tables: &[&'static Table],
@@ -55,17 +55,17 @@ impl Peek {
     }
 }
 
-impl fmt::Debug for Peek {
+impl fmt::Debug for OpenSessionView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peek").finish_non_exhaustive()
+        f.debug_struct("OpenSessionView").finish_non_exhaustive()
     }
 }
 
 #[async_trait]
-impl OpenSessionEvents for Peek {
+impl OpenSessionEvents for OpenSessionView {
     async fn of(&self, key: u32, _: &str) -> Result<Vec<RecordBatch>, StoreError> {
-        let found = self.at(vec![key], &[&EVENTS_SESSIONIZED]).await;
-        let found = found.map_err(shown::unreadable)?;
+        let found = self.rows(vec![key], &[&EVENTS_SESSIONIZED]).await;
+        let found = found.map_err(feed::unreadable_events)?;
         Ok(found.1.into_iter().flatten().collect())
     }
 }

@@ -19,7 +19,7 @@
 //! **Sums.** What sessions added to hotspots and flows is taken out by rows with the same numbers below
 //! zero; a cell whose counts are all zero is none ([`Table::folded`]). Their events all come back, so
 //! the smallest route of a screen stays, unless a session may move to another day, or its events were
-//! counted by other rules: those days of a product are summed anew from the events that stay.
+//! counted by other rules: those days of a product are summed recomputed from the events that stay.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{Read, Write};
@@ -54,10 +54,10 @@ use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{Change, Part, RunId, Sink, below_zero};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::table_files::{self as files, Files};
-use crate::checkpoints::manifest::Late;
+use super::table_files::{self, TableFiles};
+use crate::checkpoints::manifest::LateKeys;
 use crate::plans::resources::ACTIONS_MAX;
-use crate::plans::table_order::sorted;
+use crate::plans::table_order::in_table_order;
 
 /// Tables with rows of one session each.
 const OF_SESSIONS: [&Table; 4] = [&EVENTS_SESSIONIZED, &FACT_SESSIONS, &FACT_INCIDENTS, &FACT_TASKS];
@@ -67,7 +67,7 @@ const SUMMED: [&Table; 2] = [&FACT_SCREEN_HOTSPOTS, &FACT_FLOWS];
 
 /// Sessions of one key that are opened again.
 #[derive(Debug, Clone)]
-pub struct Reopened {
+pub struct ReopenedSessions {
     /// Which of the late keys it is.
     key: usize,
     /// How many of the key's sessions remain closed.
@@ -82,19 +82,19 @@ pub struct Reopened {
 #[derive(Debug, Default)]
 pub struct Repair {
     /// Sessions to open again.
-    pub reopened: Vec<Reopened>,
+    pub reopened: Vec<ReopenedSessions>,
     /// What leaves the tables.
     pub changes: BTreeMap<String, Change>,
 }
 
 /// Where a repair looks and writes.
-pub struct Place<'a> {
+pub struct MaintenanceContext<'a> {
     /// The tables.
     pub sink: &'a DeltaSink,
     /// The shard's files.
-    pub files: &'a Files,
+    pub files: &'a TableFiles,
     /// Queries over them.
-    pub context: SessionContext,
+    pub session: SessionContext,
     /// The rules in force.
     pub rules: &'a Arc<Rules>,
     /// The name of what is done there: another try at the same has the same.
@@ -102,11 +102,11 @@ pub struct Place<'a> {
     /// The shard.
     pub shard: u32,
     /// Whether a sink that keeps rows is to be told which of them leave.
-    pub rows_too: bool,
+    pub needs_deleted_rows: bool,
 }
 
 /// A closed session of a late key.
-struct Closed {
+struct ClosedSession {
     key: usize,
     session_key: String,
     owner: (String, String),
@@ -131,7 +131,7 @@ pub struct LateKey {
 
 impl LateKey {
     /// Whether a late event may belong to a session, or to one before it.
-    fn concerns(&self, closed: &Closed) -> bool {
+    fn concerns(&self, closed: &ClosedSession) -> bool {
         closed.closes_at > self.since_ms
     }
 }
@@ -140,47 +140,47 @@ impl LateKey {
 pub const KEYS_MAX: usize = 10_000;
 
 /// The late events that a repair takes on, and those that go on waiting.
-pub fn first(late: &Late) -> (Late, Late) {
+pub fn take_batch(late: &LateKeys) -> (LateKeys, LateKeys) {
     let mut taken = late.clone();
     let waiting = late.keys().nth(KEYS_MAX).map(|first| taken.split_off(first));
     (taken, waiting.unwrap_or_default())
 }
 
 /// Adds late events to others.
-pub fn add(to: &mut Late, late: &Late) {
+pub fn merge_late(to: &mut LateKeys, late: &LateKeys) {
     for (visit, &since_ms) in late {
         to.entry(visit.clone()).and_modify(|since| *since = since_ms.min(*since)).or_insert(since_ms);
     }
 }
 
 /// Plans a repair of these keys; sessions that closed at or before `rules_since_ms` may know other rules.
-pub async fn plan(place: &Place<'_>, keys: &[LateKey], rules_since_ms: i64) -> Result<Repair> {
+pub async fn prepare(context: &MaintenanceContext<'_>, keys: &[LateKey], rules_since_ms: i64) -> Result<Repair> {
     let began = std::time::Instant::now();
-    let closed = closed_sessions(place, keys).await?;
-    let retracted: Vec<&Closed> = closed.iter().filter(|closed| keys[closed.key].concerns(closed)).collect();
-    let reopened = reopened(place, keys, &closed).await?;
-    let of_key: BTreeMap<usize, &Reopened> = reopened.iter().map(|reopened| (reopened.key, reopened)).collect();
-    // Days of products that are summed anew.
-    let mut anew: BTreeSet<Day<'_>> = BTreeSet::new();
+    let closed = closed_sessions(context, keys).await?;
+    let retracted: Vec<&ClosedSession> = closed.iter().filter(|closed| keys[closed.key].concerns(closed)).collect();
+    let reopened = reopened(context, keys, &closed).await?;
+    let of_key: BTreeMap<usize, &ReopenedSessions> = reopened.iter().map(|reopened| (reopened.key, reopened)).collect();
+    // Days of products that are summed recomputed.
+    let mut recomputed: BTreeSet<Day<'_>> = BTreeSet::new();
     for closed in &retracted {
         let Some(reopened) = of_key.get(&closed.key) else {
             let org_id = &keys[closed.key].visit.org_id;
             anyhow::bail!("events_raw has no events of session {} of {org_id}", closed.session_key);
         };
-        if closed.closes_at <= rules_since_ms || may_leave(closed, reopened, place.rules)? {
-            anew.insert(closed.day());
+        if closed.closes_at <= rules_since_ms || may_change_day_or_route(closed, reopened, context.rules)? {
+            recomputed.insert(closed.day());
         }
     }
     let mut changes = BTreeMap::new();
     if !retracted.is_empty() {
-        retract(place, &retracted, &anew, &mut changes).await?;
+        retract(context, &retracted, &recomputed, &mut changes).await?;
     }
     tracing::info!(
-        shard = place.shard,
+        shard = context.shard,
         keys = keys.len(),
         sessions = retracted.len(),
         events = reopened.iter().map(|reopened| reopened.events.num_rows()).sum::<usize>(),
-        days_anew = anew.len(),
+        days_anew = recomputed.len(),
         files = changes.values().map(|change| change.removed.len()).sum::<usize>(),
         took_ms = began.elapsed().as_millis() as u64,
         "late events can be brought to their sessions"
@@ -190,13 +190,13 @@ pub async fn plan(place: &Place<'_>, keys: &[LateKey], rules_since_ms: i64) -> R
 
 /// Whether a screen may lose a route on the day of a session: where that may come to lie on another day, or events
 /// that repeat each other disagree.
-fn may_leave(closed: &Closed, reopened: &Reopened, rules: &Rules) -> Result<bool> {
+fn may_change_day_or_route(closed: &ClosedSession, reopened: &ReopenedSessions, rules: &Rules) -> Result<bool> {
     let ts = column(&reopened.events, "ts")?.as_primitive::<TimestampMillisecondType>().values().clone();
     let (Some(&first), Some(&last)) = (ts.first(), ts.last()) else { return Ok(true) };
     if first.div_euclid(DAY_MS) < i64::from(closed.date) || last - first >= rules.sessionize.length_ms {
         return Ok(true);
     }
-    let texts = ["event_id", "screen_id", "route"].map(|name| plain(&reopened.events, name));
+    let texts = ["event_id", "screen_id", "route"].map(|name| text_column(&reopened.events, name));
     let [event_ids, screens, routes] = texts;
     let (event_ids, screens, routes) = (event_ids?, screens?, routes?);
     let mut places = BTreeMap::new();
@@ -210,14 +210,14 @@ fn may_leave(closed: &Closed, reopened: &Reopened, rules: &Rules) -> Result<bool
 /// org_id, product_id and date.
 type Day<'a> = (&'a str, &'a str, i32);
 
-impl Closed {
+impl ClosedSession {
     fn day(&self) -> Day<'_> {
         (&self.owner.0, &self.owner.1, self.date)
     }
 }
 
 /// The keys of late events, in order; `state` is what is open.
-pub fn late_keys(late: &Late, state: &OpenSessions) -> Vec<LateKey> {
+pub fn late_keys(late: &LateKeys, state: &OpenSessions) -> Vec<LateKey> {
     let key = |(visit, &since_ms): (&Visit, &i64)| LateKey {
         closed_until: state.closed_until(visit),
         visit: visit.clone(),
@@ -229,12 +229,12 @@ pub fn late_keys(late: &Late, state: &OpenSessions) -> Vec<LateKey> {
 }
 
 /// The closed sessions of the keys from two days before the first late event of each, in order.
-async fn closed_sessions(place: &Place<'_>, keys: &[LateKey]) -> Result<Vec<Closed>> {
+async fn closed_sessions(context: &MaintenanceContext<'_>, keys: &[LateKey]) -> Result<Vec<ClosedSession>> {
     let Some(first) = keys.iter().map(|key| key.from_date - 1).min() else { return Ok(Vec::new()) };
-    let parts = since(place.files, &FACT_SESSIONS, first);
-    let Some(sessions) = place.rows(&FACT_SESSIONS, &parts).await? else { return Ok(Vec::new()) };
-    place.register("sessions", sessions)?;
-    place.register_batch("late", late_batch(keys, |_| (0, 0))?)?;
+    let parts = since(context.files, &FACT_SESSIONS, first);
+    let Some(sessions) = context.rows(&FACT_SESSIONS, &parts).await? else { return Ok(Vec::new()) };
+    context.register("sessions", sessions)?;
+    context.register_batch("late", late_batch(keys, |_| (0, 0))?)?;
     let query = "
         SELECT late.key, s.session_key, s.org_id, s.product_id, s.date, s.session_no,
                CAST(s.start_ts AS BIGINT) AS start_us, CAST(s.end_ts AS BIGINT) AS end_us
@@ -244,14 +244,14 @@ async fn closed_sessions(place: &Place<'_>, keys: &[LateKey]) -> Result<Vec<Clos
         WHERE s.date >= late.from_date - 1
         ORDER BY late.key, s.session_no";
     let mut closed = Vec::new();
-    for batch in place.context.sql(query).await?.collect().await? {
-        let text = |name: &str| plain(&batch, name);
-        let number = |name: &str| whole(&batch, name);
+    for batch in context.session.sql(query).await?.collect().await? {
+        let text = |name: &str| text_column(&batch, name);
+        let number = |name: &str| int_column(&batch, name);
         let (session_key, org_id, product_id) = (text("session_key")?, text("org_id")?, text("product_id")?);
         let (key, session_no, start, end) =
             (number("key")?, number("session_no")?, number("start_us")?, number("end_us")?);
         let date = batch.column_by_name("date").context("a session has a date")?.as_primitive::<Date32Type>().clone();
-        closed.extend((0..batch.num_rows()).map(|row| Closed {
+        closed.extend((0..batch.num_rows()).map(|row| ClosedSession {
             key: key.value(row) as usize,
             session_key: session_key.value(row).to_owned(),
             owner: (org_id.value(row).to_owned(), product_id.value(row).to_owned()),
@@ -259,7 +259,7 @@ async fn closed_sessions(place: &Place<'_>, keys: &[LateKey]) -> Result<Vec<Clos
             session_no: session_no.value(row),
             start_ms: start.value(row).div_euclid(1000),
             closes_at: closes_at(
-                &place.rules.sessionize,
+                &context.rules.sessionize,
                 start.value(row).div_euclid(1000),
                 end.value(row).div_euclid(1000),
             ),
@@ -269,7 +269,11 @@ async fn closed_sessions(place: &Place<'_>, keys: &[LateKey]) -> Result<Vec<Clos
 }
 
 /// For each key what remains closed, and the events that are opened again.
-async fn reopened(place: &Place<'_>, keys: &[LateKey], closed: &[Closed]) -> Result<Vec<Reopened>> {
+async fn reopened(
+    context: &MaintenanceContext<'_>,
+    keys: &[LateKey],
+    closed: &[ClosedSession],
+) -> Result<Vec<ReopenedSessions>> {
     let mut remains = Vec::with_capacity(keys.len());
     let mut ranges = Vec::with_capacity(keys.len());
     for (number, key) in keys.iter().enumerate() {
@@ -291,10 +295,10 @@ async fn reopened(place: &Place<'_>, keys: &[LateKey], closed: &[Closed]) -> Res
     }
     let Some(from_us) = ranges.iter().map(|range| range.0).min() else { return Ok(Vec::new()) };
     let until_us = ranges.iter().map(|range| range.1).max().unwrap_or(i64::MAX);
-    let parts = since(place.files, &EVENTS_RAW, i32::try_from(from_us.div_euclid(1000 * DAY_MS))?);
-    let Some(events) = place.rows(&EVENTS_RAW, &parts).await? else { return Ok(Vec::new()) };
-    place.register("events", events)?;
-    place.register_batch("late", late_batch(keys, |number| ranges[number])?)?;
+    let parts = since(context.files, &EVENTS_RAW, i32::try_from(from_us.div_euclid(1000 * DAY_MS))?);
+    let Some(events) = context.rows(&EVENTS_RAW, &parts).await? else { return Ok(Vec::new()) };
+    context.register("events", events)?;
+    context.register_batch("late", late_batch(keys, |number| ranges[number])?)?;
     let columns: Vec<String> = EVENT.iter().map(|column| format!("e.{}", column.name)).collect();
     let query = format!(
         "SELECT {}, late.key FROM events AS e
@@ -307,10 +311,10 @@ async fn reopened(place: &Place<'_>, keys: &[LateKey], closed: &[Closed]) -> Res
         instant(until_us)
     );
     let mut of_keys: BTreeMap<i64, Vec<RecordBatch>> = BTreeMap::new();
-    for batch in place.context.sql(&query).await?.collect().await? {
-        let key = whole(&batch, "key")?;
+    for batch in context.session.sql(&query).await?.collect().await? {
+        let key = int_column(&batch, "key")?;
         let batch = take_record_batch(&batch, &sort_to_indices(&key, None, None)?)?;
-        let (key, mut start) = (whole(&batch, "key")?, 0);
+        let (key, mut start) = (int_column(&batch, "key")?, 0);
         for run in key.values().chunk_by(|a, b| a == b) {
             of_keys.entry(run[0]).or_default().push(batch.slice(start, run.len()));
             start += run.len();
@@ -322,17 +326,21 @@ async fn reopened(place: &Place<'_>, keys: &[LateKey], closed: &[Closed]) -> Res
         group.push((key as usize, in_order(&arrow::compute::concat_batches(&schema, &batches)?)?));
         rows += group.last().map_or(0, |(_, events)| events.num_rows());
         if rows >= WRITTEN_ROWS {
-            together(&std::mem::take(&mut group), &remains, &mut reopened)?;
+            share_dictionaries(&std::mem::take(&mut group), &remains, &mut reopened)?;
             rows = 0;
         }
     }
-    together(&group, &remains, &mut reopened)?;
+    share_dictionaries(&group, &remains, &mut reopened)?;
     Ok(reopened)
 }
 
 /// The events of some keys as they travel between stages: slices of one batch, whose dictionaries they share. Those of
 /// each key for itself would take a hundred times the memory of its events.
-fn together(keys: &[(usize, RecordBatch)], remains: &[(u32, i64)], reopened: &mut Vec<Reopened>) -> Result<()> {
+fn share_dictionaries(
+    keys: &[(usize, RecordBatch)],
+    remains: &[(u32, i64)],
+    reopened: &mut Vec<ReopenedSessions>,
+) -> Result<()> {
     let Some((_, first)) = keys.first() else { return Ok(()) };
     let events = events_of(&arrow::compute::concat_batches(&first.schema(), keys.iter().map(|(_, events)| events))?)?;
     let mut start = 0;
@@ -340,7 +348,7 @@ fn together(keys: &[(usize, RecordBatch)], remains: &[(u32, i64)], reopened: &mu
         let (sessions, closed_until) = remains[*key];
         let events = events.slice(start, of_key.num_rows());
         start += of_key.num_rows();
-        reopened.push(Reopened { key: *key, sessions, closed_until, events });
+        reopened.push(ReopenedSessions { key: *key, sessions, closed_until, events });
     }
     Ok(())
 }
@@ -373,12 +381,12 @@ fn events_of(batch: &RecordBatch) -> Result<RecordBatch> {
 }
 
 /// The rows of these sessions.
-fn among(rows: DataFrame, sessions: &[&str]) -> Result<DataFrame> {
+fn rows_of(rows: DataFrame, sessions: &[&str]) -> Result<DataFrame> {
     Ok(rows.filter(of_sessions(sessions, false))?)
 }
 
 /// The rows of all other sessions.
-fn without(rows: DataFrame, sessions: &[&str]) -> Result<DataFrame> {
+fn rows_not_of(rows: DataFrame, sessions: &[&str]) -> Result<DataFrame> {
     Ok(rows.filter(of_sessions(sessions, true))?)
 }
 
@@ -388,16 +396,16 @@ fn of_sessions(sessions: &[&str], negated: bool) -> Expr {
 }
 
 /// Parts whose rows were in the table before.
-pub fn moved(mut parts: Vec<Part>) -> Vec<Part> {
+pub fn rewritten(mut parts: Vec<Part>) -> Vec<Part> {
     parts.iter_mut().for_each(|part| part.moved = true);
     parts
 }
 
-/// Takes sessions out of every table; days of products in `anew` are summed again.
+/// Takes sessions out of every table; days of products in `recomputed` are summed again.
 async fn retract(
-    place: &Place<'_>,
-    retracted: &[&Closed],
-    anew: &BTreeSet<Day<'_>>,
+    context: &MaintenanceContext<'_>,
+    retracted: &[&ClosedSession],
+    recomputed: &BTreeSet<Day<'_>>,
     changes: &mut BTreeMap<String, Change>,
 ) -> Result<()> {
     let all: Vec<&str> = retracted.iter().map(|closed| closed.session_key.as_str()).collect();
@@ -406,75 +414,81 @@ async fn retract(
     let mut touched: BTreeMap<&str, Vec<&Part>> = BTreeMap::new();
     for table in OF_SESSIONS {
         let touched = touched.entry(table.name).or_default();
-        for part in place.files.on(table, &dates) {
-            if !place.holds_any(table, part, &retracted_keys).await? {
+        for part in context.files.on(table, &dates) {
+            if !context.contains_any(table, part, &retracted_keys).await? {
                 continue;
             }
             let change = changes.entry(table.name.to_owned()).or_default();
             change.removed.push(part.path.clone());
             // What stays is in order, as it was.
-            let stays = place.picked(table, part, &retracted_keys, false).await?;
-            change.added.extend(moved(place.stage_rows(table, stays, &format!("stays of {}", part.path)).await?));
-            if place.rows_too {
-                let lost = place.picked(table, part, &retracted_keys, true).await?;
-                change.lost.extend(place.stage_rows(table, lost, &format!("lost of {}", part.path)).await?);
+            let stays = context.filter_file(table, part, &retracted_keys, false).await?;
+            change.added.extend(rewritten(context.stage_rows(table, stays, &format!("stays of {}", part.path)).await?));
+            if context.needs_deleted_rows {
+                let lost = context.filter_file(table, part, &retracted_keys, true).await?;
+                change.lost.extend(context.stage_rows(table, lost, &format!("lost of {}", part.path)).await?);
             }
             touched.push(part);
         }
     }
-    if let Some(tasks) = place.rows(&FACT_TASKS, &touched[FACT_TASKS.name]).await? {
-        place.register("tasks", among(tasks, &all)?)?;
-        let counted = place.context.sql(UNCOUNTED_TASKS).await?;
+    if let Some(tasks) = context.rows(&FACT_TASKS, &touched[FACT_TASKS.name]).await? {
+        context.register("tasks", rows_of(tasks, &all)?)?;
+        let counted = context.session.sql(UNCOUNTED_TASKS).await?;
         let change = changes.entry(DIM_TASK_TYPES.name.to_owned()).or_default();
-        change.added.extend(place.stage(&DIM_TASK_TYPES, counted, "uncounted").await?);
+        change.added.extend(context.stage(&DIM_TASK_TYPES, counted, "uncounted").await?);
     }
-    if let Some(events) = place.rows(&EVENTS_SESSIONIZED, &touched[EVENTS_SESSIONIZED.name]).await? {
-        let taken_out = retracted.iter().filter(|closed| !anew.contains(&closed.day()));
+    if let Some(events) = context.rows(&EVENTS_SESSIONIZED, &touched[EVENTS_SESSIONIZED.name]).await? {
+        let taken_out = retracted.iter().filter(|closed| !recomputed.contains(&closed.day()));
         let taken_out: Vec<&str> = taken_out.map(|closed| closed.session_key.as_str()).collect();
-        for (table, rows) in sums(place, among(events, &taken_out)?).await? {
+        for (table, rows) in sums(context, rows_of(events, &taken_out)?).await? {
             let rows = rows.iter().map(|rows| below_zero(table, rows)).collect::<Result<Vec<_>, _>>()?;
             let change = changes.entry(table.name.to_owned()).or_default();
-            change.added.extend(place.stage(table, place.context.read_batches(rows)?, "taken out").await?);
+            change.added.extend(context.stage(table, context.session.read_batches(rows)?, "taken out").await?);
         }
     }
-    if anew.is_empty() {
+    if recomputed.is_empty() {
         return Ok(());
     }
-    let dates: BTreeSet<i32> = anew.iter().map(|day| day.2).collect();
+    let dates: BTreeSet<i32> = recomputed.iter().map(|day| day.2).collect();
     for table in SUMMED {
-        let parts = place.files.on(table, &dates);
-        let Some(rows) = place.rows(table, &parts).await? else { continue };
+        let parts = context.files.on(table, &dates);
+        let Some(rows) = context.rows(table, &parts).await? else { continue };
         let change = changes.entry(table.name.to_owned()).or_default();
         change.removed.extend(parts.iter().map(|part| part.path.clone()));
-        change.added.extend(moved(
-            place.stage(table, place.of_days(rows, anew.iter().copied(), JoinType::LeftAnti)?, "stays").await?,
+        change.added.extend(rewritten(
+            context
+                .stage(table, context.of_days(rows, recomputed.iter().copied(), JoinType::LeftAnti)?, "stays")
+                .await?,
         ));
-        change.anew.extend(anew.iter().map(|day| (day.0.to_owned(), day.1.to_owned(), day.2)));
+        change.anew.extend(recomputed.iter().map(|day| (day.0.to_owned(), day.1.to_owned(), day.2)));
     }
-    let events = place.files.on(&EVENTS_SESSIONIZED, &dates);
-    let Some(events) = place.rows(&EVENTS_SESSIONIZED, &events).await? else { return Ok(()) };
-    let stay = place.of_days(without(events, &all)?, anew.iter().copied(), JoinType::LeftSemi)?;
-    for (table, rows) in sums(place, stay).await? {
+    let events = context.files.on(&EVENTS_SESSIONIZED, &dates);
+    let Some(events) = context.rows(&EVENTS_SESSIONIZED, &events).await? else { return Ok(()) };
+    let stay = context.of_days(rows_not_of(events, &all)?, recomputed.iter().copied(), JoinType::LeftSemi)?;
+    for (table, rows) in sums(context, stay).await? {
         let change = changes.entry(table.name.to_owned()).or_default();
-        change.added.extend(place.stage(table, place.context.read_batches(rows)?, "anew").await?);
+        change.added.extend(context.stage(table, context.session.read_batches(rows)?, "recomputed").await?);
     }
     Ok(())
 }
 
-/// Adds what came into days of sums while these were summed anew: a sink that keeps rows takes such days out whole.
-pub async fn add_meanwhile(place: &Place<'_>, changes: &mut BTreeMap<String, Change>) -> Result<()> {
+/// Adds what came into days of sums while these were summed recomputed: a sink that keeps rows takes such days out whole.
+pub async fn reinsert_concurrent_rows(
+    context: &MaintenanceContext<'_>,
+    changes: &mut BTreeMap<String, Change>,
+) -> Result<()> {
     for table in SUMMED {
-        let Some(change) = changes.get_mut(table.name).filter(|change| place.rows_too && !change.anew.is_empty())
+        let Some(change) =
+            changes.get_mut(table.name).filter(|change| context.needs_deleted_rows && !change.anew.is_empty())
         else {
             continue;
         };
         let dates: BTreeSet<i32> = change.anew.iter().map(|day| day.2).collect();
-        let mut parts = place.files.on(table, &dates);
+        let mut parts = context.files.on(table, &dates);
         parts.retain(|part| !change.removed.contains(&part.path));
-        let Some(rows) = place.rows(table, &parts).await? else { continue };
+        let Some(rows) = context.rows(table, &parts).await? else { continue };
         let days = change.anew.iter().map(|(org_id, product_id, date)| (org_id.as_str(), product_id.as_str(), *date));
-        let rows = place.of_days(rows, days, JoinType::LeftSemi)?;
-        change.again = place.stage(table, rows, "meanwhile").await?;
+        let rows = context.of_days(rows, days, JoinType::LeftSemi)?;
+        change.again = context.stage(table, rows, "meanwhile").await?;
     }
     Ok(())
 }
@@ -490,7 +504,7 @@ const UNCOUNTED_TASKS: &str = "
     GROUP BY org_id, product_id, task_type";
 
 /// Hotspots and flows of these events of whole sessions: one row for each key.
-async fn sums(place: &Place<'_>, events: DataFrame) -> Result<Vec<(&'static Table, Vec<RecordBatch>)>> {
+async fn sums(context: &MaintenanceContext<'_>, events: DataFrame) -> Result<Vec<(&'static Table, Vec<RecordBatch>)>> {
     let columns = EVENT.iter().map(|column| {
         let stored = col(column.name);
         datafusion::logical_expr::cast(stored, in_flight_type(column.kind)).alias(column.name)
@@ -499,18 +513,18 @@ async fn sums(place: &Place<'_>, events: DataFrame) -> Result<Vec<(&'static Tabl
     let source = events.create_physical_plan().await?;
     let memory_max = 64 << 20;
     let sizes = netcrab_operators::sessionize::batch::Sizes { partitions: 64, memory_max, actions_max: ACTIONS_MAX };
-    let plans = chain::plans(source, place.rules, sizes, &SUMMED)?;
+    let plans = chain::plans(source, context.rules, sizes, &SUMMED)?;
     // The plans share one pass, so they run together.
     let collected = plans.into_iter().map(|(table, plan)| async move {
-        let rows = datafusion::physical_plan::collect(plan, place.context.task_ctx()).await?;
+        let rows = datafusion::physical_plan::collect(plan, context.session.task_ctx()).await?;
         anyhow::Ok((table, rows))
     });
     futures::future::try_join_all(collected).await
 }
 
-impl Place<'_> {
+impl MaintenanceContext<'_> {
     async fn rows(&self, table: &'static Table, parts: &[&Part]) -> Result<Option<DataFrame>> {
-        files::rows(&self.context, self.sink, table, parts).await
+        table_files::rows(&self.session, self.sink, table, parts).await
     }
 
     /// The rows of these days of products, or all others.
@@ -526,29 +540,29 @@ impl Place<'_> {
             ("day_date", Arc::new(days.map(|day| Some(day.2)).collect::<Date32Array>())),
         ])?;
         let (ours, theirs) = (["org_id", "product_id", "date"], ["day_org_id", "day_product_id", "day_date"]);
-        Ok(rows.join(self.context.read_batch(days)?, kind, &ours, &theirs, None)?)
+        Ok(rows.join(self.session.read_batch(days)?, kind, &ours, &theirs, None)?)
     }
 
     fn register(&self, name: &str, rows: DataFrame) -> Result<()> {
-        self.context.deregister_table(name)?;
-        self.context.register_table(name, rows.into_view())?;
+        self.session.deregister_table(name)?;
+        self.session.register_table(name, rows.into_view())?;
         Ok(())
     }
 
     fn register_batch(&self, name: &str, batch: RecordBatch) -> Result<()> {
-        self.context.deregister_table(name)?;
-        self.context.register_batch(name, batch)?;
+        self.session.deregister_table(name)?;
+        self.session.register_batch(name, batch)?;
         Ok(())
     }
 
     /// Stages rows of `table`; `what` tells them from others that the epoch stages.
     pub(super) async fn stage(&self, table: &'static Table, rows: DataFrame, what: &str) -> Result<Vec<Part>> {
-        let plan = files::typed(rows, table, to_store_type)?.create_physical_plan().await?;
+        let plan = table_files::typed(rows, table, to_store_type)?.create_physical_plan().await?;
         self.stage_plan(table, plan, what).await
     }
 
     async fn stage_plan(&self, table: &'static Table, plan: Arc<dyn ExecutionPlan>, what: &str) -> Result<Vec<Part>> {
-        let rows = sorted(table, plan)?.execute(0, self.context.task_ctx())?;
+        let rows = in_table_order(table, plan)?.execute(0, self.session.task_ctx())?;
         self.stage_rows(table, rows, what).await
     }
 
@@ -566,8 +580,8 @@ impl Place<'_> {
 
     /// The rows of a file that are of `sessions`, or all others, in the order of the file.
     ///
-    /// The sessions are thousands: as a filter of a query they would be planned anew for each file.
-    async fn picked(
+    /// The sessions are thousands: as a filter of a query they would be planned recomputed for each file.
+    async fn filter_file(
         &self,
         table: &'static Table,
         part: &Part,
@@ -575,7 +589,7 @@ impl Place<'_> {
         of_them: bool,
     ) -> Result<SendableRecordBatchStream> {
         let rows = self.rows(table, &[part]).await?.context("a file has rows")?;
-        let rows = files::typed(rows, table, to_store_type)?.execute_stream().await?;
+        let rows = table_files::typed(rows, table, to_store_type)?.execute_stream().await?;
         let (schema, sessions) = (rows.schema(), Arc::clone(sessions));
         let picked = rows.map(move |batch| {
             let batch = batch?;
@@ -586,7 +600,7 @@ impl Place<'_> {
     }
 
     /// Whether a file has rows of these sessions.
-    async fn holds_any(&self, table: &'static Table, part: &Part, sessions: &HashSet<String>) -> Result<bool> {
+    async fn contains_any(&self, table: &'static Table, part: &Part, sessions: &HashSet<String>) -> Result<bool> {
         let Some(rows) = self.rows(table, &[part]).await? else { return Ok(false) };
         let mut keys = rows.select_columns(&["session_key"])?.execute_stream().await?;
         while let Some(batch) = keys.next().await {
@@ -608,7 +622,7 @@ fn mask(batch: &RecordBatch, sessions: &HashSet<String>, of_them: bool) -> Resul
 }
 
 /// The files of a table from a date on.
-fn since<'a>(files: &'a Files, table: &Table, from: i32) -> Vec<&'a Part> {
+fn since<'a>(files: &'a TableFiles, table: &Table, from: i32) -> Vec<&'a Part> {
     files.of(table).filter(|(date, _)| date.is_some_and(|date| date >= from)).flat_map(|(_, parts)| parts).collect()
 }
 
@@ -638,11 +652,11 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).with_context(|| format!("no column `{name}`"))
 }
 
-fn plain(batch: &RecordBatch, name: &str) -> Result<StringArray> {
+fn text_column(batch: &RecordBatch, name: &str) -> Result<StringArray> {
     Ok(arrow::compute::cast(column(batch, name)?, &DataType::Utf8)?.as_string::<i32>().clone())
 }
 
-fn whole(batch: &RecordBatch, name: &str) -> Result<Int64Array> {
+fn int_column(batch: &RecordBatch, name: &str) -> Result<Int64Array> {
     Ok(arrow::compute::cast(column(batch, name)?, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
 }
 
@@ -650,7 +664,7 @@ fn whole(batch: &RecordBatch, name: &str) -> Result<Int64Array> {
 const WRITTEN_ROWS: usize = 8192;
 
 /// Writes sessions to be opened again, for whoever repeats the epoch.
-pub fn write(reopened: &[Reopened], to: &mut dyn Write) -> std::io::Result<()> {
+pub fn write_reopened(reopened: &[ReopenedSessions], to: &mut dyn Write) -> std::io::Result<()> {
     let schema = reopened_schema();
     let written = || -> Result<(), ArrowError> {
         let mut writer = StreamWriter::try_new(to, &schema)?;
@@ -668,9 +682,9 @@ pub fn write(reopened: &[Reopened], to: &mut dyn Write) -> std::io::Result<()> {
 }
 
 /// The events of some keys in one batch, which holds no text that is not theirs.
-fn written_batch(schema: &SchemaRef, keys: &[Reopened]) -> Result<RecordBatch, ArrowError> {
+fn written_batch(schema: &SchemaRef, keys: &[ReopenedSessions]) -> Result<RecordBatch, ArrowError> {
     let events = arrow::compute::concat_batches(&event_in_flight(), keys.iter().map(|key| &key.events))?;
-    let number = |of: fn(&Reopened) -> i64| -> ArrayRef {
+    let number = |of: fn(&ReopenedSessions) -> i64| -> ArrayRef {
         let of_rows = keys.iter().flat_map(|key| std::iter::repeat_n(of(key), key.events.num_rows()));
         Arc::new(of_rows.collect::<Int64Array>())
     };
@@ -684,17 +698,17 @@ fn written_batch(schema: &SchemaRef, keys: &[Reopened]) -> Result<RecordBatch, A
     RecordBatch::try_new(Arc::clone(schema), events.columns().iter().map(own).chain(numbers).collect())
 }
 
-/// Reads what [`write`] wrote.
-pub fn read(from: impl Read) -> Result<Vec<Reopened>> {
+/// Reads what [`write_reopened`] wrote.
+pub fn read_reopened(from: impl Read) -> Result<Vec<ReopenedSessions>> {
     let mut reopened = Vec::new();
     for batch in StreamReader::try_new(from, None)? {
         let batch = batch?;
         let (key, sessions, closed_until) =
-            (whole(&batch, "key")?, whole(&batch, "sessions")?, whole(&batch, "closed_until")?);
+            (int_column(&batch, "key")?, int_column(&batch, "sessions")?, int_column(&batch, "closed_until")?);
         let events = RecordBatch::try_new(event_in_flight(), batch.columns()[..EVENT.len()].to_vec())?;
         let mut start = 0;
         for run in key.values().chunk_by(|a, b| a == b) {
-            reopened.push(Reopened {
+            reopened.push(ReopenedSessions {
                 key: usize::try_from(run[0])?,
                 sessions: u32::try_from(sessions.value(start))?,
                 closed_until: closed_until.value(start),
@@ -722,8 +736,8 @@ mod tests {
     fn what_is_opened_again_is_written_in_proportion_to_its_events_and_read_back() {
         let settings = GenerateSettings { events: 4000, batch_rows: 4000, ..GenerateSettings::default() };
         let events = Traffic::new(settings).unwrap().next().unwrap().unwrap();
-        let reopened: Vec<Reopened> = (0..2000)
-            .map(|key| Reopened {
+        let reopened: Vec<ReopenedSessions> = (0..2000)
+            .map(|key| ReopenedSessions {
                 key,
                 sessions: key as u32,
                 closed_until: -(key as i64),
@@ -731,9 +745,9 @@ mod tests {
             })
             .collect();
         let mut bytes = Vec::new();
-        write(&reopened, &mut bytes).unwrap();
+        write_reopened(&reopened, &mut bytes).unwrap();
         assert!(bytes.len() < 4000 * 1000, "{} bytes for 4000 events", bytes.len());
-        let back = read(bytes.as_slice()).unwrap();
+        let back = read_reopened(bytes.as_slice()).unwrap();
         assert_eq!(back.len(), 2000);
         for (ours, theirs) in reopened.iter().zip(&back) {
             assert_eq!(
@@ -750,12 +764,12 @@ mod tests {
     #[test]
     fn a_repair_takes_on_so_many_keys_and_the_rest_waits() {
         let visit = |number: usize| Visit { org_id: "o".into(), product_id: "p".into(), visit: format!("{number:06}") };
-        let late: Late = (0..=KEYS_MAX).map(|number| (visit(number), 5)).collect();
-        let (taken, waiting) = first(&late);
-        assert_eq!((taken.len(), waiting.clone()), (KEYS_MAX, Late::from([(visit(KEYS_MAX), 5)])));
-        assert_eq!(first(&waiting), (waiting.clone(), Late::new()));
+        let late: LateKeys = (0..=KEYS_MAX).map(|number| (visit(number), 5)).collect();
+        let (taken, waiting) = take_batch(&late);
+        assert_eq!((taken.len(), waiting.clone()), (KEYS_MAX, LateKeys::from([(visit(KEYS_MAX), 5)])));
+        assert_eq!(take_batch(&waiting), (waiting.clone(), LateKeys::new()));
         let mut both = taken;
-        add(&mut both, &Late::from([(visit(0), 4), (visit(1), 6), (visit(KEYS_MAX), 7)]));
+        merge_late(&mut both, &LateKeys::from([(visit(0), 4), (visit(1), 6), (visit(KEYS_MAX), 7)]));
         assert_eq!((both[&visit(0)], both[&visit(1)], both[&visit(KEYS_MAX)]), (4, 5, 7));
     }
 }

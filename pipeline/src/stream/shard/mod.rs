@@ -25,31 +25,31 @@ use netcrab_sinks::{Change, Position, RunId, Sink};
 use netcrab_sources::reject;
 use xxhash_rust::xxh3::xxh3_128;
 
-use self::maintenance::{Compacting, Repairing, place};
-use super::crash_points::{self as crash, Step};
-use super::open_sessions::feed::{Changed, Show};
-use super::open_sessions::view::Peek;
+use self::maintenance::{RunningCompaction, RunningRepair, maintenance_context};
+use super::crash_points::{self, Step};
+use super::open_sessions::feed::{FeedChange, OpenSessionFeed};
+use super::open_sessions::view::OpenSessionView;
 use super::publish;
-use super::repair::{self, Reopened};
-use super::table_files::Files;
-use super::watermark::{self, Known};
+use super::repair::{self, ReopenedSessions};
+use super::table_files::TableFiles;
+use super::watermark::{self, WatermarkInput};
 use crate::checkpoints::Checkpoints;
 use crate::checkpoints::folder::Folder;
-use crate::checkpoints::manifest::{FORMAT, Late, Manifest, NO_WATERMARK, StateFile, digest};
-use crate::config::stream::Settings;
+use crate::checkpoints::manifest::{FORMAT, LateKeys, Manifest, NO_WATERMARK, StateFile, digest};
+use crate::config::stream::StreamSettings;
 use crate::plans::date_exec::DatedExec;
 use crate::plans::resources::ACTIONS_MAX;
 use crate::plans::staging::{Staging, stage_all};
-use crate::plans::table_order::sorted;
+use crate::plans::table_order::in_table_order;
 
 /// How far the watermark goes between two looks for what may be forgotten, ms.
 const FORGET_EVERY_MS: i64 = 3_600_000;
 
 /// The table that ClickHouse notes the epochs of all tables under.
-pub const NOTED: &Table = &EVENTS_RAW;
+pub const POSITION_TABLE: &Table = &EVENTS_RAW;
 
 /// What all shards of a process share.
-pub struct Shared {
+pub struct StreamContext {
     /// Where events come from.
     pub bus: Arc<dyn Bus>,
     /// Where tables go.
@@ -57,16 +57,16 @@ pub struct Shared {
     /// Where the tables lie too.
     pub clickhouse: Option<ClickHouse>,
     /// How the stream runs.
-    pub settings: Settings,
+    pub settings: StreamSettings,
     /// Memory and threads of the plans.
     pub context: Arc<TaskContext>,
     /// Where open sessions are shown, if anywhere.
-    pub live: Option<Arc<dyn Show>>,
+    pub live: Option<Arc<dyn OpenSessionFeed>>,
 }
 
 /// What is asked of an epoch.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct EpochRequest<'a> {
     /// The clock, ms.
     pub now_ms: i64,
     /// Whether the stream has ended: then every session is closed.
@@ -77,7 +77,7 @@ pub struct Ask<'a> {
 
 /// What an epoch did.
 #[derive(Debug, Clone, Default)]
-pub struct Report {
+pub struct EpochReport {
     /// Its number.
     pub epoch: u64,
     /// Events read.
@@ -94,36 +94,36 @@ pub struct Report {
 
 /// A shard that this process works on.
 pub struct Shard {
-    shared: Arc<Shared>,
+    shared: Arc<StreamContext>,
     number: u32,
     checkpoints: Checkpoints,
     state: Arc<Mutex<OpenSessions>>,
-    done: Done,
-    files: Files,
-    compacting: Option<Compacting>,
-    repairing: Option<Repairing>,
+    done: ShardPosition,
+    files: TableFiles,
+    compacting: Option<RunningCompaction>,
+    repairing: Option<RunningRepair>,
     idle_since_ms: Option<i64>,
     /// Since when late events wait.
     late_since_ms: Option<i64>,
     /// No repair is tried before this, after one that failed.
     repair_again_ms: i64,
     /// Tables whose small files could not be brought together; not tried again until the shard is opened anew.
-    stay_apart: BTreeSet<&'static str>,
+    uncompactable: BTreeSet<&'static str>,
 }
 
 /// Where the last epoch left the shard.
 #[derive(Debug, Clone)]
-struct Done {
+struct ShardPosition {
     epoch: u64,
     digest: String,
     next: u64,
     watermark_ms: i64,
     latest_ms: i64,
     forgotten_ms: i64,
-    /// Late events that wait.
-    late: Late,
-    /// Late events on their way to their sessions; none of these closes.
-    repairing: Late,
+    /// LateKeys events that wait.
+    late: LateKeys,
+    /// LateKeys events on their way to their sessions; none of these closes.
+    repairing: LateKeys,
     /// The latest watermark that closed anything, the end of a stream included.
     closed_ms: i64,
     rules: String,
@@ -134,7 +134,7 @@ struct Done {
     events_since: u64,
 }
 
-impl Default for Done {
+impl Default for ShardPosition {
     fn default() -> Self {
         Self {
             epoch: 0,
@@ -143,8 +143,8 @@ impl Default for Done {
             watermark_ms: NO_WATERMARK,
             latest_ms: NO_WATERMARK,
             forgotten_ms: NO_WATERMARK,
-            late: Late::new(),
-            repairing: Late::new(),
+            late: LateKeys::new(),
+            repairing: LateKeys::new(),
             closed_ms: NO_WATERMARK,
             rules: String::new(),
             rules_since_ms: NO_WATERMARK,
@@ -155,19 +155,19 @@ impl Default for Done {
 }
 
 /// How the last steps of an epoch are timed.
-struct Timing {
+struct StepTimer {
     steps: Vec<(Step, Duration)>,
     since: Instant,
 }
 
-impl Timing {
+impl StepTimer {
     fn new() -> Self {
         Self { steps: Vec::with_capacity(Step::ALL.len()), since: Instant::now() }
     }
 
     /// Ends a step, behind which tests may kill the process.
     fn done(&mut self, step: Step) {
-        crash::after(step);
+        crash_points::after(step);
         self.took(step);
     }
 
@@ -180,7 +180,7 @@ impl Timing {
 impl Shard {
     /// Takes the shard up where its last epoch left it: applies that epoch where it was not, and reads
     /// the open sessions anew.
-    pub async fn open(shared: Arc<Shared>, number: u32, rules: &Arc<Rules>) -> Result<Self> {
+    pub async fn open(shared: Arc<StreamContext>, number: u32, rules: &Arc<Rules>) -> Result<Self> {
         let folder = Folder::of(&shared.sink)?;
         folder.register(&shared.context.runtime_env());
         let checkpoints = Checkpoints::open(&folder, number)?;
@@ -191,23 +191,23 @@ impl Shard {
             number,
             checkpoints,
             state: Arc::new(Mutex::new(state)),
-            done: Done::default(),
-            files: Files::default(),
+            done: ShardPosition::default(),
+            files: TableFiles::default(),
             compacting: None,
             repairing: None,
             idle_since_ms: None,
             late_since_ms: None,
             repair_again_ms: i64::MIN,
-            stay_apart: BTreeSet::new(),
+            uncompactable: BTreeSet::new(),
         };
         shard.check_clickhouse().await?;
         let Some((newest, bytes)) = shard.checkpoints.newest().await? else { return Ok(shard) };
         if !shard.checkpoints.applied(newest.epoch).await? {
-            shard.apply(&newest, &mut Timing::new()).await?;
+            shard.apply(&newest, &mut StepTimer::new()).await?;
         }
         shard.restore(rules, &newest).await.context("the open sessions could not be read back")?;
         shard.done.digest = digest(&bytes);
-        shard.files = Files::read(&shard.shared.sink, number).await?;
+        shard.files = TableFiles::read(&shard.shared.sink, number).await?;
         Ok(shard)
     }
 
@@ -215,12 +215,12 @@ impl Shard {
     async fn check_clickhouse(&self) -> Result<()> {
         let Some(server) = &self.shared.clickhouse else { return Ok(()) };
         let name = writer(self.number);
-        let noted = server.position(NOTED, &name).await?.unwrap_or(0);
+        let noted = server.position(POSITION_TABLE, &name).await?.unwrap_or(0);
         let applied = self.checkpoints.last_applied().await?;
         if noted >= applied as i64 {
             return Ok(());
         }
-        Err(Behind { shard: self.number, noted, applied }.into())
+        Err(ClickHouseBehind { shard: self.number, noted, applied }.into())
     }
 
     /// The number of the shard.
@@ -266,49 +266,49 @@ impl Shard {
     }
 
     /// Runs the next epoch; `None` where there is nothing to do. After an error the shard must be opened anew.
-    pub async fn step(&mut self, ask: Ask<'_>) -> Result<Option<Report>> {
-        let mut timing = Timing::new();
-        crash::before(Step::Read);
-        let repair = self.repaired(ask).await?;
-        let Some(plan) = self.plan(ask, repair.is_some()).await? else { return Ok(None) };
-        timing.done(Step::Read);
+    pub async fn step(&mut self, request: EpochRequest<'_>) -> Result<Option<EpochReport>> {
+        let mut timer = StepTimer::new();
+        crash_points::before(Step::Read);
+        let repair = self.repaired(request).await?;
+        let Some(plan) = self.plan(request, repair.is_some()).await? else { return Ok(None) };
+        timer.done(Step::Read);
 
-        crash::before(Step::Stage);
+        crash_points::before(Step::Stage);
         if let Some(repair) = &repair {
             self.reopen(&repair.reopened)?;
         }
-        let mut tables = self.stage(&plan, ask.rules).await?;
-        let upkeep = match &repair {
+        let mut tables = self.stage(&plan, request.rules).await?;
+        let maintenance_changes = match &repair {
             Some(repair) => {
                 let mut changes = repair.changes.clone();
-                let place = place(&self.shared, &self.files, ask.rules, &plan.name, self.number)?;
-                repair::add_meanwhile(&place, &mut changes).await?;
+                let place = maintenance_context(&self.shared, &self.files, request.rules, &plan.name, self.number)?;
+                repair::reinsert_concurrent_rows(&place, &mut changes).await?;
                 changes
             }
-            None => self.upkeep(&plan, ask).await,
+            None => self.maintenance_changes(&plan, request).await,
         };
-        add_changes(&mut tables, upkeep);
-        timing.done(Step::Stage);
+        add_changes(&mut tables, maintenance_changes);
+        timer.done(Step::Stage);
 
-        crash::before(Step::Keep);
+        crash_points::before(Step::Sync);
         self.keep(&tables).await?;
-        timing.done(Step::Keep);
+        timer.done(Step::Sync);
 
         let late = self.lock().take_late();
         let forgotten_ms = self.forget(plan.watermark_ms);
-        crash::before(Step::State);
+        crash_points::before(Step::State);
         let reopened = repair.as_ref().filter(|repair| !repair.reopened.is_empty());
         let reopened = match reopened {
             Some(repair) => {
-                let draft = self.checkpoints.draft(|to| repair::write(&repair.reopened, to))?;
-                Some(self.checkpoints.keep(draft, "reopened", plan.epoch, &plan.run).await?)
+                let draft = self.checkpoints.draft(|to| repair::write_reopened(&repair.reopened, to))?;
+                Some(self.checkpoints.publish(draft, "reopened", plan.epoch, &plan.run).await?)
             }
             None => None,
         };
         let state = self.write_state(&plan).await?;
-        timing.done(Step::State);
+        timer.done(Step::State);
 
-        let before = |late: &Late| if state.is_some() { late.clone() } else { Late::new() };
+        let before = |late: &LateKeys| if state.is_some() { late.clone() } else { LateKeys::new() };
         let (late_before, repairing_before) = (before(&self.done.late), before(&self.done.repairing));
         let manifest = Manifest {
             format: FORMAT,
@@ -333,38 +333,38 @@ impl Shard {
             rules_since_ms: plan.rules_since_ms,
         };
         let bytes = manifest.to_bytes()?;
-        crash::before(Step::Commit);
+        crash_points::before(Step::Commit);
         self.checkpoints.commit(plan.epoch, &bytes).await?;
-        timing.done(Step::Commit);
+        timer.done(Step::Commit);
 
-        self.apply(&manifest, &mut timing).await?;
-        self.advance(&manifest, &bytes, ask.finish);
-        self.files.change(&manifest.tables);
+        self.apply(&manifest, &mut timer).await?;
+        self.advance(&manifest, &bytes, request.finish);
+        self.files.apply(&manifest.tables);
         if plan.begins {
             self.hold();
             self.late_since_ms = None;
         }
         // One thing beside the epochs after another.
-        if self.compacting.is_none() && self.done.repairing.is_empty() && !ask.finish {
-            self.compacting = self.compact(&plan, ask.rules);
+        if self.compacting.is_none() && self.done.repairing.is_empty() && !request.finish {
+            self.compacting = self.compact(&plan, request.rules);
         }
-        crash::before(Step::Release);
+        crash_points::before(Step::Release);
         self.release().await?;
-        timing.done(Step::Release);
+        timer.done(Step::Release);
         let closed = manifest.tables.get("fact_sessions").map_or(0, rows);
-        Ok(Some(Report {
+        Ok(Some(EpochReport {
             epoch: plan.epoch,
             events: manifest.events,
             closed,
             late: late.events as u64,
             lag: plan.lag,
-            steps: timing.steps,
+            steps: timer.steps,
         }))
     }
 
     /// Decides what the next epoch is; `None` where it would change nothing.
-    async fn plan(&mut self, ask: Ask<'_>, repaired: bool) -> Result<Option<Plan>> {
-        let Settings { epoch_bytes_max, .. } = self.shared.settings;
+    async fn plan(&mut self, request: EpochRequest<'_>, repaired: bool) -> Result<Option<EpochPlan>> {
+        let StreamSettings { epoch_bytes_max, .. } = self.shared.settings;
         let fetched = self.shared.bus.read(self.number, self.done.next, None, epoch_bytes_max).await?;
         for fault in &fetched.faults {
             let Fault { shard, offsets, reason, .. } = fault;
@@ -373,26 +373,27 @@ impl Shard {
         let end = self.shared.bus.bounds(self.number).await?.end;
         let latest_ms = fetched.batches.iter().filter_map(latest).fold(self.done.latest_ms, i64::max);
         let idle = fetched.next == self.done.next;
-        let idle_since_ms = if idle { Some(self.idle_since_ms.unwrap_or(ask.now_ms)) } else { None };
+        let idle_since_ms = if idle { Some(self.idle_since_ms.unwrap_or(request.now_ms)) } else { None };
         self.idle_since_ms = idle_since_ms;
-        let known = Known {
+        let known = WatermarkInput {
             previous_ms: self.done.watermark_ms,
             latest_ms,
-            idle_ms: idle_since_ms.map_or(0, |since| ask.now_ms - since),
-            now_ms: ask.now_ms,
+            idle_ms: idle_since_ms.map_or(0, |since| request.now_ms - since),
+            now_ms: request.now_ms,
         };
-        let watermark_ms = match ask.finish && fetched.next == end {
+        let watermark_ms = match request.finish && fetched.next == end {
             true => i64::MAX,
             false => watermark::next(&self.shared.settings, known),
         };
         let due = self.lock().next_due().is_some_and(|due| due <= watermark_ms);
-        let begins = self.repair_due(ask);
+        let begins = self.repair_due(request);
         let compacted = self.compacting.as_ref().is_some_and(|compacting| compacting.task.is_finished());
         if idle && !due && !begins && !repaired && !compacted {
             return Ok(None);
         }
         let epoch = self.done.epoch + 1;
-        let rules = digest(&[env!("CARGO_PKG_VERSION").as_bytes(), &serde_json::to_vec(ask.rules.as_ref())?].concat());
+        let rules =
+            digest(&[env!("CARGO_PKG_VERSION").as_bytes(), &serde_json::to_vec(request.rules.as_ref())?].concat());
         let rules_since_ms = if rules == self.done.rules { self.done.rules_since_ms } else { self.done.closed_ms };
         let name = format!(
             "{} {epoch} {} {} {} {watermark_ms} {rules} {repaired}",
@@ -400,11 +401,11 @@ impl Shard {
         );
         let run = RunId::of_shard(self.number, xxh3_128(name.as_bytes()));
         let lag = end.saturating_sub(fetched.next);
-        Ok(Some(Plan { epoch, name, run, fetched, watermark_ms, latest_ms, rules, rules_since_ms, lag, begins }))
+        Ok(Some(EpochPlan { epoch, name, run, fetched, watermark_ms, latest_ms, rules, rules_since_ms, lag, begins }))
     }
 
     /// Runs the plans of an epoch; gives what they staged.
-    async fn stage(&self, plan: &Plan, rules: &Arc<Rules>) -> Result<BTreeMap<String, Change>> {
+    async fn stage(&self, plan: &EpochPlan, rules: &Arc<Rules>) -> Result<BTreeMap<String, Change>> {
         let plans = self.plans(plan, rules)?;
         let mut staging = Staging { sink: &self.shared.sink, staged: Vec::new() };
         let ids = |_: &netcrab_schema::Table| &plan.run;
@@ -418,7 +419,7 @@ impl Shard {
     }
 
     /// Opens sessions again, and lets close what was held for their repair.
-    fn reopen(&self, reopened: &[Reopened]) -> Result<()> {
+    fn reopen(&self, reopened: &[ReopenedSessions]) -> Result<()> {
         let mut state = self.lock();
         state.hold([]);
         reopened.iter().try_for_each(|of_key| {
@@ -431,7 +432,7 @@ impl Shard {
         self.lock().hold(self.done.repairing.keys());
     }
 
-    fn plans(&self, plan: &Plan, rules: &Arc<Rules>) -> Result<Vec<TablePlan>> {
+    fn plans(&self, plan: &EpochPlan, rules: &Arc<Rules>) -> Result<Vec<TablePlan>> {
         let events = || -> Result<Arc<dyn ExecutionPlan>> {
             let batches = plan.fetched.batches.clone();
             Ok(MemorySourceConfig::try_new_exec(&[batches], event_in_flight(), None)?)
@@ -444,7 +445,7 @@ impl Shard {
             let rows = vec![rejected(&plan.fetched.faults)?];
             plans.push((&REJECTS, MemorySourceConfig::try_new_exec(&[rows], REJECTS.in_flight(), None)?));
         }
-        plans.into_iter().map(|(table, plan)| Ok((table, sorted(table, plan)?))).collect()
+        plans.into_iter().map(|(table, plan)| Ok((table, in_table_order(table, plan)?))).collect()
     }
 
     async fn keep(&self, tables: &BTreeMap<String, Change>) -> Result<()> {
@@ -467,7 +468,7 @@ impl Shard {
     }
 
     /// Writes the open sessions where as many events came since they last were as are open.
-    async fn write_state(&self, plan: &Plan) -> Result<Option<StateFile>> {
+    async fn write_state(&self, plan: &EpochPlan) -> Result<Option<StateFile>> {
         let events = self.done.events_since + plan.fetched.rows() as u64;
         let open = self.lock().counts().events as u64;
         if events < self.shared.settings.state_events_min.max(open) {
@@ -479,34 +480,34 @@ impl Shard {
             checkpoints.draft(|to| state.write(to))
         };
         let draft = tokio::task::spawn_blocking(write).await??;
-        Ok(Some(self.checkpoints.keep(draft, "state", plan.epoch, &plan.run).await?))
+        Ok(Some(self.checkpoints.publish(draft, "state", plan.epoch, &plan.run).await?))
     }
 
     /// Changes the tables as a committed epoch says, and notes it; what was changed before is left alone.
-    async fn apply(&self, manifest: &Manifest, timing: &mut Timing) -> Result<()> {
+    async fn apply(&self, manifest: &Manifest, timer: &mut StepTimer) -> Result<()> {
         let position = Position { writer: writer(self.number), number: i64::try_from(manifest.epoch)? };
         for (name, change) in manifest.tables.iter().filter(|(_, change)| !change.is_empty()) {
-            crash::before(Step::Apply);
+            crash_points::before(Step::Apply);
             self.shared.sink.apply(table(name)?, &position, change).await?;
-            crash::after(Step::Apply);
+            crash_points::after(Step::Apply);
         }
-        timing.took(Step::Apply);
-        crash::before(Step::Insert);
+        timer.took(Step::Apply);
+        crash_points::before(Step::Insert);
         self.insert(manifest, &position).await?;
-        timing.done(Step::Insert);
-        crash::before(Step::Publish);
+        timer.done(Step::Insert);
+        crash_points::before(Step::Publish);
         publish::publish(&self.shared, manifest).await?;
-        timing.done(Step::Publish);
-        crash::before(Step::Applied);
+        timer.done(Step::Publish);
+        crash_points::before(Step::Applied);
         self.checkpoints.mark_applied(manifest.epoch).await?;
-        timing.done(Step::Applied);
+        timer.done(Step::Applied);
         Ok(())
     }
 
     /// Changes the tables in ClickHouse, all at once; an epoch that is noted there is left alone.
     async fn insert(&self, manifest: &Manifest, position: &Position) -> Result<()> {
         let Some(server) = &self.shared.clickhouse else { return Ok(()) };
-        if server.position(NOTED, &position.writer).await?.is_some_and(|number| number >= position.number) {
+        if server.position(POSITION_TABLE, &position.writer).await?.is_some_and(|number| number >= position.number) {
             return Ok(());
         }
         let written = manifest.tables.iter().map(|(name, change)| async move {
@@ -514,7 +515,7 @@ impl Shard {
             anyhow::Ok(())
         });
         futures::future::try_join_all(written).await?;
-        server.note(NOTED, position).await?;
+        server.note(POSITION_TABLE, position).await?;
         Ok(())
     }
 
@@ -538,9 +539,9 @@ impl Shard {
             done.repairing.clear();
         }
         if manifest.begins {
-            (done.repairing, done.late) = repair::first(&done.late);
+            (done.repairing, done.late) = repair::take_batch(&done.late);
         }
-        repair::add(&mut done.late, &manifest.late);
+        repair::merge_late(&mut done.late, &manifest.late);
         (done.rules, done.rules_since_ms) = (manifest.rules.clone(), manifest.rules_since_ms);
         done.closed_ms = done.closed_ms.max(manifest.watermark_ms);
         // A stream that ended may go on: then its end was no time that passed.
@@ -555,14 +556,14 @@ impl Shard {
             return Ok(());
         }
         self.shared.bus.release(self.number, self.done.next).await?;
-        self.checkpoints.forget_before(self.done.state_epoch).await?;
+        self.checkpoints.delete_before(self.done.state_epoch).await?;
         Ok(())
     }
 
     /// Shows what is open from now on, in place of what was shown before.
     pub fn show(&self) {
         if let Some(live) = &self.shared.live {
-            live.begin(self.number);
+            live.restart(self.number);
             self.lock().note_changes(self.shared.settings.live_sessions_max);
         }
     }
@@ -570,14 +571,14 @@ impl Shard {
     /// Shows the sessions that changed since this was last done.
     pub async fn show_changes(&self, rules: &Arc<Rules>) -> Result<()> {
         let Some(live) = &self.shared.live else { return Ok(()) };
-        if live.is_due(self.number) {
+        if live.needs_restart(self.number) {
             self.show();
         }
         let (open, gone) = self.lock().take_changed();
         if open.is_empty() && gone.is_empty() {
             return Ok(());
         }
-        let peek = Peek {
+        let view = OpenSessionView {
             state: Arc::clone(&self.state),
             rules: Arc::clone(rules),
             context: Arc::clone(&self.shared.context),
@@ -587,11 +588,11 @@ impl Shard {
         } else {
             &[&FACT_SESSIONS, &FACT_INCIDENTS]
         };
-        let (keys, tables) = peek.at(open, shown).await?;
+        let (keys, tables) = view.rows(open, shown).await?;
         let mut tables = tables.into_iter();
         let mut next = || tables.next().unwrap_or_default();
         let opened = OpenSessionRows { keys, sessions: next(), incidents: next() };
-        live.change(self.number, Changed { gone, opened, events: next(), asked: Arc::new(peek) }).await?;
+        live.change(self.number, FeedChange { gone, opened, events: next(), events_on_demand: Arc::new(view) }).await?;
         Ok(())
     }
 
@@ -635,7 +636,7 @@ impl Shard {
     async fn replay(&self, manifest: &Manifest) -> Result<()> {
         if manifest.repaired {
             let reopened = match &manifest.reopened {
-                Some(file) => repair::read(self.checkpoints.open_state(file).await?)?,
+                Some(file) => repair::read_reopened(self.checkpoints.open_state(file).await?)?,
                 None => Vec::new(),
             };
             self.reopen(&reopened)?;
@@ -679,7 +680,7 @@ impl Shard {
     "ClickHouse has the tables of shard {shard} up to epoch {noted}, Delta up to {applied}; stop the stream and run \
      `netcrab backfill --to clickhouse`"
 )]
-pub struct Behind {
+pub struct ClickHouseBehind {
     shard: u32,
     noted: i64,
     applied: u64,
@@ -692,7 +693,7 @@ fn add_changes(to: &mut BTreeMap<String, Change>, changes: BTreeMap<String, Chan
 }
 
 /// An epoch about to run.
-struct Plan {
+struct EpochPlan {
     epoch: u64,
     /// Says what the epoch is, and nothing else: the same epoch has the same name.
     name: String,
