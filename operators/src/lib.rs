@@ -16,7 +16,6 @@ pub mod aggregate;
 pub mod chain;
 pub mod detect;
 pub mod flatten;
-pub mod pack_build;
 pub mod roll_up;
 pub mod rules;
 pub mod session;

@@ -17,7 +17,7 @@ use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use netcrab_market::{Contribution as Share, Contributor, Market, NewVersion, Spend, Version};
-use netcrab_operators::pack_build::{self, Eligible, Slice, Window};
+use netcrab_pack_build::{self as pack_build, Eligible, Slice, Window};
 use netcrab_packs::bound::bound;
 use netcrab_packs::definition::{ANY, Unit};
 use netcrab_packs::method::{METHOD, columns, measures};

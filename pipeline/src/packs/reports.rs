@@ -10,7 +10,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use netcrab_market::{Market, Status, Version};
-use netcrab_operators::pack_build::Window;
+use netcrab_pack_build::Window;
 use netcrab_packs::bound::SEPARATOR;
 use netcrab_packs::method::OTHER;
 use netcrab_packs::release::{NoisyCell, rows};

@@ -10,7 +10,7 @@
 use anyhow::Result;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use netcrab_market::{Error as MarketError, Market};
-use netcrab_operators::pack_build::Window;
+use netcrab_pack_build::Window;
 use netcrab_packs::Definition;
 use netcrab_packs::definition::Frequency;
 

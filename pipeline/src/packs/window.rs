@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
-use netcrab_operators::pack_build::Window;
+use netcrab_pack_build::Window;
 use netcrab_packs::definition::{Frequency, Unit};
 
 /// The last window of a frequency that was over by `today`, which is not in it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use netcrab_market::Market;
-use netcrab_operators::pack_build::Window;
+use netcrab_pack_build::Window;
 use netcrab_packs::Definition;
 use netcrab_packs::noise::{Noise, OpenDp};
 use netcrab_pipeline::checkpoints::folder::Folder;
