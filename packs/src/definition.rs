@@ -4,8 +4,6 @@
 //!
 //! A definition says what a buyer gets and what the privacy costs; it holds no code.
 
-mod yaml;
-
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -68,7 +66,7 @@ pub enum Frequency {
 }
 
 impl Frequency {
-    const ALL: [(&'static str, Self); 3] =
+    pub(crate) const ALL: [(&'static str, Self); 3] =
         [("daily", Self::Daily), ("weekly", Self::Weekly), ("monthly", Self::Monthly)];
 }
 
@@ -85,7 +83,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    const ALL: [(&'static str, Self); 3] =
+    pub(crate) const ALL: [(&'static str, Self); 3] =
         [("visitor_day", Self::VisitorDay), ("visitor_month", Self::VisitorMonth), ("org_month", Self::OrgMonth)];
 
     /// Its name.
@@ -189,11 +187,6 @@ impl fmt::Display for Fault {
 }
 
 impl Definition {
-    /// Reads a definition; all that is wrong with it otherwise, by line.
-    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
-        yaml::read(text)
-    }
-
     /// Most weight that an organisation has in a cell, in sessions: its share of the smallest cell that leaves.
     pub fn org_sessions_max(&self) -> u32 {
         (f64::from(self.min_sessions) * self.privacy.max_share_of_cell).floor().max(1.0) as u32

@@ -14,7 +14,7 @@ use crate::method::{self, OTHER};
 use crate::noise::{self, Noise};
 use crate::plan::{Plan, WEIGHT};
 use crate::release::{NoisyCell, Release};
-use crate::tally::{self, Cell, Tallies};
+use crate::tallies::{self, Cell, Tallies};
 
 /// What can go wrong in the gate; nothing has left then.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum Error {
     Noise(#[from] noise::Error),
     /// The tallies could not be read.
     #[error(transparent)]
-    Tally(#[from] tally::Error),
+    Tally(#[from] tallies::Error),
 }
 
 /// Opens the gate for the cells of a window.

@@ -11,12 +11,17 @@
 
 pub mod bound;
 pub mod definition;
+pub mod estimate;
 pub mod gate;
 pub mod method;
 pub mod noise;
+mod packed;
 pub mod plan;
 pub mod release;
+pub mod rows;
+pub mod tallies;
 pub mod tally;
+mod yaml;
 
 pub use bound::Contribution;
 pub use definition::{Definition, Kind};

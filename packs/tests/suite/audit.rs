@@ -10,7 +10,7 @@
 //! and each must be found.
 
 use netcrab_packs::noise::{self, Noise, OpenDp};
-use netcrab_packs::tally::{Tallies, TalliesBuilder};
+use netcrab_packs::tallies::{Tallies, TalliesBuilder};
 use netcrab_packs::{Definition, Plan, Release, open};
 use statrs::distribution::{Beta, ContinuousCDF, Normal};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use netcrab_packs::bound::{Contribution, bound};
 use netcrab_packs::definition::Unit as PrivacyUnit;
 use netcrab_packs::method::measures;
-use netcrab_packs::tally::{Cell, Tallies, TalliesBuilder};
+use netcrab_packs::tallies::{Cell, Tallies, TalliesBuilder};
 use netcrab_packs::{Definition, Plan};
 use proptest::prelude::*;
 

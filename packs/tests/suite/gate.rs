@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use netcrab_packs::method::OTHER;
 use netcrab_packs::noise::OpenDp;
-use netcrab_packs::{Plan, open, release};
+use netcrab_packs::{Plan, open, rows};
 
 use crate::population::{Off, contribution, definition, orgs_of_cells, tallied, world};
 
@@ -72,7 +72,7 @@ fn an_organisation_above_its_share_weighs_no_more_than_it() {
         units.push((99, format!("99/{visitor}"), vec![contribution(1, 1, 1, 0, values)]));
     }
     let release = open(definition.kind, &plan, &tallied(&definition, &plan, &units), &mut Off).unwrap();
-    let rows = release::rows(&definition, &plan, &release, "2026-10-01/2026-10-31").unwrap();
+    let rows = rows::rows(&definition, &plan, &release, "2026-10-01/2026-10-31").unwrap();
     let number = |name: &str| {
         let column =
             arrow::compute::cast(rows.column_by_name(name).unwrap(), &arrow::datatypes::DataType::Float64).unwrap();

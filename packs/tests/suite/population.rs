@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use netcrab_packs::bound::{SEPARATOR, bound};
 use netcrab_packs::method::measures;
 use netcrab_packs::noise::{Error, Noise};
-use netcrab_packs::tally::{Tallies, TalliesBuilder};
+use netcrab_packs::tallies::{Tallies, TalliesBuilder};
 use netcrab_packs::{Contribution, Definition, Plan};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use netcrab_packs::definition::Kind;
 use netcrab_packs::method::measures;
 use netcrab_packs::plan::WEIGHT;
-use netcrab_packs::tally::{Cell, Error, Tallies, TalliesBuilder};
+use netcrab_packs::tallies::{Cell, Error, Tallies, TalliesBuilder};
 use netcrab_packs::{Contribution, Plan};
 use proptest::prelude::*;
 use rand::seq::SliceRandom;

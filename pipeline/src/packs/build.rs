@@ -22,7 +22,7 @@ use netcrab_packs::bound::bound;
 use netcrab_packs::definition::{ANY, Unit};
 use netcrab_packs::method::{METHOD, columns, measures};
 use netcrab_packs::noise::Noise;
-use netcrab_packs::tally::{Tallies, TalliesBuilder};
+use netcrab_packs::tallies::{Tallies, TalliesBuilder};
 use netcrab_packs::{Contribution, Definition, Kind, Plan, Release, open};
 use netcrab_sinks::delta::DeltaSink;
 use serde::{Deserialize, Serialize};

@@ -14,7 +14,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use jiff::Timestamp;
 use netcrab_packs::definition::Definition;
 use netcrab_packs::noise::epsilon;
-use netcrab_packs::release::{chosen, rows};
+use netcrab_packs::rows::{chosen, rows};
 use netcrab_packs::{Kind, Plan, method};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};

@@ -13,7 +13,8 @@ use netcrab_market::{Market, Status, Version};
 use netcrab_pack_build::Window;
 use netcrab_packs::bound::SEPARATOR;
 use netcrab_packs::method::OTHER;
-use netcrab_packs::release::{NoisyCell, rows};
+use netcrab_packs::release::NoisyCell;
+use netcrab_packs::rows::rows;
 use netcrab_packs::{Definition, Kind, Plan, Release};
 use serde_json::{Value, json};
 

@@ -11,7 +11,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::cast;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::physical_plan::ExecutionPlan;
-use netcrab_packs::release::rows;
+use netcrab_packs::rows::rows;
 use netcrab_packs::{Definition, Plan};
 use netcrab_schema::{RELEASED_TABLES, Table};
 use netcrab_sinks::clickhouse::{ClickHouse, ClickHouseSink};

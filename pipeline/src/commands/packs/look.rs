@@ -124,7 +124,7 @@ pub(super) async fn show(context: &Context, market: &Market, pack: &str, version
     let sealed = sealed(market, &version).await?;
     let plan = Plan::of(&sealed.definition)?;
     let window = format!("{}/{}", version.window_from, version.window_to);
-    let rows = netcrab_packs::release::rows(&sealed.definition, &plan, &sealed.release, &window)?;
+    let rows = netcrab_packs::rows::rows(&sealed.definition, &plan, &sealed.release, &window)?;
     if context.json {
         println!(
             "{}",

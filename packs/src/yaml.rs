@@ -5,7 +5,7 @@
 use netcrab_schema::nearest_clause;
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 
-use super::{ANY, Definition, Fault, Frequency, Kind, Privacy, Unit, VERTICALS};
+use crate::definition::{ANY, Definition, Fault, Frequency, Kind, Privacy, Unit, VERTICALS};
 
 const KEYS: [&str; 17] = [
     "packId",
@@ -29,8 +29,15 @@ const KEYS: [&str; 17] = [
 
 const PRIVACY_KEYS: [&str; 6] = ["unit", "epsilon", "delta", "maxCellsPerUnit", "maxShareOfCell", "wholeOrgUnits"];
 
+impl Definition {
+    /// Reads a definition; all that is wrong with it otherwise, by line.
+    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
+        read(text)
+    }
+}
+
 /// The definition in `text`, or all that is wrong with it, by line.
-pub(super) fn read(text: &str) -> Result<Definition, Vec<Fault>> {
+fn read(text: &str) -> Result<Definition, Vec<Fault>> {
     let documents = MarkedYaml::load_from_str(text)
         .map_err(|error| vec![Fault { line: error.marker().line(), what: format!("not YAML: {}", error.info()) }])?;
     let [document] = documents.as_slice() else {
