@@ -2,8 +2,8 @@
 //!
 //!     archetype(position, screen_id) ─▶ "list > detail > edit"
 //!
-//! The step types of the screens in the order of their positions, repeats in a row once, the first six. An aggregate of
-//! its own, because none that is built in keeps the order of a group without a sort of all groups.
+//! The step types of the task's screens in the order of their positions; a step that repeats the one before is dropped,
+//! and the first six remain. DataFusion has no aggregate that orders the rows of a group without sorting all groups.
 
 use std::collections::HashMap;
 use std::mem::size_of;
@@ -19,13 +19,13 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
-use super::steps::{step_name, step_number};
+use crate::steps::{step_name, step_number};
 
-/// Steps of an archetype at most.
-const STEPS: usize = 6;
+/// Most steps of an archetype.
+const STEPS_MAX: usize = 6;
 
 /// `archetype(position, screen_id)` in SQL.
-pub(super) fn function() -> AggregateUDF {
+pub(crate) fn function() -> AggregateUDF {
     AggregateUDF::from(Archetype { signature: Signature::any(2, Volatility::Immutable) })
 }
 
@@ -64,31 +64,31 @@ impl AggregateUDFImpl for Archetype {
     }
 }
 
-/// The visits of each task, in no order: the position above eight bits, and in these the number of the step type.
+/// The screen visits of each task, unordered. A visit is `position << 8 | number of the step type`.
 #[derive(Default)]
 struct Visits {
     tasks: Vec<Vec<u64>>,
-    /// Visits for which there is memory.
-    room: usize,
+    /// Visits that the allocated memory holds.
+    capacity: usize,
 }
 
 fn visit() -> FieldRef {
     Arc::new(Field::new("visit", DataType::UInt64, false))
 }
 
-/// The visit of each row that has one.
+/// The visit of each row; none where the filter drops the row or a value is null.
 fn visits(values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<Option<u64>>> {
     let [positions, screens] = values else {
         return Err(DataFusionError::Plan("archetype takes a position and a screen".to_owned()));
     };
     let (positions, screens) = (cast(positions, &DataType::Int64)?, cast(screens, &DataType::Utf8)?);
     let (positions, screens) = (positions.as_primitive::<Int64Type>(), screens.as_string::<i32>());
-    // There are far fewer screens than visits.
+    // Few screens have many visits, so each name is cut into words once.
     let mut known: HashMap<&str, u64> = HashMap::new();
     let rows = positions.iter().zip(screens.iter()).enumerate();
     let visits = rows.map(|(row, (position, screen))| {
-        let is_counted = filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-        let (position, screen) = position.zip(screen).filter(|_| is_counted)?;
+        let counted = filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
+        let (position, screen) = position.zip(screen).filter(|_| counted)?;
         let step = *known.entry(screen).or_insert_with(|| step_number(screen) as u64);
         Some((position as u64) << 8 | step)
     });
@@ -106,12 +106,12 @@ impl Visits {
         let task = &mut self.tasks[task];
         let before = task.capacity();
         task.extend_from_slice(visits);
-        self.room += task.capacity() - before;
+        self.capacity += task.capacity() - before;
     }
 
     fn take(&mut self, emit_to: EmitTo) -> Vec<Vec<u64>> {
         let tasks = emit_to.take_needed(&mut self.tasks);
-        self.room -= tasks.iter().map(Vec::capacity).sum::<usize>();
+        self.capacity -= tasks.iter().map(Vec::capacity).sum::<usize>();
         tasks
     }
 }
@@ -136,7 +136,7 @@ impl GroupsAccumulator for Visits {
             visits.sort_unstable();
             let mut steps: Vec<usize> = visits.into_iter().map(|visit| (visit & 0xff) as usize).collect();
             steps.dedup();
-            steps.truncate(STEPS);
+            steps.truncate(STEPS_MAX);
             steps.into_iter().map(step_name).collect::<Vec<_>>().join(" > ")
         };
         Ok(Arc::new(self.take(emit_to).into_iter().map(|visits| Some(archetype(visits))).collect::<StringArray>()))
@@ -164,7 +164,7 @@ impl GroupsAccumulator for Visits {
     }
 
     fn size(&self) -> usize {
-        self.tasks.capacity() * size_of::<Vec<u64>>() + self.room * size_of::<u64>()
+        self.tasks.capacity() * size_of::<Vec<u64>>() + self.capacity * size_of::<u64>()
     }
 }
 
@@ -209,11 +209,11 @@ mod tests {
             update(&mut first, &VISITS[at..], None);
             update(&mut second, &VISITS[..at], None);
             let state = second.state(EmitTo::All).unwrap();
-            assert_eq!((second.tasks.len(), second.room), (0, 0));
+            assert_eq!((second.tasks.len(), second.capacity), (0, 0));
             first.merge_batch(&state, &[0, 1, 2], 3).unwrap();
             assert_eq!(evaluated(&mut first, EmitTo::First(1)), expected[..1]);
             assert_eq!(evaluated(&mut first, EmitTo::All), expected[1..]);
-            assert_eq!(first.room, 0);
+            assert_eq!(first.capacity, 0);
         }
     }
 

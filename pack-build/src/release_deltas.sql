@@ -3,7 +3,7 @@ WITH released AS (
     SELECT org_id, product_id, day FROM (
         SELECT org_id, product_id, CAST(coalesce(max(released_at), min(first_seen_at)) AS DATE) AS day
         FROM dim_releases GROUP BY org_id, product_id, version_tag
-    ) WHERE day BETWEEN $from + INTERVAL '7' DAY AND $to - INTERVAL '6' DAY
+    ) WHERE day BETWEEN CAST($from AS DATE) + INTERVAL '7' DAY AND CAST($to AS DATE) - INTERVAL '6' DAY
 ),
 compared AS (
     SELECT t.*, t.date >= r.day AS after

@@ -1,13 +1,14 @@
-//! Screens of different products, brought to common step types.
+//! Screens of different products, mapped to common step types.
 //!
 //!     "lead-detail", "TicketView", "contacts.show" ─▶ detail
 //!
-//! A screen's name is cut into words (at every change of case and at whatever is neither letter nor digit) and the
-//! first step type that has one of its words is the screen's; one without any is a `page`. The words are public and
-//! the same for all, so that an archetype tells nothing of the names that a product uses.
+//! The name of a screen is cut into words: before each upper-case letter that follows a lower-case one, and at every
+//! character that is neither a letter nor a digit. The first step type with one of these words is the screen's type; a
+//! screen without such a word is a `page`. The words are public and the same for all products, so an archetype reveals
+//! no name that a product uses.
 
-/// The step types in the order in which they are looked for, and their words.
-pub const STEP_TYPES: [(&str, &[&str]); 12] = [
+/// The step types with their words; the first match counts.
+const STEP_TYPES: [(&str, &[&str]); 12] = [
     ("sign in", &["login", "signin", "sign", "auth", "password", "otp", "mfa", "sso", "register", "signup"]),
     ("search", &["search", "find", "filter", "lookup", "query"]),
     ("create", &["new", "create", "add", "compose", "draft", "wizard"]),
@@ -28,15 +29,15 @@ pub const STEP_TYPES: [(&str, &[&str]); 12] = [
     ),
 ];
 
-/// The step type of a screen: its place in [`STEP_TYPES`], or their number for a page.
-pub(super) fn step_number(screen: &str) -> usize {
+/// The step type of a screen as an index of [`STEP_TYPES`]; their number for a page.
+pub(crate) fn step_number(screen: &str) -> usize {
     let words = words(screen);
     let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
     STEP_TYPES.iter().position(|(_, known)| has(known)).unwrap_or(STEP_TYPES.len())
 }
 
 /// The name of a step type.
-pub(super) fn step_name(number: usize) -> &'static str {
+pub(crate) fn step_name(number: usize) -> &'static str {
     STEP_TYPES.get(number).map_or("page", |(name, _)| name)
 }
 

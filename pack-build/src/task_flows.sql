@@ -1,4 +1,4 @@
--- A row for each completed task: in the cell of its type and archetype, the step types of its screens in order.
+-- A row for each completed task, in the cell of its type and archetype: the step types of its screens, in order.
 SELECT
     t.org_id, t.product_id, t.user_hash,
     concat_ws(chr(31), t.task_type, archetype(e.position, e.screen_id)) AS cell,

@@ -1,4 +1,4 @@
--- A row for each task: in the cell of its day, type and complexity.
+-- A row for each task, in the cell of its day, type and complexity.
 SELECT
     org_id, product_id, user_hash,
     concat_ws(chr(31), CAST(date AS VARCHAR), task_type, CAST(flow_complexity AS VARCHAR)) AS cell,

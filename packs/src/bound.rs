@@ -1,58 +1,58 @@
-//! Bounds what a unit contributes.
+//! Contribution bounding: what counts of all that one unit contributes.
 //!
-//!     contributions of one unit ─▶ one session of each cell ─▶ at most C cells
+//!     contributions of one unit ─▶ one session for each cell ─▶ at most `cells_max` cells
 //!
-//! Which ones is decided by a hash of the pack, the unit and the session alone, so what one unit contributes does not
-//! depend on any other, and the same data give the same choice.
+//! A hash of the pack, the unit and the session decides which ones. So the choice for one unit depends on no other
+//! unit, and the same data give the same choice.
 
 use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// What a session says of a cell.
+/// What a session contributes to a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contribution {
     /// The cell's key, its parts joined by [`SEPARATOR`].
     pub cell: String,
-    /// The session, or the part of it, among those of the unit.
+    /// The session, or the part of one, unique within the unit.
     pub session: String,
-    /// The values of the kind's measures; `None` where it says nothing.
+    /// One value for each measure of the kind, in steps of `1 / per_unit`; `None` where the session has no value.
     pub values: Vec<Option<i64>>,
 }
 
-/// What stands between the parts of a cell's key.
+/// Separates the parts of a cell's key.
 pub const SEPARATOR: char = '\u{1f}';
 
-/// The lot of something among those of a unit: the lowest are kept. The text settles lots that are the same.
-pub(crate) fn lot(pack_id: &str, unit: &str, what: &str) -> (u64, String) {
+/// A pseudorandom rank of something among those of a unit; the lowest ranks count. The text breaks ties of the hash.
+pub(crate) fn rank(pack_id: &str, unit: &str, what: &str) -> (u64, String) {
     let text = [pack_id, unit, what].join("\u{1e}");
     (xxh3_64(text.as_bytes()), text)
 }
 
-/// Keeps at most `cells` cells of a unit, and one session in each; in the order of their keys.
-pub fn bound(
+/// The contributions of a unit that count: one for each cell, in at most `cells_max` cells; sorted by their keys.
+pub fn bound_contributions(
     pack_id: &str,
     unit: &str,
-    cells: u32,
+    cells_max: u32,
     contributions: impl IntoIterator<Item = Contribution>,
 ) -> Vec<Contribution> {
-    let drawn = |what: &str| lot(pack_id, unit, what);
-    let mut chosen: BTreeMap<String, ((u64, String), Contribution)> = BTreeMap::new();
+    let rank = |what: &str| rank(pack_id, unit, what);
+    let mut by_cell: BTreeMap<String, ((u64, String), Contribution)> = BTreeMap::new();
     for contribution in contributions {
-        let lot = drawn(&format!("{}{SEPARATOR}{}", contribution.cell, contribution.session));
-        match chosen.get_mut(&contribution.cell) {
-            Some(first) if first.0 <= lot => {}
-            Some(first) => *first = (lot, contribution),
+        let session_rank = rank(&format!("{}{SEPARATOR}{}", contribution.cell, contribution.session));
+        match by_cell.get_mut(&contribution.cell) {
+            Some(first) if first.0 <= session_rank => {}
+            Some(first) => *first = (session_rank, contribution),
             None => {
-                chosen.insert(contribution.cell.clone(), (lot, contribution));
+                by_cell.insert(contribution.cell.clone(), (session_rank, contribution));
             }
         }
     }
-    let mut kept: Vec<Contribution> = chosen.into_values().map(|(_, contribution)| contribution).collect();
-    if kept.len() > cells as usize {
-        kept.sort_by_cached_key(|contribution| drawn(&contribution.cell));
-        kept.truncate(cells as usize);
-        kept.sort_by(|a, b| a.cell.cmp(&b.cell));
+    let mut bounded: Vec<Contribution> = by_cell.into_values().map(|(_, contribution)| contribution).collect();
+    if bounded.len() > cells_max as usize {
+        bounded.sort_by_cached_key(|contribution| rank(&contribution.cell));
+        bounded.truncate(cells_max as usize);
+        bounded.sort_by(|a, b| a.cell.cmp(&b.cell));
     }
-    kept
+    bounded
 }

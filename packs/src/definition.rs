@@ -1,24 +1,22 @@
-//! A pack's definition, out of YAML.
+//! A pack's definition: what a buyer gets, and the privacy that contributors are promised.
 //!
-//!     packs/definitions/crm_friction.yaml ─▶ Definition, or every fault with its line
-//!
-//! A definition says what a buyer gets and what the privacy costs; it holds no code.
+//! It is read out of YAML (`yaml.rs`) and stored as JSON with each version.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a pack is made of.
+/// What a pack is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Clicks, durations and friction of tasks, by day.
     UxBenchmarks,
-    /// The ways that tasks are done.
+    /// The steps by which tasks are done, with their durations and friction.
     TaskFlows,
-    /// What releases did to friction and efficiency.
+    /// Friction and efficiency after product releases, compared with before.
     ReleaseDeltas,
-    /// Findings out of the other kinds.
+    /// Findings computed from released versions of the other kinds.
     InsightReports,
 }
 
@@ -26,7 +24,7 @@ impl Kind {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::UxBenchmarks, Self::TaskFlows, Self::ReleaseDeltas, Self::InsightReports];
 
-    /// Its name.
+    /// Its name in definitions.
     pub fn name(self) -> &'static str {
         match self {
             Self::UxBenchmarks => "ux_benchmarks",
@@ -47,13 +45,13 @@ impl Kind {
     }
 }
 
-/// The verticals that an organisation may be of.
+/// The verticals of organisations.
 pub const VERTICALS: [&str; 5] = ["B2B_CRM", "SUPPORT_DESK", "ERP", "HRIS", "CUSTOM"];
 
-/// The vertical of a pack that all organisations may contribute to.
+/// The vertical of a pack that organisations of all verticals contribute to.
 pub const ANY: &str = "ANY";
 
-/// How often a pack is built; each build covers one period.
+/// How often a pack is built. Each build covers one window of this length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Frequency {
@@ -91,7 +89,7 @@ impl Unit {
         Self::ALL.iter().find(|(_, unit)| *unit == self).map_or("", |(name, _)| name)
     }
 
-    /// The most windows of a frequency that one unit's period reaches into: a month has 31 days, and parts of 6 weeks.
+    /// The most windows that one period of the unit overlaps: a month has up to 31 days and overlaps up to 6 weeks.
     pub fn windows(self, frequency: Frequency) -> u32 {
         match (self, frequency) {
             (Self::VisitorDay, _) | (_, Frequency::Monthly) => 1,
@@ -101,22 +99,22 @@ impl Unit {
     }
 }
 
-/// What a pack may tell of anybody.
+/// The privacy of a pack's contributors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Privacy {
     /// Whose presence the noise hides. Default: visitor_month.
     pub unit: Unit,
-    /// How well, over all builds of the unit's period. Default: 4.
+    /// ε over all builds of a unit's period. Default: 4.
     pub epsilon: f64,
-    /// The chance that it does not. Default: 1e-6.
+    /// δ over all builds of a unit's period. Default: 1e-6.
     pub delta: f64,
     /// Most cells of one build that a unit counts in, with one session each. Default: 4.
     pub max_cells_per_unit: u32,
-    /// Most of a cell's weight that comes from one organisation. Default: 0.1.
+    /// The largest share of a cell's sessions that one organisation may weigh. Default: 0.1.
     pub max_share_of_cell: f64,
-    /// Visitors that make an organisation count whole in a cell; fewer count as a part of one, so that no single
-    /// visitor makes an organisation appear. Default: 10.
+    /// Visitors that make an organisation count whole in a cell. With fewer it counts in part, so that no single visitor
+    /// makes an organisation appear. Default: 10.
     pub whole_org_units: u32,
 }
 
@@ -139,39 +137,39 @@ impl Default for Privacy {
 pub struct Definition {
     /// Its name, of lower-case letters, digits and _.
     pub pack_id: String,
-    /// What it is made of.
+    /// What it is about.
     pub kind: Kind,
     /// Its title.
     pub title: String,
-    /// The vertical whose organisations contribute, or ANY.
+    /// The vertical whose organisations contribute, or [`ANY`].
     pub vertical: String,
     /// What it is, in a sentence.
     pub short_description: String,
     /// What it is, in full.
     pub long_description: String,
-    /// The columns that buyers get; all of the kind's where none are named.
+    /// The columns that buyers get; all columns of the kind where none is named.
     pub fields: Vec<String>,
     /// How often it is built.
     pub update_frequency: Frequency,
-    /// Fewest organisations of a cell that leaves. Default: 20.
+    /// Fewest organisations of a released cell. Default: 20.
     pub min_orgs: u32,
-    /// Fewest sessions of a cell that leaves. Default: 10 000.
+    /// Fewest sessions of a released cell. Default: 10 000.
     pub min_sessions: u32,
-    /// How long a version is kept, in days. Default: 365.
+    /// How long a version is meant to be retained, in days; nothing deletes versions yet. Default: 365.
     pub retention_days: u32,
-    /// Whether anybody may see that it is there. Default: true.
+    /// Whether a catalog may list it; nothing reads this yet. Default: true.
     pub public: bool,
-    /// Its price a month, in US cents. Default: 49 900.
+    /// Its price per month, in US cents. Default: 49 900.
     pub base_price_cents: i64,
-    /// What organisations opt in to; at least one.
+    /// The categories that organisations opt in to; at least one.
     pub categories: Vec<String>,
-    /// What it may tell of anybody.
+    /// The privacy of its contributors.
     pub privacy: Privacy,
-    /// For insight_reports: the packs that it is made from.
+    /// For insight reports: the packs that the report is made from.
     pub sources: Vec<String>,
 }
 
-/// What is wrong with a definition.
+/// A fault of a definition, for whoever wrote it to mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The line, from 1.
@@ -187,7 +185,7 @@ impl fmt::Display for Fault {
 }
 
 impl Definition {
-    /// Most weight that an organisation has in a cell, in sessions: its share of the smallest cell that leaves.
+    /// The most sessions that an organisation may weigh in a cell: its share of the smallest cell that is released.
     pub fn org_sessions_max(&self) -> u32 {
         (f64::from(self.min_sessions) * self.privacy.max_share_of_cell).floor().max(1.0) as u32
     }

@@ -1,17 +1,19 @@
-//! What may leave as a pack, and only how: the one place to audit.
+//! What a pack may release: the one crate to audit for privacy.
 //!
-//!     definition (YAML) ─▶ Plan: noise scales and thresholds, out of public numbers alone
-//!                            │
-//!     contributions ─▶ bound ─▶ tallies by cell and organisation ─▶ gate ─▶ released cells ─▶ files
-//!                      per unit      capped per organisation         │
-//!                                                                    └▶ what was spent, what was left out
+//!     definition ─▶ release plan: bounds, noise scales, thresholds
+//!                       │                                                     ┌─▶ rows, with margins of error
+//!     contributions ─▶ bound ─▶ tallies by cell and organisation ─▶ gate ─▶ release
+//!                      per unit     scaled to the organisation's share        └─▶ findings
 //!
-//! Nothing here reads a table, a clock or a file: rows come in as [`Contribution`]s, and what leaves is a
-//! [`Release`]. The rules are docs/packs.md.
+//! Contributions come in as [`Contribution`]s, exact and personal; what goes out is a [`PackRelease`]. Nothing here
+//! reads a table, a clock or a file. `docs/packs.md` states the rules.
+//!
+//! Invariant: only [`gate::open`] turns exact numbers into a release, and only a release becomes rows or findings.
 
 pub mod bound;
 pub mod definition;
 pub mod estimate;
+pub mod findings;
 pub mod gate;
 pub mod method;
 pub mod noise;
@@ -26,5 +28,5 @@ mod yaml;
 pub use bound::Contribution;
 pub use definition::{Definition, Kind};
 pub use gate::open;
-pub use plan::Plan;
-pub use release::Release;
+pub use plan::ReleasePlan;
+pub use release::PackRelease;

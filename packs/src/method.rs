@@ -1,37 +1,37 @@
-//! How each kind of pack is reckoned: what a session says of a cell, and what of it is released.
+//! The method of each kind of pack: what is measured of a session in a cell, and what is released of it.
 //!
-//!     a session in a cell ─▶ values of measures, each within bounds ─▶ columns of the table
+//!     a session in a cell ─▶ values of measures, each clamped to bounds ─▶ columns of the table
 //!
-//! Bounds and grids are part of the method and never come from the data: what leaves would tell of it.
+//! Bounds and grids are part of the method. Were they taken from the data, a release would reveal something of it.
 
 use serde::Serialize;
 
 use crate::definition::Kind;
 
-/// The version of the method; it is in every manifest, and another one makes another minor version.
+/// The version of the method. It is in every manifest, and a new one makes a new minor version of a pack.
 pub const METHOD: u32 = 1;
 
-/// What a session says, as a whole number of `1 / per_unit`.
+/// A number of a session, as a whole number of steps of `1 / per_unit`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Measure {
     /// Its name.
     pub name: &'static str,
     /// How many steps make one unit of the column.
     pub per_unit: i64,
-    /// The least value that counts; what is below counts as it.
+    /// The least value; a lower one counts as this one.
     pub least: i64,
-    /// The greatest value that counts; what is above counts as it.
+    /// The greatest value; a higher one counts as this one.
     pub greatest: i64,
-    /// Where the bins of its histogram begin, the first at `least`; empty where none is needed.
+    /// Where the bins of its histogram begin, the first at `least`; empty where no quantile is released.
     pub edges: &'static [i64],
     /// Whether its mean is released.
     pub averaged: bool,
-    /// Whether a session may say nothing of it.
+    /// Whether a session may have no value of it.
     pub optional: bool,
 }
 
 impl Measure {
-    /// The middle of its range, which sums are taken about.
+    /// The middle of its range. Sums add up the distances from it, which halves their sensitivity.
     pub fn middle(&self) -> i64 {
         i64::midpoint(self.least, self.greatest)
     }
@@ -41,12 +41,12 @@ impl Measure {
         self.greatest - self.least
     }
 
-    /// The value within the bounds.
-    pub fn bounded(&self, value: i64) -> i64 {
+    /// The value clamped to the bounds.
+    pub fn clamp(&self, value: i64) -> i64 {
         value.clamp(self.least, self.greatest)
     }
 
-    /// The bin of a value within the bounds.
+    /// The bin of a value that lies within the bounds.
     pub fn bin(&self, value: i64) -> usize {
         self.edges.partition_point(|edge| *edge <= value).saturating_sub(1)
     }
@@ -56,23 +56,23 @@ impl Measure {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
-    /// A part of the cell's key, by its place.
+    /// A part of the cell's key, by its index.
     Key(usize),
-    /// A whole number out of the key, by its place.
+    /// A part of the cell's key that is a whole number, by its index.
     KeyNumber(usize),
     /// The vertical of the pack.
     Vertical,
-    /// Days of the window, `2026-10-01/2026-10-31`.
+    /// The days of the window, as `2026-10-01/2026-10-31`.
     Window,
-    /// An id made of the key: xxh3 of its text, 16 hex digits.
+    /// An id of a part of the key: xxh3 of its text, 16 hex digits.
     KeyId(usize),
-    /// How many steps the key names, parted by ` > `.
+    /// How many steps a part of the key names, separated by ` > `.
     KeySteps(usize),
-    /// A quantile of a measure, by its place; in thousandths.
+    /// A quantile of a measure: the measure's index, and the quantile in thousandths.
     Quantile(usize, u16),
-    /// The mean of a measure, by its place.
+    /// The mean of a measure, by its index.
     Mean(usize),
-    /// The mean of the first measure less that of the second.
+    /// The mean of the first measure less the mean of the second.
     Difference(usize, usize),
     /// Sessions counted.
     Sessions,
@@ -81,7 +81,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// Whether noise was added to it, so that it has an error column.
+    /// Whether it has noise, and so a column `…_moe95` with its margin of error.
     pub fn noisy(self) -> bool {
         matches!(self, Self::Quantile(..) | Self::Mean(_) | Self::Difference(..) | Self::Sessions | Self::Orgs)
     }
@@ -104,7 +104,7 @@ const fn column(name: &'static str, content: Content, unit: &'static str, meanin
     Column { name, content, unit, meaning }
 }
 
-// The grids that quantiles are told on.
+// The grids of the histograms that quantiles are computed from.
 const CLICKS: &[i64] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 18, 20, 24, 28, 32, 40, 48, 64, 96];
 const TENTHS_OF_SECONDS: &[i64] =
     &[0, 10, 20, 30, 40, 50, 70, 100, 130, 160, 200, 250, 300, 400, 500, 600, 750, 900, 1200, 1800, 2400, 3600, 5400];
@@ -198,7 +198,7 @@ static REPORT_COLUMNS: [Column; 6] = [
     column("org_count", Content::KeyNumber(4), "organisations", "Fewest organisations of a row it is made from."),
 ];
 
-/// What a session says of a cell of this kind.
+/// The measures of a kind, in the order of a contribution's values.
 pub fn measures(kind: Kind) -> &'static [Measure] {
     match kind {
         Kind::UxBenchmarks => &UX,
@@ -208,7 +208,7 @@ pub fn measures(kind: Kind) -> &'static [Measure] {
     }
 }
 
-/// The columns of the kind's table, without their error columns.
+/// The columns of the kind's table, without those of margins.
 pub fn columns(kind: Kind) -> &'static [Column] {
     match kind {
         Kind::UxBenchmarks => &UX_COLUMNS,
@@ -218,10 +218,10 @@ pub fn columns(kind: Kind) -> &'static [Column] {
     }
 }
 
-/// The place in the key that becomes [`OTHER`] where a cell cannot stand alone.
-pub fn merged(kind: Kind) -> Option<usize> {
+/// The index of the key's part that becomes [`OTHER`] where a cell is merged.
+pub fn merged_key_part(kind: Kind) -> Option<usize> {
     (kind != Kind::InsightReports).then_some(1)
 }
 
-/// What several keys brought together are called.
+/// Stands in the key of a merged cell for the part in which the cells differ.
 pub const OTHER: &str = "OTHER";

@@ -1,35 +1,37 @@
-//! What left through the gate: all numbers with noise.
+//! What the gate releases of a window: numbers with noise, and nothing exact.
 //!
-//! A release is stored as it is, and may be read back from a database to give the same rows to the byte.
+//! A release is stored as JSON in the database. The same rows come of it, to the byte, whenever it is read back.
 
 use serde::{Deserialize, Serialize};
 
 use crate::definition::Kind;
 
-/// The cells that left, all numbers with noise.
+/// The released cells of a window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Release {
+pub struct PackRelease {
     /// The kind of the pack.
     pub kind: Kind,
     /// The cells, in the order of their keys.
     pub cells: Vec<NoisyCell>,
-    /// How many cells did not leave, about.
-    pub left_out: i64,
-    /// How many cells left as part of another, about.
-    pub brought_together: i64,
+    /// How many cells were suppressed, with noise.
+    #[serde(rename = "left_out")]
+    pub suppressed: i64,
+    /// How many cells were released as part of an `OTHER` cell, with noise.
+    #[serde(rename = "brought_together")]
+    pub merged: i64,
 }
 
-/// A cell that left.
+/// A released cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NoisyCell {
-    /// Its key.
+    /// Its key, the parts joined by [`crate::bound::SEPARATOR`].
     pub key: String,
-    /// Organisations, in parts of one.
+    /// Organisations with noise, in parts: `whole_org_units` parts are one organisation.
     pub org_parts: i64,
-    /// Sessions, in weight.
+    /// Sessions with noise, in parts: [`crate::plan::WEIGHT`] parts are one session.
     pub sessions: i64,
-    /// The answers to the queries of the plan.
+    /// The answers with noise, one for each query of the plan, in its order.
     pub answers: Vec<Vec<i64>>,
-    /// By how much more noise they have than the plan's.
+    /// The scale of the noise on this cell over the scale in the plan: 1, or the plan's `merged_factor`.
     pub factor: f64,
 }

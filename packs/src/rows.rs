@@ -1,6 +1,6 @@
-//! The rows of a pack, out of what left through the gate.
+//! The rows of a pack, out of a release.
 //!
-//!     noisy answers ─▶ counts, means, quantiles, each with its margin of error ─▶ rows
+//!     release ─▶ a row for each cell; a column with noise is followed by a column with its margin of error
 //!
 //! Nothing here adds noise or sees an exact number.
 
@@ -15,28 +15,38 @@ use crate::bound::SEPARATOR;
 use crate::definition::Definition;
 use crate::estimate::{Estimate, Estimates};
 use crate::method::{self, Column, Content, OTHER};
-use crate::plan::Plan;
-use crate::release::{NoisyCell, Release};
+use crate::plan::ReleasePlan;
+use crate::release::{NoisyCell, PackRelease};
 
-/// What a column of one row holds.
+/// A value of one column and row.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+enum Value {
     /// A text.
     Text(String),
     /// A whole number.
     Whole(i64),
-    /// A number with noise; `None` where too few sessions said anything.
+    /// A number with noise; `None` where too few sessions have a value.
     Noisy(Option<Estimate>),
 }
 
-/// The rows of a pack, as a batch: the definition's columns, each with noise followed by its margin.
-pub fn rows(definition: &Definition, plan: &Plan, release: &Release, window: &str) -> Result<RecordBatch, ArrowError> {
+/// The rows of a release as a batch: the columns of the definition in the order of the kind's table. A column with
+/// noise is followed by `…_moe95`, its margin of error in the same unit. `window` is the text of the window's column.
+///
+/// # Errors
+///
+/// [`ArrowError`] when the columns do not make a batch, which is a defect of netcrab.
+pub fn rows(
+    definition: &Definition,
+    plan: &ReleasePlan,
+    release: &PackRelease,
+    window: &str,
+) -> Result<RecordBatch, ArrowError> {
     let estimates = Estimates { plan, measures: method::measures(definition.kind) };
-    let reading = Reading { definition, estimates, window };
+    let reader = CellReader { definition, estimates, window };
     let mut fields = Vec::new();
     let mut arrays: Vec<ArrayRef> = Vec::new();
-    for column in chosen(definition) {
-        let values: Vec<Value> = release.cells.iter().map(|cell| reading.value(column, cell)).collect();
+    for column in columns_of(definition) {
+        let values: Vec<Value> = release.cells.iter().map(|cell| reader.value(column, cell)).collect();
         for (field, array) in arrays_of(column, &values) {
             fields.push(field);
             arrays.push(array);
@@ -45,8 +55,8 @@ pub fn rows(definition: &Definition, plan: &Plan, release: &Release, window: &st
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
 }
 
-/// The columns that a definition has, in the order of the table.
-pub fn chosen(definition: &Definition) -> impl Iterator<Item = &'static Column> {
+/// The columns of a definition, in the order of the kind's table, without those of margins.
+pub fn columns_of(definition: &Definition) -> impl Iterator<Item = &'static Column> {
     let all = method::columns(definition.kind).iter();
     all.filter(|column| definition.fields.is_empty() || definition.fields.iter().any(|field| field == column.name))
 }
@@ -106,19 +116,19 @@ fn estimate(value: &Value) -> Option<Estimate> {
     }
 }
 
-/// To four digits after the point: more would pretend.
+/// Rounds to four digits after the point. More would suggest a precision that the noise does not leave.
 fn rounded(number: f64) -> f64 {
     (number * 10_000.0).round() / 10_000.0
 }
 
-/// Reads the columns out of noisy cells.
-struct Reading<'a> {
+/// Reads the value of a column out of a released cell.
+struct CellReader<'a> {
     definition: &'a Definition,
     estimates: Estimates<'a>,
     window: &'a str,
 }
 
-impl Reading<'_> {
+impl CellReader<'_> {
     fn value(&self, column: &Column, cell: &NoisyCell) -> Value {
         let part = |place: usize| cell.key.split(SEPARATOR).nth(place).unwrap_or_default();
         match column.content {

@@ -1,66 +1,81 @@
-//! Adds bounded contributions up, by cell and organisation, and scales an organisation down to its share.
+//! Adds bounded contributions up by cell and organisation, and organisations up to cells.
 //!
-//!     contributions ─▶ (cell, organisation): sessions, bins, sums ─▶ × min(1, cap / sessions) ─▶ cell
-//!                      packed as soon as another organisation begins
+//!     contributions, organisation by organisation ─▶ a tally for each (cell, organisation), packed ─▶ cells
+//!                                                                       each scaled to its share ─┘
 //!
-//! **Why packed.** One organisation may make any number of cells that nobody shares. They are never told apart, but
-//! each counts in the cell of what stands nowhere alone, so all are kept until it is known which are shared: packed,
-//! in a fraction of what a tally takes. Only what many organisations have is spread out.
+//! **Why tallies are packed.** One organisation can make any number of cells that no other has. None of them is
+//! released on its own, but each counts in the `OTHER` cell that it is merged into. So all of them must be retained
+//! until the last organisation is read. Packed, they take a fraction of the memory; only cells that enough
+//! organisations share are unpacked.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use netcrab_schema::WhoActs;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::bound::{Contribution, lot};
+use crate::bound::{Contribution, rank};
 use crate::method::Measure;
-use crate::packed::Run;
+use crate::packed::PackedCells;
 use crate::tally::Tally;
 
 /// Cells of one organisation that are added to before they are packed.
-const OPEN_CELLS: usize = 1 << 18;
+const OPEN_CELLS_MAX: usize = 1 << 18;
 
-/// A cell before it passes the gate. Its numbers are exact and never leave.
+/// A cell before it passes the gate. Its numbers are exact and are never released.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    /// How many cells it brings together.
+    /// How many cells were merged into it; 1 for a cell on its own.
     pub cells: u32,
-    /// Organisations that are there.
+    /// Organisations with a session in the cell.
     pub orgs: u32,
-    /// The same in parts: one counts whole from so many visitors on.
+    /// Organisations in parts: one with `whole_org_units` sessions or more has that many parts, any other as many parts
+    /// as sessions.
     pub org_parts: i64,
-    /// All organisations together, each scaled to its share.
+    /// The tallies of all organisations, each scaled to its share.
     pub tally: Tally,
 }
 
 /// What can go wrong with tallies.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There are more pairs of a cell and an organisation than fit.
+    /// There are more pairs of a cell and an organisation than `entries_max`.
     #[error(
         "more than {0} pairs of a cell and an organisation; give the pack fewer keys, a narrower window, or more \
          memory (packs.entries_max)"
     )]
     TooMany(usize),
-    /// Memory does not hold what was packed into it.
+    /// The bytes of a packed tally are damaged.
     #[error("a packed tally cannot be read; this is a fault of netcrab")]
     Packed(#[from] postcard::Error),
 }
 
-/// Adds the contributions of one organisation after another up.
+impl Error {
+    /// Who must act before the tallies can be computed.
+    pub fn who_acts(&self) -> WhoActs {
+        match self {
+            Self::TooMany(_) | Self::Packed(_) => WhoActs::Operator,
+        }
+    }
+}
+
+/// Adds up the contributions of one organisation after another.
 #[derive(Debug)]
 pub struct TalliesBuilder {
     measures: &'static [Measure],
-    /// The pack, and in how many cells an organisation counts, where it is the unit.
+    /// The pack, and in how many cells an organisation counts, where the organisation is the unit.
     org_bound: Option<(String, u32)>,
+    /// The organisation whose contributions are being added up.
     org: String,
     open: BTreeMap<String, Tally>,
-    packed: BTreeMap<String, Vec<Run>>,
+    packed: BTreeMap<String, Vec<PackedCells>>,
+    /// Pairs of a cell and an organisation that are packed.
     entries: usize,
     entries_max: usize,
 }
 
 impl TalliesBuilder {
-    /// None yet; at most so many pairs of a cell and an organisation. Visitors are bounded already.
+    /// An empty builder for contributions that are bounded already, of at most `entries_max` pairs of a cell and an
+    /// organisation.
     pub fn of_visitors(measures: &'static [Measure], entries_max: usize) -> Self {
         Self {
             measures,
@@ -73,13 +88,17 @@ impl TalliesBuilder {
         }
     }
 
-    /// The same where an organisation is the unit: it counts in at most `cells` cells, all its sessions there; which
-    /// ones, its lots in the pack decide.
+    /// An empty builder that bounds each organisation itself, where the organisation is the unit: it counts with all
+    /// its sessions, in at most `cells` cells. A hash of the pack, the organisation and the cell decides which ones.
     pub fn of_orgs(measures: &'static [Measure], entries_max: usize, pack_id: &str, cells: u32) -> Self {
         Self { org_bound: Some((pack_id.to_owned(), cells)), ..Self::of_visitors(measures, entries_max) }
     }
 
     /// Takes a contribution of an organisation.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooMany`] when there are more than `entries_max` pairs of a cell and an organisation.
     pub fn take(&mut self, org: &str, contribution: &Contribution) -> Result<(), Error> {
         if self.org != org {
             self.end_org()?;
@@ -87,136 +106,154 @@ impl TalliesBuilder {
         }
         let measures = self.measures;
         if let Some(known) = self.open.get_mut(&contribution.cell) {
-            known.take(measures, &contribution.values);
+            known.add_session(measures, &contribution.values);
             return Ok(());
         }
-        if self.open.len() >= OPEN_CELLS {
+        if self.open.len() >= OPEN_CELLS_MAX {
             match self.org_bound {
-                // Its lots would leave out again what they leave out now.
-                Some(_) => self.bound(),
+                // A cell that is dropped now has so high a rank that the bound would drop it at the end too.
+                Some(_) => self.bound_org(),
                 None => self.end_org()?,
             }
         }
         let mut tally = Tally::empty(measures);
-        tally.take(measures, &contribution.values);
+        tally.add_session(measures, &contribution.values);
         self.open.insert(contribution.cell.clone(), tally);
         Ok(())
     }
 
-    /// What was taken.
+    /// The tallies of all that was taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooMany`] when there are more than `entries_max` pairs of a cell and an organisation.
     pub fn finish(mut self) -> Result<Tallies, Error> {
         self.end_org()?;
         Ok(Tallies { measures: self.measures, packed: self.packed })
     }
 
-    fn bound(&mut self) {
-        let Some((pack_id, cells)) = &self.org_bound else { return };
-        if self.open.len() > *cells as usize {
-            let mut cells_of: Vec<(String, Tally)> = std::mem::take(&mut self.open).into_iter().collect();
-            cells_of.sort_by_cached_key(|(key, _)| lot(pack_id, &self.org, key));
-            cells_of.truncate(*cells as usize);
-            self.open.extend(cells_of);
+    /// Drops the cells beyond the organisation's bound.
+    fn bound_org(&mut self) {
+        let Some((pack_id, cells_max)) = &self.org_bound else { return };
+        if self.open.len() > *cells_max as usize {
+            let mut cells: Vec<(String, Tally)> = std::mem::take(&mut self.open).into_iter().collect();
+            cells.sort_by_cached_key(|(key, _)| rank(pack_id, &self.org, key));
+            cells.truncate(*cells_max as usize);
+            self.open.extend(cells);
         }
     }
 
+    /// Packs the open cells of the organisation.
     fn end_org(&mut self) -> Result<(), Error> {
         if self.open.is_empty() {
             return Ok(());
         }
         if self.org_bound.is_some() {
-            // Should it have begun before, it is bounded as a whole.
-            for run in self.packed.remove(&self.org).unwrap_or_default() {
+            // The organisation may have come before: it is bounded as a whole.
+            for packed in self.packed.remove(&self.org).unwrap_or_default() {
                 let open = &mut self.open;
-                run.each(|key, tally| {
+                packed.for_each(|key, tally| {
                     self.entries -= 1;
                     open.entry(key.to_owned()).and_modify(|known| known.add(&tally)).or_insert(tally);
                 })?;
             }
-            self.bound();
+            self.bound_org();
         }
         self.entries += self.open.len();
         if self.entries > self.entries_max {
             return Err(Error::TooMany(self.entries_max));
         }
-        let run = Run::of(std::mem::take(&mut self.open))?;
-        self.packed.entry(self.org.clone()).or_default().push(run);
+        let packed = PackedCells::pack(std::mem::take(&mut self.open))?;
+        self.packed.entry(self.org.clone()).or_default().push(packed);
         Ok(())
     }
 }
 
-/// The tallies of a window.
+/// The tallies of a window, by organisation.
 #[derive(Debug)]
 pub struct Tallies {
     measures: &'static [Measure],
-    packed: BTreeMap<String, Vec<Run>>,
+    packed: BTreeMap<String, Vec<PackedCells>>,
 }
 
-/// How many organisations each cell has, by the hash of its key. Should two cells have the same, it says too many.
+/// How many organisations each cell has, by the hash of its key. Where two keys have one hash, the count is too high.
 #[derive(Debug)]
-pub struct Presence(HashMap<u64, u32>);
+pub struct OrgCounts(HashMap<u64, u32>);
 
-impl Presence {
-    /// Organisations of a cell, at most.
+impl OrgCounts {
+    /// The most organisations that the cell of this key can have.
     pub fn orgs(&self, key: &str) -> u32 {
         self.0.get(&xxh3_64(key.as_bytes())).copied().unwrap_or(0)
     }
 }
 
 impl Tallies {
-    /// The sessions of each organisation, before scaling: what it contributed.
+    /// How many sessions each organisation contributed, before scaling.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Packed`], which is a defect of netcrab.
     pub fn contributed(&self) -> Result<BTreeMap<&str, i64>, Error> {
         let mut contributed = BTreeMap::new();
-        for (org, runs) in &self.packed {
+        for (org, all_packed) in &self.packed {
             let sessions: &mut i64 = contributed.entry(org.as_str()).or_default();
-            for run in runs {
-                run.each(|_, tally| *sessions += tally.sessions)?;
+            for packed in all_packed {
+                packed.for_each(|_, tally| *sessions += tally.sessions)?;
             }
         }
         Ok(contributed)
     }
 
     /// How many organisations each cell has.
-    pub fn presence(&self) -> Result<Presence, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Packed`], which is a defect of netcrab.
+    pub fn org_counts(&self) -> Result<OrgCounts, Error> {
         let mut orgs: HashMap<u64, u32> = HashMap::new();
-        for runs in self.packed.values() {
+        for all_packed in self.packed.values() {
             let mut keys = HashSet::new();
-            for run in runs {
-                run.each(|key, _| {
+            for packed in all_packed {
+                packed.for_each(|key, _| {
                     keys.insert(xxh3_64(key.as_bytes()));
                 })?;
             }
             keys.into_iter().for_each(|key| *orgs.entry(key).or_default() += 1);
         }
-        Ok(Presence(orgs))
+        Ok(OrgCounts(orgs))
     }
 
-    /// Cells brought together under the keys that `together` gives theirs; those it gives none are left out. Each
-    /// organisation is scaled to weigh `cap` sessions at most, and counts whole from `whole_org_units` on.
+    /// The cells, each under the key that `merge_into` gives for its own; a cell for which it gives none is dropped.
+    /// Each organisation is scaled to weigh at most `cap` sessions, and has at most `whole_org_units` parts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Packed`], which is a defect of netcrab.
     pub fn cells(
         &self,
         cap: u32,
         whole_org_units: u32,
-        together: impl Fn(&str) -> Option<String>,
+        merge_into: impl Fn(&str) -> Option<String>,
     ) -> Result<BTreeMap<String, Cell>, Error> {
         let empty = || Cell { cells: 0, orgs: 0, org_parts: 0, tally: Tally::empty(self.measures) };
         let mut cells: BTreeMap<String, Cell> = BTreeMap::new();
         let mut counted = HashSet::new();
-        for runs in self.packed.values() {
+        for all_packed in self.packed.values() {
             let mut of_org: BTreeMap<String, Tally> = BTreeMap::new();
-            for run in runs {
-                run.each(|key, tally| {
-                    let Some(under) = together(key) else { return };
+            for packed in all_packed {
+                packed.for_each(|key, tally| {
+                    let Some(merged) = merge_into(key) else { return };
                     if counted.insert(xxh3_64(key.as_bytes())) {
-                        cells.entry(under.clone()).or_insert_with(empty).cells += 1;
+                        cells.entry(merged.clone()).or_insert_with(empty).cells += 1;
                     }
-                    of_org.entry(under).and_modify(|known| known.add(&tally)).or_insert(tally);
+                    of_org.entry(merged).and_modify(|known| known.add(&tally)).or_insert(tally);
                 })?;
             }
-            for (under, tally) in of_org {
-                let cell = cells.entry(under).or_insert_with(empty);
+            for (key, tally) in of_org {
+                let cell = cells.entry(key).or_insert_with(empty);
                 cell.orgs += 1;
                 cell.org_parts += tally.sessions.min(i64::from(whole_org_units));
-                cell.tally.add(&tally.weighed(i64::from(cap)));
+                cell.tally.add(&tally.weighted(i64::from(cap)));
             }
         }
         Ok(cells)

@@ -1,33 +1,34 @@
-//! What an organisation has in a cell, added up, and scaled down to its share.
+//! What an organisation has in a cell, added up, and scaled down to its share of the cell.
 //!
 //!     values of a session ─▶ sessions, bins, sums ─▶ × min(1, cap / sessions)
 //!
-//! **Why scaling is safe.** Let an organisation have n > K sessions in a cell, h of them by bin, scaled to h·K/n.
-//! One session less makes it (h − e)·K/(n − 1); the difference is K·(n·e − h)/(n·(n − 1)), whose L1 norm is
-//! at most 2K/n < 2 and whose L2 norm is less than √2: no more than one session in place of another.
+//! **Why scaling keeps the sensitivity.** Let an organisation have n > K sessions in a cell, where K is the cap, and let
+//! h be their histogram. Scaled, it is h·K/n. Without one session, which is in the bin e, it is (h − e)·K/(n − 1). The
+//! difference is K·(n·e − h)/(n·(n − 1)). Its L1 norm is at most 2K/n < 2 and its L2 norm is less than √2, which is
+//! what one session in place of another changes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::method::Measure;
 use crate::plan::{Query, WEIGHT};
 
-/// What an organisation, or all of them, have in a cell.
+/// What one organisation, or all of them together, have in a cell. The numbers are exact.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally {
-    /// Sessions.
+    /// Sessions; of one organisation as a count, of a cell in parts of [`WEIGHT`].
     pub sessions: i64,
-    /// For each measure: sessions by bin, the sum about its middle, and how many said something.
+    /// One for each measure of the kind.
     pub measures: Vec<MeasureTally>,
 }
 
-/// The part of a [`Tally`] about one measure.
+/// The part of a [`Tally`] about one measure, in the unit of its sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MeasureTally {
-    /// Sessions by bin.
+    /// Sessions in each bin of the measure's histogram.
     pub bins: Vec<i64>,
-    /// The sum of values, each less the middle of the range.
+    /// The sum of the values, each less the middle of the measure's range.
     pub sum: i64,
-    /// Sessions that said something.
+    /// Sessions that have a value.
     pub count: i64,
 }
 
@@ -38,10 +39,11 @@ impl Tally {
         Self { sessions: 0, measures: measures.iter().map(measure).collect() }
     }
 
-    pub(crate) fn take(&mut self, measures: &[Measure], values: &[Option<i64>]) {
+    /// Adds a session with these values, each clamped to the bounds of its measure.
+    pub(crate) fn add_session(&mut self, measures: &[Measure], values: &[Option<i64>]) {
         self.sessions += 1;
         for ((measure, tally), value) in measures.iter().zip(&mut self.measures).zip(values) {
-            let Some(value) = value.map(|value| measure.bounded(value)) else { continue };
+            let Some(value) = value.map(|value| measure.clamp(value)) else { continue };
             tally.count += 1;
             tally.sum += value - measure.middle();
             if !measure.edges.is_empty() {
@@ -59,31 +61,25 @@ impl Tally {
         }
     }
 
-    /// In parts of [`WEIGHT`], and scaled so that it weighs no more than `cap` sessions.
-    pub(crate) fn weighed(&self, cap: i64) -> Self {
-        let (over, of) = (self.sessions.min(cap), self.sessions.max(1));
-        // Towards zero, so that nothing weighs more than it is.
-        let scale = |number: i64| (i128::from(number) * i128::from(WEIGHT * over) / i128::from(of)) as i64;
-        Self {
-            sessions: scale(self.sessions),
-            measures: self
-                .measures
-                .iter()
-                .map(|tally| MeasureTally {
-                    bins: tally.bins.iter().map(|bin| scale(*bin)).collect(),
-                    sum: scale(tally.sum),
-                    count: scale(tally.count),
-                })
-                .collect(),
-        }
+    /// The tally in parts of [`WEIGHT`], scaled down so that it weighs at most `cap` sessions.
+    pub(crate) fn weighted(&self, cap: i64) -> Self {
+        let (weight, sessions) = (self.sessions.min(cap), self.sessions.max(1));
+        // Rounds towards zero, so that nothing weighs more than it is.
+        let scale = |number: i64| (i128::from(number) * i128::from(WEIGHT * weight) / i128::from(sessions)) as i64;
+        let measure = |tally: &MeasureTally| MeasureTally {
+            bins: tally.bins.iter().map(|bin| scale(*bin)).collect(),
+            sum: scale(tally.sum),
+            count: scale(tally.count),
+        };
+        Self { sessions: scale(self.sessions), measures: self.measures.iter().map(measure).collect() }
     }
 
-    /// The exact answer to a query.
+    /// The exact answer to a query: one number for each bin of a histogram, a single number otherwise.
     pub fn answer(&self, query: Query) -> Vec<i64> {
         match query {
-            Query::Histogram(place) => self.measures[place].bins.clone(),
-            Query::Sum(place) => vec![self.measures[place].sum],
-            Query::Count(place) => vec![self.measures[place].count],
+            Query::Histogram(measure) => self.measures[measure].bins.clone(),
+            Query::Sum(measure) => vec![self.measures[measure].sum],
+            Query::Count(measure) => vec![self.measures[measure].count],
         }
     }
 }

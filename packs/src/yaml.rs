@@ -1,6 +1,8 @@
-//! Reads a definition out of YAML with lines, to the end, whatever is wrong with it.
+//! Reads a definition out of YAML.
 //!
-//!     text ─▶ nodes with their lines ─▶ each key by its kind ─▶ what keys say together ─▶ Definition, or all faults
+//!     text ─▶ nodes with their lines ─▶ a value for each key ─▶ rules over several keys ─▶ Definition, or all faults
+//!
+//! The reader goes on after a fault, so that it reports every fault with its line at once.
 
 use netcrab_schema::nearest_clause;
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
@@ -30,13 +32,16 @@ const KEYS: [&str; 17] = [
 const PRIVACY_KEYS: [&str; 6] = ["unit", "epsilon", "delta", "maxCellsPerUnit", "maxShareOfCell", "wholeOrgUnits"];
 
 impl Definition {
-    /// Reads a definition; all that is wrong with it otherwise, by line.
+    /// Reads a definition out of YAML.
+    ///
+    /// # Errors
+    ///
+    /// Every [`Fault`] of the text, sorted by line.
     pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
         read(text)
     }
 }
 
-/// The definition in `text`, or all that is wrong with it, by line.
 fn read(text: &str) -> Result<Definition, Vec<Fault>> {
     let documents = MarkedYaml::load_from_str(text)
         .map_err(|error| vec![Fault { line: error.marker().line(), what: format!("not YAML: {}", error.info()) }])?;
@@ -73,11 +78,11 @@ fn definition(fields: &mut Fields<'_, '_>) -> Option<Definition> {
         sources: fields.names("sources", 0),
     };
     let kind = kind?;
-    fields.agree(kind, &definition);
+    fields.check_together(kind, &definition);
     Some(definition)
 }
 
-/// The values of a mapping by key, and where faults go.
+/// The values of a mapping by key, and the faults found so far.
 struct Fields<'a, 'y> {
     line: usize,
     entries: Vec<(String, usize, &'a MarkedYaml<'y>)>,
@@ -231,7 +236,7 @@ impl<'a, 'y> Fields<'a, 'y> {
         }
     }
 
-    /// An amount like 499.00, never through a binary fraction.
+    /// An amount like 499.00 in cents. A text is parsed digit by digit, never as a binary fraction.
     fn cents(&mut self, key: &str, default: i64) -> i64 {
         let Some((_, value)) = self.find(key) else { return default };
         let text = match &value.data {
@@ -267,8 +272,8 @@ impl<'a, 'y> Fields<'a, 'y> {
         }
     }
 
-    /// What several keys say together.
-    fn agree(&mut self, kind: Kind, definition: &Definition) {
+    /// Checks the rules over several keys.
+    fn check_together(&mut self, kind: Kind, definition: &Definition) {
         if let Some((_, value)) = self.find("table")
             && as_text(value) != Some(kind.table())
         {

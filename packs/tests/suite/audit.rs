@@ -1,33 +1,33 @@
-//! An audit: can two worlds that differ in one visitor be told apart better than was promised?
+//! An audit: does a release distinguish two worlds that differ in one visitor better than the plan promises?
 //!
-//!     world, world without him ─▶ many builds of each ─▶ how often a test tells which ─▶ ε at least
+//!     a world with a visitor, one without ─▶ many releases of each ─▶ how often a test guesses the world ─▶ ε at least
 //!
-//! The test is the best one there is for Gaussian noise: the likelihood ratio over all that left, with the line half
-//! way between the worlds. How often it is wrong in each world, at most, follows with Clopper and Pearson (1934) at
-//! 99.9 %. Two Gaussians that are told apart so well are so far apart, μ, at least (Nasr et al., "Tight Auditing of
-//! Differentially Private Machine Learning", 2023), and μ is an ε at each δ (Balle and Wang 2018, theorem 8). That ε
-//! must lie below the one that the plan's ρ promises there. Faults that a build could have are built in on purpose,
-//! and each must be found.
+//! The test is the most powerful one for Gaussian noise: the likelihood ratio of all released numbers, with the
+//! threshold half way between the worlds. The most often that it can be wrong in each world follows from the hits by
+//! the interval of Clopper and Pearson (1934) at 99.9 %. Two Gaussians that are distinguished so well are at least a
+//! distance μ apart (Nasr et al., "Tight Auditing of Differentially Private Machine Learning", 2023), and μ implies an
+//! ε at each δ (Balle and Wang 2018, theorem 8). That ε must lie below the one that the plan's ρ promises at this δ.
+//! The audit also injects faults that a build could have, and must find each of them.
 
 use netcrab_packs::noise::{self, Noise, OpenDp};
 use netcrab_packs::tallies::{Tallies, TalliesBuilder};
-use netcrab_packs::{Definition, Plan, Release, open};
+use netcrab_packs::{Definition, PackRelease, ReleasePlan, open};
 use statrs::distribution::{Beta, ContinuousCDF, Normal};
 
 use crate::population::{Unit, contribution, definition, tallied};
 
-/// What a build does wrong.
+/// A fault that the audit injects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
     ScaleHalved,
     BoundSkipped,
     ExactCountLeaked,
-    /// Every re-build draws noise anew, and somebody asked for four.
+    /// Each rebuild draws noise again, and there were four.
     DrawnAgain,
 }
 
-/// Where ε is looked at.
+/// The values of δ at which ε is compared.
 const DELTAS: [f64; 5] = [1e-3, 0.01, 0.05, 0.1, 0.2];
 
 /// One minus the confidence of each interval.
@@ -45,20 +45,20 @@ impl Noise for Faulty {
     }
 }
 
-/// A pack of six cells, of which a visitor may count in two.
-fn pack() -> (Definition, Plan) {
+/// A pack in whose window a visitor counts in two cells at most.
+fn pack() -> (Definition, ReleasePlan) {
     let definition = definition(|definition| {
         (definition.min_orgs, definition.min_sessions) = (2, 60);
         definition.privacy.max_cells_per_unit = 2;
         definition.privacy.epsilon = 8.0;
     });
-    let plan = Plan::of(&definition).unwrap();
+    let plan = ReleasePlan::of(&definition).unwrap();
     (definition, plan)
 }
 
-/// Twenty organisations of visitors who all do the same in two of six cells, and one visitor who does the opposite in
-/// all of them, again and again. He is the one above his organisation's share: scaling then takes from the others
-/// what he brings, which is the most that a visitor can change.
+/// Twenty organisations whose visitors all do the same in two of six cells, and one visitor who does the opposite in all
+/// six cells, many times. With this visitor the organisation exceeds its share, so scaling takes from the others what
+/// the visitor adds. No visitor can change a cell more.
 fn worlds() -> (Vec<Unit>, Vec<Unit>) {
     let (definition, _) = pack();
     let visitors = |org: u32| if org == 3 { definition.org_sessions_max() } else { 40 };
@@ -73,11 +73,11 @@ fn worlds() -> (Vec<Unit>, Vec<Unit>) {
         (0..12).map(move |session| contribution(1, task, 1, session, [Some(128), Some(9000), Some(1000)]))
     });
     let mut with = without.clone();
-    with.push((3, "3/he".to_owned(), opposite.collect()));
+    with.push((3, "3/added".to_owned(), opposite.collect()));
     (with, without)
 }
 
-fn tally(fault: Fault, definition: &Definition, plan: &Plan, units: &[Unit]) -> Tallies {
+fn tally(fault: Fault, definition: &Definition, plan: &ReleasePlan, units: &[Unit]) -> Tallies {
     if fault != Fault::BoundSkipped {
         return tallied(definition, plan, units);
     }
@@ -88,8 +88,8 @@ fn tally(fault: Fault, definition: &Definition, plan: &Plan, units: &[Unit]) -> 
     tallies.finish().unwrap()
 }
 
-/// What leaves of each world were there no noise, as one row of numbers, each over its scale.
-fn numbers(plan: &Plan, release: &Release) -> Vec<f64> {
+/// All numbers of a release, each divided by the scale of its noise.
+fn numbers(plan: &ReleasePlan, release: &PackRelease) -> Vec<f64> {
     let mut numbers = Vec::new();
     for cell in &release.cells {
         numbers.push(cell.org_parts as f64 / plan.orgs_sigma);
@@ -101,8 +101,7 @@ fn numbers(plan: &Plan, release: &Release) -> Vec<f64> {
     numbers
 }
 
-/// The greatest ε that is sure, over the one promised, for each δ; the largest of them. Noise is drawn `draws` times
-/// for each world.
+/// The lower bound on ε less the promised ε, at the δ where this is largest. Noise is drawn `draws` times for each world.
 pub(crate) fn excess(fault: Fault, draws: usize) -> f64 {
     let seen = if fault == Fault::DrawnAgain { 4 } else { 1 };
     let builds = draws / seen;
@@ -115,12 +114,13 @@ pub(crate) fn excess(fault: Fault, draws: usize) -> f64 {
     let score = |tallies: &Tallies| -> [f64; 2] {
         let release = open(definition.kind, &plan, tallies, &mut Faulty(fault)).unwrap();
         let seen = numbers(&plan, &release);
-        assert_eq!(seen.len(), exact[0].len(), "the same cells leave of both worlds");
+        assert_eq!(seen.len(), exact[0].len(), "both worlds release the same cells");
         let each = || seen.iter().zip(&exact[0]).zip(&exact[1]).filter(|((_, a), b)| a != b);
-        // The logarithm of the likelihood ratio; and how many numbers are those of one world without any noise.
+        // The logarithm of the likelihood ratio; and how many numbers equal those of one world without noise.
         let ratio = each().map(|((seen, a), b)| (seen - (a + b) / 2.0) * (a - b)).sum();
-        let bare = each().map(|((seen, a), b)| f64::from(u8::from(seen == a)) - f64::from(u8::from(seen == b))).sum();
-        [ratio, bare]
+        let without_noise =
+            each().map(|((seen, a), b)| f64::from(u8::from(seen == a)) - f64::from(u8::from(seen == b))).sum();
+        [ratio, without_noise]
     };
     let all_seen = |tallies: &Tallies| {
         (0..seen).map(|_| score(tallies)).fold([0.0, 0.0], |sum, score| [sum[0] + score[0], sum[1] + score[1]])
@@ -137,13 +137,14 @@ pub(crate) fn excess(fault: Fault, draws: usize) -> f64 {
     excess(0).max(excess(1))
 }
 
-/// How far two Gaussians of variance one are apart at least, if a test is wrong this often of `builds` in each world.
+/// The least distance of two Gaussians of variance 1 that a test distinguishes with so many wrong guesses of `builds`
+/// in each world.
 fn apart_at_least(missed: usize, false_hits: usize, builds: usize) -> f64 {
     let right = |wrong: usize| Normal::standard().inverse_cdf(1.0 - at_most(wrong, builds));
     (right(missed) + right(false_hits)).max(0.0)
 }
 
-/// The ε at δ of two Gaussians of variance one that are `apart`.
+/// The ε at δ of two Gaussians of variance 1 at the distance `apart` (Balle and Wang 2018, theorem 8).
 fn epsilon_of(apart: f64, delta: f64) -> f64 {
     let below = |at: f64| Normal::standard().cdf(at);
     let delta_of =
@@ -156,23 +157,23 @@ fn epsilon_of(apart: f64, delta: f64) -> f64 {
     low
 }
 
-/// Clopper and Pearson's upper bound on a chance of which `hits` of `all` came true.
+/// Clopper and Pearson's upper bound on the probability of an event that happened in `hits` of `all` trials.
 fn at_most(hits: usize, all: usize) -> f64 {
     if hits == all { 1.0 } else { Beta::new((hits + 1) as f64, (all - hits) as f64).unwrap().inverse_cdf(1.0 - DOUBT) }
 }
 
-/// Whether a cell with one organisation less than the cohort ever leaves, where the rule is off by `off`.
-pub(crate) fn too_small_leaves(off: u32, builds: usize) -> bool {
+/// Whether a cell with one organisation less than `min_orgs` is ever released, with a rule that is off by `off`.
+pub(crate) fn too_small_is_released(off: u32, builds: usize) -> bool {
     let (definition, plan) = pack();
     let (_, units) = worlds();
     let tallies = tallied(&definition, &plan, &units);
-    // Twenty organisations are there, and one more is asked for.
-    let plan = Plan { min_orgs: 21 - off, orgs_reach: 0.0, ..plan };
+    // There are twenty organisations, one less than the plan asks for.
+    let plan = ReleasePlan { min_orgs: 21 - off, orgs_reach: 0.0, ..plan };
     (0..builds).any(|_| !open(definition.kind, &plan, &tallies, &mut OpenDp).unwrap().cells.is_empty())
 }
 
 #[test]
-fn one_visitor_cannot_be_told_apart_and_each_fault_is_found() {
+fn no_visitor_is_distinguished_better_than_promised_and_each_fault_is_found() {
     let builds = std::env::var("NETCRAB_AUDIT_BUILDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2000);
     let sound = excess(Fault::None, builds);
     assert!(sound <= 0.0, "ε is {sound} more than promised");
@@ -180,5 +181,5 @@ fn one_visitor_cannot_be_told_apart_and_each_fault_is_found() {
         let excess = excess(fault, builds);
         assert!(excess > 0.0, "{fault:?} is not found: {excess}");
     }
-    assert!(!too_small_leaves(0, builds) && too_small_leaves(1, builds));
+    assert!(!too_small_is_released(0, builds) && too_small_is_released(1, builds));
 }

@@ -1,4 +1,4 @@
-//! A definition is read whole, or all that is wrong with it is said, by line.
+//! A definition is read, or all its faults are reported with their lines.
 
 use netcrab_packs::Definition;
 use netcrab_packs::definition::{Frequency, Kind};
@@ -17,7 +17,7 @@ fn a_definition_is_read_with_its_defaults() {
 }
 
 #[test]
-fn every_fault_is_said_at_once_with_its_line() {
+fn every_fault_is_reported_at_once_with_its_line() {
     let text = "packId: Crm-Friction
 kind: ux_benchmark
 vertical: SHOES
@@ -56,7 +56,7 @@ categories: []
 }
 
 #[test]
-fn what_keys_say_together_is_checked_too() {
+fn rules_over_several_keys_are_checked() {
     for (change, what) in [
         ("fields: [median_clicks, nothing]\n", "`fields` has `nothing`; mp_ux_friction_daily has date"),
         ("table: mp_task_flows\n", "`table` of ux_benchmarks is mp_ux_friction_daily"),
@@ -70,7 +70,7 @@ fn what_keys_say_together_is_checked_too() {
 }
 
 #[test]
-fn whatever_is_no_mapping_or_no_yaml_is_refused_with_a_line() {
+fn a_text_that_is_no_mapping_or_no_yaml_is_refused_with_a_line() {
     for text in ["", "- a\n- b\n", "packId: [\n", "a: b: c\n", "---\na: 1\n---\nb: 2\n", "\u{0}", "&a [*a]\n"] {
         let faults = Definition::parse(text).unwrap_err();
         assert!(

@@ -1,19 +1,19 @@
-//! What never passes the gate, and what does.
+//! What the gate never releases, and what it does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use netcrab_packs::method::OTHER;
 use netcrab_packs::noise::OpenDp;
-use netcrab_packs::{Plan, open, rows};
+use netcrab_packs::{ReleasePlan, open, rows};
 
 use crate::population::{Off, contribution, definition, orgs_of_cells, tallied, world};
 
 #[test]
-fn in_ten_thousand_random_populations_no_cell_of_too_few_organisations_leaves() {
+fn in_ten_thousand_random_populations_no_cell_of_too_few_organisations_is_released() {
     let definition = definition(|definition| definition.min_sessions = 1);
-    // Only the cohort rule itself is left.
-    let plan = Plan { orgs_reach: f64::MIN, ..Plan::of(&definition).unwrap() };
-    let (mut left, mut merged) = (0, 0);
+    // Without the pre-threshold, so that the rule on exact organisations works alone.
+    let plan = ReleasePlan { orgs_reach: f64::MIN, ..ReleasePlan::of(&definition).unwrap() };
+    let (mut alone, mut merged) = (0, 0);
     for seed in 0..10_000 {
         let units = world(seed, 14, 4);
         let release = open(definition.kind, &plan, &tallied(&definition, &plan, &units), &mut Off).unwrap();
@@ -23,15 +23,15 @@ fn in_ten_thousand_random_populations_no_cell_of_too_few_organisations_leaves() 
                 merged += 1;
                 assert!(orgs_of_merged(&orgs, &cell.key) >= 5, "{cell:?}");
             } else {
-                left += 1;
+                alone += 1;
                 assert!(orgs[&cell.key].len() >= 5, "{cell:?}");
             }
         }
     }
-    assert!(left > 100 && merged > 100, "{left} cells left, {merged} merged ones");
+    assert!(alone > 100 && merged > 100, "{alone} cells alone, {merged} merged ones");
 }
 
-/// Organisations of all cells that a merged one may be made of.
+/// Organisations of all cells that may be part of a merged one.
 fn orgs_of_merged(orgs: &BTreeMap<String, BTreeSet<u32>>, key: &str) -> usize {
     let (before, after) = key.split_once(OTHER).unwrap();
     let of = orgs.iter().filter(|(key, _)| key.starts_with(before) && key.ends_with(after));
@@ -48,24 +48,24 @@ fn even(orgs: u32, visitors: u32) -> Vec<crate::population::Unit> {
 }
 
 #[test]
-fn one_organisation_less_than_the_cohort_never_leaves_and_enough_always_do() {
+fn one_organisation_less_than_asked_for_is_never_released_and_enough_always_are() {
     let definition = definition(|definition| definition.min_sessions = 40);
-    let plan = Plan::of(&definition).unwrap();
+    let plan = ReleasePlan::of(&definition).unwrap();
     let needed = plan.orgs_needed();
     assert!((6..30).contains(&needed), "{needed}");
-    let leaves = |orgs: u32| {
+    let releases = |orgs: u32| {
         let tallies = tallied(&definition, &plan, &even(orgs, 20));
         (0..40).filter(|_| !open(definition.kind, &plan, &tallies, &mut OpenDp).unwrap().cells.is_empty()).count()
     };
-    assert_eq!(leaves(4), 0);
-    assert!(leaves(needed) > 30 && leaves(needed + 5) == 40);
+    assert_eq!(releases(4), 0);
+    assert!(releases(needed) > 30 && releases(needed + 5) == 40);
 }
 
 #[test]
 fn an_organisation_above_its_share_weighs_no_more_than_it() {
     let definition = definition(|definition| definition.min_sessions = 100);
-    let plan = Plan { orgs_reach: f64::MIN, ..Plan::of(&definition).unwrap() };
-    // Of a hundred sessions a quarter each at most; one has two thousand that all say the same.
+    let plan = ReleasePlan { orgs_reach: f64::MIN, ..ReleasePlan::of(&definition).unwrap() };
+    // Each may weigh a quarter of a hundred sessions; one has two thousand, all with the same values.
     let mut units = even(12, 20);
     for visitor in 0..2000 {
         let values = [Some(90), Some(9000), Some(1000)];

@@ -1,4 +1,4 @@
-//! What the gate promises, held against random populations; and what a definition may say.
+//! The promises of the gate over random populations; and definitions.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 

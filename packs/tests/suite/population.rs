@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use netcrab_packs::bound::{SEPARATOR, bound};
+use netcrab_packs::bound::{SEPARATOR, bound_contributions};
 use netcrab_packs::method::measures;
 use netcrab_packs::noise::{Error, Noise};
 use netcrab_packs::tallies::{Tallies, TalliesBuilder};
-use netcrab_packs::{Contribution, Definition, Plan};
+use netcrab_packs::{Contribution, Definition, ReleasePlan};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// A visitor of an organisation, with what he contributes.
+/// A visitor: the organisation, the visitor's name, and the contributions.
 pub(crate) type Unit = (u32, String, Vec<Contribution>);
 
 pub(crate) const YAML: &str = "
@@ -46,7 +46,7 @@ pub(crate) fn contribution(
     }
 }
 
-/// Visitors of up to `orgs` organisations, of very different sizes.
+/// Visitors of up to `orgs` organisations of very different sizes.
 pub(crate) fn world(seed: u64, orgs: u32, visitors_max: u32) -> Vec<Unit> {
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     let mut units = Vec::new();
@@ -67,17 +67,17 @@ pub(crate) fn world(seed: u64, orgs: u32, visitors_max: u32) -> Vec<Unit> {
 }
 
 /// The tallies of a world, bounded as the plan says.
-pub(crate) fn tallied(definition: &Definition, plan: &Plan, units: &[Unit]) -> Tallies {
+pub(crate) fn tallied(definition: &Definition, plan: &ReleasePlan, units: &[Unit]) -> Tallies {
     let mut tallies = TalliesBuilder::of_visitors(measures(definition.kind), 1 << 20);
     for (org, unit, contributions) in units {
-        for kept in bound(&definition.pack_id, unit, plan.cells_per_unit, contributions.clone()) {
-            tallies.take(&org.to_string(), &kept).unwrap();
+        for bounded in bound_contributions(&definition.pack_id, unit, plan.cells_per_unit, contributions.clone()) {
+            tallies.take(&org.to_string(), &bounded).unwrap();
         }
     }
     tallies.finish().unwrap()
 }
 
-/// Organisations of each cell, as they are.
+/// The exact organisations of each cell.
 pub(crate) fn orgs_of_cells(units: &[Unit]) -> BTreeMap<String, std::collections::BTreeSet<u32>> {
     let mut orgs: BTreeMap<String, std::collections::BTreeSet<u32>> = BTreeMap::new();
     for (org, _, contributions) in units {
@@ -88,7 +88,7 @@ pub(crate) fn orgs_of_cells(units: &[Unit]) -> BTreeMap<String, std::collections
     orgs
 }
 
-/// No noise at all: for comparing with what is exact.
+/// No noise, to compare a release with exact numbers.
 pub(crate) struct Off;
 
 impl Noise for Off {

@@ -1,4 +1,4 @@
-//! What is packed is what was taken, in whatever order and however much.
+//! Tallies are the same for any number of cells, and for contributions in any order.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use netcrab_packs::definition::Kind;
 use netcrab_packs::method::measures;
 use netcrab_packs::plan::WEIGHT;
 use netcrab_packs::tallies::{Cell, Error, Tallies, TalliesBuilder};
-use netcrab_packs::{Contribution, Plan};
+use netcrab_packs::{Contribution, ReleasePlan};
 use proptest::prelude::*;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::population::{definition, world};
 
-/// More than an organisation has open at once.
+/// More cells than an organisation has open at once.
 const MANY: usize = 300_000;
 
 fn flow(cell: &str, score: i64) -> Contribution {
@@ -29,14 +29,14 @@ fn alone(tallies: &Tallies, cap: u32) -> BTreeMap<String, Cell> {
 fn an_organisation_with_any_number_of_cells_is_added_up_like_another() {
     let mut builder = TalliesBuilder::of_visitors(measures(Kind::TaskFlows), 2 * MANY + 1);
     for _ in 0..2 {
-        // In no order of their keys; all but the last are packed when they come again.
+        // Not in the order of the keys. All but the last cells are packed when their second session comes.
         (0..MANY).for_each(|number| builder.take("a", &flow(&format!("{}·é", number * 7 % MANY), 1)).unwrap());
     }
     builder.take("b", &flow("5·é", 3)).unwrap();
     let tallies = builder.finish().unwrap();
     assert_eq!(tallies.contributed().unwrap(), [("a", 2 * MANY as i64), ("b", 1)].into());
-    let presence = tallies.presence().unwrap();
-    assert_eq!(["5·é", "6·é", "·é"].map(|key| presence.orgs(key)), [2, 1, 0]);
+    let org_counts = tallies.org_counts().unwrap();
+    assert_eq!(["5·é", "6·é", "·é"].map(|key| org_counts.orgs(key)), [2, 1, 0]);
     let all = tallies.cells(u32::MAX, 4, |key| Some(if key == "5·é" { "five" } else { "others" }.to_owned())).unwrap();
     let [five, others] = ["five", "others"].map(|key| &all[key]);
     assert_eq!((five.cells, five.orgs, five.org_parts), (1, 2, 3));
@@ -61,7 +61,7 @@ fn an_organisation_that_is_the_unit_counts_in_the_same_cells_however_many_it_has
     let twice = cells(&[("a", 0..MANY), ("a", 0..MANY)]);
     let doubled = |(key, orgs, sessions): &(String, u32, i64)| (key.clone(), *orgs, 2 * sessions);
     assert_eq!(twice, once.iter().map(doubled).collect::<Vec<_>>());
-    // Another in between makes it end, and begin again.
+    // An organisation that comes again after another one is bounded as a whole.
     let mut apart = cells(&[("a", 0..MANY / 2), ("b", MANY..MANY + 1), ("a", MANY / 2..MANY)]);
     let of_b = (MANY.to_string(), 1, WEIGHT);
     assert!(apart.contains(&of_b));
@@ -70,7 +70,7 @@ fn an_organisation_that_is_the_unit_counts_in_the_same_cells_however_many_it_has
 }
 
 #[test]
-fn one_pair_more_than_fits_is_refused_by_name() {
+fn one_pair_more_than_fits_is_refused_with_the_name_of_the_setting() {
     let taken = |pairs: usize| {
         let mut builder = TalliesBuilder::of_visitors(measures(Kind::TaskFlows), 6);
         (0..pairs).try_for_each(|pair| builder.take(&(pair / 2).to_string(), &flow(&(pair % 2).to_string(), 1)))?;
@@ -87,7 +87,7 @@ proptest! {
     #[test]
     fn the_order_of_contributions_changes_nothing(seed: u64, by_org: bool) {
         let definition = definition(|_| ());
-        let plan = Plan::of(&definition).unwrap();
+        let plan = ReleasePlan::of(&definition).unwrap();
         let units = world(seed, 6, 20);
         let mut contributions: Vec<(String, Contribution)> = units
             .into_iter()
@@ -104,7 +104,7 @@ proptest! {
         };
         let sorted = tallied(&contributions);
         if by_org {
-            // One organisation after another, as a build has them; its own in any order.
+            // One organisation after another, as in a build; the contributions of each in any order.
             let mut chance = ChaCha8Rng::seed_from_u64(seed);
             contributions.sort_by_cached_key(|(org, _)| (org.clone(), chance.random::<u64>()));
         } else {

@@ -4,26 +4,27 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// Packs; table `[packs]` of `netcrab.toml`.
+/// Settings of packs; table `[packs]` of `netcrab.toml`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PackSettings {
     /// Folder of the definitions. Default: `packs/definitions`.
     pub definitions: PathBuf,
-    /// Where versions are written: a folder, or `s3://bucket/prefix`. Default: `released`.
+    /// Where released versions are written: a folder, or `s3://bucket/prefix`. Default: `released`.
     pub released: String,
     /// The operational database, `sqlite:FILE` or `postgres://…`. Default: `sqlite:netcrab.db`.
     pub database: String,
-    /// Most pairs of a cell and an organisation of one build, packed in memory. Default: 10_000_000.
+    /// Most pairs of a cell and an organisation of one build, about 150 bytes each. A build with more fails.
+    /// Default: 10_000_000.
     pub entries_max: usize,
-    /// Tasks that a build joins with their sessions at once. Default: 2_000_000.
+    /// About how many tasks a build joins with their sessions at once. Default: 2_000_000.
     pub slice_tasks: u64,
 }
 
 impl std::fmt::Debug for PackSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { definitions, released, database, entries_max, slice_tasks } = self;
-        // An address may hold a password.
+        // The URL may hold a password.
         let database = if database.contains('@') { "postgres://…" } else { database };
         f.debug_struct("PackSettings")
             .field("definitions", definitions)

@@ -2,26 +2,29 @@
 //!
 //!     clock ─▶ windows that are due and have no version ─▶ build ─▶ files
 //!
-//! A daily window is due at 02:00 UTC of the day after it, any other at 03:00. What was missed while nobody built is
-//! caught up on, oldest first. A pack that has no version yet begins with its last window. What cannot be built for
-//! lack of organisations is tried again each time, so that it is built once enough of them opted in; what a budget
-//! refuses is left.
+//! A daily window is due at 02:00 UTC of the day after it, any other at 03:00. Windows that were missed while no
+//! builder ran are caught up on, oldest first. A pack without a version begins with its last window. A window that too
+//! few organisations contribute to is tried again each time, until enough of them opted in. A window that the privacy
+//! budget refuses is dropped.
 
-use anyhow::Result;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use netcrab_market::{Error as MarketError, Market};
-use netcrab_pack_build::Window;
+use netcrab_pack_build::BuildWindow;
 use netcrab_packs::Definition;
 use netcrab_packs::definition::Frequency;
 
-use super::build::TooFew;
+use super::error::Error;
 use super::window;
 
 /// Most windows of one pack that are caught up on at once.
 const CAUGHT_UP_MAX: usize = 60;
 
 /// The windows of a pack that are due at `now` and were not built, oldest first.
-pub async fn due(market: &Market, definition: &Definition, now: Timestamp) -> Result<Vec<Window>> {
+///
+/// # Errors
+///
+/// [`Error::Market`] when the database does not answer, and [`Error::Calendar`] for days beyond the calendar.
+pub async fn due(market: &Market, definition: &Definition, now: Timestamp) -> Result<Vec<BuildWindow>, Error> {
     let frequency = definition.update_frequency;
     let hours = if frequency == Frequency::Daily { 2 } else { 3 };
     let today = now.checked_sub(hours.hours())?.to_zoned(TimeZone::UTC).date();
@@ -32,24 +35,33 @@ pub async fn due(market: &Market, definition: &Definition, now: Timestamp) -> Re
     }
 }
 
-/// What a scheduler makes of a build that failed.
+/// What a scheduler does after a build that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
-    /// Try again the next time: something is missing that may come.
-    Later,
-    /// Leave this window: it can never be built.
-    Never,
+pub enum AfterFailure {
+    /// Tries the window again the next time, and reports no failure: the pack waits for organisations.
+    Wait,
+    /// Tries the window again the next time.
+    Retry,
+    /// Drops the window: the privacy budget of its period is spent, and will never be larger.
+    Drop,
 }
 
-/// Whether a fault may pass.
-pub fn after(fault: &anyhow::Error) -> After {
-    let refused = |cause: &(dyn std::error::Error + 'static)| {
-        matches!(cause.downcast_ref::<MarketError>(), Some(MarketError::OverBudget(_)))
-    };
-    if fault.chain().any(refused) { After::Never } else { After::Later }
+/// What a scheduler does after this error.
+pub fn after_failure(error: &Error) -> AfterFailure {
+    match error {
+        Error::TooFewOrgs(_) => AfterFailure::Wait,
+        Error::Market(MarketError::OverBudget(_)) => AfterFailure::Drop,
+        _ => AfterFailure::Retry,
+    }
 }
 
-/// Whether a pack only waits for organisations.
-pub fn waits(fault: &anyhow::Error) -> bool {
-    fault.chain().any(|cause| cause.is::<TooFew>())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pack_waits_for_organisations_and_tries_again_what_may_pass() {
+        assert_eq!(after_failure(&Error::TooFewOrgs(20)), AfterFailure::Wait);
+        assert_eq!(after_failure(&Error::LeaseHeld), AfterFailure::Retry);
+    }
 }

@@ -1,14 +1,19 @@
-//! The days that a build covers.
+//! The windows of a frequency: the days that a build covers.
 
-use anyhow::{Context, Result, bail};
 use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
-use netcrab_pack_build::Window;
+use netcrab_pack_build::BuildWindow;
 use netcrab_packs::definition::{Frequency, Unit};
 
-/// The last window of a frequency that was over by `today`, which is not in it.
-pub fn last(frequency: Frequency, today: Date) -> Result<Window> {
-    let day_before = today.yesterday().context("there is no day before")?;
+use super::error::Error;
+
+/// The last window of a frequency that ended before `today`.
+///
+/// # Errors
+///
+/// [`Error::Calendar`] when it begins before the calendar does.
+pub fn last(frequency: Frequency, today: Date) -> Result<BuildWindow, Error> {
+    let day_before = today.yesterday()?;
     let whole = containing(frequency, day_before)?;
     if last_day(frequency, whole)? < today {
         return window(frequency, whole);
@@ -16,31 +21,38 @@ pub fn last(frequency: Frequency, today: Date) -> Result<Window> {
     window(frequency, containing(frequency, whole.yesterday()?)?)
 }
 
-/// The window that `text` names: `2026-10` of a monthly pack, its first day, or a day of another.
-pub fn named(frequency: Frequency, text: &str) -> Result<Window> {
+/// The window that `text` names: by a day of it, like 2026-10-31, or for monthly packs by the month, like 2026-10.
+///
+/// # Errors
+///
+/// [`Error::NoWindow`] when the text is neither, and [`Error::MonthOfOther`] for a month of a pack that is not monthly.
+pub fn named(frequency: Frequency, text: &str) -> Result<BuildWindow, Error> {
     let day = if text.len() == 7 { format!("{text}-01") } else { text.to_owned() };
-    let day: Date =
-        day.parse().with_context(|| format!("`{text}` is no day like 2026-10-31, and no month like 2026-10"))?;
+    let day: Date = day.parse().map_err(|source| Error::NoWindow { text: text.to_owned(), source })?;
     if text.len() == 7 && frequency != Frequency::Monthly {
-        bail!("`{text}` is a month, and this pack is not built by the month; name a day of the window");
+        return Err(Error::MonthOfOther(text.to_owned()));
     }
     window(frequency, containing(frequency, day)?)
 }
 
-/// The windows after `after`, up to the last one that was over by `today`; at most `most`.
-pub fn missed(frequency: Frequency, after: &str, today: Date, most: usize) -> Result<Vec<Window>> {
+/// The windows after the day `after` that ended before `today`, oldest first; at most `windows_max`.
+///
+/// # Errors
+///
+/// [`Error::Calendar`] when `after` is not a day, or a window lies beyond the calendar.
+pub fn missed(frequency: Frequency, after: &str, today: Date, windows_max: usize) -> Result<Vec<BuildWindow>, Error> {
     let until: Date = last(frequency, today)?.to.parse()?;
     let mut day: Date = after.parse::<Date>()?.tomorrow()?;
     let mut windows = Vec::new();
-    while day <= until && windows.len() < most {
+    while day <= until && windows.len() < windows_max {
         windows.push(window(frequency, containing(frequency, day)?)?);
         day = last_day(frequency, containing(frequency, day)?)?.tomorrow()?;
     }
     Ok(windows)
 }
 
-/// The periods of a unit that a window reaches into: days, or months.
-pub fn periods(unit: Unit, window: &Window) -> Vec<String> {
+/// The periods of a unit that a window overlaps: the day, like 2026-10-31, or one or two months, like 2026-10.
+pub fn periods(unit: Unit, window: &BuildWindow) -> Vec<String> {
     if unit == Unit::VisitorDay {
         return vec![window.from.clone()];
     }
@@ -48,8 +60,8 @@ pub fn periods(unit: Unit, window: &Window) -> Vec<String> {
     if months[0] == months[1] { vec![months[0].to_owned()] } else { months.map(str::to_owned).to_vec() }
 }
 
-/// The first day of the window that has `day`.
-fn containing(frequency: Frequency, day: Date) -> Result<Date> {
+/// The first day of the window that contains `day`.
+fn containing(frequency: Frequency, day: Date) -> Result<Date, Error> {
     Ok(match frequency {
         Frequency::Daily => day,
         Frequency::Weekly => day.checked_sub(i64::from(day.weekday().since(Weekday::Monday)).days())?,
@@ -57,7 +69,7 @@ fn containing(frequency: Frequency, day: Date) -> Result<Date> {
     })
 }
 
-fn last_day(frequency: Frequency, first: Date) -> Result<Date> {
+fn last_day(frequency: Frequency, first: Date) -> Result<Date, Error> {
     Ok(match frequency {
         Frequency::Daily => first,
         Frequency::Weekly => first.checked_add(6.days())?,
@@ -65,8 +77,8 @@ fn last_day(frequency: Frequency, first: Date) -> Result<Date> {
     })
 }
 
-fn window(frequency: Frequency, first: Date) -> Result<Window> {
-    Ok(Window { from: first.to_string(), to: last_day(frequency, first)?.to_string() })
+fn window(frequency: Frequency, first: Date) -> Result<BuildWindow, Error> {
+    Ok(BuildWindow { from: first.to_string(), to: last_day(frequency, first)?.to_string() })
 }
 
 #[cfg(test)]

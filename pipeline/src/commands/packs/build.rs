@@ -1,40 +1,51 @@
-//! `netcrab packs build` and `watch`: windows that are named or due, built, and their files and tables written.
+//! `netcrab packs build` and `watch`: builds windows, and writes their files and tables.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, bail, ensure};
 use jiff::Timestamp;
 use netcrab_market::Market;
-use netcrab_pack_build::Window;
+use netcrab_pack_build::BuildWindow;
 use netcrab_packs::Definition;
 use netcrab_packs::noise::{Noise, OpenDp};
 use netcrab_pipeline::checkpoints::folder::Folder;
-use netcrab_pipeline::packs::build::{Builder, LEASE, sealed};
-use netcrab_pipeline::packs::{files, schedule, tables, window};
+use netcrab_pipeline::packs::build::{BuildOutcome, PackBuilder};
+use netcrab_pipeline::packs::lease::LEASE;
+use netcrab_pipeline::packs::schedule::{self, AfterFailure};
+use netcrab_pipeline::packs::stored::StoredRelease;
+use netcrab_pipeline::packs::{Error, files, tables, window};
 use netcrab_pipeline::progress::bar;
 use netcrab_sinks::clickhouse::ClickHouse;
 use netcrab_sinks::delta::DeltaSink;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{definition, definitions, now_ms};
+use super::clock::now_ms;
+use super::definitions::{definition, definitions};
 use crate::Context;
 use crate::commands::{chain_of, grouped, process, serve, sink};
 
-/// Somebody ended a build.
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted; what was not released yet is built by the same command")]
-struct Interrupted;
+/// Whether work ran to its end.
+enum Ended<T> {
+    /// It did.
+    Done(T),
+    /// Ctrl-C or SIGTERM came first.
+    Interrupted,
+}
+
+/// Windows that no later build can succeed for: the definition as JSON, and the first day.
+type DroppedWindows = BTreeSet<(String, String)>;
 
 /// What builds are made with, opened once.
 struct Workshop<'a> {
     context: &'a Context,
     market: &'a Market,
-    sink: DeltaSink,
+    facts: DeltaSink,
+    /// The folder of released files.
     folder: Folder,
-    /// Where the tables of released packs lie: beside the files.
+    /// The tables of released packs, in the same folder.
     released: DeltaSink,
     clickhouse: Option<ClickHouse>,
 }
@@ -43,16 +54,27 @@ impl<'a> Workshop<'a> {
     async fn open(context: &'a Context, market: &'a Market, tables: &str) -> Result<Self> {
         let clickhouse = process::clickhouse(&context.config).await?;
         let released = sink(&context.config.packs.released)?;
-        let (sink, folder) = (sink(tables)?, Folder::of(&released)?);
-        Ok(Self { context, market, sink, folder, released, clickhouse })
+        let (facts, folder) = (sink(tables)?, Folder::of(&released)?);
+        Ok(Self { context, market, facts, folder, released, clickhouse })
     }
 
-    /// Builds a window and writes its files; says so.
-    async fn build(&self, definition: &Definition, window: &Window) -> Result<()> {
-        let mut noise = noise();
-        let config = &self.context.config;
-        let (market, sink) = (self.market, &self.sink);
-        let holder = format!("{}-{}", std::process::id(), now_ms());
+    /// Builds a window, writes its files and rows, and prints what came of it.
+    async fn build(&self, definition: &Definition, window: &BuildWindow) -> Result<Ended<()>, Error> {
+        let Ended::Done(outcome) = self.build_version(definition, window).await? else {
+            return Ok(Ended::Interrupted);
+        };
+        let version = self.market.version(&definition.pack_id, &outcome.version).await?;
+        let version = version.ok_or_else(|| Error::Missing("version that was just built".to_owned()))?;
+        let stored = StoredRelease::read(self.market, &version).await?;
+        let created = files::write(&self.folder, &outcome.version, &stored).await?;
+        let (config, clickhouse) = (&self.context.config, self.clickhouse.as_ref());
+        tables::write(config, &self.released, clickhouse, &outcome.version, &stored).await?;
+        self.print(definition, window, &outcome, created);
+        Ok(Ended::Done(()))
+    }
+
+    /// Builds a window's version with a progress bar, until a stop signal.
+    async fn build_version(&self, definition: &Definition, window: &BuildWindow) -> Result<Ended<BuildOutcome>, Error> {
         let template = "{spinner} {msg} {wide_bar} {pos}/{len} {elapsed}, {eta} left";
         let bar = bar(1, template, self.context.quiet || self.context.json);
         bar.set_message(format!("building {} of {} to {}", definition.pack_id, window.from, window.to));
@@ -61,65 +83,75 @@ impl<'a> Workshop<'a> {
             bar.set_length(of as u64);
             bar.set_position(done as u64);
         };
-        let noise = noise.as_mut();
-        let mut builder = Builder { config, market, sink, noise, now_ms, holder: holder.clone(), progress: &progress };
-        let built = tokio::select! {
-            built = builder.build(definition, window) => built,
+        let holder = format!("{}-{}", std::process::id(), now_ms());
+        let mut noise = noise();
+        let mut builder = PackBuilder {
+            config: &self.context.config,
+            market: self.market,
+            facts: &self.facts,
+            noise: noise.as_mut(),
+            now_ms,
+            holder: holder.clone(),
+            progress: &progress,
+        };
+        let ended = tokio::select! {
+            outcome = builder.build(definition, window) => outcome.map(Ended::Done),
             () = serve::stop_signal() => {
-                market.release_lease(LEASE, &holder).await?;
-                Err(Interrupted.into())
+                self.market.release_lease(LEASE, &holder).await?;
+                Ok(Ended::Interrupted)
             }
         };
         bar.finish_and_clear();
-        let built = built?;
-        let version = market.version(&definition.pack_id, &built.version).await?.context("the version just built")?;
-        let sealed = sealed(market, &version).await?;
-        let created = files::write(&self.folder, &built.version, &sealed).await?;
-        tables::write(config, &self.released, self.clickhouse.as_ref(), &built.version, &sealed).await?;
+        ended
+    }
+
+    fn print(&self, definition: &Definition, window: &BuildWindow, outcome: &BuildOutcome, created: usize) {
+        let BuildOutcome { version, existed, rows } = outcome;
         if self.context.json {
             println!(
                 "{}",
-                json!({ "packId": definition.pack_id, "version": built.version, "existed": built.existed,
-                    "rows": built.rows, "filesCreated": created, "window": [window.from, window.to] })
+                json!({ "packId": definition.pack_id, "version": version, "existed": existed,
+                    "rows": rows, "filesCreated": created, "window": [window.from, window.to] })
             );
-            return Ok(());
+            return;
         }
         println!(
-            "{} {} of {} to {}: {}, {} rows; {created} files created in {}",
+            "{} {version} of {} to {}: {}, {} rows; {created} files created in {}",
             definition.pack_id,
-            built.version,
             window.from,
             window.to,
-            if built.existed { "was built already" } else { "built" },
-            grouped(built.rows as u64),
-            self.folder.name_of(&format!("{}/{}", definition.pack_id, built.version))
+            if *existed { "was built already" } else { "built" },
+            grouped(*rows as u64),
+            self.folder.name_of(&format!("{}/{version}", definition.pack_id))
         );
-        Ok(())
     }
 
-    /// Builds what is due; `left` are windows that no build is possible of. Whether all went well.
-    async fn build_due(&self, left: &mut BTreeSet<(String, String)>) -> Result<bool> {
-        let mut well = true;
+    /// Builds every window that is due and not in `dropped`. Answers whether no build failed, other than for lack of
+    /// organisations.
+    async fn build_due(&self, dropped: &mut DroppedWindows) -> Result<Ended<bool>> {
+        let mut succeeded = true;
         for definition in definitions(self.context)? {
             for window in schedule::due(self.market, &definition, Timestamp::now()).await? {
-                let named = (serde_json::to_string(&definition)?, window.from.clone());
-                if left.contains(&named) {
+                let key = (serde_json::to_string(&definition)?, window.from.clone());
+                if dropped.contains(&key) {
                     continue;
                 }
-                let Err(fault) = self.build(&definition, &window).await else { continue };
-                if fault.is::<Interrupted>() {
-                    return Err(fault);
+                let error = match self.build(&definition, &window).await {
+                    Ok(Ended::Done(())) => continue,
+                    Ok(Ended::Interrupted) => return Ok(Ended::Interrupted),
+                    Err(error) => error,
+                };
+                let after = schedule::after_failure(&error);
+                eprintln!("{} of {} to {}: {}", definition.pack_id, window.from, window.to, chain_of(&error.into()));
+                succeeded &= after == AfterFailure::Wait;
+                if after == AfterFailure::Drop {
+                    dropped.insert(key);
                 }
-                well &= schedule::waits(&fault);
-                eprintln!("{} of {} to {}: {}", definition.pack_id, window.from, window.to, chain_of(&fault));
-                if schedule::after(&fault) == schedule::After::Never {
-                    left.insert(named);
-                }
-                // Later windows of this pack wait for it, so that versions follow one another.
+                // Later windows of this pack wait for this one, so that versions are in the order of their windows.
                 break;
             }
         }
-        Ok(well)
+        Ok(Ended::Done(succeeded))
     }
 }
 
@@ -128,29 +160,39 @@ pub(super) async fn build(
     market: &Market,
     pack: Option<String>,
     tables: &str,
-    named: Option<String>,
+    window_name: Option<String>,
 ) -> Result<ExitCode> {
     let workshop = Workshop::open(context, market, tables).await?;
     let Some(pack) = pack else {
-        let well = workshop.build_due(&mut BTreeSet::new()).await?;
-        return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        let succeeded = completed(workshop.build_due(&mut DroppedWindows::new()).await?)?;
+        return Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     };
     let definition = definition(context, &pack)?;
     let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let window = match named {
-        Some(named) => window::named(definition.update_frequency, &named)?,
+    let window = match window_name {
+        Some(name) => window::named(definition.update_frequency, &name)?,
         None => window::last(definition.update_frequency, today)?,
     };
     let over = window.to.parse::<jiff::civil::Date>()? < today;
     ensure!(over, "{} to {} is not over yet; name an earlier window", window.from, window.to);
-    workshop.build(&definition, &window).await?;
+    completed(workshop.build(&definition, &window).await?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds what is due, and looks again, until Ctrl-C.
+/// What the work came to; an error where it was interrupted.
+fn completed<T>(ended: Ended<T>) -> Result<T> {
+    match ended {
+        Ended::Done(outcome) => Ok(outcome),
+        Ended::Interrupted => {
+            bail!("interrupted; the same command builds what was not released yet")
+        }
+    }
+}
+
+/// Builds what is due every `every_s` seconds, until Ctrl-C.
 pub(super) async fn watch(context: &Context, market: &Market, tables: &str, every_s: u64) -> Result<()> {
     let workshop = Workshop::open(context, market, tables).await?;
-    let mut left = BTreeSet::new();
+    let mut dropped = DroppedWindows::new();
     if !context.quiet {
         eprintln!("building packs as they are due (Ctrl-C ends it)");
     }
@@ -161,12 +203,11 @@ pub(super) async fn watch(context: &Context, market: &Market, tables: &str, ever
         stopping.cancel();
     });
     while !stop.is_cancelled() {
-        // What fails now is tried again; the definitions are read anew each time.
-        if let Err(fault) = workshop.build_due(&mut left).await {
-            if fault.is::<Interrupted>() {
-                return Ok(());
-            }
-            eprintln!("{}", chain_of(&fault));
+        // The definitions are read each time. What failed is tried again.
+        match workshop.build_due(&mut dropped).await {
+            Ok(Ended::Done(_)) => {}
+            Ok(Ended::Interrupted) => return Ok(()),
+            Err(error) => eprintln!("{}", chain_of(&error)),
         }
         tokio::select! {
             () = stop.cancelled() => {}
@@ -177,8 +218,8 @@ pub(super) async fn watch(context: &Context, market: &Market, tables: &str, ever
 }
 
 #[cfg(debug_assertions)]
-/// OpenDP's noise. In builds with debug assertions `NETCRAB_PACKS_NOISE=off` leaves it out, so that tests can compare
-/// what leaves with exact sums; in release builds nothing of this is there.
+/// OpenDP's noise. In builds with debug assertions `NETCRAB_PACKS_NOISE=off` switches it off, so that tests can compare
+/// a release with exact sums. Release builds cannot switch it off.
 fn noise() -> Box<dyn Noise + Send> {
     struct Off;
     impl Noise for Off {

@@ -1,79 +1,19 @@
-//! `netcrab packs list`, `plan`, `show`, `diff`, `verify`, `budget`: what there is, what it promises, what it cost.
+//! `netcrab packs list`, `show`, `diff`, `verify`, `budget` and `mark`: the versions in the database.
 
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use netcrab_market::{Market, Version};
+use netcrab_market::{Market, Status, Version};
 use netcrab_packs::noise::epsilon;
-use netcrab_packs::plan::{Query, WEIGHT};
-use netcrab_packs::{Definition, Plan, method};
-use netcrab_pipeline::packs::build::sealed;
-use netcrab_pipeline::packs::files;
+use netcrab_packs::{Definition, ReleasePlan, rows};
+use netcrab_pipeline::checkpoints::folder::Folder;
+use netcrab_pipeline::packs::stored::StoredRelease;
+use netcrab_pipeline::packs::{as_json, files};
 use serde_json::json;
 
-use super::{definitions, released};
+use super::clock::now_ms;
+use super::definitions::definitions;
 use crate::Context;
-use crate::commands::grouped;
-
-/// What a cell of so many sessions is told of with what margin.
-pub(super) fn plan(context: &Context, definition: &Definition) -> Result<()> {
-    let plan = Plan::of(definition)?;
-    let sizes = [1, 3, 10].map(|times| u64::from(definition.min_sessions) * times);
-    let margins = |query: &Query, sigma: f64| {
-        sizes.map(|size| 1.96 * sigma / (WEIGHT as f64 * size as f64 * divisor(definition, query)))
-    };
-    if context.json {
-        println!("{}", json!({ "packId": definition.pack_id, "plan": plan, "orgsNeeded": plan.orgs_needed() }));
-        return Ok(());
-    }
-    let privacy = &definition.privacy;
-    println!(
-        "{}: ε {} and δ {:e} for each {} over {} builds of its period; ε {:.3} a build",
-        definition.pack_id,
-        privacy.epsilon,
-        privacy.delta,
-        privacy.unit.name().replace('_', "'s "),
-        plan.windows,
-        epsilon(plan.rho_window, plan.delta_window)?
-    );
-    println!(
-        "a cell leaves nineteen times of twenty with {} organisations of {} visitors each, and {} sessions",
-        plan.orgs_needed(),
-        plan.whole_org_units,
-        grouped(u64::from(definition.min_sessions))
-    );
-    println!("an organisation weighs {} sessions of a cell at most", grouped(u64::from(plan.org_sessions_max)));
-    println!(
-        "\n{:<28}{:>16}{:>16}{:>16}",
-        "margin with sessions:",
-        grouped(sizes[0]),
-        grouped(sizes[1]),
-        grouped(sizes[2])
-    );
-    let measures = method::measures(definition.kind);
-    for noised in &plan.queries {
-        let what = match noised.query {
-            Query::Histogram(place) => format!("rank of {}, %", measures[place].name),
-            Query::Sum(place) => format!("mean of {}", measures[place].name),
-            Query::Count(place) => format!("sessions with {}, %", measures[place].name),
-        };
-        let [small, middle, large] = margins(&noised.query, noised.sigma);
-        println!("{what:<28}{small:>16.4}{middle:>16.4}{large:>16.4}");
-    }
-    println!("\nBoth ways, nineteen times of twenty, for the noise alone.");
-    Ok(())
-}
-
-/// What an answer is divided by, beside sessions, to be what the plan says of it.
-fn divisor(definition: &Definition, query: &Query) -> f64 {
-    let measures = method::measures(definition.kind);
-    match query {
-        // The rank of a quantile is off by the noise of half of the bins.
-        Query::Histogram(place) => 0.01 / (measures[*place].edges.len() as f64 / 4.0).sqrt(),
-        Query::Sum(place) => measures[*place].per_unit as f64,
-        Query::Count(_) => 0.01,
-    }
-}
 
 pub(super) async fn list(context: &Context, market: &Market) -> Result<()> {
     let mut listed = Vec::new();
@@ -107,6 +47,7 @@ pub(super) async fn list(context: &Context, market: &Market) -> Result<()> {
     Ok(())
 }
 
+/// The version of a pack, by default the newest.
 async fn find(market: &Market, pack: &str, version: Option<&str>) -> Result<Version> {
     let versions = market.versions(pack).await?;
     match version {
@@ -121,28 +62,28 @@ async fn find(market: &Market, pack: &str, version: Option<&str>) -> Result<Vers
 
 pub(super) async fn show(context: &Context, market: &Market, pack: &str, version: Option<String>) -> Result<()> {
     let version = find(market, pack, version.as_deref()).await?;
-    let sealed = sealed(market, &version).await?;
-    let plan = Plan::of(&sealed.definition)?;
+    let stored = StoredRelease::read(market, &version).await?;
+    let plan = ReleasePlan::of(&stored.definition)?;
     let window = format!("{}/{}", version.window_from, version.window_to);
-    let rows = netcrab_packs::rows::rows(&sealed.definition, &plan, &sealed.release, &window)?;
+    let rows = rows::rows(&stored.definition, &plan, &stored.release, &window)?;
     if context.json {
         println!(
             "{}",
             json!({ "packId": pack, "version": version.version, "status": version.status.name(), "window": window,
-                "rows": files::as_json(&rows)? })
+                "rows": as_json(&rows)? })
         );
         return Ok(());
     }
     println!("{}", arrow::util::pretty::pretty_format_batches(&[rows])?);
     println!(
-        "{pack} {} ({}) of {window}: about {} cells left out, {} brought together; ε {:.3} of {} for each {}",
+        "{pack} {} ({}) of {window}: about {} cells suppressed, {} merged into OTHER; ε {:.3} of {} for each {}",
         version.version,
         version.status,
-        sealed.release.left_out,
-        sealed.release.brought_together,
+        stored.release.suppressed,
+        stored.release.merged,
         epsilon(plan.rho_window, plan.delta_window)?,
-        sealed.definition.privacy.epsilon,
-        sealed.definition.privacy.unit.name()
+        stored.definition.privacy.epsilon,
+        stored.definition.privacy.unit.name()
     );
     Ok(())
 }
@@ -151,49 +92,51 @@ pub(super) async fn diff(context: &Context, market: &Market, pack: &str, first: 
     let mut lines: Vec<Vec<String>> = Vec::new();
     for named in [first, second] {
         let version = find(market, pack, Some(named)).await?;
-        let sealed = sealed(market, &version).await?;
-        let files = files::files(&version.version, &sealed)?;
+        let stored = StoredRelease::read(market, &version).await?;
+        let files = files::files(&version.version, &stored)?;
         let csv = files.iter().find(|(name, _)| name == "data.csv").map(|(_, bytes)| bytes.clone()).unwrap_or_default();
-        let mut said = vec![format!("window {}/{}", version.window_from, version.window_to)];
-        said.extend(serde_json::to_string_pretty(&sealed.definition)?.lines().map(str::to_owned));
-        said.extend(String::from_utf8_lossy(&csv).lines().map(str::to_owned));
-        lines.push(said);
+        let mut text = vec![format!("window {}/{}", version.window_from, version.window_to)];
+        text.extend(serde_json::to_string_pretty(&stored.definition)?.lines().map(str::to_owned));
+        text.extend(String::from_utf8_lossy(&csv).lines().map(str::to_owned));
+        lines.push(text);
     }
     let [before, after] = lines.as_slice() else { bail!("two versions") };
     let only = |these: &[String], those: &[String]| -> Vec<String> {
         let those: std::collections::BTreeSet<&String> = those.iter().collect();
         these.iter().filter(|line| !those.contains(line)).cloned().collect()
     };
-    let (gone, come) = (only(before, after), only(after, before));
+    let (removed, added) = (only(before, after), only(after, before));
     if context.json {
-        println!("{}", json!({ "gone": gone, "come": come }));
+        println!("{}", json!({ "gone": removed, "come": added }));
     } else {
-        gone.iter().for_each(|line| println!("- {line}"));
-        come.iter().for_each(|line| println!("+ {line}"));
+        removed.iter().for_each(|line| println!("- {line}"));
+        added.iter().for_each(|line| println!("+ {line}"));
     }
     Ok(())
 }
 
 pub(super) async fn verify(context: &Context, market: &Market, pack: Option<String>) -> Result<ExitCode> {
-    let folder = released(context)?;
+    let folder = released_folder(context)?;
     let packs = match pack {
         Some(pack) => vec![pack],
         None => market.pack_ids().await?,
     };
-    let (mut versions, mut wrong) = (0, Vec::new());
+    let (mut versions, mut differences) = (0, Vec::new());
     for pack in packs {
         for version in market.versions(&pack).await? {
             versions += 1;
-            wrong.extend(files::differences(&folder, &version.version, &sealed(market, &version).await?).await?);
+            differences.extend(
+                files::differences(&folder, &version.version, &StoredRelease::read(market, &version).await?).await?,
+            );
         }
     }
     if context.json {
-        println!("{}", json!({ "versions": versions, "wrong": wrong }));
+        println!("{}", json!({ "versions": versions, "wrong": differences }));
     } else {
-        wrong.iter().for_each(|wrong| println!("{wrong}"));
-        println!("{versions} versions, {} files that are not what was released", wrong.len());
+        differences.iter().for_each(|line| println!("{line}"));
+        println!("{versions} versions, {} files that are not what was released", differences.len());
     }
-    Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 pub(super) async fn budget(context: &Context, market: &Market, pack: Option<String>) -> Result<()> {
@@ -221,4 +164,16 @@ pub(super) async fn budget(context: &Context, market: &Market, pack: Option<Stri
         }
     }
     Ok(())
+}
+
+pub(super) async fn mark(market: &Market, pack: &str, version: &str, status: &str) -> Result<()> {
+    let names: Vec<&str> = Status::ALL.iter().map(|status| status.name()).collect();
+    let found = Status::ALL.iter().find(|known| known.name() == status);
+    let status = found.with_context(|| format!("`{status}` is none of {}", names.join(", ")))?;
+    Ok(market.set_status(pack, version, *status, now_ms()).await?)
+}
+
+/// The folder of the released files.
+fn released_folder(context: &Context) -> Result<Folder> {
+    Ok(Folder::at(&netcrab_pipeline::tables::address(&context.config.packs.released)?)?)
 }

@@ -1,10 +1,10 @@
-//! Who contributes what, as functions of SQL.
+//! Which sessions contribute, as functions of SQL.
 //!
-//!     contributes(org_id, product_id, segment)     its organisation opted in, and did not keep the segment out
-//!     kept_out(org_id, product_id, route)          it did, and keeps routes that begin so out
-//!     of_part(user_hash)                           the visitor belongs to the part that is worked on
+//!     contributes(org_id, product_id, segment)       the product is in the slice and does not exclude the segment
+//!     path_excluded(org_id, product_id, route)       the product is in the slice and excludes the route's path
+//!     in_partition(user_hash)                        the visitor belongs to the slice
 //!
-//! Functions and not tables to join, because a row is then judged where it is read.
+//! Functions rather than tables to join, because the scan then drops a row where it reads it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,37 +13,36 @@ use arrow::array::{Array, AsArray, BooleanArray, StringArray};
 use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Eligible, Part, Slice};
+use crate::slices::{EligibleProduct, Slice};
 
 /// Products by organisation and name.
-type Products = BTreeMap<String, BTreeMap<String, Eligible>>;
+type Products = BTreeMap<String, BTreeMap<String, EligibleProduct>>;
 
-/// The functions, for a slice.
-pub(super) fn functions(slice: &Slice) -> [ScalarUDF; 3] {
+/// The functions for a slice.
+pub(crate) fn functions(slice: &Slice) -> [ScalarUDF; 3] {
     let mut products = Products::new();
     for product in &slice.products {
         products.entry(product.org_id.clone()).or_default().insert(product.product_id.clone(), product.clone());
     }
     let products = Arc::new(products);
-    let part = slice.part;
-    let judge = |name: &str, answer: fn(&Eligible, Option<&str>) -> bool| {
+    let visitors = slice.visitors;
+    let by_product = |name: &str, answer: fn(&EligibleProduct, Option<&str>) -> bool| {
         let products = Arc::clone(&products);
-        function(name, move |[orgs, names, texts]| judged(&products, answer, orgs, names, texts))
+        function(name, move |[orgs, names, texts]| answers(&products, answer, orgs, names, texts))
     };
     [
-        judge("contributes", |product, segment| {
+        by_product("contributes", |product, segment| {
             !product.excluded_segments.iter().any(|excluded| Some(excluded.as_str()) == segment)
         }),
-        judge("kept_out", |product, route| {
+        by_product("path_excluded", |product, route| {
             product.excluded_paths.iter().any(|path| route.is_some_and(|route| route.starts_with(path)))
         }),
-        function("of_part", move |[visitors]| visitors.iter().map(|visitor| Some(part.has(visitor))).collect()),
+        function("in_partition", move |[users]| users.iter().map(|user| Some(visitors.has(user))).collect()),
     ]
 }
 
-/// A function of texts that says yes or no.
+/// A function of `TEXTS` texts with a boolean answer.
 fn function<const TEXTS: usize>(
     name: &str,
     answer: impl Fn([&StringArray; TEXTS]) -> BooleanArray + Send + Sync + 'static,
@@ -51,22 +50,23 @@ fn function<const TEXTS: usize>(
     let invoke = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(arguments)?;
         let texts: Vec<&StringArray> = arrays.iter().filter_map(|array| array.as_string_opt()).collect();
-        let texts = texts.try_into().map_err(|_| DataFusionError::Plan(format!("{TEXTS} texts are expected")))?;
+        let texts =
+            texts.try_into().map_err(|_| DataFusionError::Plan(format!("{TEXTS} text arguments are expected")))?;
         Ok(ColumnarValue::Array(Arc::new(answer(texts))))
     };
     create_udf(name, vec![DataType::Utf8; TEXTS], DataType::Boolean, Volatility::Immutable, Arc::new(invoke))
 }
 
-/// The answer for the product of each row; no, where there is none.
-fn judged(
+/// The answer of each row's product; false for a product that is not in the slice.
+fn answers(
     products: &Products,
-    answer: fn(&Eligible, Option<&str>) -> bool,
+    answer: fn(&EligibleProduct, Option<&str>) -> bool,
     orgs: &StringArray,
     names: &StringArray,
     texts: &StringArray,
 ) -> BooleanArray {
-    // Rows come product by product, so it is rarely looked up.
-    let mut known: Option<((&str, &str), Option<&Eligible>)> = None;
+    // Rows come product by product, so a lookup is rare.
+    let mut known: Option<((&str, &str), Option<&EligibleProduct>)> = None;
     (0..orgs.len())
         .map(|row| {
             let owner = (orgs.value(row), names.value(row));
@@ -79,10 +79,4 @@ fn judged(
             Some(product.is_some_and(|product| answer(product, text)))
         })
         .collect()
-}
-
-impl Part {
-    fn has(self, visitor: Option<&str>) -> bool {
-        xxh3_64(visitor.unwrap_or_default().as_bytes()) % self.of == self.number
-    }
 }
