@@ -53,7 +53,7 @@ pub(super) fn check(context: &Context, files: Vec<PathBuf>) -> Result<ExitCode> 
         println!("{}", json!({ "files": files.len(), "faults": wrong }));
     } else {
         wrong.iter().for_each(|wrong| println!("{wrong}"));
-        println!("{} of {} definitions are right", files.len() - wrong.len(), files.len());
+        println!("{} of {} definitions are valid", files.len() - wrong.len(), files.len());
     }
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
