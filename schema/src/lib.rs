@@ -14,12 +14,14 @@ pub mod events;
 mod nearest;
 pub mod packs;
 pub mod reference;
+pub mod session_key;
 pub mod table;
 pub mod tables;
 mod who_acts;
 
 pub use nearest::{nearest, nearest_clause};
 pub use packs::RELEASED_TABLES;
+pub use session_key::{SessionKey, SessionKeyRef};
 pub use table::{Column, Engine, Fold, Table, Type};
 pub use tables::{ALL, by_name};
 pub use who_acts::WhoActs;
