@@ -1,7 +1,7 @@
 //! The bus in Kafka: a shard is a partition, an offset is an event.
 //!
 //!     append ─▶ `events.raw`, a record for each event ─▶ read [from, to)
-//!               key `org/product/visit`, partition by `shard_of`, value the event as wire JSON
+//!               key `org/product/session or user`, partition by `shard_of`, value the event as wire JSON
 //!
 //! Records are written so that any tool reads them and others may write them; what does not decode is a
 //! fault of the range, not the end of it. Only records of committed transactions count. Ownership is

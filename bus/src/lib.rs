@@ -5,7 +5,7 @@
 //!                                 ▲ retained   ▲ durable end
 //!
 //! What travels are batches of [`netcrab_schema::arrow::event_in_flight`]. A shard is the unit of order
-//! and of ownership; [`shard_of`] keeps all events of a visit in one. Offsets count whatever the
+//! and of ownership; [`shard_of`] keeps all events of a session key in one. Offsets count whatever the
 //! implementation stores (batches in the built-in log, events in Kafka): they grow, may leave gaps, and
 //! mean nothing but a place in their shard.
 //!
@@ -28,7 +28,7 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 
 pub use error::Error;
-pub use shard::{shard_of, split};
+pub use shard::{SessionKeyColumns, shard_of, split};
 
 /// Milliseconds since 1970 UTC, whenever asked.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;

@@ -23,7 +23,8 @@ mod suite {
     use arrow::datatypes::DataType;
     use netcrab_bus::log::{Log, Settings};
     use netcrab_bus::memory::Memory;
-    use netcrab_bus::{Bus, Clock, Error, Fetched};
+    use netcrab_bus::{Bus, Clock, Error, Fetched, shard_of};
+    use netcrab_schema::SessionKeyRef;
     use netcrab_sources::wire::BatchDecoder;
 
     /// A time that moves only when told.
@@ -41,13 +42,18 @@ mod suite {
         }
     }
 
-    /// Events with these numbers for ids, of one visit.
-    pub(crate) fn events(visit: &str, numbers: impl IntoIterator<Item = u32>) -> RecordBatch {
+    /// The shard of a session of the events that [`events`] makes.
+    pub(crate) fn shard_of_session(session_id: &str, shards: u32) -> u32 {
+        shard_of(SessionKeyRef::new("acme", "crm", session_id, ""), shards)
+    }
+
+    /// Events with these numbers for ids, of one session key.
+    pub(crate) fn events(session_id: &str, numbers: impl IntoIterator<Item = u32>) -> RecordBatch {
         let event = |number: u32| {
             let label = if number.is_multiple_of(3) { r#","elementLabelHash":"h3","latencyMs":1.5"# } else { "" };
             let extra = if number.is_multiple_of(5) { r#","extra":{"plan":"pro"}"# } else { "" };
             format!(
-                r#"{{"orgId":"acme","productId":"crm","sessionId":"{visit}","userHash":"u1","eventId":"{visit}-{number}","ts":{},"eventType":"click","screenId":"leads","route":"/leads","deviceType":"desktop"{label}{extra}}}"#,
+                r#"{{"orgId":"acme","productId":"crm","sessionId":"{session_id}","userHash":"u1","eventId":"{session_id}-{number}","ts":{},"eventType":"click","screenId":"leads","route":"/leads","deviceType":"desktop"{label}{extra}}}"#,
                 1_790_000_000_000_i64 + i64::from(number)
             )
         };

@@ -21,8 +21,7 @@ use tokio::sync::oneshot;
 
 use super::client::{Complaint, fault};
 use super::settings::Settings;
-use crate::shard::Keys;
-use crate::{Clock, Error, Results, locked};
+use crate::{Clock, Error, Results, SessionKeyColumns, locked};
 
 pub(crate) struct Appender {
     settings: Settings,
@@ -102,15 +101,15 @@ impl Appender {
         let now_ms = (self.clock)();
         let (mut key, mut text) = (String::new(), String::new());
         for (shard, batch) in events {
-            let keys = Keys::of(batch)?;
+            let keys = SessionKeyColumns::of(batch)?;
             let unwritable = |cause: netcrab_sources::Error| Error::Records { what: "write", cause: cause.to_string() };
             let writer = record::RecordWriter::new(batch).map_err(unwritable)?;
             for row in 0..batch.num_rows() {
-                let [org, product, visit] = keys.row(row);
+                let [org_id, product_id, session_or_user] = keys.key(row).parts();
                 key.clear();
                 text.clear();
                 // An organisation and a product hold no slash, so the parts cannot be taken for others.
-                key.extend([org, "/", product, "/", visit]);
+                key.extend([org_id, "/", product_id, "/", session_or_user]);
                 writer.write(row, &mut text);
                 let record = BaseRecord::with_opaque_to(&self.settings.topic, receipt.clone());
                 let record = record.partition(*shard as i32).timestamp(now_ms);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use netcrab_bus::{Change, Error, shard_of, split};
+use netcrab_bus::{Change, Error, split};
 
-use super::{events, held, ids, read_all, rows, subjects};
+use super::{events, held, ids, read_all, rows, shard_of_session, subjects};
 
 #[tokio::test]
 async fn events_come_back_as_they_were_given_and_in_order() {
@@ -103,7 +103,7 @@ async fn appenders_at_once_keep_each_its_order_and_lose_nothing() {
         let appender = |name: u32| async move {
             for n in 0..20 {
                 let visit = format!("v{name}");
-                let shard = shard_of("acme", "crm", &visit, 3);
+                let shard = shard_of_session(&visit, 3);
                 bus.append(vec![(shard, events(&visit, n * 5..n * 5 + 5))]).await.unwrap();
             }
         };
@@ -130,7 +130,7 @@ async fn a_split_batch_reaches_its_shards_in_order() {
         let all = arrow::compute::concat_batches(&parts[0].schema(), &parts).unwrap();
         subject.bus.append(split(&all, 4).unwrap()).await.unwrap();
         for shard in 0..4 {
-            let of_shard = visits.iter().filter(|visit| shard_of("acme", "crm", visit, 4) == shard);
+            let of_shard = visits.iter().filter(|visit| shard_of_session(visit, 4) == shard);
             let expected: Vec<String> =
                 of_shard.flat_map(|visit| (0..4).map(move |n| format!("{visit}-{n}"))).collect();
             assert_eq!(held(&*subject.bus, shard).await, expected, "{} {shard}", subject.name);
@@ -144,7 +144,7 @@ fn an_event_without_a_session_is_placed_by_its_user() {
     let mut decoder = netcrab_sources::wire::BatchDecoder::new(netcrab_sources::SourceSettings::default());
     let batch = decoder.batch(event.as_bytes(), 1_790_000_100_000, 1, 1).unwrap().events;
     let parts = split(&batch, 1024).unwrap();
-    assert_eq!((parts.len(), parts[0].0), (1, shard_of("acme", "crm", "u1", 1024)));
+    assert_eq!((parts.len(), parts[0].0), (1, shard_of_session("u1", 1024)));
 }
 
 #[tokio::test]

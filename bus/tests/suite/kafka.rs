@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use netcrab_bus::kafka::{Kafka, Sasl, Secret, Security, Settings};
-use netcrab_bus::{Bus, Change, Error, Results, shard_of};
+use netcrab_bus::{Bus, Change, Error, Results};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
@@ -14,7 +14,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::broker::{open, own, shared};
-use super::{Time, events, held, ids, read_all};
+use super::{Time, events, held, ids, read_all, shard_of_session};
 
 fn producer(settings: &Settings, properties: &[(&str, &str)]) -> BaseProducer {
     let mut config = ClientConfig::new();
@@ -279,12 +279,11 @@ async fn a_shard_that_moves_to_a_second_worker_is_read_without_loss_or_repeat() 
         let bus = bus.clone();
         async move {
             for number in numbers {
-                let visits = (0..4).map(|shard| {
-                    (0..).map(|n| format!("v{n}")).find(|visit| shard_of("acme", "crm", visit, 4) == shard)
-                });
+                let visits = (0..4)
+                    .map(|shard| (0..).map(|n| format!("v{n}")).find(|visit| shard_of_session(visit, 4) == shard));
                 let batches = visits.map(|visit| visit.unwrap());
-                let batches = batches
-                    .map(|visit| (shard_of("acme", "crm", &visit, 4), events(&visit, number * 3..number * 3 + 3)));
+                let batches =
+                    batches.map(|visit| (shard_of_session(&visit, 4), events(&visit, number * 3..number * 3 + 3)));
                 bus.append(batches.collect()).await.unwrap();
             }
         }
