@@ -132,16 +132,20 @@ pub struct Fault {
 /// Being one of those who work on the shards. Dropping it gives up all of them.
 #[async_trait]
 pub trait Membership: Debug + Send {
-    /// Waits for the next change of what this member owns. May be dropped and called again.
-    async fn changed(&mut self) -> Result<Change, Error>;
+    /// Waits for the next change of the shards that this member owns. The future may be dropped and the method called
+    /// again.
+    ///
+    /// # Errors
+    /// What the bus cannot do: reach Kafka, or open its lock file.
+    async fn changed(&mut self) -> Result<ShardAssignment, Error>;
 }
 
-/// A change of what a member owns.
+/// A change of the shards that a member owns.
 #[derive(Debug)]
-pub enum Change {
-    /// These shards are now this member's.
-    Gained(Vec<u32>),
-    /// These are to go to another member.
+pub enum ShardAssignment {
+    /// This member owns these shards from now on.
+    Assigned(Vec<u32>),
+    /// These shards move to another member.
     Revoked(Handover),
 }
 

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::{Bus, Change, Error, Fetched, Membership, events, locked};
+use crate::{Bus, Error, Fetched, Membership, ShardAssignment, events, locked};
 
 /// A bus in memory. An offset is a batch.
 #[derive(Debug)]
@@ -144,7 +144,7 @@ impl Bus for Memory {
     }
 }
 
-/// A member: the shards are its own from `Gained` until it is dropped.
+/// A member: the shards are its own from `Assigned` until it is dropped.
 #[derive(Debug)]
 struct Member {
     shards: u32,
@@ -154,11 +154,11 @@ struct Member {
 
 #[async_trait]
 impl Membership for Member {
-    async fn changed(&mut self) -> Result<Change, Error> {
+    async fn changed(&mut self) -> Result<ShardAssignment, Error> {
         if self.held.is_some() {
             return std::future::pending().await;
         }
         self.held = Some(self.owner.clone().acquire_owned().await.map_err(|_| Error::Ended)?);
-        Ok(Change::Gained((0..self.shards).collect()))
+        Ok(ShardAssignment::Assigned((0..self.shards).collect()))
     }
 }

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 use super::client::{Complaint, fault};
 use super::settings::Settings;
-use crate::{Change, Error, Handover, Membership, locked};
+use crate::{Error, Handover, Membership, ShardAssignment, locked};
 
 /// The consumer that is a member of the group.
 pub(crate) type GroupConsumer = BaseConsumer<Rebalances>;
@@ -32,14 +32,14 @@ pub(crate) struct Rebalances {
     complaint: Complaint,
     handover: Duration,
     // A change waits for the one before it to be handed over, so what stands here is bounded by the shards.
-    changes: mpsc::UnboundedSender<Result<Change, Error>>,
+    changes: mpsc::UnboundedSender<Result<ShardAssignment, Error>>,
 }
 
 impl Rebalances {
     fn revoked(&self, shards: Vec<u32>, lost: bool) {
         let (done, finished) = std::sync::mpsc::channel();
         let handover = Handover { shards, lost, _done: Some(done) };
-        if self.changes.send(Ok(Change::Revoked(handover))).is_err() {
+        if self.changes.send(Ok(ShardAssignment::Revoked(handover))).is_err() {
             return;
         }
         // The thread that polls waits here; another of the client goes on telling the group that it lives.
@@ -78,7 +78,7 @@ impl ConsumerContext for Rebalances {
             let shards = shards(partitions);
             if !shards.is_empty() {
                 info!(?shards, "shards gained");
-                let _ = self.changes.send(Ok(Change::Gained(shards)));
+                let _ = self.changes.send(Ok(ShardAssignment::Assigned(shards)));
             }
         }
     }
@@ -92,7 +92,7 @@ fn shards(partitions: &TopicPartitionList) -> Vec<u32> {
 
 /// A member of the group.
 pub(crate) struct Member {
-    changes: mpsc::UnboundedReceiver<Result<Change, Error>>,
+    changes: mpsc::UnboundedReceiver<Result<ShardAssignment, Error>>,
     leaves: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -132,7 +132,7 @@ impl Member {
 
 #[async_trait]
 impl Membership for Member {
-    async fn changed(&mut self) -> Result<Change, Error> {
+    async fn changed(&mut self) -> Result<ShardAssignment, Error> {
         self.changes.recv().await.unwrap_or(Err(Error::Ended))
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::settings::Settings;
-use crate::{Change, Error, Membership};
+use crate::{Error, Membership, ShardAssignment};
 
-/// A member; the shards are its own from `Gained` until it is dropped or its process ends.
+/// A member; the shards are its own from `Assigned` until it is dropped or its process ends.
 #[derive(Debug)]
 pub(crate) struct Member {
     path: PathBuf,
@@ -26,7 +26,7 @@ impl Member {
 
 #[async_trait]
 impl Membership for Member {
-    async fn changed(&mut self) -> Result<Change, Error> {
+    async fn changed(&mut self) -> Result<ShardAssignment, Error> {
         if self.lock.is_some() {
             return std::future::pending().await;
         }
@@ -40,7 +40,7 @@ impl Membership for Member {
             }
         }
         self.lock = Some(file);
-        Ok(Change::Gained((0..self.shards).collect()))
+        Ok(ShardAssignment::Assigned((0..self.shards).collect()))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use netcrab_bus::{Change, Error, split};
+use netcrab_bus::{Error, ShardAssignment, split};
 
 use super::{events, held, ids, read_all, rows, shard_of_session, subjects};
 
@@ -169,7 +169,7 @@ async fn changed_waits_for_an_append_and_misses_none() {
 async fn a_shard_belongs_to_one_member_at_a_time() {
     for subject in subjects(2).await {
         let mut first = subject.bus.join().await.unwrap();
-        let Change::Gained(shards) = first.changed().await.unwrap() else { panic!("{}", subject.name) };
+        let ShardAssignment::Assigned(shards) = first.changed().await.unwrap() else { panic!("{}", subject.name) };
         assert_eq!(shards, [0, 1], "{}", subject.name);
         let mut second = subject.bus.join().await.unwrap();
         if subject.name != "kafka" {
@@ -178,7 +178,7 @@ async fn a_shard_belongs_to_one_member_at_a_time() {
         }
         drop(first);
         let gained = tokio::time::timeout(Duration::from_secs(60), second.changed()).await.unwrap().unwrap();
-        let Change::Gained(shards) = gained else { panic!("{}", subject.name) };
+        let ShardAssignment::Assigned(shards) = gained else { panic!("{}", subject.name) };
         assert_eq!(shards, [0, 1], "{}", subject.name);
     }
 }

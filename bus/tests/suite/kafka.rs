@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use netcrab_bus::kafka::{Kafka, Sasl, Secret, Security, Settings};
-use netcrab_bus::{Bus, Change, Error, Results};
+use netcrab_bus::{Bus, Error, Results, ShardAssignment};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
@@ -249,8 +249,8 @@ async fn work(name: &'static str, bus: Arc<Kafka>, work: Arc<Mutex<Work>>, stop:
     while !*stop.borrow() {
         match tokio::time::timeout(Duration::from_millis(20), member.changed()).await {
             Ok(change) => match change.unwrap() {
-                Change::Gained(shards) => owned.extend(shards),
-                Change::Revoked(handover) => owned.retain(|shard| !handover.shards.contains(shard)),
+                ShardAssignment::Assigned(shards) => owned.extend(shards),
+                ShardAssignment::Revoked(handover) => owned.retain(|shard| !handover.shards.contains(shard)),
             },
             Err(_) => {
                 for shard in &owned {

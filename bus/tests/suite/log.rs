@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use netcrab_bus::log::{Log, Settings};
-use netcrab_bus::{Bus, Change, Error};
+use netcrab_bus::{Bus, Error, ShardAssignment};
 
 use super::{Time, events, held, ids, log, log_with, quick_folder, read_all, rows};
 
@@ -381,12 +381,12 @@ async fn the_shards_go_to_another_process_that_reads_when_the_first_gives_them_u
     let writer = log(folder.path());
     let reader = Log::open_to_read(Settings { poll_ms: 5, ..Settings::of(folder.path()) }).unwrap();
     let mut first = writer.join().await.unwrap();
-    assert!(matches!(first.changed().await.unwrap(), Change::Gained(_)));
+    assert!(matches!(first.changed().await.unwrap(), ShardAssignment::Assigned(_)));
     let mut second = reader.join().await.unwrap();
     assert!(tokio::time::timeout(Duration::from_millis(50), second.changed()).await.is_err());
     drop(first);
     let gained = tokio::time::timeout(Duration::from_secs(20), second.changed()).await.unwrap().unwrap();
-    assert!(matches!(gained, Change::Gained(shards) if shards == [0]));
+    assert!(matches!(gained, ShardAssignment::Assigned(shards) if shards == [0]));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use async_trait::async_trait;
 use netcrab_api::Scrape;
-use netcrab_bus::{Change, Membership};
+use netcrab_bus::{Membership, ShardAssignment};
 use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::streaming::CheckpointError;
 use netcrab_sinks::Error as SinkError;
@@ -129,13 +129,13 @@ impl Processor {
                 change = membership.changed() => change?,
             };
             match change {
-                Change::Gained(shards) => {
+                ShardAssignment::Assigned(shards) => {
                     for shard in shards {
                         let worker = Arc::clone(self).work_on(shard, stop.child_token(), failed.clone());
                         workers.insert(shard, worker);
                     }
                 }
-                Change::Revoked(handover) => {
+                ShardAssignment::Revoked(handover) => {
                     let gone: Vec<Worker> = handover.shards.iter().filter_map(|shard| workers.remove(shard)).collect();
                     for worker in &gone {
                         worker.stop.cancel();
