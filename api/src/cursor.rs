@@ -1,12 +1,11 @@
-//! Cursors: where the next page begins, opaque to the asker.
+//! Cursors: where the next page begins, opaque to the client.
 //!
-//!     place of the last item + period ─▶ JSON ─▶ checksum with the question ─▶ hex
+//!     position of the last item + period ─▶ JSON ─▶ checksum with route and parameters ─▶ hex
 //!
-//! A cursor names a place in an order without ties (a keyset), so rows that come or go between
-//! pages neither repeat nor hide others. It carries the period too: a default that moves on
-//! between two pages does not move the pages. The checksum covers route and parameters; it is
-//! no secret and guards no data, for a cursor only says where to go on. What may be seen is
-//! decided by the key, each time.
+//! Paging is by keyset: a cursor names a position in an order without ties, so rows that appear or disappear between
+//! two pages neither repeat nor hide other rows. A cursor also carries the period: when the default period moves on
+//! between two pages, the pages do not. The checksum binds a cursor to its route and parameters. It is no secret and
+//! protects no data: the key decides what a request may see, on every page.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,26 +16,27 @@ use crate::problem::{Code, Problem};
 
 const SEED: u64 = u64::from_le_bytes(*b"netcrab1");
 
-/// What a cursor says.
+/// The content of a cursor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Cursor {
     /// The period of the first page.
     pub period: Option<Period>,
-    /// The place of the last item seen, in the list's own terms.
-    pub place: serde_json::Value,
+    /// The position of the last item of the page before, in the form that the list uses.
+    #[serde(rename = "place")]
+    pub position: serde_json::Value,
 }
 
 impl Cursor {
-    /// The cursor as text, good for `question` only.
-    pub(crate) fn seal(period: Option<Period>, place: impl Serialize, question: &str) -> Option<String> {
-        let place = serde_json::to_value(place).ok()?;
-        let mut sealed = serde_json::to_vec(&Self { period, place }).ok()?;
+    /// The cursor as text, for `question` only, which is route and parameters.
+    pub(crate) fn seal(period: Option<Period>, position: impl Serialize, question: &str) -> Option<String> {
+        let position = serde_json::to_value(position).ok()?;
+        let mut sealed = serde_json::to_vec(&Self { period, position }).ok()?;
         let checksum = checksum(&sealed, question);
         sealed.extend_from_slice(&checksum);
         Some(to_hex(&sealed))
     }
 
-    /// Reads what [`Cursor::seal`] wrote for the same question.
+    /// Reads what [`Cursor::seal`] wrote for the same `question`.
     pub(crate) fn open(text: &str, question: &str) -> Result<Self, Problem> {
         let sealed = from_hex(text).ok_or_else(refused)?;
         let (cursor, found) = sealed.split_last_chunk::<8>().ok_or_else(refused)?;
@@ -46,13 +46,13 @@ impl Cursor {
         serde_json::from_slice(cursor).map_err(|_| refused())
     }
 
-    /// The place, as the list that made it has it.
-    pub(crate) fn place<P: DeserializeOwned>(&self) -> Result<P, Problem> {
-        serde_json::from_value(self.place.clone()).map_err(|_| refused())
+    /// The position, in the form that the list uses.
+    pub(crate) fn position<P: DeserializeOwned>(&self) -> Result<P, Problem> {
+        serde_json::from_value(self.position.clone()).map_err(|_| refused())
     }
 }
 
-/// The one answer to every cursor that is not ours, or not for this question.
+/// The answer to every cursor that this server did not make, or made for another request.
 pub(crate) fn refused() -> Problem {
     Problem::new(
         Code::InvalidCursor,
@@ -92,7 +92,7 @@ mod tests {
         let period = Some(Period { from: Day(1), to: Day(2) });
         let text = Cursor::seal(period, (7, "b"), "/sessions?productId=crm").expect("plain values");
         let cursor = Cursor::open(&text, "/sessions?productId=crm").expect("untouched");
-        assert_eq!((cursor.period, cursor.place::<(i64, String)>().expect("as sealed")), (period, (7, "b".into())));
+        assert_eq!((cursor.period, cursor.position::<(i64, String)>().expect("as sealed")), (period, (7, "b".into())));
         assert!(Cursor::open(&text, "/sessions?productId=erp").is_err());
         assert!(Cursor::open(&text, "/incidents?productId=crm").is_err());
     }

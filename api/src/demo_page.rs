@@ -1,7 +1,7 @@
-//! The page at `/`: a first look at a product, for somebody who has just run the demo.
+//! The demo page at `/`: a first look at a product, for somebody who has just run `netcrab demo`.
 //!
-//! Three files in the binary, no build step, nothing from elsewhere. The page asks the API as any
-//! client does; the key stays in the browser's tab, given by hand or as `/#key=nc_…`, which a
+//! It is three files in the binary, without a build step and without anything from other hosts. The page calls the
+//! API as any client does. The key stays in the browser's tab: it is typed in, or given as `/#key=nc_…`, which a
 //! browser does not send.
 
 use axum::extract::Request;
@@ -28,7 +28,7 @@ fn typed(content_type: &'static str, text: &'static str) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, content_type)], text)
 }
 
-/// Headers that keep a browser from running or framing anything that is not ours, and answers out of caches.
+/// Adds headers to an answer: a browser runs and frames only what this server sends, and caches nothing.
 pub(crate) async fn harden(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

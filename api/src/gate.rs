@@ -1,11 +1,11 @@
-//! The way in: what every request passes before its handler.
+//! The gate: what every request passes before its handler.
 //!
-//!     measure ─▶ (route found) ─▶ key ─▶ parameters ─▶ a place ─▶ handler, in time
-//!                                 401     400            503       504
+//!     measure ─▶ (route found) ─▶ key ─▶ parameters ─▶ permit ─▶ handler, in time
+//!                                 401     400           503       504
 //!
-//! Whoever sends events has bounds of its own; see `ingest`.
+//! Routes that take events have bounds of their own; see `ingest`.
 //!
-//! What goes wrong here, in axum or in a panic leaves as problem+json.
+//! An error of the gate, of axum or of a handler that panics is answered as problem+json.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ use crate::problem::{Code, Problem};
 use crate::route::{Access, Route};
 use crate::state::AppState;
 
-/// Where an agent key may stand that cannot stand in Authorization.
+/// Header for an agent key whose sender cannot set Authorization.
 const KEY_HEADER: &str = "x-netcrab-key";
 
-/// Counts and times every answer, and turns a panic into one.
+/// Counts and times every answer. A handler that panics is answered 500.
 pub(crate) async fn measure(
     State((state, routes)): State<(AppState, &'static [Route])>,
     request: Request,
@@ -71,7 +71,7 @@ pub(crate) async fn admit(
     let path = request.uri().path().to_owned();
     let insight_request = InsightRequest::new(state.clone(), org_id, query, path)?;
     request.extensions_mut().insert(insight_request);
-    let Ok(_place) = state.places().try_acquire() else { return Err(full(&state)) };
+    let Ok(_permit) = state.request_permits().try_acquire() else { return Err(full(&state)) };
     match tokio::time::timeout(state.request_timeout(), next.run(request)).await {
         Ok(response) => Ok(response),
         Err(_) => Err(out_of_time(&state)),
@@ -87,8 +87,8 @@ fn organisation(state: &AppState, headers: &HeaderMap) -> Result<String, Problem
     org_id.cloned().ok_or_else(|| Problem::new(Code::KeyUnknown, "the key is not known", mend))
 }
 
-/// Whose agent key was sent: as a bearer, in a header of its own, or, as SDKs with a write key do, as a
-/// user's name without a password.
+/// The sender whose agent key the request carries: as a bearer key, in [`KEY_HEADER`], or, as SDKs with a write key
+/// do, as a user's name without a password.
 fn sender(state: &AppState, headers: &HeaderMap) -> Result<Arc<Sender>, Problem> {
     let mend = "send `Authorization: Bearer nc_agent_…` with a key of `api.agent_keys`";
     let plain = credentials(headers, "bearer").or_else(|| headers.get(KEY_HEADER)?.to_str().ok().map(str::trim));
@@ -101,7 +101,7 @@ fn sender(state: &AppState, headers: &HeaderMap) -> Result<Arc<Sender>, Problem>
     sender.cloned().ok_or_else(|| Problem::new(Code::KeyUnknown, "the key is not known", mend))
 }
 
-/// What stands after `scheme` in the Authorization header.
+/// The credentials after `scheme` in the Authorization header.
 fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
     let (found, credentials) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     found.eq_ignore_ascii_case(scheme).then(|| credentials.trim())
@@ -117,7 +117,7 @@ fn out_of_time(state: &AppState) -> Problem {
     Problem::new(Code::Timeout, detail, "ask for fewer days, or without filters")
 }
 
-/// The answer where no route is.
+/// The answer to a path that no route has.
 pub(crate) fn no_such_route(routes: &[Route], uri: &Uri) -> Problem {
     let mend = match nearest(uri.path(), routes.iter().map(|route| route.path)) {
         Some(path) => format!("did you mean `{path}`?"),

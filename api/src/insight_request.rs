@@ -1,4 +1,6 @@
-//! A question that has passed the gate: whose it is, about what, and which page of the answer.
+//! A request for insights that has passed the gate: its organisation, its scope, and the page of the answer.
+//!
+//!     organisation of the key + query parameters + cursor ─▶ Scope, page
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -14,10 +16,10 @@ use crate::problem::{Code, Problem};
 use crate::state::AppState;
 use crate::store::{Filter, InsightStore, Product, Scope};
 
-/// Days of a period that is not given.
+/// Days of the default period.
 const PERIOD_DAYS: i32 = 30;
 
-/// A question: the organisation has been checked, the parameters are of the right kind.
+/// A request whose organisation and parameters have been checked.
 #[derive(Clone)]
 pub(crate) struct InsightRequest {
     state: AppState,
@@ -49,7 +51,7 @@ pub(crate) struct ListPage<T> {
 }
 
 impl InsightRequest {
-    /// A question at `path` of somebody who may ask about `key_org`; another organisation is not found.
+    /// A request at `path` with a key of `key_org`. For any other organisation the answer is that it is not found.
     pub(crate) fn new(state: AppState, key_org: String, query: Query, path: String) -> Result<Self, Problem> {
         if let Some(org_id) = query.text(&params::ORG_ID).filter(|org_id| *org_id != key_org) {
             return Err(Problem::org_not_found(&quoted(org_id)));
@@ -59,7 +61,7 @@ impl InsightRequest {
         Ok(Self { cursor: cursor.transpose()?, ..request })
     }
 
-    /// Where the tables lie.
+    /// The store that answers.
     pub(crate) fn store(&self) -> &dyn InsightStore {
         self.state.store()
     }
@@ -84,7 +86,7 @@ impl InsightRequest {
         self.query.number(&params::LIMIT)
     }
 
-    /// The sessions that are asked about. The product must be one of the organisation's, once it has any.
+    /// The sessions that the request is about. Once the organisation has products, the product must be one of them.
     pub(crate) async fn scope(&self) -> Result<Scope, Problem> {
         let product_id = self.text(&params::PRODUCT_ID).unwrap_or_default();
         let products = self.store().products(&self.org_id).await?;
@@ -112,7 +114,7 @@ impl InsightRequest {
         self.in_bounds(period)
     }
 
-    /// The days to look for a session in, where one end is given.
+    /// The days to search for a session; `None` where the request gives neither end.
     pub(crate) fn period_hint(&self) -> Result<Option<Period>, Problem> {
         match (self.query.day(&params::FROM), self.query.day(&params::TO)) {
             (None, None) => Ok(None),
@@ -135,19 +137,20 @@ impl InsightRequest {
         Ok(period)
     }
 
-    /// The place that this page begins after.
+    /// The position after which this page begins; `None` on the first page.
     pub(crate) fn after<P: DeserializeOwned>(&self) -> Result<Option<P>, Problem> {
-        self.cursor.as_ref().map(Cursor::place).transpose()
+        self.cursor.as_ref().map(Cursor::position).transpose()
     }
 
-    /// A page from the rows after its beginning, of which the store was asked for one more than the page takes.
+    /// A page of `items`, which begin after the position of the cursor. The store was asked for one item more than a
+    /// page has, so that a further page is known.
     pub(crate) fn page<T, P: Serialize>(
         &self,
         scope: &Scope,
         mut items: Vec<T>,
-        place: impl Fn(&T) -> P,
+        position: impl Fn(&T) -> P,
     ) -> ListPage<T> {
-        let next_cursor = self.cut(Some(scope.period), &mut items, place);
+        let next_cursor = self.cut(Some(scope.period), &mut items, position);
         ListPage {
             org_id: scope.org_id.clone(),
             product_id: scope.product_id.clone(),
@@ -158,36 +161,36 @@ impl InsightRequest {
         }
     }
 
-    /// Cuts rows to the page and says where the next one begins.
+    /// Cuts items to the length of a page, and gives the cursor of the next page.
     pub(crate) fn cut<T, P: Serialize>(
         &self,
         period: Option<Period>,
         items: &mut Vec<T>,
-        place: impl Fn(&T) -> P,
+        position: impl Fn(&T) -> P,
     ) -> Option<String> {
         if items.len() <= self.limit() {
             return None;
         }
         items.truncate(self.limit());
-        Cursor::seal(period, place(items.last()?), &self.fingerprint())
+        Cursor::seal(period, position(items.last()?), &self.fingerprint())
     }
 
-    /// The same for rows that are all at hand, in the order of their places.
+    /// A page of `all` items, in the order of their positions.
     pub(crate) fn page_of_all<T, P>(
         &self,
         scope: &Scope,
         mut all: Vec<T>,
-        place: impl Fn(&T) -> P,
+        position: impl Fn(&T) -> P,
     ) -> Result<ListPage<T>, Problem>
     where
         P: Ord + Serialize + DeserializeOwned,
     {
-        all.sort_by_cached_key(&place);
+        all.sort_by_cached_key(&position);
         if let Some(after) = self.after::<P>()? {
-            let begin = all.partition_point(|item| place(item) <= after);
+            let begin = all.partition_point(|item| position(item) <= after);
             all.drain(..begin);
         }
-        Ok(self.page(scope, all, place))
+        Ok(self.page(scope, all, position))
     }
 
     fn fingerprint(&self) -> String {
@@ -210,7 +213,7 @@ impl FromRequestParts<AppState> for InsightRequest {
     async fn from_request_parts(parts: &mut Parts, _state: &AppState) -> Result<Self, Problem> {
         let request = parts.extensions.get::<Self>().cloned();
         request.ok_or_else(|| {
-            Problem::new(Code::Internal, "the route let nobody in", "report this to the makers of NetCrab")
+            Problem::new(Code::Internal, "the route has no gate", "report this to the makers of NetCrab")
         })
     }
 }

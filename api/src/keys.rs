@@ -1,9 +1,9 @@
-//! Keys: who is asking, or sending.
+//! Keys: who asks questions, and who sends events.
 //!
 //!     Authorization: Bearer nc_…  ─▶ SHA-256 ─▶ organisation, or sender
 //!
-//! Only digests are kept. A key is compared with every digest in full, so the time taken tells
-//! nothing about which one, or how much of one, was right.
+//! Only digests are stored. A key is compared with every digest in full, so the time of a comparison does not tell
+//! which digest matched, or how much of one did.
 
 use sha2::{Digest, Sha256};
 
@@ -26,7 +26,7 @@ pub(crate) const READERS: KeyList = KeyList { setting: "api.keys", prefix: "nc_"
 /// `[[api.agent_keys]]`: who may send.
 pub(crate) const AGENTS: KeyList = KeyList { setting: "api.agent_keys", prefix: "nc_agent_" };
 
-/// The keys of a list, and what each opens.
+/// The keys of a list, and what each of them gives access to.
 #[derive(Debug)]
 pub(crate) struct KeyRing<T> {
     keys: Vec<(Sha256Digest, T)>,
@@ -34,6 +34,10 @@ pub(crate) struct KeyRing<T> {
 
 impl<T> KeyRing<T> {
     /// Takes plain keys and digests alike; see [`crate::ApiKey::key`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Key`] for a key that is neither, [`Error::RepeatedKey`] for one that is listed twice.
     pub(crate) fn new<'a>(list: KeyList, keys: impl Iterator<Item = (&'a str, T)>) -> Result<Self, Error> {
         let KeyList { setting, prefix } = list;
         let mut ring = Self { keys: Vec::new() };
@@ -48,7 +52,7 @@ impl<T> KeyRing<T> {
         Ok(ring)
     }
 
-    /// What `key` opens.
+    /// What `key` gives access to; `None` for a key that is not in the list.
     pub(crate) fn find(&self, key: &str) -> Option<&T> {
         let asked = digest(key);
         let mut found = None;

@@ -1,15 +1,15 @@
-//! The HTTP API: what the tables say, answered with a key, a limit and a contract; and the way in for events.
+//! The HTTP API: answers questions about the tables, and takes events in.
 //!
-//!     request ─▶ gate ─▶ asked ─▶ handler ─▶ InsightStore ─▶ answer
-//!                key      period   ask,        Delta tables    JSON, or
-//!                limits   filters  compute     (or others)     problem+json
-//!     events  ─▶ gate ─▶ ingest ───────────▶ event bus ─────▶ answer
+//!     request ─▶ gate ─▶ insight request ─▶ handler ─▶ InsightStore ─▶ answer
+//!                key      organisation       query,      Delta tables    JSON, or
+//!                limits   period, filters    compute     or ClickHouse   problem+json
+//!     events  ─▶ gate ─▶ ingest ──────────────────────▶ event bus ────▶ answer
 //!
-//! `routes.rs` is the one page of routes: path, rule, parameters and answer of each. The OpenAPI
-//! document, the gate and the router are made from it, so they cannot disagree.
+//! `routes.rs` lists every route with its path, access rule, parameters and answer. The router, the gate and the
+//! OpenAPI document are built from this list, so they cannot disagree.
 //!
-//! Invariant: a handler sees a request only after its key, its organisation and its parameters
-//! have been checked. Invariant: a request never reads a Delta log; see `delta`.
+//! Invariant: a handler sees a request only after the gate has checked its key, its organisation and its parameters.
+//! Invariant: a request never reads a Delta log; see `delta`.
 
 pub mod clickhouse;
 mod config;

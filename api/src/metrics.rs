@@ -59,7 +59,7 @@ impl Metrics {
     }
 }
 
-/// Registers a collector whose name, help and labels are constants of this crate.
+/// Registers a collector. Its name, help and labels are constants of this crate, so it cannot fail.
 pub(crate) fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: prometheus::Result<C>) -> C {
     let collector = collector.expect("constants that Prometheus allows");
     registry.register(Box::new(collector.clone())).expect("a name of its own");

@@ -1,4 +1,4 @@
-//! The store of a server that takes events and answers no questions: there are no tables.
+//! The store of a server that only takes events: it has no tables.
 
 use async_trait::async_trait;
 
@@ -7,7 +7,7 @@ use crate::store::{
     Session, SessionDay, SessionLookup, SessionPosition, StoreError, TableStatus, TimelineEvent,
 };
 
-/// No tables: every answer is empty, and the server is ready without any.
+/// A store without tables: every answer is empty, and the server is ready.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoTables;
 

@@ -1,4 +1,4 @@
-//! `/health`, `/ready`, `/metrics`: what an operator asks.
+//! `/health`, `/ready`, `/metrics`: routes for the operator.
 
 use axum::Json;
 use axum::extract::State;
@@ -28,12 +28,12 @@ pub(crate) struct Ready {
     pub tables: Vec<TableStatus>,
 }
 
-/// Answers while the process lives.
+/// Answers 200 while the process runs.
 pub(crate) async fn health() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Answers 200 once every table can be read, else 503 with what is missing.
+/// Answers 200 while every table can be read and the pipeline works, else 503 with what is wrong.
 pub(crate) async fn ready(State(state): State<AppState>) -> Result<Json<Ready>, Problem> {
     let tables = state.store().tables();
     let named = |state: TableState| {
@@ -57,7 +57,7 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Result<Json<Ready>, 
     Err(Problem { tables, ..Problem::new(Code::NotReady, detail, mend).retry_after(5) })
 }
 
-/// Answers with counters in Prometheus' text format.
+/// Answers with all metrics in Prometheus' text format.
 pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
     let scrape = Scrape::default();
     scrape.tables(&state.store().tables(), state.now());

@@ -1,7 +1,9 @@
-//! Query parameters: what each means, and the reading of them.
+//! Query parameters: their declarations, and how they are parsed.
 //!
-//! A parameter is declared once, here. The gate refuses what a route does not take, with the
-//! nearest name it does; the OpenAPI document is made from the same declarations.
+//!     ?productId=crm&limit=7  ─▶  Query, or a problem that names the parameter and the mend
+//!
+//! Each parameter is declared once, here. The gate refuses a parameter that a route does not take and offers the
+//! nearest name; the OpenAPI document is built from the same declarations.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +18,9 @@ use crate::problem::{Code, Problem};
 pub(crate) struct Param {
     /// Its name on the wire.
     pub name: &'static str,
-    /// What it may be.
+    /// Which values it takes.
     pub kind: Kind,
-    /// Whether a question without it is refused.
+    /// Whether a request without it is refused.
     pub required: bool,
     /// What it means, with its default.
     pub meaning: &'static str,
@@ -26,7 +28,7 @@ pub(crate) struct Param {
     pub example: &'static str,
 }
 
-/// What a value may be.
+/// Which values a parameter takes.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Kind {
     /// 1 to 256 bytes of text.
@@ -61,7 +63,7 @@ pub(crate) static ORG_ID: Param =
 /// `productId`.
 pub(crate) static PRODUCT_ID: Param =
     Param { name: "productId", kind: Kind::Text, required: true, meaning: "Product.", example: "crm" };
-/// `productId`, where a key says enough.
+/// `productId`, where the session key is enough.
 pub(crate) static PRODUCT_ID_HINT: Param =
     optional("productId", Kind::Text, "Product; default: whichever has the session.", "crm");
 /// `from`.
@@ -176,14 +178,14 @@ impl Query {
         self.text(param).and_then(|text| text.parse().ok()).unwrap_or(default)
     }
 
-    /// What makes this question the same as that of the page before: all but the page itself.
+    /// The parameters without those of paging: the same for all pages of one list.
     pub(crate) fn fingerprint(&self) -> String {
         let same = self.values.iter().filter(|(name, _)| ![LIMIT.name, CURSOR.name].contains(name));
         url::form_urlencoded::Serializer::new(String::new()).extend_pairs(same).finish()
     }
 }
 
-/// A parameter that is not what it must be.
+/// The problem of a parameter that is missing or wrong.
 pub(crate) fn invalid(name: &str, wrong: &str, mend: &str) -> Problem {
     Problem::new(Code::InvalidParameter, format!("parameter `{name}` {wrong}"), mend)
 }
@@ -218,7 +220,7 @@ fn unknown(name: &str, params: &[&'static Param]) -> Problem {
     Problem::new(Code::UnknownParameter, format!("there is no parameter {}", quoted(name)), mend)
 }
 
-/// What the asker wrote, in bounds: an answer must not grow with a question.
+/// Text of a request, in backticks. At most 64 characters, because an answer must not grow with the request.
 pub(crate) fn quoted(text: &str) -> String {
     let short = shortened(text);
     let dots = if short.len() < text.len() { "…" } else { "" };

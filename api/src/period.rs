@@ -26,7 +26,7 @@ impl Day {
         Self(i32::try_from(days).unwrap_or(i32::MAX))
     }
 
-    /// Every calendar day from the first to the last that jiff knows; anything else is out of range.
+    /// The calendar date; a day outside jiff's range is the first or the last of that range.
     fn date(self) -> Date {
         EPOCH.saturating_add(i64::from(self.0).days())
     }
@@ -47,7 +47,11 @@ impl From<Day> for String {
 impl FromStr for Day {
     type Err = String;
 
-    /// Reads `2026-11-23` and nothing else.
+    /// Reads a date in the form `2026-11-23`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence about any other text.
     fn from_str(text: &str) -> Result<Self, String> {
         let refused = || format!("`{text}` is not a date such as 2026-11-23");
         let plain = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
@@ -80,13 +84,13 @@ impl Period {
         self.to.0.abs_diff(self.from.0) + 1
     }
 
-    /// The days right before, equally many.
+    /// The equally long period that ends the day before.
     pub fn previous(self) -> Self {
         let days = self.days() as i32;
         Self { from: self.from.plus(-days), to: self.to.plus(-days) }
     }
 
-    /// Whether `day` is one of them.
+    /// Whether `day` is in it.
     pub fn contains(self, day: Day) -> bool {
         (self.from..=self.to).contains(&day)
     }

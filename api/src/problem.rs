@@ -1,4 +1,4 @@
-//! Errors on the wire: RFC 9457 problem details, each with a stable `code` and the mend.
+//! Errors on the wire: RFC 9457 problem details, each with a stable `code` and the `mend`.
 //!
 //!     {"type":"urn:netcrab:problem:invalid_parameter","title":"Invalid parameter","status":400,
 //!      "code":"invalid_parameter","detail":"…what is wrong…","mend":"…what to do…"}
@@ -119,7 +119,7 @@ pub struct Problem {
     pub(crate) code: Code,
     pub(crate) detail: String,
     pub(crate) mend: String,
-    /// How the tables stand; on `not_ready` only.
+    /// The status of the tables; on `not_ready` only.
     pub(crate) tables: Vec<TableStatus>,
     /// Seconds after which a retry makes sense; sent as Retry-After.
     pub(crate) retry_after_s: Option<u32>,
@@ -153,7 +153,7 @@ impl Problem {
         Self { code, detail: detail.into(), mend: mend.into(), tables: Vec::new(), retry_after_s: None }
     }
 
-    /// As it stands on the wire.
+    /// The problem as it is serialised.
     pub(crate) fn details(&self) -> Details<'_> {
         let (code, status, title) = self.code.meaning();
         Details {
@@ -167,12 +167,12 @@ impl Problem {
         }
     }
 
-    /// Asks for a retry after that many seconds.
+    /// The same problem, with a time in seconds after which the client should retry.
     pub(crate) fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after_s: Some(seconds), ..self }
     }
 
-    /// Nothing of that name, or nothing the key may see: the answer is the same for both.
+    /// An organisation that does not exist, or that the key does not read: the answer is the same for both.
     pub(crate) fn org_not_found(org_id: &str) -> Self {
         Self::new(
             Code::OrgNotFound,

@@ -1,8 +1,9 @@
-//! The one page of routes.
+//! Every route, on one page.
 //!
-//! Router, gate and OpenAPI document are made from [`ROUTES`]. A route without an access rule does not
-//! compile; the suite asks every route without a key, and every `Member` route for another organisation.
-//! Packs and marketplace get their places here.
+//!     ROUTES ─▶ router, gate, OpenAPI document
+//!
+//! A route without an access rule does not compile. The test suite requests every route without a key, and every
+//! [`Access::Member`] route for another organisation.
 
 use axum::Router;
 use axum::http::Uri;
@@ -202,7 +203,7 @@ pub fn openapi_document() -> String {
     openapi::document(ROUTES)
 }
 
-/// The API as a service; tests call it without a network.
+/// The API as a service. Tests call it without a network.
 pub fn router(state: AppState) -> Router {
     let mut router = Router::new();
     for route in ROUTES {

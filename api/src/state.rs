@@ -1,4 +1,4 @@
-//! What every request shares.
+//! What all requests share: the store, the keys, the limits, the counters.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,16 +15,16 @@ use crate::metrics::{Metrics, Scrape};
 use crate::problem::{Code, Problem};
 use crate::store::InsightStore;
 
-/// Another part of the process, of which `/metrics` and `/ready` tell too.
+/// Another part of the process that `/metrics` and `/ready` report on, such as the pipeline.
 pub trait Companion: Send + Sync {
     /// Adds its metrics to those that `/metrics` shows.
     fn metrics(&self, scrape: &Scrape);
 
-    /// Why it does not work now; `None` while it does.
+    /// Why it does not work at this moment; `None` while it works.
     fn fault(&self) -> Option<String>;
 }
 
-/// The store, the keys, the limits and the counters; cheap to clone.
+/// What all requests share; cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
     shared: Arc<Shared>,
@@ -37,22 +37,34 @@ struct Shared {
     keys: KeyRing<String>,
     limits: ApiLimits,
     metrics: Metrics,
-    places: Arc<Semaphore>,
+    request_permits: Arc<Semaphore>,
     now: fn() -> Timestamp,
 }
 
 impl AppState {
-    /// Checks the configuration. Time is the wall clock's.
+    /// A state that answers questions, with the time of the wall clock.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Key`] and [`Error::RepeatedKey`] for keys that cannot be used.
     pub fn new(config: &ApiConfig, store: Arc<dyn InsightStore>) -> Result<Self, Error> {
         Self::with_clock(config, store, Timestamp::now)
     }
 
-    /// The same, at a time of the caller's choice.
+    /// As [`Self::new`], with the time that `now` tells.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
     pub fn with_clock(config: &ApiConfig, store: Arc<dyn InsightStore>, now: fn() -> Timestamp) -> Result<Self, Error> {
         Self::build(config, store, now, Metrics::new(), None)
     }
 
-    /// A state that also takes events in: `sources` says how they are read, `bus` is where they go.
+    /// A state that also takes events in: `sources` says how they are decoded, `bus` is where they are appended.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`], and [`Error::Setting`] for settings of `[api.ingest]` that are out of their bounds.
     pub fn taking_events(
         config: &ApiConfig,
         store: Arc<dyn InsightStore>,
@@ -65,7 +77,7 @@ impl AppState {
         Self::build(config, store, now, metrics, Some(Arc::new(ingest)))
     }
 
-    /// Lets `/metrics` and `/ready` tell of another part of the process; the first one stays.
+    /// Lets `/metrics` and `/ready` report on another part of the process. Only the first call has an effect.
     pub fn accompany(&self, companion: Arc<dyn Companion>) {
         let _ = self.shared.companion.set(companion);
     }
@@ -89,18 +101,18 @@ impl AppState {
             keys: KeyRing::new(READERS, keys)?,
             limits: config.limits.clone(),
             metrics,
-            places: Arc::new(Semaphore::new(config.limits.requests_max)),
+            request_permits: Arc::new(Semaphore::new(config.limits.requests_max)),
             now,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Rejected events, for whoever stores them; `None` where no events are taken in.
+    /// Rejected events, for whoever stores them; `None` where this server takes no events.
     pub fn rejects(&self) -> Option<Arc<Rejects>> {
         self.shared.ingest.as_ref().map(|ingest| ingest.rejects().clone())
     }
 
-    /// What takes events in.
+    /// What takes events in; a problem where this server takes none.
     pub(crate) fn ingest(&self) -> Result<&Arc<Ingest>, Problem> {
         self.shared.ingest.as_ref().ok_or_else(|| {
             let mend = "send to a server that was started with an event bus";
@@ -124,9 +136,9 @@ impl AppState {
         &self.shared.metrics
     }
 
-    /// Places for requests about an organisation.
-    pub(crate) fn places(&self) -> &Semaphore {
-        &self.shared.places
+    /// One permit for each request about an organisation that may run at once.
+    pub(crate) fn request_permits(&self) -> &Semaphore {
+        &self.shared.request_permits
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {

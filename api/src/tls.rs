@@ -1,4 +1,4 @@
-//! Certificates: the server's own, and those that clients must show.
+//! Certificates: the server's own, and those that clients must present.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use crate::config::TlsSettings;
 use crate::error::Error;
 
-/// What answers TLS handshakes; `None` where no certificate is set.
+/// The acceptor of TLS handshakes; `None` where no certificate is set.
 pub(crate) fn acceptor(tls: &TlsSettings) -> Result<Option<TlsAcceptor>, Error> {
     let set = |path: &Path| !path.as_os_str().is_empty();
     match (set(&tls.cert), set(&tls.key)) {
@@ -28,7 +28,7 @@ pub(crate) fn acceptor(tls: &TlsSettings) -> Result<Option<TlsAcceptor>, Error> 
     let chain = certificates("cert", &tls.cert)?;
     let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| unreadable("key", &tls.key, error))?;
 
-    // The provider is named: a process in which two are linked has no default one.
+    // The provider is given: a process that links two has no default.
     let provider = Arc::new(ring::default_provider());
     let versions = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let versions = versions.map_err(|error| wrong("cert", &tls.cert, error, "report this to the makers of NetCrab"))?;

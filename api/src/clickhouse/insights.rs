@@ -1,4 +1,4 @@
-//! Answers questions by statements that ClickHouse runs.
+//! Answers queries by statements that ClickHouse runs.
 
 use async_trait::async_trait;
 

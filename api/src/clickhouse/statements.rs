@@ -10,7 +10,7 @@ pub(super) struct Sql {
     pub text: &'static str,
 }
 
-/// Values bound by name; `None` is NULL, for a condition that is not asked for.
+/// Values bound by name. `None` is NULL, for a condition that a request does not use.
 pub(super) type Params = Vec<(&'static str, Option<String>)>;
 
 /// A text.

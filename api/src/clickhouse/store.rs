@@ -1,4 +1,4 @@
-//! Runs statements on the server, and looks at how its tables stand.
+//! Runs statements on the server, and polls the status of its tables.
 
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
@@ -15,17 +15,17 @@ use tokio::task::AbortHandle;
 use super::statements::{Params, Sql};
 use crate::store::{Columns, StoreError, TableState, TableStatus};
 
-/// The tables that questions are answered from.
+/// The tables that are read.
 static READ: [&Table; 6] =
     [&EVENTS_SESSIONIZED, &FACT_SESSIONS, &FACT_INCIDENTS, &FACT_SCREEN_HOTSPOTS, &FACT_FLOWS, &DIM_RELEASES];
 
-/// How often the tables are looked at, to say how they stand.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often the status of the tables is polled.
+const POLL_EVERY: Duration = Duration::from_secs(5);
 
-/// Answers from ClickHouse.
+/// The store over tables in ClickHouse.
 pub struct ClickHouseStore {
     inner: Arc<Inner>,
-    looking: AbortHandle,
+    polling: AbortHandle,
 }
 
 struct Inner {
@@ -34,15 +34,19 @@ struct Inner {
 }
 
 impl ClickHouseStore {
-    /// Answers from the tables on `server`, which need not be there yet.
+    /// A store over the tables on `server`, which need not exist yet.
     pub async fn open(server: ClickHouse) -> Self {
         let inner = Arc::new(Inner { server, tables: RwLock::new(Vec::new()) });
-        inner.look().await;
-        let looking = tokio::spawn(look(Arc::downgrade(&inner))).abort_handle();
-        Self { inner, looking }
+        inner.poll().await;
+        let polling = tokio::spawn(poll(Arc::downgrade(&inner))).abort_handle();
+        Self { inner, polling }
     }
 
-    /// The batches of an answer that have rows.
+    /// Runs a statement. Gives the batches that have rows.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Query`] where no host answers, or one refuses the statement.
     pub(super) async fn ask(&self, sql: Sql, params: &Params) -> Result<Vec<RecordBatch>, StoreError> {
         let answer = self.inner.server.rows_now(sql.text, params).await;
         let answer = answer.map_err(|error| StoreError::Query { query: sql.name, source: Box::new(error) })?;
@@ -56,21 +60,21 @@ impl ClickHouseStore {
 
 impl Drop for ClickHouseStore {
     fn drop(&mut self) {
-        self.looking.abort();
+        self.polling.abort();
     }
 }
 
-async fn look(store: Weak<Inner>) {
+async fn poll(store: Weak<Inner>) {
     while let Some(inner) = store.upgrade() {
-        inner.look().await;
+        inner.poll().await;
         drop(inner);
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_EVERY).await;
     }
 }
 
 impl Inner {
-    /// Takes note of how the tables stand.
-    async fn look(&self) {
+    /// Reads the status of the tables.
+    async fn poll(&self) {
         let question = "SELECT table, toInt64(count()) AS parts, toInt64(sum(rows)) AS rows FROM system.parts \
                         WHERE database = currentDatabase() AND active GROUP BY table";
         let there = "SELECT name FROM system.tables WHERE database = currentDatabase()";

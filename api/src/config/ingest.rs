@@ -1,45 +1,44 @@
-//! How events are taken in: bounds of a batch, of a sender, and of all senders together.
+//! Settings of ingestion: bounds on a batch, on a sender, and on all senders together.
 
 use serde::Deserialize;
 
 use crate::error::Error;
 
-/// Settings of taking events in; table `[api.ingest]` of `netcrab.toml`.
+/// Settings of ingestion; table `[api.ingest]` of `netcrab.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IngestSettings {
-    /// Largest body, in bytes, as sent and after decompression; a larger one is 413, and read no further.
+    /// Largest body, in bytes, as sent and after decompression; a larger one is answered 413 and read no further.
     /// Default: 1_048_576 (1 MiB). At least 1024, at most 67_108_864 (64 MiB).
     pub body_bytes_max: usize,
-    /// Most events of one batch; a batch of more is 413 and nothing of it is kept. Default: 1000. At least 1.
+    /// Most events of one batch; a larger batch is answered 413 and none of its events is stored. Default: 1000. At least 1.
     pub events_max: usize,
-    /// Most errors listed in one answer; more are only counted. Default: 100.
+    /// Most errors listed in one answer; further ones are only counted. Default: 100.
     pub errors_max: usize,
     /// Origins whose pages may send from a browser, such as `https://app.example.org`; `*` is any.
-    /// Default: none, and then no browser sends from a page of another origin.
+    /// Default: none, and then no page of another origin can send.
     pub origins: Vec<String>,
-    /// Most events that one key may send in a second, over time; a key that has sent more is 429 until it
-    /// is within them again. Default: 100_000. At least 1.
+    /// Most events that one key may send in a second, on average; a key that has sent more is answered 429 until its
+    /// average is below this again. Default: 100_000. At least 1.
     pub events_per_s_max: u32,
-    /// Most bytes of bodies of one key in memory at once; one more is 429. Default: 16_777_216 (16 MiB).
+    /// Most bytes of bodies of one key in memory at once; one more is answered 429. Default: 16_777_216 (16 MiB).
     pub key_bytes_max: usize,
-    /// Most bytes of bodies of all keys in memory at once; one more is 503. Default: 67_108_864 (64 MiB).
+    /// Most bytes of bodies of all keys in memory at once; one more is answered 503. Default: 67_108_864 (64 MiB).
     pub bytes_max: usize,
-    /// Time that a body is given before its rate counts, in milliseconds. Default: 5000.
+    /// Time before the rate of a body is checked, in milliseconds. Default: 5000.
     pub body_grace_ms: u64,
-    /// Least rate of a body after that, in bytes a second, over all of it; a slower one is 408. Default: 16_384.
+    /// Least rate of a body after that, in bytes a second, averaged over the whole body; a slower one is answered 408. Default: 16_384.
     pub body_bytes_per_s_min: u64,
-    /// Longest that the event bus may take to make a batch durable, in milliseconds; then the answer is 503
-    /// and the sender tries again. Default: 10_000.
+    /// Longest that the event bus may take to make a batch durable, in milliseconds; then the answer is 503 and the
+    /// sender sends the batch again. Default: 10_000.
     pub append_timeout_ms: u64,
-    /// Time for which a repeated event is known as one, in milliseconds; it is accepted and not kept twice.
-    /// Later repeats are found when sessions are made. Default: 600_000 (10 min).
+    /// Deduplication window, in milliseconds: an event that is sent again within it is accepted and not stored twice.
+    /// `sessionize` drops later repeats. Default: 600_000 (10 min).
     pub repeats_window_ms: i64,
-    /// Most event ids remembered for that, at 20 to 39 bytes each; beyond it the window is shorter.
+    /// Most event ids in the deduplication window, at 20 to 39 bytes each; with more ids the window is shorter.
     /// Default: 4_000_000 (at most 156 MB). At least 1000.
     pub repeats_ids_max: usize,
-    /// Most rejected events that wait to be stored in the table `rejects`; beyond it the oldest are only
-    /// counted. Default: 100_000.
+    /// Most rejected events that wait to be stored in the table `rejects`; beyond it the oldest are dropped and counted. Default: 100_000.
     pub rejects_max: usize,
 }
 
@@ -64,7 +63,11 @@ impl Default for IngestSettings {
 }
 
 impl IngestSettings {
-    /// Refuses bounds that nothing could be taken in with.
+    /// Refuses bounds with which no event could be accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] names the first setting that is out of its bounds.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let least = |setting, found: u64, least: u64, expected| match found >= least {
             true => Ok(()),

@@ -13,23 +13,23 @@ pub use ingest::IngestSettings;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiConfig {
-    /// Address to listen on. Default: 127.0.0.1:7878, so nothing outside this machine is served unless asked for.
+    /// Address to listen on. Default: 127.0.0.1:7878, which only this machine reaches.
     pub listen: SocketAddr,
-    /// Where answers come from. Default: `delta`.
+    /// The store that answers questions. Default: `delta`.
     pub store: StoreKind,
-    /// Who may read what. Default: none, and then every question about an organisation is 401.
+    /// Who may read what. Default: none, and then every question about an organisation is answered 401.
     pub keys: Vec<ApiKey>,
-    /// Who may send events. Default: none, and then every batch is 401.
+    /// Who may send events. Default: none, and then every batch is answered 401.
     pub agent_keys: Vec<AgentKey>,
-    /// How much one process takes on; table `[api.limits]`.
+    /// Bounds on requests; table `[api.limits]`.
     pub limits: ApiLimits,
-    /// How events are taken in; table `[api.ingest]`.
+    /// Bounds on ingestion; table `[api.ingest]`.
     pub ingest: IngestSettings,
-    /// Certificates; table `[api.tls]`.
+    /// Certificates of the listener; table `[api.tls]`.
     pub tls: TlsSettings,
 }
 
-/// A place that answers.
+/// A store that answers questions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StoreKind {
@@ -40,62 +40,66 @@ pub enum StoreKind {
     Clickhouse,
 }
 
-/// A bearer key and the organisation whose data it reads.
+/// A key of `[[api.keys]]`, and the organisation whose data it reads.
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKey {
-    /// The key as it is sent, `nc_…`, or `sha256:` and the 64 hex digits of its SHA-256, so that the file need not hold it.
+    /// The key as it is sent, `nc_…`, or `sha256:` and the 64 hex digits of its SHA-256, so that the file need not contain it.
     pub key: String,
     /// The organisation.
     pub org_id: String,
 }
 
-/// A key that sends events, and what it may write.
+/// A key of `[[api.agent_keys]]`, and what it may write.
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentKey {
     /// The key as it is sent, `nc_agent_…`, or `sha256:` and the 64 hex digits of its SHA-256.
     pub key: String,
-    /// The organisation it writes for. A batch with an event of another one is 403.
+    /// The organisation it writes for. A batch with an event of another organisation is answered 403.
     pub org_id: String,
-    /// The products it writes for; an event of another one is rejected. Default: empty, which is all of the organisation.
+    /// The products it writes for; an event of another product is rejected. Default: empty, which is every product of
+    /// the organisation.
     #[serde(default)]
     pub products: Vec<String>,
 }
 
-/// TLS of the listener. The files are PEM, and read once, at start.
+/// TLS of the listener; table `[api.tls]`. The files are PEM and are read once, at start.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsSettings {
-    /// The server's certificate, and those between it and the authority. Default: empty, and then the listener speaks plain HTTP.
+    /// The server's certificate, followed by its intermediate certificates. Default: empty, and then the listener
+    /// speaks plain HTTP.
     pub cert: PathBuf,
-    /// The key of that certificate; given with `cert` or not at all.
+    /// The private key of that certificate. Set it together with `cert`.
     pub key: PathBuf,
-    /// Authorities of client certificates. Default: empty. Where given, a client without a certificate from one of them is turned away.
+    /// Authorities of client certificates. Default: empty, and then no client certificate is asked for. Otherwise a
+    /// client without a certificate from one of them is refused.
     pub client_ca: PathBuf,
 }
 
-/// Bounds on requests. Reaching one is an answer with a `code`, never a growing queue.
+/// Bounds on requests; table `[api.limits]`. A request beyond a bound is answered with a `code`; none waits in a
+/// queue that grows.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApiLimits {
-    /// Most rows of one answer; a larger `limit` is 400. Default: 1000.
+    /// Most rows of one answer; a larger `limit` is answered 400. Default: 1000.
     pub rows_max: usize,
-    /// Most days between `from` and `to`; more is 400. Default: 366.
+    /// Most days from `from` to `to`; more are answered 400. Default: 366.
     pub period_days_max: u32,
-    /// Longest a request may take, in milliseconds; then it is stopped and answered 504. Default: 30_000.
+    /// Longest that a request may take, in milliseconds; then it is stopped and answered 504. Default: 30_000.
     pub request_timeout_ms: u64,
-    /// Most requests at work at once; one more is 503 with Retry-After. Default: 256.
+    /// Most requests about an organisation at once; one more is answered 503 with Retry-After. Default: 256.
     pub requests_max: usize,
-    /// Longest that open requests may take to finish after a shutdown signal, in milliseconds. Default: 10_000.
+    /// Longest that open requests may take to finish after a shutdown signal, in milliseconds; then they are cut off.
+    /// Default: 10_000.
     pub drain_ms: u64,
     /// Most connections at once; one more waits until another ends. Default: 4096.
     pub connections_max: usize,
     /// Longest that a connection may take for its TLS handshake or for the head of its next request, idle
     /// time included, in milliseconds; then it is closed. Default: 15_000.
     pub head_timeout_ms: u64,
-    /// Longest that a client may read nothing of an answer that waits for it, in milliseconds; then its
-    /// connection is closed. Default: 15_000.
+    /// Longest that a client may leave an answer unread, in milliseconds; then its connection is closed. Default: 15_000.
     pub answer_timeout_ms: u64,
 }
 

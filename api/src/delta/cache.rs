@@ -1,12 +1,12 @@
-//! Small additive tables cached in memory, day by day.
+//! A cache of small additive tables, by day.
 //!
 //!     day ─▶ rows sorted by organisation and product ─▶ slice of one product, without a copy
 //!
-//! Overview, hotspots and flows without filters are sums over such slices. Held as Arrow and
-//! summed by a straight loop: see docs/api.md for what a planned query costs instead.
+//! Overview, hotspots and flows without filters are sums over such slices. The rows are Arrow columns that a loop adds
+//! up; docs/api.md says what a planned query costs instead.
 //!
-//! Bounded: days are admitted newest first until the byte limit; the days before are read from
-//! their files, correct but slower.
+//! Bounded: the newest days are cached, up to the byte limit. Older days are read from their files, with the same result
+//! and slower.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,7 +22,7 @@ use crate::store::{Columns, StoreError, plain_text, wrong};
 #[derive(Debug, Clone, Default)]
 pub(super) struct DayCache {
     days: BTreeMap<Day, Arc<CachedDay>>,
-    /// Days before this one are not held; `None` while all are.
+    /// The first day that may be cached; `None` while all days may be.
     pub cached_from: Option<Day>,
 }
 
@@ -33,13 +33,13 @@ struct CachedDay {
     bytes: usize,
 }
 
-/// The key of a product's rows: no id contains a line feed.
+/// The key of a product's rows. No id contains a line feed.
 fn owner(org_id: &str, product_id: &str) -> String {
     format!("{org_id}\n{product_id}")
 }
 
 impl DayCache {
-    /// Replaces a day, or forgets it where there are no rows.
+    /// Replaces a day, or removes it where there are no rows.
     pub(super) fn insert(&mut self, day: Day, rows: RecordBatch) -> Result<(), StoreError> {
         if rows.num_rows() == 0 {
             self.days.remove(&day);
@@ -49,12 +49,12 @@ impl DayCache {
         Ok(())
     }
 
-    /// Forgets a day.
+    /// Removes a day.
     pub(super) fn remove(&mut self, day: Day) {
         self.days.remove(&day);
     }
 
-    /// Drops the oldest days beyond `bytes_max`, for good: a later look holds no day before them.
+    /// Evicts the oldest days beyond `bytes_max`. They and the days before them are not cached again.
     pub(super) fn evict_beyond(&mut self, bytes_max: usize) {
         while self.bytes() > bytes_max
             && let Some((day, _)) = self.days.pop_first()
@@ -68,7 +68,7 @@ impl DayCache {
         self.days.values().map(|day| day.bytes).sum()
     }
 
-    /// The part of `period` that must be read from files.
+    /// The part of `period` that is not cached and must be read from files.
     pub(super) fn uncached(&self, period: Period) -> Option<Period> {
         let cached_from = self.cached_from?;
         (period.from < cached_from).then(|| Period { from: period.from, to: period.to.min(cached_from.plus(-1)) })
@@ -109,7 +109,7 @@ impl CachedDay {
     }
 }
 
-// Texts are copied out of the views: a view would pin the whole page it was read from.
+// Texts are copied out of the views: a view would keep the whole page in memory that it was read from.
 fn without_owner(rows: &RecordBatch) -> Result<RecordBatch, StoreError> {
     let named = rows.schema_ref().fields().iter().map(|field| field.name().as_str()).zip(rows.columns());
     let kept = named.filter(|(name, _)| !["org_id", "product_id", "date"].contains(name));

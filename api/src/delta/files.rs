@@ -1,12 +1,12 @@
 //! The data files of one version of a Delta table, as a table that DataFusion can scan.
 //!
-//!     log ─▶ TableFiles ─▶ scan(filters) ─▶ files of the days asked for ─▶ Parquet reader
+//!     log ─▶ TableFiles ─▶ scan(filters) ─▶ files of the days in the filters ─▶ Parquet reader
 //!                                            row groups, pages and rows by statistics, bloom
 //!                                            filters and the filters themselves
 //!
-//! deltalake's own provider replays the log at every scan; this one keeps the list of files, so a
-//! request touches data files only. What it cannot read correctly (deletion vectors, column
-//! mapping) it refuses when the table is opened.
+//! deltalake's own provider replays the log at every scan. This one keeps the list of files, so a request reads data
+//! files only. A table with a feature that it does not support (deletion vectors, column mapping) is refused when it is
+//! opened.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ const DATE: &str = "date";
 /// One Parquet file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DataFile {
-    /// Where it lies, from the table's folder.
+    /// Its path, relative to the table's folder.
     pub path: Path,
     /// Its size.
     pub bytes: u64,
@@ -62,12 +62,12 @@ pub(super) struct TableFiles {
     pub committed_at_ms: Option<i64>,
     /// The files, oldest day first.
     pub files: Vec<DataFile>,
-    /// Where they lie: the store, rooted at the table, and the name DataFusion knows it by.
+    /// The object store, rooted at the table, and the URL that DataFusion knows it by.
     pub store: Option<(ObjectStoreUrl, Arc<dyn ObjectStore>)>,
 }
 
 impl TableFiles {
-    /// A table without files.
+    /// A table that does not exist: no version and no files.
     pub(super) fn missing(table: &'static Table) -> Self {
         Self { table, version: None, committed_at_ms: None, files: Vec::new(), store: None }
     }
@@ -89,7 +89,7 @@ impl TableFiles {
         days
     }
 
-    // Texts are views: a scan then copies no text that a filter drops.
+    // Texts are views, so a scan copies no text of a row that a filter drops.
     fn schema(&self) -> SchemaRef {
         let (file, partition) = self.fields();
         Arc::new(Schema::new([file, partition].concat()))
@@ -186,14 +186,14 @@ fn partitioned(file: &DataFile) -> PartitionedFile {
     partitioned
 }
 
-// Which side of a join is the smaller one is all that the planner needs to know.
+// The planner only needs to know which side of a join is smaller.
 fn statistics(schema: &Schema, files: &[&DataFile]) -> Statistics {
     let rows: Option<u64> = files.iter().map(|file| file.rows).sum();
     let rows = rows.and_then(|rows| usize::try_from(rows).ok());
     Statistics { num_rows: rows.map_or(Precision::Absent, Precision::Inexact), ..Statistics::new_unknown(schema) }
 }
 
-/// What is known of each file without opening it: its day.
+/// The day of each file, which is known without opening it.
 struct Days<'a>(&'a [DataFile]);
 
 impl Days<'_> {

@@ -1,4 +1,4 @@
-//! Answers questions from a snapshot: from its cache where that suffices, else by a query.
+//! Answers queries from a snapshot: from its cache where possible, else by a statement on the files.
 
 use async_trait::async_trait;
 use datafusion::scalar::ScalarValue;
@@ -77,12 +77,12 @@ impl InsightStore for DeltaStore {
     ) -> Result<Vec<Session>, StoreError> {
         let snapshot = self.snapshot();
         let mut sessions = Vec::new();
-        let newest = after.map_or(scope.period.to, |place| day_of(place.start_us));
+        let newest = after.map_or(scope.period.to, |position| day_of(position.start_us));
         for period in newest_first(Period { to: scope.period.to.min(newest), ..scope.period }) {
             let mut params = of(&scope.during(period));
             params.extend([
-                ("after_ts", instant(after.map(|place| place.start_us))),
-                ("after_key", text(after.map(|place| place.session_key.as_str()))),
+                ("after_ts", instant(after.map(|position| position.start_us))),
+                ("after_key", text(after.map(|position| position.session_key.as_str()))),
                 ("limit", number(limit - sessions.len())),
             ]);
             for batch in self.ask(&snapshot, SESSIONS, params).await? {
@@ -105,15 +105,15 @@ impl InsightStore for DeltaStore {
         let snapshot = self.snapshot();
         let sql = if scope.filter.is_empty() { INCIDENTS } else { INCIDENTS_OF_SESSIONS };
         let mut incidents = Vec::new();
-        let newest = after.map_or(scope.period.to, |place| place.day);
+        let newest = after.map_or(scope.period.to, |position| position.day);
         for period in newest_first(Period { to: scope.period.to.min(newest), ..scope.period }) {
             let mut params = of(&scope.during(period));
             params.extend([
                 ("kind", text(only.kind.as_deref())),
                 ("screen", text(only.screen_id.as_deref())),
-                ("after_date", ScalarValue::Date32(after.map(|place| place.day.0))),
-                ("after_ts", instant(after.map(|place| place.started_us))),
-                ("after_key", text(after.map(|place| place.incident_id.as_str()))),
+                ("after_date", ScalarValue::Date32(after.map(|position| position.day.0))),
+                ("after_ts", instant(after.map(|position| position.started_us))),
+                ("after_key", text(after.map(|position| position.incident_id.as_str()))),
                 ("limit", number(limit - incidents.len())),
             ]);
             for batch in self.ask(&snapshot, sql, params).await? {
@@ -176,8 +176,8 @@ impl InsightStore for DeltaStore {
     }
 }
 
-/// A period from its end, in pieces that grow: a page of a busy product reads a few days' files, a
-/// rare find reads them all in a few queries.
+/// A period in pieces, newest first, each four times as long as the one before. A page of a busy product reads the
+/// files of a few days; a search with few results reads all of them in a few queries.
 fn newest_first(period: Period) -> impl Iterator<Item = Period> {
     let mut to = period.to;
     let mut days = 4;

@@ -1,9 +1,9 @@
 //! Follows the log of one Delta table, off the request path.
 //!
-//!     every `refresh_ms`: is the commit we read still there, and a next one? ─▶ read the log ─▶ TableFiles
+//!     every `refresh_ms`: is the last commit read still there, and is there a next one? ─▶ read the log ─▶ TableFiles
 //!
-//! A look costs two HEAD requests. A table that cannot be read keeps its last good version in use
-//! and is reported; one that was deleted, or made anew, is read from the beginning.
+//! A poll costs two HEAD requests. Of a table that cannot be read, the last good version stays in use and its state
+//! says so. A table that was deleted or created again is read from the beginning.
 
 use std::sync::Arc;
 
@@ -17,25 +17,25 @@ use url::Url;
 use super::files::{DataFile, TableFiles};
 use crate::store::TableState;
 
-/// Reads one table's log, again and again.
+/// Follows the log of one table.
 pub(super) struct LogFollower {
     table: &'static Table,
     url: Url,
     read: Option<(DeltaTable, Option<ObjectMeta>)>,
-    /// How the table stands since the last look.
+    /// The state of the table at the last poll.
     pub state: TableState,
 }
 
 impl LogFollower {
-    /// Of the table in `tables_url`; nothing is read yet.
+    /// Follows the table under `tables_url`; nothing is read yet.
     pub(super) fn new(table: &'static Table, tables_url: &Url) -> Result<Self, url::ParseError> {
         let url = tables_url.join(&format!("{}/", table.name))?;
         Ok(Self { table, url, read: None, state: TableState::Missing })
     }
 
-    /// The table's files where they are not what the last look saw.
-    pub(super) async fn look(&mut self) -> Option<TableFiles> {
-        match self.try_look().await {
+    /// The table's files, where they have changed since the last poll.
+    pub(super) async fn poll(&mut self) -> Option<TableFiles> {
+        match self.try_poll().await {
             Ok(files) => {
                 self.state = if self.read.is_some() { TableState::Present } else { TableState::Missing };
                 files
@@ -50,12 +50,12 @@ impl LogFollower {
         }
     }
 
-    /// Reads the whole log at the next look.
+    /// Makes the next poll read the whole log.
     pub(super) fn forget(&mut self) {
         self.read = None;
     }
 
-    async fn try_look(&mut self) -> Result<Option<TableFiles>, DeltaTableError> {
+    async fn try_poll(&mut self) -> Result<Option<TableFiles>, DeltaTableError> {
         let known = match self.read.take() {
             Some((delta, commit)) => {
                 let store = delta.object_store();
@@ -110,7 +110,7 @@ fn files(table: &'static Table, delta: &DeltaTable) -> Result<TableFiles, DeltaT
     if partition != table.partition() {
         let expected = table.partition();
         return Err(refused(format!(
-            "it is split by {partition:?}, expected {expected:?}; make it again with `netcrab run`"
+            "it is split by {partition:?}, expected {expected:?}; create it again with `netcrab run`"
         )));
     }
     let mut files = Vec::new();

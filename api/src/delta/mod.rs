@@ -1,12 +1,11 @@
-//! The tables in Delta, read through DataFusion.
+//! The store over Delta tables, read through DataFusion.
 //!
 //!     logs ─▶ follower, every `refresh_ms` ─▶ snapshot ─▶ swapped in whole
-//!     request ─▶ snapshot ─▶ held in memory: sums over slices     (no filter, or version)
-//!                        └─▶ files: a query on threads of its own (filters, lists, sessions)
+//!     request ─▶ snapshot ─▶ cache in memory: sums over slices       (no filter, or version only)
+//!                        └─▶ files: a query on threads of its own    (filters, lists, sessions)
 //!
-//! Invariant: a request sees one snapshot and reads no log. Invariant: a Delta table holds one
-//! row for each key: a sink that writes a session again replaces its rows, so `row_version` is
-//! not resolved here.
+//! Invariant: a request sees one snapshot and reads no log. Invariant: a Delta table has one row for each key. A sink
+//! that writes a session again replaces its rows, so this store does not resolve `row_version`.
 
 mod cache;
 mod files;

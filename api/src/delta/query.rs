@@ -1,10 +1,9 @@
-//! Runs the `.sql` files on DataFusion, apart from the requests that need no query.
+//! Runs the `.sql` files on DataFusion.
 //!
-//!     ask ─▶ a place (or wait, or busy) ─▶ own threads ─▶ plan, run, bounded rows
+//!     query ─▶ permit (or wait, or busy) ─▶ threads of its own ─▶ plan, execute, bounded rows
 //!
-//! Queries have threads of their own and a limit of their own, so that answers from memory stay
-//! quick while a year of events is read. Memory is drawn from one pool; a query that would take
-//! more spills to disk or is refused.
+//! Queries have threads and limits of their own, so that answers from the cache stay fast while a year of events is
+//! read. All queries share one memory pool; a query that needs more spills to disk or is refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,7 +33,7 @@ pub(super) struct Sql {
     pub text: &'static str,
 }
 
-/// Values of a statement's `$names`.
+/// Values bound to a statement's `$names`.
 pub(super) type Params = Vec<(&'static str, ScalarValue)>;
 
 /// The engine, its threads and its limits.
@@ -42,13 +41,17 @@ pub(super) struct Queries {
     runtime: Option<Runtime>,
     env: Arc<RuntimeEnv>,
     config: SessionConfig,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     limits: DeltaLimits,
 }
 
 impl Queries {
     /// Starts the threads.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Query`] where the threads or the engine cannot be started.
     pub(super) fn new(limits: &DeltaLimits) -> Result<Self, StoreError> {
         let threads = limits.query_threads.max(1);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -65,14 +68,14 @@ impl Queries {
             .build_arc()
             .map_err(|error| wrong("engine", error))?;
         let mut config = SessionConfig::new().with_target_partitions(threads).with_information_schema(false);
-        // A page holds many sessions and a question needs few of them: filter while decoding.
+        // A Parquet page has rows of many sessions and a query needs few of them: filter while decoding.
         config.options_mut().execution.parquet.pushdown_filters = true;
         config.options_mut().execution.parquet.reorder_filters = true;
         Ok(Self {
             runtime: Some(runtime),
             env,
             config,
-            places: Arc::new(Semaphore::new(limits.queries_max)),
+            permits: Arc::new(Semaphore::new(limits.queries_max)),
             waiting: AtomicUsize::new(0),
             limits: limits.clone(),
         })
@@ -90,15 +93,20 @@ impl Queries {
         Ok(context)
     }
 
-    /// Runs a statement for a request: takes a place, or waits for one among `queries_waiting_max`.
+    /// Runs a statement for a request. It needs a permit, and waits for one among at most `queries_waiting_max`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Busy`] where too many wait, [`StoreError::TooLarge`] where a bound is reached,
+    /// [`StoreError::Query`] where the engine fails.
     pub(super) async fn ask(
         &self,
         context: &SessionContext,
         sql: Sql,
         params: Params,
     ) -> Result<Vec<RecordBatch>, StoreError> {
-        let _place = match self.places.clone().try_acquire_owned() {
-            Ok(place) => place,
+        let _permit = match self.permits.clone().try_acquire_owned() {
+            Ok(permit) => permit,
             Err(_) => self.wait().await?,
         };
         self.spawn(context, sql, params, self.limits.query_rows_max).await
@@ -109,11 +117,15 @@ impl Queries {
         if waiting.others >= self.limits.queries_waiting_max {
             return Err(StoreError::Busy { waiting: waiting.others });
         }
-        let place = self.places.clone().acquire_owned().await;
-        place.map_err(|source| StoreError::Query { query: "places", source: Box::new(source) })
+        let permit = self.permits.clone().acquire_owned().await;
+        permit.map_err(|source| StoreError::Query { query: "permits", source: Box::new(source) })
     }
 
-    /// Runs a statement at once and whole, for the store itself.
+    /// Runs a statement for the store itself: at once, and with any number of rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`], but never busy.
     pub(super) async fn run(
         &self,
         context: &SessionContext,
@@ -131,7 +143,7 @@ impl Queries {
         rows_max: usize,
     ) -> Result<Vec<RecordBatch>, StoreError> {
         let handle = self.runtime.as_ref().map(Runtime::handle).ok_or(StoreError::Busy { waiting: 0 })?;
-        // A set that is dropped stops its task: a request that timed out must not go on reading.
+        // A dropped set stops its task, so a request that timed out does not go on reading.
         let mut task = JoinSet::new();
         task.spawn_on(collect(context.clone(), sql, params, rows_max), handle);
         match task.join_next().await {
@@ -142,7 +154,7 @@ impl Queries {
     }
 }
 
-// A runtime must not be dropped, and so waited for, inside another one.
+// Dropping a runtime waits for its threads, which must not happen inside another runtime.
 impl Drop for Queries {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
@@ -181,7 +193,7 @@ fn wrong(query: &'static str, error: DataFusionError) -> StoreError {
     }
 }
 
-/// Counts one that waits, for as long as it does.
+/// Counts a query that waits, until it is dropped.
 struct Waiting<'a> {
     counter: &'a AtomicUsize,
     others: usize,

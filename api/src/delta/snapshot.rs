@@ -1,7 +1,7 @@
-//! One consistent state of all tables: their files, and what of them is cached in memory.
+//! A snapshot: one consistent state of all tables, with their files and the cache of the small ones.
 //!
-//! A snapshot is made in the background from the one before it and the tables that changed, and
-//! then swapped in whole. Only the days whose files changed are read.
+//! In the background, the next snapshot is built from the last one and the tables that changed, and then swapped in
+//! whole. Only days whose files changed are read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::period::{Day, Period};
 use crate::store::sums::by_day;
 use crate::store::{Product, ProductRelease, StoreError, rows};
 
-/// Days read at once while loading, so that loading a long history is bounded too.
+/// Most days read at once, which bounds the memory of loading a long history.
 const LOAD_DAYS_MAX: u32 = 7;
 
 /// One consistent state of all tables.
 pub(super) struct Snapshot {
-    /// Their files, in the order of the flow.
+    /// Their files, in the order of the list of tables.
     pub tables: Vec<Arc<TableFiles>>,
-    /// The same, to query.
+    /// A context in which they can be queried.
     pub context: SessionContext,
     /// `fact_sessions` by day and version.
     pub session_days: DayCache,
@@ -71,7 +71,7 @@ impl Snapshot {
         }
     }
 
-    /// The state after `changed` tables have taken the place of the old ones.
+    /// The snapshot in which `changed` tables replace the old ones.
     pub(super) async fn next(
         &self,
         changed: Vec<TableFiles>,
@@ -86,7 +86,7 @@ impl Snapshot {
         }
         let context = queries.context(&tables)?;
         let load = Load { before: self, tables: &tables, context: &context, queries };
-        // The rollup of sessions is small and every answer needs it: it is held whole.
+        // The roll-up of sessions is small and every answer needs it, so all of it is cached.
         let session_days = load.days(&self.session_days, &FACT_SESSIONS, ROLLUP_SESSIONS, usize::MAX).await?;
         let rest = limits.held_bytes_max.saturating_sub(session_days.bytes());
         let screens = load.days(&self.screens, &FACT_SCREEN_HOTSPOTS, LOAD_SCREENS, rest).await?;

@@ -20,11 +20,11 @@ use super::snapshot::Snapshot;
 use crate::error::Error;
 use crate::store::{StoreError, TableStatus};
 
-/// The tables that questions are answered from.
+/// The tables that are read.
 static READ: &[&Table] =
     &[&EVENTS_SESSIONIZED, &FACT_SESSIONS, &FACT_INCIDENTS, &FACT_SCREEN_HOTSPOTS, &FACT_FLOWS, &DIM_RELEASES];
 
-/// The tables in `DIR/<table>`.
+/// The store over the Delta tables `<location>/<table>`.
 pub struct DeltaStore {
     inner: Arc<Inner>,
     refresher: AbortHandle,
@@ -43,7 +43,11 @@ struct Current {
 }
 
 impl DeltaStore {
-    /// Opens the tables in a local folder, which need not be there yet, and follows them from then on.
+    /// Opens the tables in a local folder, which need not exist yet, and follows their logs from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Location`] for a path that is no folder of tables, [`Error::Store`] where the tables cannot be loaded.
     pub async fn open(tables_dir: &Path, limits: DeltaLimits) -> Result<Self, Error> {
         let location = || Error::Location { location: tables_dir.display().to_string() };
         let absolute = std::path::absolute(tables_dir).map_err(|_| location())?;
@@ -51,7 +55,11 @@ impl DeltaStore {
         Self::open_url(&url, limits).await
     }
 
-    /// Opens the tables under any URL that deltalake has a store for.
+    /// Opens the tables under any URL that deltalake has an object store for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
     pub async fn open_url(tables_url: &Url, limits: DeltaLimits) -> Result<Self, Error> {
         let followers = READ.iter().map(|table| LogFollower::new(table, tables_url)).collect::<Result<Vec<_>, _>>();
         let followers = followers.map_err(|_| Error::Location { location: tables_url.to_string() })?;
@@ -64,7 +72,11 @@ impl DeltaStore {
         Ok(Self { inner, refresher })
     }
 
-    /// Looks at the logs now instead of at the next turn.
+    /// Polls the logs now instead of after `refresh_ms`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where a new version cannot be loaded; the last one stays in use.
     pub async fn refresh(&self) -> Result<(), StoreError> {
         self.inner.refresh().await
     }
@@ -118,7 +130,7 @@ impl Inner {
         let mut followers = self.followers.lock().await;
         let mut changed = Vec::new();
         for follower in followers.iter_mut() {
-            changed.extend(follower.look().await);
+            changed.extend(follower.poll().await);
         }
         let before = self.snapshot();
         let snapshot = if changed.is_empty() {
@@ -127,7 +139,7 @@ impl Inner {
             match before.next(changed, &self.queries, &self.limits).await {
                 Ok(next) => Arc::new(next),
                 Err(error) => {
-                    // The followers have moved on; look again from the beginning at the next turn.
+                    // The followers have moved on; the next poll reads the logs from the beginning.
                     followers.iter_mut().for_each(LogFollower::forget);
                     return Err(error);
                 }

@@ -1,4 +1,4 @@
-//! The answer to a batch: how many events were taken, and what is wrong with the others.
+//! The answer to a batch: how many events were accepted, and what is wrong with the others.
 
 use netcrab_sources::reject::Fault;
 use serde::Serialize;

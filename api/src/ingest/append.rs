@@ -1,9 +1,9 @@
-//! Writes the events of a batch that are new, and waits for those that another request is writing.
+//! Appends the new events of a batch, and waits for events that another request is appending.
 //!
-//!     events ─ owner ─▶ the sender's own ─ claim ─▶ new ─ split, append ─▶ durable
-//!                                             └─▶ awaited ─ (its end) ─ claim …
+//!     events ─ ownership ─▶ the sender's own ─ claim ─▶ new ─ split, append ─▶ durable
+//!                                                 └─▶ awaited ─ (that append ends) ─ claim …
 //!
-//! Events are appended before any is waited for, so two requests never wait for each other.
+//! A request appends its new events before it waits for others, so two requests never wait for each other.
 
 use std::sync::Arc;
 
@@ -23,12 +23,15 @@ use crate::problem::{Code, Problem};
 #[derive(Debug)]
 pub(super) struct Owned {
     pub(super) events: RecordBatch,
-    /// The events that are at fault, by their place.
+    /// The events with a fault, by their place in the batch.
     pub(super) faults: Vec<(usize, Fault)>,
 }
 
-/// Holds events against what the sender may write: one of another organisation refuses the batch, one of
-/// another product only itself.
+/// Checks that the sender may write the events. An event of a product that it may not write is rejected.
+///
+/// # Errors
+///
+/// A problem for a batch with an event of another organisation: nothing of it is stored.
 pub(super) fn owned(sender: &Sender, batch: DecodedBatch) -> Result<Owned, Problem> {
     let DecodedBatch { events, indexes, mut faults, .. } = batch;
     if let Some(row) = rows_where(&events, "org_id", |org_id| org_id != &*sender.org_id)?.first() {
@@ -50,7 +53,7 @@ pub(super) fn owned(sender: &Sender, batch: DecodedBatch) -> Result<Owned, Probl
     Ok(Owned { events, faults })
 }
 
-/// The rows whose symbol in a column `wanted` names; a look at each distinct value where there are none.
+/// The rows whose value in a dictionary column is `wanted`. Without any, only the distinct values are compared.
 fn rows_where(events: &RecordBatch, column: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<usize>, Problem> {
     let symbols = events.column_by_name(column).and_then(|column| column.as_dictionary_opt::<Int32Type>());
     let Some((keys, values)) =
@@ -66,7 +69,11 @@ fn rows_where(events: &RecordBatch, column: &str, wanted: impl Fn(&str) -> bool)
     Ok(rows.map(|(row, _)| row).collect())
 }
 
-/// Makes the events durable; gives how many of them were known already.
+/// Makes the events durable. Gives how many of them were known already.
+///
+/// # Errors
+///
+/// A problem where the bus refuses them, or does not make them durable in time.
 pub(super) async fn write(ingest: Arc<Ingest>, events: RecordBatch, now_ms: i64) -> Result<usize, Problem> {
     let Some(ids) = deduplication::ids(&events) else { return Err(internal("events have no ids")) };
     let deadline = Instant::now() + ingest.append_timeout();

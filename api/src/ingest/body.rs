@@ -1,10 +1,10 @@
-//! Reads a body as far as it may come: not larger, not slower and not more of them at once than allowed.
+//! Reads a body into memory, within bounds on its size, its rate and the memory of all bodies.
 //!
-//!     frame ─▶ in time? ─▶ within the size? ─▶ room for it? ─▶ kept
+//!     frame ─▶ in time? ─▶ within the size? ─▶ memory for it? ─▶ buffered
 //!              408         413                 429 · 503
 //!
-//! Room is taken as bytes arrive, never for what a sender only announces, so whoever sends slowly holds
-//! little of it.
+//! Memory is reserved as bytes arrive, never for a length that a sender only announces, so a slow sender holds little
+//! of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,20 +20,24 @@ use super::sender::Sender;
 use crate::config::IngestSettings;
 use crate::problem::{Code, Problem};
 
-/// A body in memory, and the room that it takes until this is dropped.
+/// A body in memory, with its reservation.
 #[derive(Debug)]
 pub(super) struct BufferedBody {
     /// The bytes as sent.
     pub(super) bytes: Vec<u8>,
-    /// Given back when dropped.
-    pub(super) room: MemoryReservation,
+    /// Released when dropped.
+    pub(super) reservation: MemoryReservation,
 }
 
-/// Reads the body of a request, or says why not. `room` is that of all senders.
+/// Reads the body of a request. `memory` is the memory of all senders.
+///
+/// # Errors
+///
+/// A problem for a body that is too large, too slow or incomplete, or for which there is no memory.
 pub(super) async fn read(
     settings: &IngestSettings,
     sender: &Sender,
-    room: &Arc<Semaphore>,
+    memory: &Arc<Semaphore>,
     headers: &HeaderMap,
     mut body: Body,
 ) -> Result<BufferedBody, Problem> {
@@ -44,30 +48,30 @@ pub(super) async fn read(
     }
     let started = Instant::now();
     let grace = Duration::from_millis(settings.body_grace_ms);
-    let mut held = BufferedBody { bytes: Vec::new(), room: MemoryReservation::default() };
+    let mut buffered = BufferedBody { bytes: Vec::new(), reservation: MemoryReservation::default() };
     loop {
-        // Each byte that came buys time for the next one.
-        let bought = Duration::from_millis(1000 * held.bytes.len() as u64 / settings.body_bytes_per_s_min);
-        let Ok(frame) = timeout_at(started + grace + bought, body.frame()).await else {
+        // Each byte read allows more time for the next one.
+        let allowed = Duration::from_millis(1000 * buffered.bytes.len() as u64 / settings.body_bytes_per_s_min);
+        let Ok(frame) = timeout_at(started + grace + allowed, body.frame()).await else {
             return Err(too_slow(settings));
         };
-        let Some(frame) = frame else { return Ok(held) };
+        let Some(frame) = frame else { return Ok(buffered) };
         let frame = frame.map_err(|_| {
             let mend = "send the batch again";
             Problem::new(Code::BodyIncomplete, "the body ended before it was complete", mend)
         })?;
         let Ok(data) = frame.into_data() else { continue };
-        let length = held.bytes.len() + data.len();
+        let length = buffered.bytes.len() + data.len();
         if length > bytes_max {
             return Err(too_large(bytes_max));
         }
-        held.room.grow(permits(length), &sender.room, room)?;
-        if held.bytes.capacity() < length {
+        buffered.reservation.grow(permits(length), &sender.memory, memory)?;
+        if buffered.bytes.capacity() < length {
             let announced = announced.map_or(0, |length| length as usize);
-            let ahead = announced.min(4 * length).saturating_sub(held.bytes.len()).max(data.len());
-            held.bytes.reserve(ahead);
+            let ahead = announced.min(4 * length).saturating_sub(buffered.bytes.len()).max(data.len());
+            buffered.bytes.reserve(ahead);
         }
-        held.bytes.extend_from_slice(&data);
+        buffered.bytes.extend_from_slice(&data);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a body is: its type and its encoding, and the bytes behind it.
+//! The type and the encoding of a body, and its decompression.
 //!
 //!     Content-Type  application/json · text/plain       else 415
 //!     Content-Encoding  none · gzip · zstd              else 415
@@ -12,8 +12,8 @@ use flate2::read::MultiGzDecoder;
 use super::body::too_large;
 use crate::problem::{Code, Problem};
 
-/// Largest window of a zstd body as a power of two: 8 MiB, which RFC 8878 asks every decoder to have. A larger
-/// one would be memory that a sender of few bytes decides on.
+/// Largest window of a zstd body, as a power of two: 8 MiB, which RFC 8878 recommends that every decoder supports.
+/// With a larger one, a few bytes of a sender would allocate much memory.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// How a body is compressed.
@@ -24,11 +24,15 @@ pub(super) enum Encoding {
     Zstd,
 }
 
-/// The encoding of a body that is said to be JSON.
+/// The encoding of a body whose Content-Type is one of JSON.
+///
+/// # Errors
+///
+/// A problem for another Content-Type, and for a Content-Encoding other than gzip or zstd.
 pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, Problem> {
     let content_type = text(headers, header::CONTENT_TYPE);
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    // Browsers send text/plain where they do not want to ask first; what it is shows when it is read.
+    // A browser sends text/plain to avoid a preflight request. Decoding shows whether it is JSON.
     if !["application/json", "text/plain"].iter().any(|known| essence.eq_ignore_ascii_case(known)) {
         return Err(Problem::new(
             Code::UnsupportedType,
@@ -54,7 +58,11 @@ fn text(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// Undoes the compression into `plain`; it stops right beyond `bytes_max`.
+/// Decompresses a body into `plain`, and stops right beyond `bytes_max`.
+///
+/// # Errors
+///
+/// A problem for a body that is larger, or that is not in the encoding its header says.
 pub(super) fn decompress(
     encoding: Encoding,
     sent: &[u8],

@@ -3,8 +3,8 @@
 //!     OPTIONS  Origin, Access-Control-Request-…  ─▶ 204, what may be sent
 //!     POST     Origin                            ─▶ the answer, readable for the page
 //!
-//! A page of another origin gets the same answers without the headers, and its browser keeps them from
-//! it. Cookies play no part: a key is a header. <https://fetch.spec.whatwg.org/#http-cors-protocol>
+//! A page of another origin gets the same answers without these headers, so its browser does not show them to it.
+//! Cookies are not used: a key is sent in a header. <https://fetch.spec.whatwg.org/#http-cors-protocol>
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::state::AppState;
 
-/// The answer to a browser that asks what it may send.
+/// The answer to a preflight request.
 pub(crate) async fn preflight() -> Response {
     let headers = [
         (header::ALLOW, "POST, OPTIONS"),
@@ -24,12 +24,12 @@ pub(crate) async fn preflight() -> Response {
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
-/// Says of every answer, also of a refusal, which page may read it.
+/// Adds to every answer, also to a refusal, the origin whose pages may read it.
 pub(crate) async fn allow(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let allowed = request.headers().get(header::ORIGIN).and_then(|origin| allowed(&state, origin));
     let mut response = next.run(request).await;
     if let Some(origin) = allowed {
-        say(response.headers_mut(), origin);
+        add_headers(response.headers_mut(), origin);
     }
     response
 }
@@ -42,7 +42,7 @@ fn allowed(state: &AppState, origin: &HeaderValue) -> Option<HeaderValue> {
     origins.iter().any(|known| known.as_bytes() == origin.as_bytes()).then(|| origin.clone())
 }
 
-fn say(headers: &mut HeaderMap, origin: HeaderValue) {
+fn add_headers(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
     headers.append(header::VARY, HeaderValue::from_static("origin"));

@@ -1,7 +1,9 @@
-//! Decodes bodies: a few decoders, each with a decoder that remembers and a buffer that is used again.
+//! A pool of decoders for bodies. Each keeps its dictionaries and its buffer from one body to the next.
 //!
-//! A decoder is taken for as long as one body takes to decode, which waits for nothing, so there are never
-//! more decoders than threads.
+//!     body ─▶ decoder from the pool ─▶ decompress ─▶ decode ─▶ events, faults ; decoder back to the pool
+//!
+//! A decoder is in use only while it decodes one body, which never waits, so there are at most as many decoders as
+//! threads.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,13 +16,13 @@ use super::content::{Encoding, decompress};
 use crate::config::IngestSettings;
 use crate::problem::{Code, Problem};
 
-/// Bytes of a buffer that a decoder keeps.
+/// Largest buffer that a decoder keeps, in bytes.
 const BUFFER_BYTES_MAX: usize = 4 << 20;
 
-/// Decoders that are kept.
+/// Most decoders in the pool.
 const DECODERS_MAX: usize = 64;
 
-/// The decoders that are free.
+/// The decoders that are not in use.
 #[derive(Debug)]
 pub(super) struct DecoderPool {
     sources: SourceSettings,
@@ -47,7 +49,11 @@ impl DecoderPool {
         Self { sources, free: Mutex::default() }
     }
 
-    /// Decodes a body, or says why it is none. `seed` makes the ids of events that have none.
+    /// Decodes a body. Events without an id get one from `seed`.
+    ///
+    /// # Errors
+    ///
+    /// A problem for a body that is no batch of events, or has more of them than allowed.
     pub(super) fn decode(
         &self,
         settings: &IngestSettings,

@@ -1,24 +1,23 @@
-//! Knows an event that was sent before.
+//! The deduplication window: recognises an event that was sent before.
 //!
-//!     claim ──▶ new       ─ append ─▶ settle   known from now on
-//!         │                  └ fails ▶ release  as if it had never come
-//!         ├───▶ known     accepted, not kept again
-//!         └───▶ awaited   another request is just appending it: wait, and claim again
+//!     claim ──▶ new       ─ append ─▶ commit    known from now on
+//!         │                  └ fails ▶ release   as if it had never been sent
+//!         ├───▶ known     accepted, not stored again
+//!         └───▶ awaited   another request is appending it: wait, and claim again
 //!
-//! An event is known by 128 bits of XXH3 over organisation, product, visit and event id, each with its
-//! length: among n remembered ids the chance that a new event is taken for one of them is n / 2^127, for
-//! four million 2·10⁻³², so none is lost to it while this planet stands. (At 64 bits and 300 000 events a
-//! second it would be one in half a year.)
+//! The id of an event is 128 bits of XXH3 over its session key and its event id, each part with its length. One bit is
+//! used as a mark, so among n remembered ids a new event is taken for one of them with probability n / 2^127: for four
+//! million ids, 2·10⁻³². (With 64 bits and 300 000 events a second, one event in half a year would be lost.)
 //!
-//! Two generations: ids are noted in the young one, which becomes the old one, and the old one is
-//! forgotten, after the window, or earlier when it has half of the ids that may be remembered. So an id is
-//! known for at least one window and at most two, while ids are no more than that. It takes 20 to 39
-//! bytes: 17 for a slot, between half and seven eighths of which are full.
+//! There are two generations of ids. New ids go into the young one. After one window, or once it has half of the ids
+//! that may be remembered, the young generation becomes the old one, and the old one is dropped. So an id is known for
+//! one to two windows, as long as the ids fit. An id takes 20 to 39 bytes: a slot has 17, and between half and seven
+//! eighths of the slots are full.
 //!
-//! An event becomes known only once it is durable. Until then it is *claimed*: of two requests that bring
-//! it at the same time one appends it, and the other waits for how that ends, so it is neither kept twice
-//! nor lost when the first fails. Within one batch a repeated id is claimed as often as it comes: which of
-//! the rows counts is for the stage that makes sessions to say (rules, section 2).
+//! An event becomes known only once it is durable. Until then it is *claimed*. When two requests send the same event at
+//! the same time, one appends it and the other waits for the result, so the event is neither stored twice nor lost when
+//! the first request fails. A batch that repeats an id claims it for each of its rows; `sessionize` decides which row
+//! counts (`docs/rules.md`, section 2).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,7 +36,7 @@ const STRIPES: usize = 64;
 /// Set in the hash of an event that is claimed and not yet durable.
 const CLAIMED: u128 = 1;
 
-/// What is remembered of events sent before.
+/// The ids of events sent before.
 #[derive(Debug)]
 pub(super) struct DeduplicationWindow {
     stripes: Vec<Mutex<Stripe>>,
@@ -56,7 +55,7 @@ struct Stripe {
 /// What a claim says of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// It is the claimer's to append.
+    /// The claimer appends it.
     New,
     /// It is durable already.
     Known,
@@ -64,7 +63,7 @@ pub(super) enum Claim {
     Awaited,
 }
 
-/// Events that are claimed; given up when dropped without [`Claims::commit`].
+/// Events that are claimed; released when dropped without [`Claims::commit`].
 #[derive(Debug)]
 pub(super) struct Claims {
     window: Arc<DeduplicationWindow>,
@@ -81,7 +80,7 @@ impl DeduplicationWindow {
         }
     }
 
-    /// Claims events, by their [`ids`]: what each of them is, and the hold on those that are new.
+    /// Claims events by their [`ids`]. Gives the state of each, and the claims on those that are new.
     pub(super) fn claim(self: &Arc<Self>, ids: &[u128], now_ms: i64) -> (Vec<Claim>, Claims) {
         let mut claims = Claims { window: self.clone(), ids: Vec::with_capacity(ids.len()) };
         let mut found = Vec::with_capacity(ids.len());
@@ -98,8 +97,8 @@ impl DeduplicationWindow {
         (found, claims)
     }
 
-    /// Resolves once more claims have been settled or given up. Ask for it before the claim that found
-    /// something awaited, or the end of it may be missed.
+    /// Resolves when further claims have been committed or released. Call it before the claim whose awaited events it is
+    /// to wait for; called later, it may miss their end.
     pub(super) fn ended(&self) -> Notified<'_> {
         self.ended.notified()
     }
@@ -117,7 +116,7 @@ impl DeduplicationWindow {
 impl Claims {
     /// The events are durable: they are known from now on.
     pub(super) fn commit(mut self) {
-        // Nothing ended, and whoever waits for something else must not be woken by this.
+        // Without ids no claim ended, so no waiter may be woken.
         if self.ids.is_empty() {
             return;
         }
@@ -169,7 +168,7 @@ impl Stripe {
                 return;
             }
         }
-        // Both generations went by while it was appended.
+        // Both generations were dropped while it was appended.
         self.young.insert_unique(hash(&id), id, hash);
     }
 
@@ -191,7 +190,7 @@ fn same(a: u128, b: u128) -> bool {
     (a ^ b) | CLAIMED == CLAIMED
 }
 
-/// An id is random already.
+/// An id is a hash already.
 fn hash(id: &u128) -> u64 {
     (id >> 64) as u64
 }
@@ -200,7 +199,7 @@ fn lock(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
     stripe.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What each event of a batch is known by; `None` where the batch is none of events in flight.
+/// The id of each event of a batch; `None` where the batch does not have the schema of events in flight.
 pub(super) fn ids(events: &RecordBatch) -> Option<Vec<u128>> {
     let symbols = |name| {
         let column = events.column_by_name(name)?.as_dictionary_opt::<Int32Type>()?;
@@ -252,11 +251,11 @@ mod tests {
         assert_eq!(found, [New, New]);
         assert_eq!(window.claim(&[id(1), id(3)], 0).0, [Awaited, New]);
         claims.commit();
-        assert_eq!(window.claim(&[id(1), id(2), id(3)], 0).0, [Known, Known, New], "3 was given up");
+        assert_eq!(window.claim(&[id(1), id(2), id(3)], 0).0, [Known, Known, New], "3 was released");
     }
 
     #[test]
-    fn what_failed_is_as_if_it_had_never_come() {
+    fn a_failed_append_leaves_nothing_known() {
         let window = window(1000, 1000);
         drop(window.claim(&[id(1)], 0));
         assert_eq!(window.len(), 0);
@@ -304,7 +303,7 @@ mod tests {
         let claims = window.claim(&[id(2)], 0).1;
         let other = window.claim(&[id(2)], 5000);
         claims.commit();
-        assert_eq!(other.0, [New], "both generations went by");
+        assert_eq!(other.0, [New], "both generations were dropped");
         assert_eq!(window.claim(&[id(2)], 5000).0, [Known]);
     }
 }

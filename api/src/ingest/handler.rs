@@ -23,8 +23,8 @@ pub(crate) async fn batch(
     let encoding = content::encoding(&headers)?;
     sender.admit(state.now().as_millisecond()).map_err(too_many)?;
 
-    let body::BufferedBody { bytes, room } =
-        body::read(&ingest.settings, &sender, &ingest.room, &headers, body).await?;
+    let body::BufferedBody { bytes, reservation } =
+        body::read(&ingest.settings, &sender, &ingest.memory, &headers, body).await?;
     let received_at_ms = state.now().as_millisecond();
     let seed = Uuid::now_v7().as_u128();
     let decoded = ingest.decoders.decode(&ingest.settings, encoding, &bytes, received_at_ms, seed)?;
@@ -35,11 +35,11 @@ pub(crate) async fn batch(
 
     let owned = append::owned(&sender, decoded.batch)?;
     let (accepted, faults) = (owned.events.num_rows(), owned.faults);
-    // A task of its own: a sender that goes away must not leave events half written and unknown.
-    let writer = ingest.clone();
+    // A task of its own: when a client disconnects, the append still runs to its end.
+    let ingest_of_task = ingest.clone();
     let written = tokio::spawn(async move {
-        let known = append::write(writer, owned.events, received_at_ms).await;
-        drop(room);
+        let known = append::write(ingest_of_task, owned.events, received_at_ms).await;
+        drop(reservation);
         known
     });
     let known = written.await.unwrap_or_else(|_| Err(broken()))?;

@@ -1,13 +1,13 @@
-//! Takes events in: a body with a key becomes events on the bus, and an answer once they are durable.
+//! Ingestion: appends the events of a request to the bus, and answers once they are durable.
 //!
-//!     gate ─▶ sender ─▶ body ─▶ decoder ─▶ owner ─▶ window ─▶ bus ─▶ answer
-//!     key     events/s   bytes   decode   org,     known    durable
-//!     401     429        408 413 400 413  product  already  503
-//!                        429 503 415      403
+//!     gate ─▶ sender ─▶ body ────▶ decoder ─▶ ownership ─▶ deduplication ─▶ bus ────▶ answer
+//!     key     events/s  bytes      decode     org,         known            durable
+//!     401     429       408 413    400 413    product      already          503
+//!                       429 503    415        403
 //!
-//! Nothing waits in a queue of its own: what cannot go on is answered with a time to try again, and the
-//! sender, who has the events, keeps them. A batch is written as a whole or not at all, but for the events
-//! that are at fault themselves.
+//! No request waits in a queue: one that cannot be served now is answered with Retry-After, and its sender, who still
+//! has the events, sends them again. A batch is appended as a whole or not at all; only events with a fault of their
+//! own are rejected singly.
 
 mod answer;
 mod append;
@@ -38,7 +38,7 @@ pub(crate) use answer::Verdict;
 pub use rejects::{Rejected, Rejects};
 pub(crate) use sender::Sender;
 
-/// What taking events in needs and remembers.
+/// The state of ingestion.
 #[derive(Debug)]
 pub(crate) struct Ingest {
     settings: IngestSettings,
@@ -48,13 +48,17 @@ pub(crate) struct Ingest {
     window: Arc<deduplication::DeduplicationWindow>,
     rejects: Arc<Rejects>,
     counters: counters::Counters,
-    /// Room for the bodies of all senders.
-    room: Arc<Semaphore>,
-    places: usize,
+    /// Memory for the bodies of all senders, in permits of [`reservation::PERMIT_BYTES`].
+    memory: Arc<Semaphore>,
+    memory_permits: usize,
 }
 
 impl Ingest {
-    /// Checks the settings; `sources` says how events are read, `registry` takes the counters.
+    /// Checks the settings. `sources` says how events are decoded; the counters are registered in `registry`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] for a setting out of its bounds, [`Error::Key`] and [`Error::RepeatedKey`] for agent keys.
     pub(crate) fn new(
         config: &ApiConfig,
         sources: netcrab_sources::SourceSettings,
@@ -65,7 +69,7 @@ impl Ingest {
         settings.check()?;
         let sender = |key: &AgentKey| Arc::new(Sender::new(key, &settings));
         let senders = config.agent_keys.iter().map(|key| (key.key.as_str(), sender(key)));
-        let places = reservation::permits(settings.bytes_max);
+        let memory_permits = reservation::permits(settings.bytes_max);
         Ok(Self {
             senders: KeyRing::new(AGENTS, senders)?,
             bus,
@@ -73,13 +77,13 @@ impl Ingest {
             window: Arc::new(deduplication::DeduplicationWindow::new(&settings)),
             rejects: Arc::new(Rejects::new(settings.rejects_max)),
             counters: counters::Counters::new(registry),
-            room: Arc::new(Semaphore::new(places)),
-            places,
+            memory: Arc::new(Semaphore::new(memory_permits)),
+            memory_permits,
             settings,
         })
     }
 
-    /// Whose key it is.
+    /// The sender with that key.
     pub(crate) fn sender(&self, key: &str) -> Option<&Arc<Sender>> {
         self.senders.find(key)
     }
@@ -100,7 +104,7 @@ impl Ingest {
     /// Adds what ingestion holds in memory at this moment.
     pub(crate) fn scrape(&self, scrape: &Scrape) {
         let gauge = |name: &str, help: &str, number: f64| scrape.gauges(name, help, [], [([""; 0], number)]);
-        let body_bytes = (self.places - self.room.available_permits()) * reservation::PERMIT_BYTES;
+        let body_bytes = (self.memory_permits - self.memory.available_permits()) * reservation::PERMIT_BYTES;
         gauge("netcrab_ingest_body_bytes", "Bytes of bodies in memory.", body_bytes as f64);
         gauge("netcrab_ingest_remembered_ids", "Event ids known, to find repeats.", self.window.len() as f64);
         gauge("netcrab_ingest_rejects_waiting", "Rejected events not yet stored.", self.rejects.len() as f64);

@@ -1,8 +1,8 @@
-//! Rejected events on their way to the table `rejects`: where each stood and why, never what it said.
+//! Rejected events that wait to be stored in the table `rejects`: the place and the reason of each, never its values.
 //!
 //!     batch ─ reject ─▶ │ at most rejects_max, the oldest go first │ ─ take ─▶ pipeline ─▶ rejects
 //!
-//! The column `file` says whose batch it was, `ingest/acme`, and `line` the event's place in it, from 1.
+//! The column `file` names the organisation of the batch, as `ingest/acme`; `line` is the event's place in it, from 1.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -66,14 +66,14 @@ impl Rejects {
         self.arrived.notify_one();
     }
 
-    /// Waits until there is something to take. One at a time may wait.
+    /// Waits until there is an event to take. Only one caller may wait at a time.
     pub async fn arrived(&self) {
         while self.is_empty() {
             self.arrived.notified().await;
         }
     }
 
-    /// Takes the oldest, at most `rows_max` of them. They are gone from here: who takes them stores them.
+    /// Removes the oldest, at most `rows_max` of them. The caller stores them.
     pub fn take(&self, rows_max: usize) -> Vec<Rejected> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = waiting.rejected.len().min(rows_max);
@@ -90,14 +90,18 @@ impl Rejects {
         self.len() == 0
     }
 
-    /// How many went because more came than were taken.
+    /// How many were dropped because more came than were taken.
     pub fn lost(&self) -> u64 {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).lost
     }
 }
 
 impl Rejected {
-    /// Rejected events as rows of the table `rejects`, in its schema between stages.
+    /// Rejected events as rows of the table `rejects`, in its schema in flight.
+    ///
+    /// # Errors
+    ///
+    /// Arrow's, should the columns not match the schema.
     pub fn rows(rejected: &[Self]) -> Result<RecordBatch, arrow::error::ArrowError> {
         let files: Vec<String> = rejected.iter().map(|event| format!("ingest/{}", event.org_id)).collect();
         reject::rows(

@@ -1,10 +1,11 @@
-//! Who sends: what a key may write, and how much of it.
+//! A sender: what an agent key may write, and how much.
 //!
-//!     events/s   a bucket that fills at `events_per_s_max` and holds a second's worth
+//!     events/s   a token bucket that fills at `events_per_s_max` and holds one second's worth
 //!     bytes      bodies in memory, at most `key_bytes_max`
 //!
-//! A batch is let in while the bucket is not empty, and then taken out of it whole: how many events it
-//! has is known only once it was read, and to refuse it then would have cost as much as to take it.
+//! A batch is admitted while the bucket is not empty, and then all its events are taken from the bucket, which may go
+//! below zero. The number of events is known only once the batch is decoded; to refuse it then would cost as much as
+//! to accept it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,14 +21,14 @@ pub(crate) struct Sender {
     pub(crate) org_id: Arc<str>,
     products: Vec<String>,
     bucket: Mutex<Bucket>,
-    /// Room for the bodies of this sender.
-    pub(super) room: Arc<Semaphore>,
+    /// Memory for the bodies of this sender, in permits.
+    pub(super) memory: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
 struct Bucket {
     per_s: f64,
-    /// Events that may be sent now; below zero where more have been.
+    /// Events that may be sent now; below zero after a batch that was larger than that.
     events: f64,
     at_ms: i64,
 }
@@ -39,16 +40,20 @@ impl Sender {
             org_id: key.org_id.as_str().into(),
             products: key.products.clone(),
             bucket: Mutex::new(Bucket { per_s, events: per_s, at_ms: i64::MIN }),
-            room: Arc::new(Semaphore::new(permits(settings.key_bytes_max))),
+            memory: Arc::new(Semaphore::new(permits(settings.key_bytes_max))),
         }
     }
 
-    /// Whether it may write events of that product.
+    /// Whether the sender may write events of that product.
     pub(super) fn writes(&self, product_id: &str) -> bool {
         self.products.is_empty() || self.products.iter().any(|product| product == product_id)
     }
 
-    /// Lets a batch in, or says after how many seconds one would be.
+    /// Admits a batch.
+    ///
+    /// # Errors
+    ///
+    /// After how many seconds a batch will be admitted.
     pub(super) fn admit(&self, now_ms: i64) -> Result<(), u32> {
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         bucket.fill(now_ms);
@@ -58,7 +63,7 @@ impl Sender {
         Err(((1.0 - bucket.events) / bucket.per_s).ceil() as u32)
     }
 
-    /// Takes the events of a batch that was let in out of the bucket.
+    /// Takes the events of an admitted batch from the bucket.
     pub(super) fn spend(&self, events: usize, now_ms: i64) {
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         bucket.fill(now_ms);

@@ -68,7 +68,7 @@ pub(crate) struct Node {
     pub exits: i64,
 }
 
-/// What a graph leaves out.
+/// What a graph omits.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Omitted {
@@ -82,7 +82,7 @@ pub(crate) struct Omitted {
 pub(crate) async fn top(request: InsightRequest) -> Result<Json<ListPage<Flow>>, Problem> {
     let scope = request.scope().await?;
     let flows = request.store().moves(&scope).await?.into_iter().map(Flow::from).collect();
-    Ok(Json(request.page_of_all(&scope, flows, Flow::place)?))
+    Ok(Json(request.page_of_all(&scope, flows, Flow::position)?))
 }
 
 /// Answers with the graph of the most travelled moves.
@@ -91,8 +91,8 @@ pub(crate) async fn graph(request: InsightRequest) -> Result<Json<FlowGraph>, Pr
     let moves = request.store().moves(&scope).await?;
     let mut nodes = nodes(&moves);
     let mut links: Vec<Flow> = moves.into_iter().map(Flow::from).collect();
-    links.sort_by_cached_key(Flow::place);
-    let left_out = links.split_off(links.len().min(request.limit()));
+    links.sort_by_cached_key(Flow::position);
+    let omitted = links.split_off(links.len().min(request.limit()));
     let touched = |screen_id: &String| {
         let ends = links.iter().flat_map(|link| [&link.from_screen, &link.to_screen]);
         ends.flatten().any(|end| end == screen_id)
@@ -103,7 +103,7 @@ pub(crate) async fn graph(request: InsightRequest) -> Result<Json<FlowGraph>, Pr
         product_id: scope.product_id,
         from: scope.period.from,
         to: scope.period.to,
-        omitted: Omitted { links: left_out.len(), moves: left_out.iter().map(|link| link.moves).sum() },
+        omitted: Omitted { links: omitted.len(), moves: omitted.iter().map(|link| link.moves).sum() },
         nodes: nodes.into_values().collect(),
         links,
     }))
@@ -130,7 +130,7 @@ fn nodes(moves: &[MoveSums]) -> BTreeMap<String, Node> {
 }
 
 impl Flow {
-    fn place(&self) -> (Reverse<i64>, Option<String>, Option<String>) {
+    fn position(&self) -> (Reverse<i64>, Option<String>, Option<String>) {
         (Reverse(self.moves), self.from_screen.clone(), self.to_screen.clone())
     }
 }

@@ -1,8 +1,8 @@
 //! `GET /v1/insights/hotspots`: screens, worst first.
 //!
 //! Impact = (friction − the product's friction index) × sessions that visited: the frustration
-//! that a screen's sessions carry beyond the product's mean. A busy calm screen has little, and a
-//! bad screen that nobody sees has little.
+//! that a screen's sessions have beyond the product's mean. A busy screen with little friction has little impact, and
+//! so has a screen with much friction that few sessions visit.
 
 use std::cmp::Reverse;
 
@@ -18,11 +18,11 @@ use crate::params;
 use crate::problem::Problem;
 use crate::store::{InsightStore, Scope, ScreenSums};
 
-/// Fewer sessions than this in either period are too few to call a trend.
+/// Fewest sessions in each of the two periods for a trend.
 pub(crate) const TREND_SESSIONS_MIN: i64 = 20;
-/// A trend is a change of at least this share of the friction before …
+/// Least change of friction for a trend, as a share of the friction before …
 pub(crate) const TREND_SHARE_MIN: f64 = 0.1;
-/// … and of at least this much.
+/// … and as a difference. A trend needs both.
 pub(crate) const TREND_FRICTION_MIN: f64 = 0.01;
 
 /// A screen in a period.
@@ -79,13 +79,13 @@ pub(crate) struct Hotspot {
 pub(crate) enum Trend {
     /// It rose.
     Up,
-    /// It did neither, or there is too little to say.
+    /// It did neither, or there are too few sessions to tell.
     Flat,
     /// It fell.
     Down,
 }
 
-/// What worst means.
+/// What "worst first" sorts by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HotspotOrder {
     /// The most impact.
@@ -96,7 +96,7 @@ pub(crate) enum HotspotOrder {
     Sessions,
 }
 
-/// Answers the question.
+/// Answers with a page of screens.
 pub(crate) async fn hotspots(request: InsightRequest) -> Result<Json<ListPage<Hotspot>>, Problem> {
     let scope = request.scope().await?;
     let order = match request.text(&params::HOTSPOT_SORT).as_deref() {
@@ -107,7 +107,7 @@ pub(crate) async fn hotspots(request: InsightRequest) -> Result<Json<ListPage<Ho
     let days = request.store().session_days(&scope).await?;
     let friction_index = Totals::of(&days, scope.period).friction_index();
     let hotspots = rank(request.store(), &scope, friction_index, order).await?;
-    Ok(Json(request.page_of_all(&scope, hotspots, |hotspot| hotspot.place(order))?))
+    Ok(Json(request.page_of_all(&scope, hotspots, |hotspot| hotspot.position(order))?))
 }
 
 /// The screens of a scope, worst first.
@@ -125,7 +125,7 @@ pub(crate) async fn rank(
         Hotspot::new(sums, before, friction_index.unwrap_or(0.0))
     });
     let mut hotspots: Vec<Hotspot> = hotspots.collect();
-    hotspots.sort_by_cached_key(|hotspot| hotspot.place(order));
+    hotspots.sort_by_cached_key(|hotspot| hotspot.position(order));
     Ok(hotspots)
 }
 
@@ -157,8 +157,8 @@ impl Hotspot {
         }
     }
 
-    /// Its place in the list. Screens that nobody visited come last.
-    fn place(&self, order: HotspotOrder) -> (bool, Reverse<i64>, String) {
+    /// Its position in the list. Screens that nobody visited come last.
+    fn position(&self, order: HotspotOrder) -> (bool, Reverse<i64>, String) {
         let by = match order {
             HotspotOrder::Impact => descending(self.impact),
             HotspotOrder::Friction => descending(self.friction.unwrap_or(0.0)),

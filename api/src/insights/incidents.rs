@@ -16,6 +16,6 @@ pub(crate) async fn incidents(request: InsightRequest) -> Result<Json<ListPage<I
     let after = request.after::<(Day, i64, String)>()?;
     let after = after.map(|(day, started_us, incident_id)| IncidentPosition { day, started_us, incident_id });
     let incidents = request.store().incidents(&scope, &only, after.as_ref(), request.limit() + 1).await?;
-    let place = |incident: &Incident| (incident.date, incident.started_us, incident.incident_id.clone());
-    Ok(Json(request.page(&scope, incidents, place)))
+    let position = |incident: &Incident| (incident.date, incident.started_us, incident.incident_id.clone());
+    Ok(Json(request.page(&scope, incidents, position)))
 }

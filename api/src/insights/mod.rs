@@ -1,8 +1,9 @@
-//! What the sums and rows say: one file for each question, its answer and its arithmetic.
+//! Insights: one file for each route, with its answer and its arithmetic.
 //!
-//! A mean without anything to take it of is null, never 0. Numbers are rounded to six decimals, so
-//! that stores which add in another order give the same answer, and the order of a list is the
-//! order of the numbers it shows.
+//!     sums and rows of the store ─▶ means, rates, ranks, trends
+//!
+//! A mean of nothing is null, never 0. Numbers are rounded to six decimals: stores that add in another order give the
+//! same answer, and a list is sorted by the numbers that it shows.
 
 mod arithmetic;
 pub(crate) mod flows;

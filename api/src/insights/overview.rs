@@ -99,7 +99,7 @@ pub(crate) struct TopHotspot {
     pub trend: Trend,
 }
 
-/// Answers the question.
+/// Answers with the overview of a product.
 pub(crate) async fn overview(request: InsightRequest) -> Result<Json<Overview>, Problem> {
     let scope = request.scope().await?;
     let previous = scope.period.previous();
@@ -128,7 +128,7 @@ pub(crate) async fn overview(request: InsightRequest) -> Result<Json<Overview>, 
     }))
 }
 
-// `days` come in order, so each day's versions are neighbours.
+// `days` are sorted, so the versions of a day are neighbours.
 fn daily(days: &[SessionDay], period: Period) -> Vec<DayPoint> {
     let mut rest = &days[days.partition_point(|day| day.day < period.from)..];
     let points = period.iter().map(|date| {

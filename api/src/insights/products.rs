@@ -1,4 +1,4 @@
-//! `GET /v1/insights/products`: what a key can ask about.
+//! `GET /v1/insights/products`: the products of an organisation.
 
 use axum::Json;
 use serde::Serialize;

@@ -5,8 +5,8 @@
 //!      sessions of   sessions that carry
 //!      any version   the release
 //!
-//! A roll-out is gradual: days after it have sessions on older versions, which say nothing about
-//! the release and are left out of `after`. No verdict: these are sums, not evidence.
+//! A roll-out is gradual: for some days sessions still run on older versions. They say nothing about the release,
+//! so `after` excludes them. The answer compares sums; it does not claim that the release caused the change.
 
 use std::cmp::Reverse;
 
@@ -75,7 +75,7 @@ pub(crate) async fn releases(request: InsightRequest) -> Result<Json<ListPage<Re
         scope.period.contains(first_day(release))
             && scope.filter.version.as_ref().is_none_or(|version| *version == release.version)
     });
-    // The filter's version chooses the release; what it is compared with has other versions.
+    // The version in the filter selects the release. The sessions before it have other versions.
     let around = Scope {
         period: Period { from: scope.period.from.plus(-window_days), to: scope.period.to.plus(window_days - 1) },
         filter: Filter { version: None, ..scope.filter.clone() },
@@ -83,8 +83,8 @@ pub(crate) async fn releases(request: InsightRequest) -> Result<Json<ListPage<Re
     };
     let days = request.store().session_days(&around).await?;
     let effects = releases.into_iter().map(|release| effect(release, &days, window_days)).collect();
-    let place = |effect: &ReleaseEffect| (Reverse(effect.first_seen_at_us), effect.version.clone());
-    Ok(Json(request.page_of_all(&scope, effects, place)?))
+    let position = |effect: &ReleaseEffect| (Reverse(effect.first_seen_at_us), effect.version.clone());
+    Ok(Json(request.page_of_all(&scope, effects, position)?))
 }
 
 fn first_day(release: &ProductRelease) -> Day {
@@ -96,8 +96,8 @@ fn effect(release: ProductRelease, days: &[SessionDay], window_days: i32) -> Rel
     let before = Period { from: first.plus(-window_days), to: first.plus(-1) };
     let after = Period { from: first, to: first.plus(window_days - 1) };
     let of_before: Vec<&SessionDay> = days.iter().filter(|day| before.contains(day.day)).collect();
-    let carry = |day: &&SessionDay| day.version.as_ref() == Some(&release.version);
-    let of_after: Vec<&SessionDay> = days.iter().filter(|day| after.contains(day.day)).filter(carry).collect();
+    let carries_it = |day: &&SessionDay| day.version.as_ref() == Some(&release.version);
+    let of_after: Vec<&SessionDay> = days.iter().filter(|day| after.contains(day.day)).filter(carries_it).collect();
     let (totals_before, totals_after) = (Totals::sum(of_before.iter().copied()), Totals::sum(of_after.iter().copied()));
     ReleaseEffect {
         first_seen_at: instant(release.first_seen_at_us),

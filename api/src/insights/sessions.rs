@@ -1,4 +1,4 @@
-//! `GET /v1/insights/sessions` and `/v1/insights/sessions/{sessionKey}`: who came, and what happened to them.
+//! `GET /v1/insights/sessions` and `/v1/insights/sessions/{sessionKey}`: sessions, and one session with its events.
 
 use axum::Json;
 use axum::extract::Path;
@@ -67,7 +67,7 @@ pub(crate) async fn session(
     }))
 }
 
-// Every incident names its events in order, so it is on exactly one page.
+// The first event of an incident is on exactly one page, so the incident is too.
 fn begins_among(events: &[TimelineEvent], incident: &Incident) -> bool {
     let first = incident.evidence.first();
     first.is_some_and(|first| events.iter().any(|event| event.event_id == *first))

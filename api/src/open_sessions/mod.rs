@@ -1,16 +1,16 @@
-//! Sessions that are still open, beside those in the tables.
+//! Open sessions: a view of them, and a store that adds them to the closed ones in the tables.
 //!
 //!     pipeline ─ each epoch: what changed ─▶ OpenSessionsView ─┐
-//!     tables ─▶ InsightStore ──────────────────────┴─▶ StoreWithOpenSessions ─▶ lists, sessions, counts by day
+//!     tables ─▶ InsightStore ──────────────────────────────────┴─▶ StoreWithOpenSessions ─▶ lists, sessions, counts
 //!
-//! An open session is shown within an epoch, with the numbers it has so far, and leaves here when its
-//! closed row is in the tables. Hotspots, flows and answers with their arithmetic are of closed sessions.
+//! The pipeline's open-session feed writes to the view. An open session appears there within an epoch, with its numbers
+//! so far, and leaves when its closed row is in the tables. Hotspots and flows are of closed sessions only.
 //!
-//! Lists never miss a session that closes while they are read. Counts by day are of two looks, so such a
-//! session may be missing from them for an instant.
+//! A list never misses a session that closes while the list is read. Counts by day read the tables and the view one
+//! after the other, so for an instant they may miss such a session.
 //!
-//! Bounded: at most `sessions_max` sessions; one that finds no room is shown once it is closed. Their events
-//! stay where they are, and are asked for when somebody looks at one session.
+//! Bounded: the view has at most `sessions_max` sessions; a session beyond that appears once it is closed. Events stay in
+//! the pipeline, and are read from there for the timeline of one session.
 
 mod opened;
 mod store;

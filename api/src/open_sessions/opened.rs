@@ -1,4 +1,4 @@
-//! What the pipeline tells of open sessions: rows of the tables that they will be in.
+//! Open sessions as the pipeline gives them: rows of the tables that they will be in once they are closed.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -19,18 +19,22 @@ pub(super) struct OpenSession {
     pub(super) events: Arc<dyn OpenSessionEvents>,
 }
 
-/// Where the events of open sessions are.
+/// Reads the events of open sessions, where the pipeline has them.
 #[async_trait]
 pub trait OpenSessionEvents: Debug + Send + Sync {
-    /// Rows of events_sessionized: those of the session `session_key`, open under `key`, and maybe of others,
-    /// session by session. None where it is not open any more.
+    /// Rows of `events_sessionized`, session by session: those of the session `session_key`, which is open under `key`,
+    /// and possibly those of other sessions. Empty where it is no longer open.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the pipeline cannot give them.
     async fn of(&self, key: u32, session_key: &str) -> Result<Vec<RecordBatch>, StoreError>;
 }
 
-/// Open sessions as rows of the tables they will be in.
+/// Open sessions as rows of tables.
 #[derive(Debug, Default)]
 pub struct OpenSessionRows {
-    /// The key of each session.
+    /// The number of each session's key, within its shard.
     pub keys: Vec<u32>,
     /// Rows of fact_sessions, in the order of `keys`.
     pub sessions: Vec<RecordBatch>,

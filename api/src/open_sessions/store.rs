@@ -12,14 +12,14 @@ use crate::store::{
     ScreenSums, Session, SessionDay, SessionLookup, SessionPosition, StoreError, TableStatus, TimelineEvent, rows,
 };
 
-/// Answers from the tables and from what is open.
+/// A store that answers from the tables and from the open sessions.
 pub struct StoreWithOpenSessions {
     tables: Arc<dyn InsightStore>,
     view: Arc<OpenSessionsView>,
 }
 
 impl StoreWithOpenSessions {
-    /// What `tables` answers, and what `view` adds.
+    /// The answers of `tables`, with the sessions of `view` added.
     pub fn new(tables: Arc<dyn InsightStore>, view: Arc<OpenSessionsView>) -> Self {
         Self { tables, view }
     }
@@ -99,7 +99,7 @@ impl InsightStore for StoreWithOpenSessions {
                 ours < theirs || (ours == theirs && session.session_key > after.session_key)
             })
         };
-        // What is open is looked at first: a session that closes now is then in both, and not in neither.
+        // The view is read first: a session that closes meanwhile is then in both, and not in neither.
         let open: Vec<Session> = {
             let state = self.view.state();
             let open = state.within(scope).map(|open| &open.session);
@@ -184,7 +184,7 @@ impl InsightStore for StoreWithOpenSessions {
                 }
             }
         }
-        // It may just have closed.
+        // It may have closed meanwhile.
         if timeline.is_empty() {
             return self.tables.timeline(org_id, session, after, limit).await;
         }

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use super::opened::{OpenSession, OpenSessionEvents, OpenSessionRows, Owner};
 use crate::store::{Filter, Scope, Session, StoreError};
 
-/// A shard of the pipeline, and the number of a key within it.
+/// A shard of the pipeline, and the number of a session key within it.
 type Key = (u32, u32);
 
 /// The open sessions of all shards of this process.
@@ -26,23 +26,27 @@ pub(super) struct ViewState {
 }
 
 impl OpenSessionsView {
-    /// None yet, and never more than so many.
+    /// An empty view of at most `sessions_max` sessions.
     pub fn new(sessions_max: usize) -> Self {
         Self { state: RwLock::default(), sessions_max }
     }
 
-    /// How many there are.
+    /// How many sessions it has.
     pub fn len(&self) -> usize {
         self.state().sessions
     }
 
-    /// Whether there are none.
+    /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Takes what changed in a shard: keys that have nothing open any more, and the sessions of others as they are
-    /// now, whose events are in `events`.
+    /// Applies a change in a shard: the keys in `gone` have no open session any more; those in `opened` have the
+    /// sessions there, whose events are in `events`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Query`] where `opened` does not have the columns of the tables; nothing is applied.
     pub fn apply(
         &self,
         shard: u32,
@@ -62,7 +66,7 @@ impl OpenSessionsView {
         Ok(())
     }
 
-    /// Forgets a shard that is no longer this process's.
+    /// Removes the sessions of a shard that this process no longer has.
     pub fn remove_shard(&self, shard: u32) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let keys: Vec<Key> = state.keys.keys().copied().filter(|key| key.0 == shard).collect();

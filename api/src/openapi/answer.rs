@@ -8,10 +8,10 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::insight_request::ListPage;
 
-/// What a route answers with 200.
+/// What a route answers with status 200.
 pub(crate) struct Answer {
     pub(super) content_type: &'static str,
-    /// Name and JSON of the example; empty for what is not an answer in JSON.
+    /// Name and JSON of the example; empty for an answer that is not JSON.
     pub example: (&'static str, &'static str),
     pub(super) schema: Option<fn(&mut Schemas) -> String>,
 }
@@ -28,7 +28,7 @@ pub(crate) const fn list_of<T: ToSchema>(name: &'static str, example: &'static s
     Answer { content_type: "application/json", example: (name, example), schema: Some(add_list::<T>) }
 }
 
-/// An answer that is not described further.
+/// An answer of that content type, without a schema.
 pub(crate) const fn plain(content_type: &'static str) -> Answer {
     Answer { content_type, example: ("", ""), schema: None }
 }

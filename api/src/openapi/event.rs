@@ -4,7 +4,7 @@ use netcrab_schema::Type;
 use netcrab_schema::events::{DEVICE_TYPES, EVENT, EVENT_TYPES, TASK_PHASES, wire_name};
 use serde_json::{Map, Value, json};
 
-/// An event on the wire, from the columns of an event.
+/// The schema of an event on the wire, from the event columns of `schema`.
 pub(super) fn event() -> Value {
     let sent = || EVENT.iter().filter(|column| column.name != "received_at");
     let property = |kind: Type, name: &str| match (kind, name) {

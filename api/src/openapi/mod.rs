@@ -1,7 +1,8 @@
-//! The OpenAPI 3.1 document, made from the page of routes.
+//! The OpenAPI 3.1 document, built from the list of routes.
 //!
-//! Parameters come from `params.rs`, schemas from the answers' own types, codes from `problem.rs`,
-//! examples from answers that the suite has seen. `docs/openapi.json` is a copy that a test keeps.
+//!     routes · parameters (`params.rs`) · types of answers · codes (`problem.rs`) · examples (`api/answers/`) ─▶ JSON
+//!
+//! The test suite records the examples, and checks that `docs/openapi.json` is a copy of the document.
 
 pub(crate) mod answer;
 mod event;
@@ -172,7 +173,7 @@ fn parameter(param: &Param) -> Value {
     parameter
 }
 
-/// One response for each status, with the codes that come with it.
+/// One response for each status, with its codes.
 fn problem_responses() -> Map<String, Value> {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in Code::ALL {

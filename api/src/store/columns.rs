@@ -9,12 +9,12 @@ use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimeUnit, T
 
 use super::error::StoreError;
 
-/// A batch that is not what its query promises: our fault.
+/// The error of a batch that does not have the columns its statement promises: a defect of NetCrab.
 pub(crate) fn wrong(source: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Query { query: "rows", source: Box::new(source) }
 }
 
-/// A text column as plain strings.
+/// A text column as `Utf8`; any other column as it is.
 pub(crate) fn plain_text(column: &ArrayRef) -> Result<ArrayRef, StoreError> {
     match column.data_type() {
         DataType::Utf8View | DataType::LargeUtf8 | DataType::Dictionary(..) => {
@@ -59,7 +59,7 @@ impl Columns for RecordBatch {
         Ok(self.cast(name, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
     }
 
-    /// Microseconds.
+    /// A timestamp column, in microseconds since 1970.
     fn instants(&self, name: &str) -> Result<Int64Array, StoreError> {
         let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         Ok(self.cast(name, &utc)?.as_primitive::<TimestampMicrosecondType>().reinterpret_cast::<Int64Type>())

@@ -1,4 +1,4 @@
-//! The questions that every store answers.
+//! The queries that every store answers.
 
 use async_trait::async_trait;
 
@@ -7,7 +7,12 @@ use super::records::{Incident, MoveSums, Product, ProductRelease, ScreenSums, Se
 use super::scope::{IncidentFilter, IncidentPosition, Scope, SessionLookup, SessionPosition};
 use super::status::TableStatus;
 
-/// A place where the tables lie. Lists come in the order their method names; `limit` bounds rows.
+/// A store of tables. Each method names the order of its list; `limit` is the most rows it gives.
+///
+/// # Errors
+///
+/// Every query fails with a [`StoreError`]: [`StoreError::Busy`] and [`StoreError::TooLarge`] where a bound is reached,
+/// [`StoreError::Query`] and [`StoreError::Table`] where the tables cannot be read.
 #[async_trait]
 pub trait InsightStore: Send + Sync {
     /// The organisation's products, by name.
@@ -19,7 +24,7 @@ pub trait InsightStore: Send + Sync {
     /// Screens that were visited or have an incident, by name.
     async fn screens(&self, scope: &Scope) -> Result<Vec<ScreenSums>, StoreError>;
 
-    /// Moves, by name; an empty screen is the entry or the exit.
+    /// Moves, by the names of their screens; an empty name is the entry or the exit.
     async fn moves(&self, scope: &Scope) -> Result<Vec<MoveSums>, StoreError>;
 
     /// Releases of the product, of all time, newest first.
@@ -57,6 +62,6 @@ pub trait InsightStore: Send + Sync {
     /// Every incident of a session, by time and id.
     async fn session_incidents(&self, org_id: &str, session: &Session) -> Result<Vec<Incident>, StoreError>;
 
-    /// The tables that the questions above read.
+    /// The status of each table that the queries above read.
     fn tables(&self) -> Vec<TableStatus>;
 }

@@ -1,12 +1,12 @@
-//! What the API asks of the place where the tables lie.
+//! Stores: where the tables are, and the queries that every store answers.
 //!
 //!     Scope ─▶ InsightStore ─▶ sums and rows ─▶ the arithmetic of `insights`
 //!
-//! A store answers with sums, counts and rows; means, rates, ranks and trends are computed from
-//! them in one place, so two stores cannot differ in arithmetic. [`crate::DeltaStore`] reads Delta
-//! tables; one over ClickHouse needs only these queries.
+//! A store answers with sums, counts and rows. Means, rates, ranks and trends are computed from them in `insights`, so
+//! two stores cannot differ in arithmetic. [`crate::DeltaStore`] and [`crate::ClickHouseStore`] answer from tables,
+//! [`crate::open_sessions::StoreWithOpenSessions`] adds open sessions, [`crate::NoTables`] is empty.
 //!
-//! Every method sees one organisation. Rows of another never leave a store.
+//! Every query is about one organisation. Rows of another organisation never leave a store.
 
 mod columns;
 mod error;

@@ -79,9 +79,9 @@ pub struct MoveSums {
 pub struct ProductRelease {
     /// Its tag.
     pub version: String,
-    /// Time of the first event that carries it, in microseconds.
+    /// Time of the first event that carries it, in microseconds since 1970.
     pub first_seen_at_us: i64,
-    /// When it was released, in microseconds, where somebody recorded it.
+    /// When it was released, in microseconds since 1970, where somebody recorded it.
     pub released_at_us: Option<i64>,
 }
 
@@ -158,10 +158,10 @@ pub struct Session {
     pub segment: Option<String>,
     /// Whether it may still go on: then its numbers are those so far.
     pub open: bool,
-    /// For the cursor.
+    /// `start_ts` in microseconds since 1970, for the cursor.
     #[serde(skip)]
     pub start_us: i64,
-    /// The product, which a question by session key does not name.
+    /// The product, which a request by session key need not name.
     #[serde(skip)]
     pub product_id: String,
 }
@@ -206,7 +206,7 @@ pub struct Incident {
     /// Numbers of the kind.
     #[schema(value_type = Object)]
     pub detail: serde_json::Value,
-    /// For the cursor.
+    /// `started_at` in microseconds since 1970, for the cursor.
     #[serde(skip)]
     pub started_us: i64,
 }

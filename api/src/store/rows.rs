@@ -1,4 +1,4 @@
-//! Record batches to records.
+//! Converts record batches to records.
 
 use arrow::array::{Array, AsArray, Float64Array, ListArray, RecordBatch, StringArray};
 
@@ -29,7 +29,7 @@ fn list(lists: &ListArray, row: usize) -> Vec<String> {
     values.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
 }
 
-/// Sessions of one day by version.
+/// Appends the sessions of one day, by version, to `days`.
 pub(crate) fn session_days(day: Day, batch: &RecordBatch, days: &mut Vec<SessionDay>) -> Result<(), StoreError> {
     let (version, sessions) = (batch.texts("version_tag")?, batch.numbers("sessions")?);
     let (frustration_sum, efficiency_sum) = (batch.scores("frustration_sum")?, batch.scores("efficiency_sum")?);
@@ -43,7 +43,7 @@ pub(crate) fn session_days(day: Day, batch: &RecordBatch, days: &mut Vec<Session
     Ok(())
 }
 
-/// Releases with the organisation and the product of each.
+/// Releases, each with its organisation and its product.
 pub(crate) fn releases(batch: &RecordBatch) -> Result<Vec<(String, String, ProductRelease)>, StoreError> {
     let (org_id, product_id) = (batch.texts("org_id")?, batch.texts("product_id")?);
     let version = batch.texts("version_tag")?;
@@ -59,7 +59,7 @@ pub(crate) fn releases(batch: &RecordBatch) -> Result<Vec<(String, String, Produ
     Ok(releases.collect())
 }
 
-/// Sessions as `sessions.sql` has them.
+/// Sessions, from the columns of `sessions.sql`.
 pub(crate) fn sessions(batch: &RecordBatch) -> Result<Vec<Session>, StoreError> {
     let number = |name| batch.numbers(name);
     let (session_no, duration_ms) = (number("session_no")?, number("duration_ms")?);
@@ -118,7 +118,7 @@ pub(crate) fn sessions(batch: &RecordBatch) -> Result<Vec<Session>, StoreError> 
     Ok(sessions.collect())
 }
 
-/// Incidents as `incidents.sql` has them.
+/// Incidents, from the columns of `incidents.sql`.
 pub(crate) fn incidents(batch: &RecordBatch) -> Result<Vec<Incident>, StoreError> {
     let (incident_id, session_key) = (batch.texts("incident_id")?, batch.texts("session_key")?);
     let (session_id, kind) = (batch.texts("session_id")?, batch.texts("kind")?);
@@ -150,7 +150,7 @@ pub(crate) fn incidents(batch: &RecordBatch) -> Result<Vec<Incident>, StoreError
     Ok(incidents.collect())
 }
 
-/// Events as `timeline.sql` has them.
+/// Events, from the columns of `timeline.sql`.
 pub(crate) fn timeline(batch: &RecordBatch) -> Result<Vec<TimelineEvent>, StoreError> {
     let (position, ts) = (batch.numbers("position")?, batch.instants("ts")?);
     let (event_id, event_type) = (batch.texts("event_id")?, batch.texts("event_type")?);

@@ -1,8 +1,8 @@
-//! What a question is about: which sessions, which incidents, and where a page begins.
+//! What a query is about: which sessions, which incidents, and where a page begins.
 
 use crate::period::{Day, Period};
 
-/// Which sessions are meant.
+/// The sessions that a query is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     /// The organisation.
@@ -11,7 +11,7 @@ pub struct Scope {
     pub product_id: String,
     /// The days on which the sessions began.
     pub period: Period,
-    /// Which of them.
+    /// Which of these sessions.
     pub filter: Filter,
 }
 
@@ -22,7 +22,7 @@ impl Scope {
     }
 }
 
-/// Sessions that have each of these values; without a value, any.
+/// Sessions that have all of these values; `None` allows any value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Visitor segment.
@@ -36,22 +36,22 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether every session is meant.
+    /// Whether it allows every session.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Which sessions of a scope a page begins after: newest first, then by key.
+/// The position of a session in a list that is newest first, then by session key: a page begins after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionPosition {
-    /// Start of the last session seen, in microseconds.
+    /// Start of the last session of the page before, in microseconds since 1970.
     pub start_us: i64,
     /// Its key.
     pub session_key: String,
 }
 
-/// Which incidents of a scope are meant, beyond the scope.
+/// Which incidents of a scope a query is about; `None` allows any value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IncidentFilter {
     /// Of this kind only.
@@ -60,26 +60,27 @@ pub struct IncidentFilter {
     pub screen_id: Option<String>,
 }
 
-/// Which incidents a page begins after: newest day first, newest first within it, then by id.
+/// The position of an incident in a list that is newest day first, newest first within a day, then by id: a page
+/// begins after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncidentPosition {
-    /// Day of the last incident seen.
+    /// Day of the last incident of the page before.
     pub day: Day,
-    /// When it began, in microseconds.
+    /// When it began, in microseconds since 1970.
     pub started_us: i64,
     /// Its id.
     pub incident_id: String,
 }
 
-/// Which session is asked for by key.
+/// A session looked up by its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionLookup {
     /// The organisation.
     pub org_id: String,
-    /// The product, where the asker says it.
+    /// The product, where the request names it.
     pub product_id: Option<String>,
     /// The key.
     pub session_key: String,
-    /// Days to look in, where the asker knows; all otherwise.
+    /// The days to search; `None` searches all days.
     pub period: Option<Period>,
 }

@@ -1,4 +1,4 @@
-//! How the tables of a store stand.
+//! The status of the tables of a store.
 
 use serde::Serialize;
 use utoipa::ToSchema;

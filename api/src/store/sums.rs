@@ -11,7 +11,7 @@ use super::error::StoreError;
 use super::records::{MoveSums, ScreenSums};
 use crate::period::Day;
 
-/// Adds up screens of any days, by name.
+/// Adds up the rows of `fact_screen_hotspots`, by screen.
 pub(crate) fn sum_screens<'a>(
     batches: impl IntoIterator<Item = &'a RecordBatch>,
 ) -> Result<Vec<ScreenSums>, StoreError> {
@@ -43,13 +43,13 @@ pub(crate) fn sum_screens<'a>(
         }
     }
     let named = screens.into_iter().map(|(screen_id, sums)| ScreenSums { screen_id, ..sums });
-    // What a repair took out leaves cells that add up to nothing.
+    // A repair subtracts rows by negated sums, which can leave a screen whose sums are all zero.
     let mut screens: Vec<ScreenSums> = named.filter(|sums| !sums.is_nothing()).collect();
     screens.sort_unstable_by(|a, b| a.screen_id.cmp(&b.screen_id));
     Ok(screens)
 }
 
-/// Adds up moves of any days, by name.
+/// Adds up the rows of `fact_flows`, by move.
 pub(crate) fn sum_moves<'a>(batches: impl IntoIterator<Item = &'a RecordBatch>) -> Result<Vec<MoveSums>, StoreError> {
     let mut from_screens: HashMap<String, HashMap<String, MoveSums>> = HashMap::new();
     for batch in batches {
@@ -73,7 +73,7 @@ pub(crate) fn sum_moves<'a>(batches: impl IntoIterator<Item = &'a RecordBatch>) 
     Ok(named)
 }
 
-/// Cuts rows sorted by `date` into days, copied so that a day owns its bytes.
+/// Cuts rows sorted by `date` into days. Each day is copied, so that it does not keep the other days in memory.
 pub(crate) fn by_day(rows: &[RecordBatch]) -> Result<BTreeMap<Day, RecordBatch>, StoreError> {
     let mut days: BTreeMap<Day, Vec<RecordBatch>> = BTreeMap::new();
     for batch in rows.iter().filter(|batch| batch.num_rows() > 0) {
@@ -92,7 +92,7 @@ pub(crate) fn by_day(rows: &[RecordBatch]) -> Result<BTreeMap<Day, RecordBatch>,
 fn owned(parts: &[RecordBatch]) -> Result<RecordBatch, StoreError> {
     debug_assert!(!parts.is_empty());
     let schema = parts[0].schema();
-    // A single part would be handed back as it is, still a slice of the whole.
+    // `concat_batches` gives back a single batch as it is, still a slice of the whole; with two it copies.
     let empty = RecordBatch::new_empty(schema.clone());
     let parts: Vec<&RecordBatch> = std::iter::once(&empty).chain(parts).collect();
     let whole = arrow::compute::concat_batches(&schema, parts).map_err(wrong)?;

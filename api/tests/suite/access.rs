@@ -1,12 +1,12 @@
-//! Nobody sees what is not theirs: every route of the document is asked, so a new one is too.
+//! A key reads its own organisation only. The tests request every route of the OpenAPI document, new ones included.
 
 use axum::http::StatusCode;
 use serde_json::Value;
 
 use crate::world::{ACME_KEY, RIVAL_KEY, World, session_key, small_world};
 
-/// Path and required parameters of every route that is asked, and whether it wants a key. Those that are
-/// sent to have tests of their own, in `ingest`.
+/// Path and required parameters of every GET route, and whether it needs a key. POST routes have tests of their own,
+/// in `ingest`.
 fn routes() -> Vec<(String, bool)> {
     let document: Value = serde_json::from_str(&netcrab_api::openapi_document()).expect("JSON");
     let paths = document["paths"].as_object().expect("paths").iter().filter(|(_, item)| item["get"].is_object());

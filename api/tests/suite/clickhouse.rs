@@ -1,4 +1,4 @@
-//! Both stores, asked the same: a client cannot tell which one answers.
+//! Both stores give the same answer to the same request.
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ fn questions() -> Vec<String> {
     questions
 }
 
-/// Sessions of every sort, on several days: what one day has, another lacks.
+/// Sessions of many kinds on several days, which differ from day to day.
 fn busy_world() -> Vec<Visit> {
     let screens = ["home", "cart", "help", "search"];
     let kinds = ["rage_click", "dead_click", "error_click", "backtrack", "abandoned_task"];

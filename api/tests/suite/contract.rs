@@ -1,4 +1,4 @@
-//! The OpenAPI document is what is stored, complete, and its examples are answers.
+//! The OpenAPI document is the stored one, it is complete, and its examples are answers of the API.
 
 use std::path::Path;
 

@@ -76,7 +76,7 @@ fn visit() -> impl Strategy<Value = Visit> {
     })
 }
 
-/// From memory, from files (nothing held), and from sessions and events: three ways, one answer.
+/// From the cache, from files (nothing cached), and from sessions and events: three ways, one answer.
 #[test]
 fn random_sessions_sum_to_the_same_by_every_way() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -88,8 +88,8 @@ fn random_sessions_sum_to_the_same_by_every_way() {
             let held = World::of(&visits).await;
             let whole = answers(&held, "").await;
             assert_eq!(answers(&held, "&segment=all").await, whole, "from sessions");
-            let nothing_held = DeltaLimits { held_bytes_max: 0, ..DeltaLimits::default() };
-            let files = World::with(&visits, nothing_held, ApiLimits::default()).await;
+            let nothing_cached = DeltaLimits { held_bytes_max: 0, ..DeltaLimits::default() };
+            let files = World::with(&visits, nothing_cached, ApiLimits::default()).await;
             assert_eq!(answers(&files, "").await, whole, "from files");
 
             let score: f64 = visits.iter().map(|visit| visit.frustration).sum::<f64>() / visits.len() as f64;

@@ -1,4 +1,4 @@
-//! The API over small Delta tables, asked through its router as a client would.
+//! The API over small Delta tables, requested through its router as by a client.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 

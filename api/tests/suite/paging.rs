@@ -1,4 +1,4 @@
-//! Pages of any size show every row once, in order; a cursor that was touched is refused.
+//! Pages of any size show every row once, in order; a changed cursor is refused.
 
 use netcrab_api::{ApiLimits, DeltaLimits};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! How quick the answers are over a year of tables, with the load coming from the same machine.
+//! How fast answers are over a year of tables. The load comes from the same machine.
 //!
 //!     "$(scripts/python.sh)" api/tests/speed_tables.py FOLDER
 //!     NETCRAB_SPEED_TABLES=FOLDER cargo test --release -p netcrab-api speed -- --ignored --nocapture
@@ -154,7 +154,7 @@ async fn run(load: &'static Load, address: std::net::SocketAddr) -> Vec<Duration
     latencies
 }
 
-/// One request on a kept connection; the answer says its length.
+/// Sends one request on an open connection and reads the answer, which gives its length.
 async fn ask(connection: &mut TcpStream, question: &str, org: u32) {
     let request = format!("GET {question} HTTP/1.1\r\nhost: netcrab\r\nauthorization: Bearer nc_{org}\r\n\r\n");
     connection.write_all(request.as_bytes()).await.expect("an open connection");

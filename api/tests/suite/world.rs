@@ -395,7 +395,7 @@ fn array(kind: Type, nullable: bool, cells: &[Option<&Cell>]) -> ArrayRef {
     }
 }
 
-/// Writes a table anew, or adds to it.
+/// Replaces a table, or appends to it.
 pub(crate) async fn write(tables_dir: &Path, table: &Table, rows: &[Row], mode: SaveMode) {
     let folder = tables_dir.join(table.name);
     std::fs::create_dir_all(&folder).expect("a writable folder");
@@ -447,14 +447,14 @@ impl World {
         Self { folder, app: router(state), store }
     }
 
-    /// Asks as acme and expects 200.
+    /// Requests a path with acme's key and expects 200.
     pub(crate) async fn ask(&self, path_and_query: &str) -> Value {
         let (status, body) = self.get(path_and_query, Some(ACME_KEY)).await;
         assert_eq!(status, StatusCode::OK, "{path_and_query}: {body:#}");
         body
     }
 
-    /// Asks as acme and expects a problem.
+    /// Requests a path with acme's key and expects a problem.
     pub(crate) async fn refused(&self, path_and_query: &str) -> (u16, String) {
         let (status, body) = self.get(path_and_query, Some(ACME_KEY)).await;
         assert_ne!(status, StatusCode::OK, "{path_and_query}");

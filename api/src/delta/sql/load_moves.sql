@@ -1,4 +1,4 @@
--- Whole days of fact_flows, to be held in memory.
+-- Whole days of fact_flows, for the cache.
 SELECT org_id, product_id, date, from_screen, to_screen, moves, sessions, frustration_sum
 FROM fact_flows
 WHERE date BETWEEN $from AND $to

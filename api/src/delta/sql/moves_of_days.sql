@@ -1,4 +1,4 @@
--- Days of one product that are not held in memory.
+-- Days of one product that are not cached.
 SELECT from_screen, to_screen, moves, sessions, frustration_sum
 FROM fact_flows
 WHERE org_id = $org AND product_id = $product AND date BETWEEN $from AND $to

@@ -1,4 +1,4 @@
--- Every release of every product, to be held in memory.
+-- Every release of every product, for the cache.
 SELECT org_id, product_id, version_tag, min(first_seen_at) AS first_seen_at, max(released_at) AS released_at
 FROM dim_releases
 GROUP BY org_id, product_id, version_tag

@@ -1,4 +1,4 @@
--- Sessions by owner, day and version: what is held in memory of fact_sessions.
+-- Sessions by owner, day and version: the part of fact_sessions that is cached.
 SELECT org_id, product_id, date, version_tag,
        count(*) AS sessions,
        sum(frustration_score) AS frustration_sum,

@@ -1,4 +1,4 @@
-//! What is taken, what is not, and what the answer says: both sides of every border.
+//! Which events and batches are accepted, and what the answer says: both sides of every bound.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ async fn another_organisation_refuses_the_batch_and_another_product_only_its_eve
     assert!(!sent.text.contains("rival"), "{}", sent.text);
     assert_eq!(inlet.kept("event_id").await, Vec::<String>::new(), "nothing of the batch was kept");
     assert_eq!(inlet.send(RIVAL, batch(std::slice::from_ref(&forged))).await.verdict(), "ok 1 0");
-    // An event that is at fault is nobody's.
+    // An event with a fault has no organisation.
     let faulty = forged.replace("\"u1\"", "\"\"");
     assert_eq!(
         inlet.send(ACME, batch(&[event("e2", ""), faulty])).await.verdict(),
@@ -227,7 +227,7 @@ async fn bodies_beyond_the_room_of_a_key_are_429_and_beyond_that_of_all_503() {
     }
 }
 
-/// A bus that takes nothing.
+/// A bus that refuses every append.
 #[derive(Debug)]
 struct Refusing(Error, u64);
 

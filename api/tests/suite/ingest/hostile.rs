@@ -1,4 +1,4 @@
-//! Bodies that mean harm: a clear refusal, no panic, nothing of them in the answer.
+//! Hostile bodies: each is refused with a code, none panics, and the answer repeats nothing of them.
 
 use std::io::Write;
 
@@ -72,7 +72,7 @@ async fn nothing_of_what_was_sent_comes_back() {
     ] {
         let answer = inlet.send(ACME, body.clone()).await;
         let named = answer.text.contains("zanzibar") || answer.text.contains("4111");
-        // A key may be named, for its sender to find it; a value never is.
+        // An answer may name a key, so that its sender finds it, but never a value.
         let key = body.contains(r#""zanzibar":"#);
         assert!(!named || key, "{body}\n{}", answer.text);
     }

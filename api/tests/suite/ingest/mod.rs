@@ -45,7 +45,7 @@ pub(crate) struct Inlet {
     pub(crate) config: ApiConfig,
 }
 
-/// What came back.
+/// The answer of the API.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -90,7 +90,7 @@ impl Inlet {
         self.send_with(key, &[], body).await
     }
 
-    /// Sends a batch with these headers instead of, or beside, what a plain one has; an empty one is left out.
+    /// Sends a batch with these headers added to those of a plain one, or replacing them; an empty value removes one.
     pub(crate) async fn send_with(&self, key: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
         let mut request = Request::post(BATCH);
         for (name, value) in [("content-type", "application/json"), ("authorization", &format!("Bearer {key}"))] {
@@ -124,7 +124,7 @@ impl Inlet {
 }
 
 impl Answer {
-    /// Status, code and whether it says when to try again, after checking that it is a problem.
+    /// Status, code and whether there is a Retry-After, after checking that it is a problem.
     pub(crate) fn problem(&self) -> (u16, &str, bool) {
         assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json", "{self:?}");
         for member in ["title", "detail", "mend"] {

@@ -1,4 +1,4 @@
-//! Random and damaged bodies: an answer, no panic, and events on the bus as many as it says.
+//! Random and damaged bodies: each gets an answer, none panics, and the bus has as many events as the answer says.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! An event that is sent again is accepted and kept once; one whose append failed is not lost.
+//! An event that is sent again is accepted and stored once; one whose append failed is not lost.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ async fn an_id_repeats_only_within_its_visit() {
         same.clone(),
         same.replace("\"s1\"", "\"s2\""),
         same.replace("crm", "erp"),
-        // Without a session the visitor takes its place; with one the visitor does not matter.
+        // Without a session id the session key has the user's hash; with one the user's hash does not matter.
         same.replace("\"s1\"", "\"\""),
     ];
     for other in &others {
@@ -53,7 +53,7 @@ async fn which_of_two_in_one_batch_counts_is_for_the_sessions_to_say() {
     assert_eq!(inlet.kept("event_id").await, ["e0", "e0"]);
 }
 
-/// A bus whose appends wait to be let through, and fail while `broken`.
+/// A bus whose appends wait for a permit, and fail while `broken`.
 #[derive(Debug)]
 struct Gated {
     memory: Memory,
@@ -121,7 +121,7 @@ async fn until(condition: impl Fn() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("it did not come to that");
+    panic!("the condition did not become true in 5 s");
 }
 
 #[tokio::test]

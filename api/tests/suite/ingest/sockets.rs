@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{ACME, BATCH, Inlet, config, events};
 
-/// A server that stops with it.
+/// A server that stops when this is dropped.
 struct Serving {
     address: SocketAddr,
     _stop: oneshot::Sender<()>,
@@ -150,7 +150,7 @@ async fn who_never_reads_loses_the_connection() {
     let (ingest, limits) = hurried();
     let serving = serve(ingest, limits).await;
     let mut stream = connect(&serving).await;
-    // Asks for the document again and again and takes none of it, until the server no longer listens.
+    // Requests the document again and again and reads none of it, until the server closes the connection.
     let question = "GET /v1/openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);
     let asking = async {
         while stream.write_all(question.as_bytes()).await.is_ok() {

@@ -1,4 +1,4 @@
-//! TLS, and client certificates where they are asked for.
+//! TLS, and client certificates where the server requires them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ fn tls(client_ca: &str) -> TlsSettings {
     TlsSettings { cert: file("server.pem"), key: file("server.key"), client_ca }
 }
 
-/// Sends a batch over TLS, as the client of that name or as nobody; the first line of the answer, where there is one.
+/// Sends a batch over TLS, with the certificate of that client or without one. Gives the first line of the answer;
+/// `None` where the connection is refused.
 async fn send(tls: TlsSettings, client: Option<&str>) -> Option<String> {
     let config = ApiConfig { tls, ..config(IngestSettings::default()) };
     let inlet = Inlet::over(config, Arc::new(Memory::new(1, 1 << 30)));
