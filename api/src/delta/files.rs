@@ -28,8 +28,8 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use netcrab_schema::Table;
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -109,6 +109,14 @@ impl TableFiles {
         fields.partition(|field| !self.table.partition().contains(&field.name().as_str()))
     }
 
+    /// The files whose day `predicate` allows; all files without one.
+    fn pruned(&self, schema: &SchemaRef, predicate: Option<&Arc<dyn PhysicalExpr>>) -> Result<Vec<&DataFile>> {
+        let Some(predicate) = predicate else { return Ok(self.files.iter().collect()) };
+        let pruning = PruningPredicateBuilder::new().with_file_schema(schema.clone());
+        let allowed = pruning.try_build(predicate.clone())?.prune(&Days(&self.files))?;
+        Ok(self.files.iter().zip(allowed).filter_map(|(file, allowed)| allowed.then_some(file)).collect())
+    }
+
     fn table_schema(&self) -> TableSchema {
         let (file, partition) = self.fields();
         let partition: Vec<_> = partition.into_iter().map(Arc::new).collect();
@@ -145,16 +153,8 @@ impl TableProvider for TableFiles {
             }
             None => None,
         };
-        let kept = match &predicate {
-            Some(predicate) => {
-                let pruning = PruningPredicateBuilder::new().with_file_schema(schema.clone());
-                pruning.try_build(predicate.clone())?.prune(&Days(&self.files))?
-            }
-            None => vec![true; self.files.len()],
-        };
-        let kept: Vec<&DataFile> =
-            self.files.iter().zip(kept).filter_map(|(file, kept)| kept.then_some(file)).collect();
-        let Some((store_url, store)) = self.store.as_ref().filter(|_| !kept.is_empty()) else {
+        let files = self.pruned(&schema, predicate.as_ref())?;
+        let Some((store_url, store)) = self.store.as_ref().filter(|_| !files.is_empty()) else {
             return Ok(Arc::new(EmptyExec::new(project_schema(&schema, projection)?)));
         };
 
@@ -166,9 +166,9 @@ impl TableProvider for TableFiles {
         if let Some(predicate) = predicate {
             source = source.with_predicate(predicate);
         }
-        let statistics = statistics(&schema, &kept);
-        let groups =
-            FileGroup::new(kept.into_iter().map(partitioned).collect()).split_files(state.config().target_partitions());
+        let statistics = statistics(&schema, &files);
+        let groups = FileGroup::new(files.into_iter().map(partitioned).collect())
+            .split_files(state.config().target_partitions());
         let config = FileScanConfigBuilder::new(store_url.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
