@@ -24,6 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 use hashbrown::HashTable;
+use netcrab_schema::SessionKeyRef;
+use netcrab_schema::session_key::append_part;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use xxhash_rust::xxh3::xxh3_128;
@@ -205,18 +207,14 @@ pub(super) fn ids(events: &RecordBatch) -> Option<Vec<u128>> {
         let column = events.column_by_name(name)?.as_dictionary_opt::<Int32Type>()?;
         Some((column.keys(), column.values().as_string_opt::<i32>()?))
     };
-    let [org, product, session, user] =
-        [symbols("org_id")?, symbols("product_id")?, symbols("session_id")?, symbols("user_hash")?];
+    let columns = [symbols("org_id")?, symbols("product_id")?, symbols("session_id")?, symbols("user_hash")?];
     let event_ids = events.column_by_name("event_id")?.as_string_view_opt()?;
     let mut bytes = Vec::with_capacity(256);
     let ids = (0..events.num_rows()).map(|row| {
-        let session_id = value(session, row);
-        let visit = if session_id.is_empty() { value(user, row) } else { session_id };
         bytes.clear();
-        for part in [value(org, row), value(product, row), visit, event_ids.value(row)] {
-            bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
-            bytes.extend_from_slice(part.as_bytes());
-        }
+        let [org_id, product_id, session_id, user_hash] = columns.map(|column| value(column, row));
+        SessionKeyRef::new(org_id, product_id, session_id, user_hash).append_to(&mut bytes);
+        append_part(event_ids.value(row), &mut bytes);
         xxh3_128(&bytes) & !CLAIMED
     });
     Some(ids.collect())
