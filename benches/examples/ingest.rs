@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use netcrab_api::{AgentKey, ApiConfig, AppState, IngestSettings, NoTables, Server};
 use netcrab_bus::log::{Log, Settings as LogSettings};
-use netcrab_sources::generate::{self, Layout};
+use netcrab_sources::generate::{self, FileLayout};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -213,7 +213,7 @@ impl Batches {
         let path: PathBuf = std::env::temp_dir().join(format!("netcrab-ingest-load-{}.ndjson", std::process::id()));
         let events = (EVENTS * count.min(1000)) as u64;
         let settings = generate::GenerateSettings { events, orgs: 1, ..generate::GenerateSettings::default() };
-        generate::write_ndjson(&path, settings, &Layout::default(), &mut |_| {})?;
+        generate::write_ndjson(&path, settings, &FileLayout::default(), &mut |_| {})?;
         let text = std::fs::read_to_string(&path)?;
         std::fs::remove_file(&path)?;
         let lines: Vec<&str> = text.lines().collect();

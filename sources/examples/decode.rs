@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use netcrab_sources::generate::{self, Layout};
+use netcrab_sources::generate::{self, FileLayout};
 use netcrab_sources::wire::{BatchDecoder, BatchError, DecodedBatch};
 use netcrab_sources::{Error, SourceSettings};
 
@@ -14,7 +14,7 @@ fn main() -> Result<(), Error> {
     let size: usize = std::env::args().nth(1).and_then(|size| size.parse().ok()).unwrap_or(500);
     let path = std::env::temp_dir().join("netcrab-decode.ndjson");
     let settings = generate::GenerateSettings { events: 200_000, orgs: 20, ..generate::GenerateSettings::default() };
-    generate::write_ndjson(&path, settings, &Layout::default(), &mut |_| {})?;
+    generate::write_ndjson(&path, settings, &FileLayout::default(), &mut |_| {})?;
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let batches: Vec<String> = lines
@@ -27,8 +27,8 @@ fn main() -> Result<(), Error> {
     println!("{} batches of {size}, {} bytes an event", batches.len(), text.len() / lines.len().max(1));
 
     let mut decoder = BatchDecoder::new(SourceSettings::default());
-    report("quick", &batches, |body| decoder.batch(body, RECEIVED_AT_MS, size, 7));
-    report("careful", &batches, |body| decoder.batch_carefully(body, RECEIVED_AT_MS, size, 7));
+    report("fast", &batches, |body| decoder.batch(body, RECEIVED_AT_MS, size, 7));
+    report("serde", &batches, |body| decoder.batch_by_serde(body, RECEIVED_AT_MS, size, 7));
     Ok(())
 }
 

@@ -25,7 +25,7 @@ async fn main() -> Result<(), Error> {
         let path = folder.join(name);
         if !path.exists() {
             let start = Instant::now();
-            let layout = generate::Layout { ndjson_ending: "ndjson".to_owned(), ..generate::Layout::default() };
+            let layout = generate::FileLayout { ndjson_ending: "ndjson".to_owned(), ..generate::FileLayout::default() };
             let mut quiet = |_| {};
             let written = match parquet {
                 true => generate::write_parquet(&path, settings.clone(), &layout, &mut quiet)?,

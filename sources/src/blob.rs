@@ -13,7 +13,7 @@ use object_store::{GetOptions, OBJECT_STORE_COALESCE_DEFAULT, ObjectStore, coale
 use parquet::file::reader::{ChunkReader, Length};
 use tokio::runtime::Handle;
 
-use crate::listing::{Compression, File, Place};
+use crate::listing::{Compression, FileLocation, SourceFile};
 
 /// Bytes at the head and at the tail that stand for the content of a file where its name may not.
 const SAMPLE_BYTES: u64 = 64 << 10;
@@ -74,10 +74,10 @@ impl Object {
 
 impl Blob {
     /// Opens the file for ranges.
-    pub(crate) fn open(file: &File) -> io::Result<Self> {
+    pub(crate) fn open(file: &SourceFile) -> io::Result<Self> {
         let access = match &file.place {
-            Place::Local(path) => Access::Local(Mutex::new(std::fs::File::open(path)?)),
-            Place::Object { store, path, handle } => Access::Object(Object {
+            FileLocation::Local(path) => Access::Local(Mutex::new(std::fs::File::open(path)?)),
+            FileLocation::Object { store, path, handle } => Access::Object(Object {
                 store: store.clone(),
                 path: path.clone(),
                 etag: file.etag.clone(),
@@ -150,10 +150,10 @@ impl Length for SharedBlob {
 }
 
 impl ChunkReader for SharedBlob {
-    type T = Ahead;
+    type T = ReadAhead;
 
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Ahead> {
-        Ok(Ahead::new(self.0.clone(), start, READ_AHEAD_BYTES))
+    fn get_read(&self, start: u64) -> parquet::errors::Result<ReadAhead> {
+        Ok(ReadAhead::new(self.0.clone(), start, READ_AHEAD_BYTES))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
@@ -163,20 +163,20 @@ impl ChunkReader for SharedBlob {
 
 /// Reads on from a place, a piece at a time.
 #[derive(Debug)]
-pub(crate) struct Ahead {
+pub(crate) struct ReadAhead {
     blob: Arc<Blob>,
     at: u64,
     bytes: Bytes,
     piece_bytes: u64,
 }
 
-impl Ahead {
+impl ReadAhead {
     fn new(blob: Arc<Blob>, at: u64, piece_bytes: u64) -> Self {
         Self { blob, at, bytes: Bytes::new(), piece_bytes }
     }
 }
 
-impl Read for Ahead {
+impl Read for ReadAhead {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.bytes.is_empty() {
             let length = self.piece_bytes.min(self.blob.bytes.saturating_sub(self.at));
@@ -190,12 +190,12 @@ impl Read for Ahead {
 }
 
 /// The decompressed bytes of a text file from its beginning; `count` follows the bytes taken from the file.
-pub(crate) fn stream(file: &File, count: Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
+pub(crate) fn stream(file: &SourceFile, count: Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
     let raw: Box<dyn Read + Send> = match &file.place {
-        Place::Local(path) => Box::new(Counted { inner: std::fs::File::open(path)?, count }),
-        Place::Object { .. } => {
-            let pieces = Ahead::new(Arc::new(Blob::open(file)?), 0, PIECE_BYTES);
-            Box::new(Counted { inner: pieces, count })
+        FileLocation::Local(path) => Box::new(CountingReader { inner: std::fs::File::open(path)?, count }),
+        FileLocation::Object { .. } => {
+            let pieces = ReadAhead::new(Arc::new(Blob::open(file)?), 0, PIECE_BYTES);
+            Box::new(CountingReader { inner: pieces, count })
         }
     };
     decompress(raw, file.compression)
@@ -210,12 +210,12 @@ pub(crate) fn decompress(raw: Box<dyn Read + Send>, compression: Compression) ->
     })
 }
 
-struct Counted<R> {
+struct CountingReader<R> {
     inner: R,
     count: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let length = self.inner.read(out)?;
         self.count.fetch_add(length as u64, Ordering::Relaxed);
@@ -224,21 +224,21 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// Where the pieces of a file begin that are hashed one by one.
-pub(crate) fn pieces(file: &File) -> impl Iterator<Item = u64> + use<> {
+pub(crate) fn pieces(file: &SourceFile) -> impl Iterator<Item = u64> + use<> {
     let end = match file.place {
-        Place::Local(_) => file.bytes.max(1),
-        Place::Object { .. } => 1,
+        FileLocation::Local(_) => file.bytes.max(1),
+        FileLocation::Object { .. } => 1,
     };
     (0..end).step_by(HASHED_BYTES as usize)
 }
 
 /// A hash of the length of a file and of the piece that begins at `from`; objects are known by size and ETag instead.
-pub(crate) fn hash_piece(file: &File, from: u64) -> io::Result<u128> {
+pub(crate) fn hash_piece(file: &SourceFile, from: u64) -> io::Result<u128> {
     let mut hasher = xxhash_rust::xxh3::Xxh3::new();
     hasher.update(&file.bytes.to_le_bytes());
     match &file.place {
-        Place::Object { .. } => hasher.update(file.etag.as_deref().unwrap_or_default().as_bytes()),
-        Place::Local(path) => {
+        FileLocation::Object { .. } => hasher.update(file.etag.as_deref().unwrap_or_default().as_bytes()),
+        FileLocation::Local(path) => {
             let mut piece = std::fs::File::open(path)?;
             piece.seek(SeekFrom::Start(from))?;
             let mut piece = piece.take(HASHED_BYTES);
@@ -265,14 +265,14 @@ mod tests {
     use crate::listing::Format;
 
     /// An object of this content, as it is listed.
-    fn object(runtime: &Runtime, store: &Arc<InMemory>, content: Vec<u8>) -> File {
+    fn object(runtime: &Runtime, store: &Arc<InMemory>, content: Vec<u8>) -> SourceFile {
         let path = ObjectPath::from("a.ndjson");
         let bytes = content.len() as u64;
         let put = runtime.block_on(store.put(&path, PutPayload::from(content))).unwrap();
-        File {
+        SourceFile {
             name: "s3://bucket/a.ndjson".to_owned(),
             relative: "a.ndjson".to_owned(),
-            place: Place::Object { store: store.clone(), path, handle: runtime.handle().clone() },
+            place: FileLocation::Object { store: store.clone(), path, handle: runtime.handle().clone() },
             bytes,
             format: Format::Ndjson,
             compression: Compression::None,
@@ -280,7 +280,7 @@ mod tests {
         }
     }
 
-    fn read(file: &File) -> io::Result<Vec<u8>> {
+    fn read(file: &SourceFile) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         stream(file, Arc::default())?.read_to_end(&mut content)?;
         Ok(content)

@@ -11,7 +11,7 @@ use netcrab_schema::events::EVENT;
 pub(crate) const COLUMNS: usize = EVENT.len();
 
 /// The place of a column in [`EVENT`]; fails to compile where there is none.
-pub(crate) const fn place(name: &str) -> usize {
+pub(crate) const fn column_index(name: &str) -> usize {
     let mut at = 0;
     while at < COLUMNS {
         if same(EVENT[at].name.as_bytes(), name.as_bytes()) {

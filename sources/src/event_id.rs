@@ -9,24 +9,24 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::Error;
 use crate::blob::Blob;
-use crate::listing::File;
+use crate::listing::SourceFile;
 
 /// Makes event ids for the rows of one file.
 #[derive(Debug)]
 pub(crate) struct EventIds {
-    file: Option<File>,
+    file: Option<SourceFile>,
     identity: OnceLock<u128>,
     fault: Mutex<Option<io::Error>>,
 }
 
 impl EventIds {
     /// Ids for rows of `file`; it is sampled when the first id is made.
-    pub(crate) fn of(file: &File) -> Self {
+    pub(crate) fn of(file: &SourceFile) -> Self {
         Self { file: Some(file.clone()), identity: OnceLock::new(), fault: Mutex::default() }
     }
 
     /// Ids for rows of something known by `identity`.
-    pub(crate) fn known(identity: u128) -> Self {
+    pub(crate) fn of_identity(identity: u128) -> Self {
         Self { file: None, identity: OnceLock::from(identity), fault: Mutex::default() }
     }
 
@@ -37,7 +37,7 @@ impl EventIds {
         key[..16].copy_from_slice(&identity.to_le_bytes());
         key[16..24].copy_from_slice(&line.to_le_bytes());
         key[24..].copy_from_slice(&place.to_le_bytes());
-        shaped(ts_ms, xxhash_rust::xxh3::xxh3_128(&key))
+        uuid_v7(ts_ms, xxhash_rust::xxh3::xxh3_128(&key))
     }
 
     /// An error where the file could not be sampled: ids made since then are not those of the file.
@@ -59,7 +59,7 @@ impl EventIds {
 }
 
 /// A UUIDv7 of an instant and random bits.
-pub(crate) fn shaped(ts_ms: i64, random: u128) -> uuid::fmt::Hyphenated {
+pub(crate) fn uuid_v7(ts_ms: i64, random: u128) -> uuid::fmt::Hyphenated {
     let ts = u128::from(ts_ms.max(0) as u64 & 0xffff_ffff_ffff) << 80;
     let bits = (random & !(0xffff_ffff_ffff << 80) & !(0xf << 76) & !(0x3 << 62)) | ts | (0x7 << 76) | (0x2 << 62);
     uuid::Uuid::from_u128(bits).hyphenated()
@@ -68,13 +68,13 @@ pub(crate) fn shaped(ts_ms: i64, random: u128) -> uuid::fmt::Hyphenated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::listing::{Compression, Format, Place};
+    use crate::listing::{Compression, FileLocation, Format};
 
     #[test]
     fn a_file_that_cannot_be_sampled_is_an_error_and_not_other_ids() {
         let name = "no-such-folder/a.ndjson".to_owned();
-        let file = File {
-            place: Place::Local(name.clone().into()),
+        let file = SourceFile {
+            place: FileLocation::Local(name.clone().into()),
             relative: name.clone(),
             name,
             bytes: 1,
@@ -90,13 +90,13 @@ mod tests {
 
     #[test]
     fn an_id_is_a_version_7_uuid_of_its_instant() {
-        let id = EventIds::known(7).make(1_700_000_000_000, 3, 0);
+        let id = EventIds::of_identity(7).make(1_700_000_000_000, 3, 0);
         assert_eq!(id.as_uuid().get_version_num(), 7);
         assert_eq!(id.as_uuid().get_variant(), uuid::Variant::RFC4122);
         assert_eq!(id.as_uuid().as_u128() >> 80, 1_700_000_000_000);
-        assert_eq!(id, EventIds::known(7).make(1_700_000_000_000, 3, 0));
-        assert_ne!(id, EventIds::known(7).make(1_700_000_000_000, 4, 0));
-        assert_ne!(id, EventIds::known(7).make(1_700_000_000_000, 3, 1));
-        assert_ne!(id, EventIds::known(8).make(1_700_000_000_000, 3, 0));
+        assert_eq!(id, EventIds::of_identity(7).make(1_700_000_000_000, 3, 0));
+        assert_ne!(id, EventIds::of_identity(7).make(1_700_000_000_000, 4, 0));
+        assert_ne!(id, EventIds::of_identity(7).make(1_700_000_000_000, 3, 1));
+        assert_ne!(id, EventIds::of_identity(8).make(1_700_000_000_000, 3, 0));
     }
 }

@@ -143,19 +143,19 @@ impl<'de> Visitor<'de> for ScalarsSeed<'_, '_> {
                 return self.refuse(Fault::field(Reason::ExtraTooManyKeys, "extra"));
             }
             if self.privacy.denies_key(&key) {
-                return self.refuse(Fault::field(Reason::DeniedKey, named(&key, self.privacy)));
+                return self.refuse(Fault::field(Reason::DeniedKey, printable_key(&key, self.privacy)));
             }
             if let Some(reason) = self.privacy.text(&key) {
                 return self.refuse(Fault::field(reason, "extra"));
             }
             if scalars.iter().any(|(other, _)| *other == key) {
-                return self.refuse(Fault::field(Reason::DuplicateKey, named(&key, self.privacy)));
+                return self.refuse(Fault::field(Reason::DuplicateKey, printable_key(&key, self.privacy)));
             }
             let Some(value) = map.next_value_seed(ScalarSeed)? else {
-                return self.refuse(Fault::field(Reason::ExtraNested, named(&key, self.privacy)));
+                return self.refuse(Fault::field(Reason::ExtraNested, printable_key(&key, self.privacy)));
             };
-            if let Some(reason) = refuses(&value, self.privacy) {
-                return self.refuse(Fault::field(reason, named(&key, self.privacy)));
+            if let Some(reason) = personal_data_in(&value, self.privacy) {
+                return self.refuse(Fault::field(reason, printable_key(&key, self.privacy)));
             }
             scalars.push((key, value));
         }
@@ -188,7 +188,7 @@ impl<'de> Visitor<'de> for ScalarsSeed<'_, '_> {
 }
 
 /// Numbers are looked at as text too: a card number is one.
-fn refuses(value: &Scalar<'_>, privacy: &Privacy) -> Option<Reason> {
+fn personal_data_in(value: &Scalar<'_>, privacy: &Privacy) -> Option<Reason> {
     match value {
         Scalar::Text(text) => privacy.text(text),
         Scalar::Uint(number) if *number > 999_999_999_999 => privacy.text(&number.to_string()),
@@ -197,7 +197,7 @@ fn refuses(value: &Scalar<'_>, privacy: &Privacy) -> Option<Reason> {
 }
 
 /// A key as a message may repeat it: short, plain, and not itself personal data.
-pub(crate) fn named(key: &str, privacy: &Privacy) -> Cow<'static, str> {
+pub(crate) fn printable_key(key: &str, privacy: &Privacy) -> Cow<'static, str> {
     let plain = key.len() <= 64 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.$".contains(&b));
     if plain && privacy.text(key).is_none() { Cow::Owned(key.to_owned()) } else { Cow::Borrowed("(unprintable key)") }
 }

@@ -9,10 +9,10 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type};
 
-use crate::listing::{Compression, File, Format, Place};
-use crate::read::parquet::{Footer, RowGroup};
-use crate::read::text::TextFile;
-use crate::read::{Decode, ReadBatch};
+use crate::listing::{Compression, FileLocation, Format, SourceFile};
+use crate::read::parquet::{Footer, RowGroupDecoder};
+use crate::read::text::TextDecoder;
+use crate::read::{ReadBatch, UnitDecoder};
 use crate::wire::BatchDecoder;
 use crate::{Error, Mapping, SourceSettings, blob, privacy, route as routes};
 
@@ -26,27 +26,27 @@ pub fn wire(bytes: &[u8]) {
     text(bytes, Format::Ndjson, None);
 }
 
-/// Reads the bytes as a batch sent to the API: the quick reader and the careful one say the same.
+/// Reads the bytes as a batch sent to the API: the fast decoder and serde say the same.
 pub fn batch(bytes: &[u8]) {
     static DECODERS: Mutex<Option<[BatchDecoder; 2]>> = Mutex::new(None);
     let mut decoders = DECODERS.lock().unwrap_or_else(PoisonError::into_inner);
-    let [quick, careful] = decoders.get_or_insert_with(|| {
+    let [fast, by_serde] = decoders.get_or_insert_with(|| {
         [BatchDecoder::new(SourceSettings::default()), BatchDecoder::new(SourceSettings::default())]
     });
     let (received_at_ms, events_max, seed) = (1_790_848_800_000, 5, 7);
-    let quick = quick.batch(bytes, received_at_ms, events_max, seed);
-    let careful = careful.batch_carefully(bytes, received_at_ms, events_max, seed);
-    match (quick, careful) {
-        (Ok(quick), Ok(careful)) => {
-            assert_eq!(quick.events.num_rows(), quick.indexes.len());
-            assert_eq!((quick.indexes, quick.faults), (careful.indexes, careful.faults));
-            assert_eq!((quick.agent_id, quick.sdk_version), (careful.agent_id, careful.sdk_version));
-            assert_eq!(rows(&quick.events), rows(&careful.events));
+    let fast = fast.batch(bytes, received_at_ms, events_max, seed);
+    let by_serde = by_serde.batch_by_serde(bytes, received_at_ms, events_max, seed);
+    match (fast, by_serde) {
+        (Ok(fast), Ok(by_serde)) => {
+            assert_eq!(fast.events.num_rows(), fast.indexes.len());
+            assert_eq!((fast.indexes, fast.faults), (by_serde.indexes, by_serde.faults));
+            assert_eq!((fast.agent_id, fast.sdk_version), (by_serde.agent_id, by_serde.sdk_version));
+            assert_eq!(rows(&fast.events), rows(&by_serde.events));
         }
-        (quick, careful) => {
-            let [quick, careful] =
-                [quick, careful].map(|decoded| decoded.map(|_| ()).map_err(|error| error.to_string()));
-            assert_eq!(quick, careful);
+        (fast, by_serde) => {
+            let [fast, by_serde] =
+                [fast, by_serde].map(|decoded| decoded.map(|_| ()).map_err(|error| error.to_string()));
+            assert_eq!(fast, by_serde);
         }
     }
 }
@@ -76,14 +76,14 @@ pub fn access_log(bytes: &[u8]) {
 
 /// Reads the bytes as a Parquet file.
 pub fn parquet(bytes: &[u8]) {
-    let Ok(held) = tempfile(bytes) else { return };
-    let file = Arc::new(file_at(&held.path, bytes.len(), Format::Parquet));
+    let Ok(temporary) = tempfile(bytes) else { return };
+    let file = Arc::new(file_at(&temporary.path, bytes.len(), Format::Parquet));
     let settings = Arc::new(small());
     let privacy = Arc::new(privacy::Privacy::new(&settings.privacy));
     let Ok(footer) = Footer::events(&file, &privacy) else { return };
     for group in 0..footer.group_bytes().len() {
-        let opened = RowGroup::open(file.clone(), &footer, group, None, settings.clone(), privacy.clone());
-        drain(opened.map(|opened| Box::new(opened) as Box<dyn Decode>));
+        let opened = RowGroupDecoder::open(file.clone(), &footer, group, None, settings.clone(), privacy.clone());
+        drain(opened.map(|opened| Box::new(opened) as Box<dyn UnitDecoder>));
     }
 }
 
@@ -117,16 +117,16 @@ fn small() -> SourceSettings {
 }
 
 fn text(bytes: &[u8], format: Format, mapping: Option<&Mapping>) {
-    let Ok(held) = tempfile(bytes) else { return };
-    let file = Arc::new(file_at(&held.path, bytes.len(), format));
+    let Ok(temporary) = tempfile(bytes) else { return };
+    let file = Arc::new(file_at(&temporary.path, bytes.len(), format));
     let settings = Arc::new(small());
     let privacy = Arc::new(privacy::Privacy::new(&settings.privacy));
-    let opened = TextFile::open(file, mapping, None, settings, privacy);
-    drain(opened.map(|opened| Box::new(opened) as Box<dyn Decode>));
+    let opened = TextDecoder::open(file, mapping, None, settings, privacy);
+    drain(opened.map(|opened| Box::new(opened) as Box<dyn UnitDecoder>));
 }
 
 /// Reads to the end: batches have the schema, required columns no nulls, and errors end the unit.
-fn drain(opened: Result<Box<dyn Decode>, Error>) {
+fn drain(opened: Result<Box<dyn UnitDecoder>, Error>) {
     let Ok(mut unit) = opened else { return };
     while let Some(decoded) = unit.next() {
         let Ok(ReadBatch { events, .. }) = decoded else { continue };
@@ -137,11 +137,11 @@ fn drain(opened: Result<Box<dyn Decode>, Error>) {
     }
 }
 
-fn file_at(path: &std::path::Path, length: usize, format: Format) -> File {
-    File {
+fn file_at(path: &std::path::Path, length: usize, format: Format) -> SourceFile {
+    SourceFile {
         name: "fuzz".to_owned(),
         relative: "fuzz".to_owned(),
-        place: Place::Local(path.to_owned()),
+        place: FileLocation::Local(path.to_owned()),
         bytes: length as u64,
         format,
         compression: Compression::None,
@@ -149,20 +149,20 @@ fn file_at(path: &std::path::Path, length: usize, format: Format) -> File {
     }
 }
 
-struct Held {
+struct TemporaryFile {
     path: std::path::PathBuf,
 }
 
-impl Drop for Held {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-fn tempfile(bytes: &[u8]) -> std::io::Result<Held> {
+fn tempfile(bytes: &[u8]) -> std::io::Result<TemporaryFile> {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("netcrab-fuzz-{}-{number}", std::process::id()));
     std::fs::write(&path, bytes)?;
-    Ok(Held { path })
+    Ok(TemporaryFile { path })
 }

@@ -60,19 +60,19 @@ impl Compression {
 
 /// Where the bytes of a file are.
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
+pub(crate) enum FileLocation {
     Local(PathBuf),
     Object { store: Arc<dyn ObjectStore>, path: ObjectPath, handle: Handle },
 }
 
 /// One file of a source.
 #[derive(Debug, Clone)]
-pub(crate) struct File {
+pub(crate) struct SourceFile {
     /// As messages and rejects name it.
     pub(crate) name: String,
     /// Below the address it was found under; does not depend on where that lies.
     pub(crate) relative: String,
-    pub(crate) place: Place,
+    pub(crate) place: FileLocation,
     pub(crate) bytes: u64,
     pub(crate) format: Format,
     pub(crate) compression: Compression,
@@ -85,7 +85,7 @@ pub(crate) async fn list(
     uris: &[String],
     mapped: Option<Format>,
     settings: &SourceSettings,
-) -> Result<Vec<File>, Error> {
+) -> Result<Vec<SourceFile>, Error> {
     let mut listing = Listing { files: Vec::new(), mapped, uris: uris.join(", "), files_max: settings.files_max };
     for uri in uris {
         match uri.strip_prefix("s3://") {
@@ -107,14 +107,14 @@ pub(crate) async fn list(
 }
 
 struct Listing {
-    files: Vec<File>,
+    files: Vec<SourceFile>,
     mapped: Option<Format>,
     uris: String,
     files_max: usize,
 }
 
 impl Listing {
-    fn add(&mut self, file: File) -> Result<(), Error> {
+    fn add(&mut self, file: SourceFile) -> Result<(), Error> {
         if self.files.len() == self.files_max {
             return Err(Error::TooManyFiles { uris: self.uris.clone(), files_max: self.files_max });
         }
@@ -131,13 +131,13 @@ impl Listing {
             return self.add_folder(path);
         }
         let name = path.display().to_string();
-        let kind = kind_of(&name).or_else(|| Some((self.mapped?, compression_of(&name).0)));
+        let kind = format_of_name(&name).or_else(|| Some((self.mapped?, compression_of(&name).0)));
         let Some((format, compression)) = kind else {
             return Err(Error::UnknownFormat { file: name, expected: ENDINGS });
         };
         let relative = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let place = Place::Local(path.to_owned());
-        self.add(File { name, relative, place, bytes: metadata.len(), format, compression, etag: None })
+        let place = FileLocation::Local(path.to_owned());
+        self.add(SourceFile { name, relative, place, bytes: metadata.len(), format, compression, etag: None })
     }
 
     fn add_folder(&mut self, root: &Path) -> Result<(), Error> {
@@ -160,10 +160,10 @@ impl Listing {
                 } else if let Some((format, compression)) = self.kind_in_folder(&name) {
                     let relative = path.strip_prefix(root).unwrap_or(&path).display().to_string();
                     let (name, bytes) = (path.display().to_string(), metadata.len());
-                    self.add(File {
+                    self.add(SourceFile {
                         name,
                         relative,
-                        place: Place::Local(path),
+                        place: FileLocation::Local(path),
                         bytes,
                         format,
                         compression,
@@ -182,19 +182,19 @@ impl Listing {
         let prefix = ObjectPath::parse(key.trim_end_matches('/'))
             .map_err(|e| Error::Address { uri: uri.to_owned(), cause: e.to_string() })?;
         let failed = |source| Error::store(uri, source);
-        let object = |meta: ObjectMeta, relative: String, format, compression| File {
+        let object = |meta: ObjectMeta, relative: String, format, compression| SourceFile {
             name: format!("s3://{bucket}/{}", meta.location),
             relative,
             bytes: meta.size,
             format,
             compression,
             etag: meta.e_tag,
-            place: Place::Object { store: store.clone(), path: meta.location, handle: handle.clone() },
+            place: FileLocation::Object { store: store.clone(), path: meta.location, handle: handle.clone() },
         };
         if !key.is_empty() && !key.ends_with('/') {
             match store.head(&prefix).await {
                 Ok(meta) => {
-                    let kind = kind_of(key).or_else(|| Some((self.mapped?, compression_of(key).0)));
+                    let kind = format_of_name(key).or_else(|| Some((self.mapped?, compression_of(key).0)));
                     let (format, compression) =
                         kind.ok_or_else(|| Error::UnknownFormat { file: uri.to_owned(), expected: ENDINGS })?;
                     let relative = key.rsplit('/').next().unwrap_or(key).to_owned();
@@ -223,7 +223,7 @@ impl Listing {
     /// Inside a folder a name without a known ending is read only where a mapping says the format and
     /// the name is that of a (rotated) log or has no ending at all: `access_log`, `access.log.1`.
     fn kind_in_folder(&self, name: &str) -> Option<(Format, Compression)> {
-        kind_of(name).or_else(|| {
+        format_of_name(name).or_else(|| {
             let format = self.mapped.filter(|format| *format != Format::Parquet)?;
             let (compression, stem) = compression_of(name);
             let ending = stem.rsplit_once('.').map_or("", |(_, ending)| ending);
@@ -247,7 +247,7 @@ fn compression_of(name: &str) -> (Compression, &str) {
     }
 }
 
-fn kind_of(name: &str) -> Option<(Format, Compression)> {
+fn format_of_name(name: &str) -> Option<(Format, Compression)> {
     let lower = name.to_ascii_lowercase();
     let (compression, stem) = compression_of(&lower);
     let format = match stem.rsplit_once('.')?.1 {
@@ -276,7 +276,7 @@ mod tests {
             ("a.txt", None),
             ("gz", None),
         ] {
-            assert_eq!(kind_of(name), kind, "{name}");
+            assert_eq!(format_of_name(name), kind, "{name}");
         }
     }
 }

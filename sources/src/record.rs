@@ -13,12 +13,12 @@ use arrow::datatypes::{DataType, Float32Type, Int32Type, TimestampMillisecondTyp
 use netcrab_schema::arrow::in_flight_type;
 use netcrab_schema::events::{EVENT, wire_name};
 
-use crate::builder::Columns;
+use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
 use crate::extra::quote;
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
-use crate::wire::{self, Received};
+use crate::wire::{self, ReceiveTime};
 use crate::{Error, SourceSettings};
 
 /// `"orgId":` and so on, by place of the column.
@@ -28,11 +28,11 @@ static KEYS: LazyLock<Vec<String>> =
 /// Writes the events of a batch, each as one JSON text.
 #[derive(Debug)]
 pub struct RecordWriter<'a> {
-    columns: Vec<Values<'a>>,
+    columns: Vec<ColumnValues<'a>>,
 }
 
 #[derive(Debug)]
-enum Values<'a> {
+enum ColumnValues<'a> {
     Symbols(&'a [i32], &'a dyn Array, &'a StringArray),
     Texts(&'a StringViewArray),
     /// Texts that are JSON themselves.
@@ -55,15 +55,15 @@ impl<'a> RecordWriter<'a> {
                 DataType::Dictionary(..) => {
                     let dictionary = given.as_dictionary::<Int32Type>();
                     let values = dictionary.values().as_string::<i32>();
-                    Values::Symbols(dictionary.keys().values(), dictionary.keys(), values)
+                    ColumnValues::Symbols(dictionary.keys().values(), dictionary.keys(), values)
                 }
-                DataType::Utf8View if column.name == "extra" => Values::Objects(given.as_string_view()),
-                DataType::Utf8View => Values::Texts(given.as_string_view()),
+                DataType::Utf8View if column.name == "extra" => ColumnValues::Objects(given.as_string_view()),
+                DataType::Utf8View => ColumnValues::Texts(given.as_string_view()),
                 DataType::Timestamp(..) => {
-                    Values::Instants(given, given.as_primitive::<TimestampMillisecondType>().values())
+                    ColumnValues::Instants(given, given.as_primitive::<TimestampMillisecondType>().values())
                 }
-                DataType::Boolean => Values::Truths(given.as_boolean(), column.nullable),
-                _ => Values::Numbers(given.as_primitive::<Float32Type>()),
+                DataType::Boolean => ColumnValues::Truths(given.as_boolean(), column.nullable),
+                _ => ColumnValues::Numbers(given.as_primitive::<Float32Type>()),
             })
         });
         Ok(Self { columns: columns.collect::<Result<_, _>>()? })
@@ -85,30 +85,32 @@ impl<'a> RecordWriter<'a> {
     }
 }
 
-impl Values<'_> {
+impl ColumnValues<'_> {
     fn absent(&self, row: usize) -> bool {
         match self {
             // An empty text is absent on the wire.
-            Values::Symbols(keys, nulls, values) => {
+            ColumnValues::Symbols(keys, nulls, values) => {
                 nulls.is_null(row) || values.is_null(keys[row] as usize) || values.value(keys[row] as usize).is_empty()
             }
-            Values::Texts(texts) | Values::Objects(texts) => texts.is_null(row) || texts.value(row).is_empty(),
-            Values::Instants(nulls, _) => nulls.is_null(row),
-            Values::Numbers(numbers) => numbers.is_null(row) || !numbers.value(row).is_finite(),
-            Values::Truths(truths, true) => truths.is_null(row),
-            Values::Truths(truths, false) => truths.is_null(row) || !truths.value(row),
+            ColumnValues::Texts(texts) | ColumnValues::Objects(texts) => {
+                texts.is_null(row) || texts.value(row).is_empty()
+            }
+            ColumnValues::Instants(nulls, _) => nulls.is_null(row),
+            ColumnValues::Numbers(numbers) => numbers.is_null(row) || !numbers.value(row).is_finite(),
+            ColumnValues::Truths(truths, true) => truths.is_null(row),
+            ColumnValues::Truths(truths, false) => truths.is_null(row) || !truths.value(row),
         }
     }
 
     fn write(&self, row: usize, out: &mut String) {
         // Writing to a String cannot fail.
         let _ = match self {
-            Values::Symbols(keys, _, values) => return quote(values.value(keys[row] as usize), out),
-            Values::Texts(texts) => return quote(texts.value(row), out),
-            Values::Objects(texts) => return out.push_str(texts.value(row)),
-            Values::Instants(_, instants) => write!(out, "{}", instants[row]),
-            Values::Numbers(numbers) => write!(out, "{}", numbers.value(row)),
-            Values::Truths(truths, _) => write!(out, "{}", truths.value(row)),
+            ColumnValues::Symbols(keys, _, values) => return quote(values.value(keys[row] as usize), out),
+            ColumnValues::Texts(texts) => return quote(texts.value(row), out),
+            ColumnValues::Objects(texts) => return out.push_str(texts.value(row)),
+            ColumnValues::Instants(_, instants) => write!(out, "{}", instants[row]),
+            ColumnValues::Numbers(numbers) => write!(out, "{}", numbers.value(row)),
+            ColumnValues::Truths(truths, _) => write!(out, "{}", truths.value(row)),
         };
     }
 }
@@ -116,7 +118,7 @@ impl Values<'_> {
 /// Reads records back into batches.
 #[derive(Debug)]
 pub struct RecordDecoder {
-    columns: Columns,
+    columns: EventBatchBuilder,
     event_ids: EventIds,
 }
 
@@ -125,7 +127,10 @@ impl RecordDecoder {
     /// their place, the same one each time.
     pub fn new(settings: SourceSettings, seed: u128) -> Self {
         let privacy = Arc::new(Privacy::new(&settings.privacy));
-        Self { columns: Columns::new(None, Arc::new(settings), privacy), event_ids: EventIds::known(seed) }
+        Self {
+            columns: EventBatchBuilder::new(None, Arc::new(settings), privacy),
+            event_ids: EventIds::of_identity(seed),
+        }
     }
 
     /// Reads the record at `offset` of `partition` and keeps its event, or says what is wrong with it.
@@ -134,7 +139,7 @@ impl RecordDecoder {
             return Err(Fault::line(Reason::LineTooLong));
         }
         let text = std::str::from_utf8(record).map_err(|_| Fault::line(Reason::NotUtf8))?;
-        wire::push(&mut self.columns, text, Received::stated(), &self.event_ids, offset, partition)
+        wire::push_event(&mut self.columns, text, ReceiveTime::in_event(), &self.event_ids, offset, partition)
     }
 
     /// How many events are kept.

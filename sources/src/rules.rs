@@ -35,7 +35,7 @@ pub(crate) fn rule_of(column: &str) -> Rule {
 }
 
 /// Why a text that is not empty may not stand in a column, if so.
-pub(crate) fn judge(rule: Rule, text: &str, settings: &SourceSettings, privacy: &Privacy) -> Option<Reason> {
+pub(crate) fn violation(rule: Rule, text: &str, settings: &SourceSettings, privacy: &Privacy) -> Option<Reason> {
     if text.len() > settings.text_bytes_max {
         return Some(Reason::TooLong);
     }

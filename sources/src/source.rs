@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use futures::{StreamExt, TryStreamExt};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use crate::listing::{self, File, Format};
+use crate::listing::{self, Format, SourceFile};
 use crate::mapping::Mapping;
 use crate::privacy::Privacy;
-use crate::read::parquet::{self, Footer, ForeignRows, RowGroup};
-use crate::read::text::TextFile;
-use crate::read::{Decode, ReadBatch};
+use crate::read::parquet::{self, Footer, ForeignRowGroupDecoder, RowGroupDecoder};
+use crate::read::text::TextDecoder;
+use crate::read::{ReadBatch, UnitDecoder};
 use crate::{Error, SourceSettings, blob};
 
 /// Files whose footers are read at the same time.
@@ -28,7 +28,7 @@ const FOOTERS_AT_ONCE: usize = 16;
 /// Files to read events from. The listing is fixed: what is added later is not seen.
 #[derive(Debug)]
 pub struct Source {
-    files: Vec<Opened>,
+    files: Vec<OpenedFile>,
     mapping: Option<Arc<Mapping>>,
     settings: Arc<SourceSettings>,
     privacy: Arc<Privacy>,
@@ -36,14 +36,14 @@ pub struct Source {
 }
 
 #[derive(Debug)]
-struct Opened {
-    file: Arc<File>,
+struct OpenedFile {
+    file: Arc<SourceFile>,
     footer: Option<Arc<Footer>>,
 }
 
 /// One piece of work for a reader.
 #[derive(Debug, Clone, Copy)]
-enum Unit {
+enum WorkUnit {
     File { file: usize },
     RowGroup { file: usize, group: usize },
 }
@@ -61,7 +61,7 @@ impl Source {
             let (privacy, mapping, settings) = (privacy.clone(), mapping.clone(), settings.clone());
             async move {
                 let name = file.name.clone();
-                let work = move || Opened::new(file, mapping.as_deref(), &settings, &privacy);
+                let work = move || OpenedFile::new(file, mapping.as_deref(), &settings, &privacy);
                 let failed = |source| Error::Read { file: name, source: std::io::Error::other(source) };
                 tokio::task::spawn_blocking(work).await.map_err(failed)?
             }
@@ -148,14 +148,14 @@ impl Source {
         (0..n).map(reader).collect()
     }
 
-    fn units(&self) -> VecDeque<Unit> {
+    fn units(&self) -> VecDeque<WorkUnit> {
         let mut units = Vec::new();
         for (file, opened) in self.files.iter().enumerate() {
             match &opened.footer {
-                None => units.push((opened.file.bytes, Unit::File { file })),
+                None => units.push((opened.file.bytes, WorkUnit::File { file })),
                 Some(footer) => {
                     let groups = footer.group_bytes().into_iter().enumerate();
-                    units.extend(groups.map(|(group, bytes)| (bytes, Unit::RowGroup { file, group })));
+                    units.extend(groups.map(|(group, bytes)| (bytes, WorkUnit::RowGroup { file, group })));
                 }
             }
         }
@@ -163,27 +163,33 @@ impl Source {
         units.into_iter().map(|(_, unit)| unit).collect()
     }
 
-    fn start(&self, unit: Unit, columns: Option<&[&'static str]>) -> Result<Box<dyn Decode>, Error> {
-        let (Unit::File { file } | Unit::RowGroup { file, .. }) = unit;
-        let Opened { file, footer } = &self.files[file];
+    fn start(&self, unit: WorkUnit, columns: Option<&[&'static str]>) -> Result<Box<dyn UnitDecoder>, Error> {
+        let (WorkUnit::File { file } | WorkUnit::RowGroup { file, .. }) = unit;
+        let OpenedFile { file, footer } = &self.files[file];
         let (settings, privacy) = (self.settings.clone(), self.privacy.clone());
         let mapping = self.mapping.as_deref().filter(|mapping| mapping.format() == file.format);
         Ok(match (unit, footer, mapping) {
-            (Unit::RowGroup { group, .. }, Some(footer), None) => {
-                Box::new(RowGroup::open(file.clone(), footer, group, columns, settings, privacy)?)
+            (WorkUnit::RowGroup { group, .. }, Some(footer), None) => {
+                Box::new(RowGroupDecoder::open(file.clone(), footer, group, columns, settings, privacy)?)
             }
-            (Unit::RowGroup { group, .. }, Some(footer), Some(mapping)) => {
-                Box::new(ForeignRows::open(file.clone(), footer, group, mapping, columns, settings, privacy)?)
-            }
-            _ => Box::new(TextFile::open(file.clone(), mapping, columns, settings, privacy)?),
+            (WorkUnit::RowGroup { group, .. }, Some(footer), Some(mapping)) => Box::new(ForeignRowGroupDecoder::open(
+                file.clone(),
+                footer,
+                group,
+                mapping,
+                columns,
+                settings,
+                privacy,
+            )?),
+            _ => Box::new(TextDecoder::open(file.clone(), mapping, columns, settings, privacy)?),
         })
     }
 }
 
-impl Opened {
+impl OpenedFile {
     /// Looks into the file: at its footer, or at its header, so that columns nobody knows fail now.
     fn new(
-        file: File,
+        file: SourceFile,
         mapping: Option<&Mapping>,
         settings: &Arc<SourceSettings>,
         privacy: &Arc<Privacy>,
@@ -198,7 +204,7 @@ impl Opened {
                 Some(Arc::new(footer))
             }
             _ => {
-                TextFile::open(file.clone(), mapping, None, settings.clone(), privacy.clone())?;
+                TextDecoder::open(file.clone(), mapping, None, settings.clone(), privacy.clone())?;
                 None
             }
         };
@@ -209,9 +215,9 @@ impl Opened {
 /// Reads units of work from the queue it shares with its siblings, until none is left.
 pub struct SourceReader {
     source: Arc<Source>,
-    queue: Arc<Mutex<VecDeque<Unit>>>,
+    queue: Arc<Mutex<VecDeque<WorkUnit>>>,
     columns: Option<Arc<[&'static str]>>,
-    current: Option<Box<dyn Decode>>,
+    current: Option<Box<dyn UnitDecoder>>,
 }
 
 impl std::fmt::Debug for SourceReader {

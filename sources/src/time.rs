@@ -6,7 +6,7 @@ use jiff::tz::Offset;
 
 /// How a time is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum TimeFormat {
     /// ISO 8601, or a whole number of milliseconds.
     Iso,
     /// Seconds since 1970, also with a fraction.
@@ -21,16 +21,16 @@ pub(crate) enum Format {
     Pattern(String),
 }
 
-impl Format {
+impl TimeFormat {
     /// The format of that name, or the strftime pattern.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         Ok(match text {
-            "iso" => Format::Iso,
-            "epoch_s" => Format::EpochSeconds,
-            "epoch_ms" => Format::EpochMillis,
-            "epoch_us" => Format::EpochMicros,
-            "log" => Format::Log,
-            pattern if pattern.contains('%') => Format::Pattern(pattern.to_owned()),
+            "iso" => TimeFormat::Iso,
+            "epoch_s" => TimeFormat::EpochSeconds,
+            "epoch_ms" => TimeFormat::EpochMillis,
+            "epoch_us" => TimeFormat::EpochMicros,
+            "log" => TimeFormat::Log,
+            pattern if pattern.contains('%') => TimeFormat::Pattern(pattern.to_owned()),
             _ => {
                 return Err(format!(
                     "time format `{text}` is none of iso, epoch_s, epoch_ms, epoch_us, log, or a pattern such as `%Y-%m-%d %H:%M:%S`"
@@ -43,12 +43,12 @@ impl Format {
     pub(crate) fn instant(&self, text: &str, offset: Offset) -> Option<i64> {
         let text = text.trim();
         match self {
-            Format::Iso => parse_at(text, offset),
-            Format::EpochSeconds => epoch(text, 1000.0),
-            Format::EpochMillis => text.parse().ok().or_else(|| epoch(text, 1.0)),
-            Format::EpochMicros => text.parse::<i64>().ok().map(|us| us.div_euclid(1000)),
-            Format::Log => log_time(text),
-            Format::Pattern(pattern) => {
+            TimeFormat::Iso => parse_at(text, offset),
+            TimeFormat::EpochSeconds => epoch(text, 1000.0),
+            TimeFormat::EpochMillis => text.parse().ok().or_else(|| epoch(text, 1.0)),
+            TimeFormat::EpochMicros => text.parse::<i64>().ok().map(|us| us.div_euclid(1000)),
+            TimeFormat::Log => log_time(text),
+            TimeFormat::Pattern(pattern) => {
                 let time = BrokenDownTime::parse(pattern, text).ok()?;
                 match time.to_timestamp() {
                     Ok(at) => Some(at.as_millisecond()),
@@ -172,8 +172,9 @@ mod tests {
 
     #[test]
     fn formats_of_a_mapping() {
-        let check =
-            |format: &str, text: &str| Format::parse(format).ok().and_then(|format| format.instant(text, Offset::UTC));
+        let check = |format: &str, text: &str| {
+            TimeFormat::parse(format).ok().and_then(|format| format.instant(text, Offset::UTC))
+        };
         assert_eq!(check("epoch_s", "1790849103.5"), Some(1_790_849_103_500));
         assert_eq!(check("epoch_ms", "1790849103500"), Some(1_790_849_103_500));
         assert_eq!(check("epoch_us", "1790849103500999"), Some(1_790_849_103_500));
@@ -181,6 +182,6 @@ mod tests {
         assert_eq!(check("epoch_s", "1e300"), None);
         assert_eq!(check("log", "17/May/2015:10:05:03 +0200"), Some(1_431_849_903_000));
         assert_eq!(check("%Y-%m-%d %H:%M:%S", "2026-10-01 10:05:03"), Some(1_790_849_103_000));
-        assert!(Format::parse("YYYY").is_err());
+        assert!(TimeFormat::parse("YYYY").is_err());
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use jiff::civil::Date;
 use netcrab_pipeline::progress::bar;
-use netcrab_sources::generate::{self, Layout};
+use netcrab_sources::generate::{self, FileLayout};
 
 use super::grouped;
 use crate::Context;
@@ -64,15 +64,15 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
 }
 
 /// Writes the traffic, with a bar on a terminal.
-pub(super) fn write(path: &Path, settings: generate::GenerateSettings, quiet: bool) -> Result<generate::Written> {
+pub(super) fn write(path: &Path, settings: generate::GenerateSettings, quiet: bool) -> Result<generate::WrittenFiles> {
     let bar = bar(settings.events, "{spinner} generating {wide_bar} {human_pos}/{human_len} events {elapsed}", quiet);
     let mut progress = |events| bar.set_position(events);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let json = [".ndjson", ".jsonl", ".json", ".ndjson.gz", ".ndjson.zst", ".jsonl.gz", ".jsonl.zst"];
     let written = if json.iter().any(|ending| name.ends_with(ending)) {
-        generate::write_ndjson(path, settings, &Layout::default(), &mut progress)?
+        generate::write_ndjson(path, settings, &FileLayout::default(), &mut progress)?
     } else {
-        generate::write_parquet(path, settings, &Layout::default(), &mut progress)?
+        generate::write_parquet(path, settings, &FileLayout::default(), &mut progress)?
     };
     bar.finish_and_clear();
     Ok(written)

@@ -1,6 +1,6 @@
 //! Builds batches of events from rows.
 //!
-//!     wire JSON · CSV · mapping  ─▶  Row  ─ validate, intern ─▶  Columns  ─▶  batch
+//!     wire JSON · CSV · mapping  ─▶  Row  ─ validate, intern ─▶  EventBatchBuilder  ─▶  batch
 //!
 //! A row is validated as a whole before any of it is stored, so a refused row leaves nothing behind.
 
@@ -17,58 +17,58 @@ use netcrab_schema::Type;
 use netcrab_schema::events::EVENT;
 
 pub(crate) use cells::{ABSENT, Cells};
-use column::Builder;
+use column::ColumnBuilder;
 
-use crate::event_columns::{COLUMNS, place, project, schema_of};
+use crate::event_columns::{COLUMNS, column_index, project, schema_of};
 use crate::event_id::EventIds;
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
 use crate::row::{Row, Value};
-use crate::rules::{judge, rule_of};
+use crate::rules::{rule_of, violation};
 use crate::{Error, SourceSettings};
 
-const EVENT_ID: usize = place("event_id");
-const SESSION_ID: usize = place("session_id");
-const TASK_TYPE: usize = place("task_type");
-const TASK_PHASE: usize = place("task_phase");
-const TS: usize = place("ts");
-const EXTRA: usize = place("extra");
+const EVENT_ID: usize = column_index("event_id");
+const SESSION_ID: usize = column_index("session_id");
+const TASK_TYPE: usize = column_index("task_type");
+const TASK_PHASE: usize = column_index("task_phase");
+const TS: usize = column_index("ts");
+const EXTRA: usize = column_index("extra");
 
 /// Builders of event batches.
 #[derive(Debug)]
-pub(crate) struct Columns {
+pub(crate) struct EventBatchBuilder {
     settings: Arc<SourceSettings>,
     privacy: Arc<Privacy>,
-    builders: Vec<Builder>,
+    builders: Vec<ColumnBuilder>,
     keys: [i32; COLUMNS],
     rows: usize,
-    wanted: Vec<usize>,
+    projection: Vec<usize>,
     schema: SchemaRef,
-    /// Event ids that were taken without a look at their content; see [`Self::suspicious`].
-    unjudged: String,
+    /// Event ids that were taken without a look at their content; see [`Self::may_hold_personal_data`].
+    unscreened: String,
 }
 
-impl Columns {
+impl EventBatchBuilder {
     /// Builders for batches of these event columns; all of them where `columns` is `None`.
     pub(crate) fn new(columns: Option<&[&'static str]>, settings: Arc<SourceSettings>, privacy: Arc<Privacy>) -> Self {
-        let wanted = project(columns);
-        let places = wanted.iter().map(|column| place(column.name)).collect();
-        let builders = EVENT.iter().map(|column| Builder::new(column, false)).collect();
+        let projection = project(columns);
+        let places = projection.iter().map(|column| column_index(column.name)).collect();
+        let builders = EVENT.iter().map(|column| ColumnBuilder::new(column, false)).collect();
         Self {
             settings,
             privacy,
             builders,
             keys: [0; COLUMNS],
             rows: 0,
-            wanted: places,
-            schema: schema_of(&wanted),
-            unjudged: String::new(),
+            projection: places,
+            schema: schema_of(&projection),
+            unscreened: String::new(),
         }
     }
 
     /// Builders of small batches of many senders: a batch's dictionaries hold its own values and no others.
-    pub(crate) fn of_senders(settings: Arc<SourceSettings>, privacy: Arc<Privacy>) -> Self {
-        let builders = EVENT.iter().map(|column| Builder::new(column, true)).collect();
+    pub(crate) fn with_batch_dictionaries(settings: Arc<SourceSettings>, privacy: Arc<Privacy>) -> Self {
+        let builders = EVENT.iter().map(|column| ColumnBuilder::new(column, true)).collect();
         Self { builders, ..Self::new(None, settings, privacy) }
     }
 
@@ -87,7 +87,7 @@ impl Columns {
     /// Judges a row and keeps it, or says what is wrong with it. `line` and `at` say where it stood.
     pub(crate) fn push(&mut self, row: &Row<'_>, event_ids: &EventIds, line: u64, at: u32) -> Result<(), Fault> {
         for at in 0..COLUMNS {
-            self.judge(at, &row.values[at])?;
+            self.validate(at, &row.values[at])?;
         }
         let (begun, phase) = (row.text(TASK_TYPE), row.text(TASK_PHASE));
         if begun.is_some() != phase.is_some() {
@@ -97,7 +97,7 @@ impl Columns {
         for (at, builder) in self.builders.iter_mut().enumerate() {
             builder.push(at, &row.values[at], self.keys[at]);
         }
-        if let (Builder::Text(ids), Value::Absent) = (&mut self.builders[EVENT_ID], &row.values[EVENT_ID]) {
+        if let (ColumnBuilder::Text(ids), Value::Absent) = (&mut self.builders[EVENT_ID], &row.values[EVENT_ID]) {
             let id = event_ids.make(row.instant(TS).unwrap_or(0), line, at);
             ids.append_value(id.encode_lower(&mut [0; 36]));
         }
@@ -105,7 +105,7 @@ impl Columns {
         Ok(())
     }
 
-    fn judge(&mut self, at: usize, value: &Value<'_>) -> Result<(), Fault> {
+    fn validate(&mut self, at: usize, value: &Value<'_>) -> Result<(), Fault> {
         let column = &EVENT[at];
         let fault = |reason| Err(Fault::field(reason, column.name));
         match (&mut self.builders[at], value) {
@@ -113,29 +113,29 @@ impl Columns {
                 let made = matches!(at, SESSION_ID | EVENT_ID) || column.kind == Type::Bool;
                 if column.nullable || made { Ok(()) } else { fault(Reason::MissingField) }
             }
-            (Builder::Symbol(symbols), Value::Text(text)) => {
+            (ColumnBuilder::Symbol(symbols), Value::Text(text)) => {
                 match symbols.key(text, &self.settings, &self.privacy) {
                     Ok(key) => self.keys[at] = key,
                     Err(reason) => return fault(reason),
                 }
                 Ok(())
             }
-            (Builder::Text(_), Value::Text(_)) if at == EXTRA => Ok(()),
-            (Builder::Text(_), Value::Text(text)) => {
-                judge(rule_of(column.name), text, &self.settings, &self.privacy).map_or(Ok(()), fault)
+            (ColumnBuilder::Text(_), Value::Text(_)) if at == EXTRA => Ok(()),
+            (ColumnBuilder::Text(_), Value::Text(text)) => {
+                violation(rule_of(column.name), text, &self.settings, &self.privacy).map_or(Ok(()), fault)
             }
-            (Builder::Instant(_), Value::Instant(ms)) => {
+            (ColumnBuilder::Instant(_), Value::Instant(ms)) => {
                 let inside = (self.settings.ts_min_ms..self.settings.ts_end_ms).contains(ms);
                 if inside { Ok(()) } else { fault(Reason::TsOutOfRange) }
             }
-            (Builder::Number(_), Value::Number(number)) => {
+            (ColumnBuilder::Number(_), Value::Number(number)) => {
                 if (*number as f32).is_finite() {
                     Ok(())
                 } else {
                     fault(Reason::NotFinite)
                 }
             }
-            (Builder::Truth(_), Value::Truth(_)) => Ok(()),
+            (ColumnBuilder::Truth(_), Value::Truth(_)) => Ok(()),
             _ => fault(Reason::WrongType),
         }
     }
@@ -147,25 +147,25 @@ impl Columns {
             arrays.push(Some(builder.finish()?));
         }
         self.rows = 0;
-        self.unjudged.clear();
-        let columns = self.wanted.iter().filter_map(|at| arrays[*at].take()).collect();
+        self.unscreened.clear();
+        let columns = self.projection.iter().filter_map(|at| arrays[*at].take()).collect();
         Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
     }
 }
 
 /// What a reader that goes straight to the columns needs. It judges nothing twice: where it is not
-/// sure that an event is good, it leaves the event to [`Columns::push`].
-impl Columns {
+/// sure that an event is good, it leaves the event to [`EventBatchBuilder::push`].
+impl EventBatchBuilder {
     /// The key of a symbol that is not empty; `None` where the careful reader must say what is wrong with it.
-    /// Random ids are not judged here but together, by [`Self::suspicious`].
+    /// Random ids are not judged here but together, by [`Self::may_hold_personal_data`].
     #[inline]
     pub(crate) fn symbol(&mut self, at: usize, text: &str) -> Option<i64> {
-        let Builder::Symbol(symbols) = &mut self.builders[at] else { return None };
-        symbols.quick_key(text, &self.settings, &self.privacy).map(i64::from)
+        let ColumnBuilder::Symbol(symbols) = &mut self.builders[at] else { return None };
+        symbols.fast_key(text, &self.settings, &self.privacy).map(i64::from)
     }
 
     /// Keeps an event whose cells are good. `event_id` was not judged; one is made where it is absent.
-    pub(crate) fn keep(
+    pub(crate) fn append_cells(
         &mut self,
         cells: &Cells,
         event_id: Option<&str>,
@@ -174,34 +174,34 @@ impl Columns {
     ) {
         for (builder, cell) in self.builders.iter_mut().zip(cells) {
             match builder {
-                Builder::Symbol(symbols) => symbols.append(*cell as i32),
-                Builder::Instant(instants) => instants.push(*cell),
-                Builder::Number(numbers) => numbers.push(f32::from_bits(*cell as u32)),
-                Builder::Truth(truths) => truths.push(*cell as u8),
-                Builder::Text(_) => {}
+                ColumnBuilder::Symbol(symbols) => symbols.append(*cell as i32),
+                ColumnBuilder::Instant(instants) => instants.push(*cell),
+                ColumnBuilder::Number(numbers) => numbers.push(f32::from_bits(*cell as u32)),
+                ColumnBuilder::Truth(truths) => truths.push(*cell as u8),
+                ColumnBuilder::Text(_) => {}
             }
         }
-        if let Builder::Text(ids) = &mut self.builders[EVENT_ID] {
+        if let ColumnBuilder::Text(ids) = &mut self.builders[EVENT_ID] {
             match event_id {
                 Some(event_id) => {
-                    self.unjudged.push_str(event_id);
+                    self.unscreened.push_str(event_id);
                     ids.append_value(event_id);
                 }
                 None => ids.append_value(made()),
             }
         }
-        if let Builder::Text(extras) = &mut self.builders[EXTRA] {
+        if let ColumnBuilder::Text(extras) = &mut self.builders[EXTRA] {
             extras.append_option(extra);
         }
         self.rows += 1;
     }
 
     /// Whether any of the ids that were not judged may be personal data: all of them are looked through at once.
-    pub(crate) fn suspicious(&self) -> bool {
-        let unjudged = |builder: &Builder| match builder {
-            Builder::Symbol(symbols) => symbols.suspicious(&self.privacy),
+    pub(crate) fn may_hold_personal_data(&self) -> bool {
+        let unscreened = |builder: &ColumnBuilder| match builder {
+            ColumnBuilder::Symbol(symbols) => symbols.may_hold_personal_data(&self.privacy),
             _ => false,
         };
-        self.privacy.may_hold_identity(self.unjudged.as_bytes()) || self.builders.iter().any(unjudged)
+        self.privacy.may_hold_identity(self.unscreened.as_bytes()) || self.builders.iter().any(unscreened)
     }
 }

@@ -16,10 +16,10 @@ use arrow::datatypes::Int32Type;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::validity::present;
+use super::validity::validity;
 use crate::privacy::Privacy;
 use crate::reject::Reason;
-use crate::rules::{Rule, judge};
+use crate::rules::{Rule, violation};
 use crate::{Error, SourceSettings, route};
 
 /// Values remembered from batch to batch; beyond it the next batch begins anew.
@@ -30,57 +30,57 @@ const BYTES_MAX: usize = 4 << 20;
 
 /// One symbol column.
 #[derive(Debug)]
-pub(crate) struct Symbols {
+pub(crate) struct SymbolBuilder {
     rule: Rule,
-    extent: Extent,
+    scope: DictionaryScope,
     /// The keys of the rows, negative where a row has none.
     keys: Vec<i32>,
     known: Texts,
-    /// Of [`Extent::Batch`]: the key of each known value in this batch, negative where it does not stand there.
+    /// Of [`DictionaryScope::PerBatch`]: the key of each known value in this batch, negative where it does not stand there.
     key_of: Vec<i32>,
-    /// Of [`Extent::Batch`]: the known values that stand in this batch, by key.
-    standing: Vec<u32>,
+    /// Of [`DictionaryScope::PerBatch`]: the known values that stand in this batch, by key.
+    in_batch: Vec<u32>,
     /// The value met last, which often comes again, and its key.
     last: (u32, i32),
-    /// Of [`Extent::Shared`]: the values as an array, while no new one has come.
+    /// Of [`DictionaryScope::Shared`]: the values as an array, while no new one has come.
     array: Option<ArrayRef>,
 }
 
 /// How long a dictionary lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extent {
+enum DictionaryScope {
     /// All that is remembered is the dictionary of every batch.
     Shared,
     /// Values are remembered, but a batch has a dictionary of its own.
-    Batch,
+    PerBatch,
     /// Values do not come again in another batch: nothing is remembered.
-    Forgotten,
+    Transient,
 }
 
-impl Symbols {
+impl SymbolBuilder {
     /// A column whose batches share a dictionary.
     pub(crate) fn shared(rule: Rule) -> Self {
-        Self::new(rule, Extent::Shared)
+        Self::new(rule, DictionaryScope::Shared)
     }
 
     /// A column whose batches each have a dictionary of their own.
-    pub(crate) fn of_batch(rule: Rule) -> Self {
-        Self::new(rule, Extent::Batch)
+    pub(crate) fn per_batch(rule: Rule) -> Self {
+        Self::new(rule, DictionaryScope::PerBatch)
     }
 
     /// A column of ids, which repeat within a batch but hardly beyond.
-    pub(crate) fn repeated(rule: Rule) -> Self {
-        Self::new(rule, Extent::Forgotten)
+    pub(crate) fn transient(rule: Rule) -> Self {
+        Self::new(rule, DictionaryScope::Transient)
     }
 
-    fn new(rule: Rule, extent: Extent) -> Self {
+    fn new(rule: Rule, scope: DictionaryScope) -> Self {
         Self {
             rule,
-            extent,
+            scope,
             keys: Vec::new(),
             known: Texts::default(),
             key_of: Vec::new(),
-            standing: Vec::new(),
+            in_batch: Vec::new(),
             last: (u32::MAX, -1),
             array: None,
         }
@@ -92,16 +92,16 @@ impl Symbols {
         if let Some(value) = self.known.find(&text) {
             return Ok(self.key_here(value));
         }
-        if let Some(reason) = judge(self.rule, &text, settings, privacy) {
+        if let Some(reason) = violation(self.rule, &text, settings, privacy) {
             return Err(reason);
         }
         Ok(self.intern(&text))
     }
 
     /// The key of a text that is good as far as one look tells, `None` where it is not: ids are taken
-    /// unjudged, and [`Self::suspicious`] must be asked before the batch is finished.
+    /// unscreened, and [`Self::may_hold_personal_data`] must be asked before the batch is finished.
     #[inline]
-    pub(crate) fn quick_key(&mut self, text: &str, settings: &SourceSettings, privacy: &Privacy) -> Option<i32> {
+    pub(crate) fn fast_key(&mut self, text: &str, settings: &SourceSettings, privacy: &Privacy) -> Option<i32> {
         if self.known.is(self.last.0, text) {
             return Some(self.last.1);
         }
@@ -110,7 +110,7 @@ impl Symbols {
             self.last = (value, self.key_here(value));
             return Some(self.last.1);
         }
-        if self.extent == Extent::Forgotten {
+        if self.scope == DictionaryScope::Transient {
             return (text.len() <= settings.text_bytes_max).then(|| self.intern(text));
         }
         self.key(text, settings, privacy).ok()
@@ -124,7 +124,7 @@ impl Symbols {
     }
 
     fn key_here(&mut self, value: u32) -> i32 {
-        if self.extent != Extent::Batch {
+        if self.scope != DictionaryScope::PerBatch {
             return value as i32;
         }
         if self.key_of.len() <= value as usize {
@@ -132,8 +132,8 @@ impl Symbols {
         }
         let key = &mut self.key_of[value as usize];
         if *key < 0 {
-            *key = self.standing.len() as i32;
-            self.standing.push(value);
+            *key = self.in_batch.len() as i32;
+            self.in_batch.push(value);
         }
         *key
     }
@@ -145,14 +145,14 @@ impl Symbols {
     }
 
     /// Whether one of the ids taken since the last batch may be personal data.
-    pub(crate) fn suspicious(&self, privacy: &Privacy) -> bool {
-        self.extent == Extent::Forgotten && privacy.may_hold_identity(self.known.bytes.as_bytes())
+    pub(crate) fn may_hold_personal_data(&self, privacy: &Privacy) -> bool {
+        self.scope == DictionaryScope::Transient && privacy.may_hold_identity(self.known.bytes.as_bytes())
     }
 
     /// The rows so far; the column is empty then.
     pub(crate) fn finish(&mut self) -> Result<ArrayRef, Error> {
         let mut keys = std::mem::take(&mut self.keys);
-        let nulls = present(&keys, |key| *key >= 0);
+        let nulls = validity(&keys, |key| *key >= 0);
         if nulls.is_some() {
             keys.iter_mut().for_each(|key| *key = (*key).max(0));
         }
@@ -163,22 +163,22 @@ impl Symbols {
 
     fn values(&mut self) -> Result<ArrayRef, Error> {
         self.last = (u32::MAX, -1);
-        match self.extent {
-            Extent::Forgotten => {
+        match self.scope {
+            DictionaryScope::Transient => {
                 let (ends, bytes) = self.known.take();
                 let offsets = OffsetBuffer::new(ends.into());
                 Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(bytes.into_bytes()), None)?))
             }
-            Extent::Shared => {
+            DictionaryScope::Shared => {
                 let known = self.array.take().filter(|array| array.len() == self.known.len());
                 let values = known.unwrap_or_else(|| Arc::new(self.known.iter().map(Some).collect::<StringArray>()));
                 self.array = Some(values.clone());
                 self.forget_too_many();
                 Ok(values)
             }
-            Extent::Batch => {
-                let values = self.standing.iter().map(|value| Some(self.known.text(*value))).collect::<StringArray>();
-                for value in self.standing.drain(..) {
+            DictionaryScope::PerBatch => {
+                let values = self.in_batch.iter().map(|value| Some(self.known.text(*value))).collect::<StringArray>();
+                for value in self.in_batch.drain(..) {
                     self.key_of[value as usize] = -1;
                 }
                 self.forget_too_many();

@@ -26,22 +26,22 @@ pub(super) struct Arrivals {
     /// Traffic planned up to the end of the current minute, and in all, in arbitrary units.
     weight: f64,
     weight_total: f64,
-    day: Day,
+    day: DayShape,
     made: u64,
     given: u64,
     visit: Vec<Event>,
-    waiting: BTreeMap<i64, Vec<Event>>,
+    in_transit: BTreeMap<i64, Vec<Event>>,
     arrived: std::vec::IntoIter<Event>,
 }
 
 /// The shape of one day.
 #[derive(Debug)]
-struct Day {
+struct DayShape {
     level: f64,
     bursts: [(i64, i64, f64); 2],
 }
 
-impl Day {
+impl DayShape {
     /// Weekends are quiet; two bursts of a quarter of an hour or so fall on each day.
     fn new(seed: u64, day: i64, weekday: jiff::civil::Weekday) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (day as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -86,11 +86,11 @@ impl Arrivals {
             minute: 0,
             weight: 0.0,
             weight_total: 0.0,
-            day: Day::new(settings.seed, 0, settings.from.weekday()),
+            day: DayShape::new(settings.seed, 0, settings.from.weekday()),
             made: 0,
             given: 0,
             visit: Vec::new(),
-            waiting: BTreeMap::new(),
+            in_transit: BTreeMap::new(),
             arrived: Vec::new().into_iter(),
             world,
             settings,
@@ -106,7 +106,7 @@ impl Arrivals {
         if minute % MINUTES_PER_DAY == 0 {
             let day = minute / MINUTES_PER_DAY;
             let weekday = self.settings.from.weekday().wrapping_add(day);
-            self.day = Day::new(self.settings.seed, day, weekday);
+            self.day = DayShape::new(self.settings.seed, day, weekday);
         }
     }
 
@@ -125,7 +125,7 @@ impl Arrivals {
                 self.begin_visit();
             }
         }
-        let mut arrived = self.waiting.remove(&(self.first_minute + self.minute)).unwrap_or_default();
+        let mut arrived = self.in_transit.remove(&(self.first_minute + self.minute)).unwrap_or_default();
         arrived.sort_unstable_by_key(|event| (event.received_at, event.id));
         self.arrived = arrived.into_iter();
         self.minute += 1;
@@ -154,16 +154,16 @@ impl Arrivals {
         if luck < 655 {
             event.received_at += 60_000 + i64::from(self.rng.random::<u32>() % 21_600_000);
         }
-        self.wait(event);
+        self.enqueue(event);
         if luck > 64_880 {
             event.received_at += 5_000 + i64::from(self.rng.random::<u16>()) * 2;
-            self.wait(event);
+            self.enqueue(event);
         }
     }
 
-    fn wait(&mut self, event: Event) {
+    fn enqueue(&mut self, event: Event) {
         self.made += 1;
-        self.waiting.entry(event.received_at / MINUTE_MS).or_default().push(event);
+        self.in_transit.entry(event.received_at / MINUTE_MS).or_default().push(event);
     }
 }
 
@@ -179,7 +179,7 @@ impl Iterator for Arrivals {
                 self.given += 1;
                 return Some(event);
             }
-            if self.minute >= self.minutes && self.waiting.is_empty() {
+            if self.minute >= self.minutes && self.in_transit.is_empty() {
                 return None;
             }
             self.pass_minute();

@@ -11,11 +11,11 @@ use arrow::error::ArrowError;
 
 use super::event::{Event, extra, hyphenated};
 use super::world::{NONE, World};
-use crate::event_id::shaped;
+use crate::event_id::uuid_v7;
 
 /// Builds batches that share the world's dictionaries.
 #[derive(Debug)]
-pub(super) struct Columns {
+pub(super) struct GeneratedBatchBuilder {
     schema: SchemaRef,
     orgs: ArrayRef,
     products: ArrayRef,
@@ -36,7 +36,7 @@ pub(super) struct Columns {
     segments: ArrayRef,
 }
 
-impl Columns {
+impl GeneratedBatchBuilder {
     pub(super) fn new(world: &World) -> Self {
         Self {
             schema: netcrab_schema::arrow::event_in_flight(),
@@ -68,7 +68,7 @@ impl Columns {
             repeated(events, |event, text| hyphenated(event.session, text)),
             repeated(events, |event, text| hexadecimal(event.user, text)),
             texts(events, |event, text| {
-                shaped(event.ts, event.id).encode_lower(text);
+                uuid_v7(event.ts, event.id).encode_lower(text);
                 36
             }),
             instants(events, |event| event.ts),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::event::{Event, extra, hyphenated};
 use super::world::{NONE, World};
-use crate::event_id::shaped;
+use crate::event_id::uuid_v7;
 
 /// Appends the event as one line of wire JSON.
 pub(super) fn write_json(event: &Event, world: &World, line: &mut String) {
@@ -18,10 +18,10 @@ pub(super) fn write_json(event: &Event, world: &World, line: &mut String) {
         world.orgs.value(event.org),
         world.product_ids.value(event.product),
         event.user,
-        shaped(event.ts, event.id).encode_lower(&mut id),
+        uuid_v7(event.ts, event.id).encode_lower(&mut id),
         event.ts,
     );
-    let mut symbol = |key: &str, value: u16, symbols: &super::world::Symbols| {
+    let mut symbol = |key: &str, value: u16, symbols: &super::world::SymbolTable| {
         if value != NONE {
             let _ = write!(line, r#","{key}":"{}""#, symbols.value(value));
         }

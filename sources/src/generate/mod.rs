@@ -24,4 +24,4 @@ mod write;
 
 pub use settings::GenerateSettings;
 pub use traffic::Traffic;
-pub use write::{Layout, Written, write_ndjson, write_parquet};
+pub use write::{FileLayout, WrittenFiles, write_ndjson, write_parquet};

@@ -1,17 +1,17 @@
 //! The shape of a product plan.
 
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct ProductPlan {
     pub(super) kind: &'static str,
     pub(super) app: &'static str,
-    pub(super) screens: &'static [Screen],
-    pub(super) tasks: &'static [Task],
+    pub(super) screens: &'static [ScreenPlan],
+    pub(super) tasks: &'static [TaskPlan],
     pub(super) custom_events: &'static [&'static str],
 }
 
 /// A screen and where visitors go from it.
 #[derive(Debug)]
-pub(super) struct Screen {
+pub(super) struct ScreenPlan {
     pub(super) id: &'static str,
     pub(super) route: &'static str,
     /// Places of other screens in the plan, with weights.
@@ -24,7 +24,7 @@ pub(super) struct Screen {
 
 /// A task: where it begins and where it is done.
 #[derive(Debug)]
-pub(super) struct Task {
+pub(super) struct TaskPlan {
     pub(super) name: &'static str,
     pub(super) from: usize,
     pub(super) to: usize,
@@ -36,10 +36,10 @@ pub(super) const fn screen(
     trouble: f32,
     next: &'static [(usize, u32)],
     elements: &'static [(&'static str, &'static str)],
-) -> Screen {
-    Screen { id, route, next, elements, trouble }
+) -> ScreenPlan {
+    ScreenPlan { id, route, next, elements, trouble }
 }
 
-pub(super) const fn task(name: &'static str, from: usize, to: usize) -> Task {
-    Task { name, from, to }
+pub(super) const fn task(name: &'static str, from: usize, to: usize) -> TaskPlan {
+    TaskPlan { name, from, to }
 }

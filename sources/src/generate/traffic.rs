@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 
 use super::arrivals::Arrivals;
-use super::columns::Columns;
+use super::columns::GeneratedBatchBuilder;
 use super::event::Event;
 use super::settings::GenerateSettings;
 use crate::Error;
@@ -12,7 +12,7 @@ use crate::Error;
 #[derive(Debug)]
 pub struct Traffic {
     arrivals: Arrivals,
-    columns: Columns,
+    columns: GeneratedBatchBuilder,
     batch: Vec<Event>,
 }
 
@@ -20,7 +20,7 @@ impl Traffic {
     /// The traffic that the settings describe.
     pub fn new(settings: GenerateSettings) -> Result<Self, Error> {
         let arrivals = Arrivals::new(settings)?;
-        let columns = Columns::new(&arrivals.world);
+        let columns = GeneratedBatchBuilder::new(&arrivals.world);
         let batch = Vec::with_capacity(arrivals.settings.batch_rows);
         Ok(Self { arrivals, columns, batch })
     }

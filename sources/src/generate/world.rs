@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, StringArray};
 use hashbrown::HashMap;
 use netcrab_schema::events::{DEVICE_TYPES, EVENT_TYPES, TASK_PHASES};
 
-use super::plan::Plan;
+use super::plan::ProductPlan;
 use super::population::{DEVICES, ERRORS, ORGS, RELEASES, SEGMENTS};
 use super::products::PLANS;
 use super::settings::GenerateSettings;
@@ -23,7 +23,7 @@ pub(super) const NONE: u16 = u16::MAX;
 #[derive(Debug)]
 pub(super) struct Product {
     pub(super) org: u16,
-    pub(super) plan: &'static Plan,
+    pub(super) plan: &'static ProductPlan,
     pub(super) screens: Vec<ScreenSymbols>,
     pub(super) tasks: Vec<u16>,
     pub(super) custom_events: Vec<u16>,
@@ -45,12 +45,12 @@ pub(super) struct ScreenSymbols {
 
 /// The values of one symbol column.
 #[derive(Debug, Default)]
-pub(super) struct Symbols {
+pub(super) struct SymbolTable {
     keys: HashMap<String, u16>,
     values: Vec<String>,
 }
 
-impl Symbols {
+impl SymbolTable {
     fn of<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let mut symbols = Self::default();
         for value in values {
@@ -82,23 +82,23 @@ impl Symbols {
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) products: Vec<Product>,
-    pub(super) orgs: Symbols,
-    pub(super) product_ids: Symbols,
-    pub(super) event_types: Symbols,
-    pub(super) screens: Symbols,
-    pub(super) routes: Symbols,
-    pub(super) apps: Symbols,
-    pub(super) element_types: Symbols,
-    pub(super) labels: Symbols,
-    pub(super) errors: Symbols,
-    pub(super) systems: Symbols,
-    pub(super) browsers: Symbols,
-    pub(super) device_types: Symbols,
-    pub(super) event_names: Symbols,
-    pub(super) task_types: Symbols,
-    pub(super) task_phases: Symbols,
-    pub(super) versions: Symbols,
-    pub(super) segments: Symbols,
+    pub(super) orgs: SymbolTable,
+    pub(super) product_ids: SymbolTable,
+    pub(super) event_types: SymbolTable,
+    pub(super) screens: SymbolTable,
+    pub(super) routes: SymbolTable,
+    pub(super) apps: SymbolTable,
+    pub(super) element_types: SymbolTable,
+    pub(super) labels: SymbolTable,
+    pub(super) errors: SymbolTable,
+    pub(super) systems: SymbolTable,
+    pub(super) browsers: SymbolTable,
+    pub(super) device_types: SymbolTable,
+    pub(super) event_names: SymbolTable,
+    pub(super) task_types: SymbolTable,
+    pub(super) task_phases: SymbolTable,
+    pub(super) versions: SymbolTable,
+    pub(super) segments: SymbolTable,
     /// System and browser keys of each device in the table.
     pub(super) devices: Vec<(u16, u16, Vec<u16>)>,
 }
@@ -108,23 +108,23 @@ impl World {
     pub(super) fn new(settings: &GenerateSettings) -> Self {
         let mut world = Self {
             products: Vec::new(),
-            orgs: Symbols::default(),
-            product_ids: Symbols::default(),
-            event_types: Symbols::of(EVENT_TYPES.iter().copied()),
-            screens: Symbols::default(),
-            routes: Symbols::default(),
-            apps: Symbols::default(),
-            element_types: Symbols::default(),
-            labels: Symbols::default(),
-            errors: Symbols::of(ERRORS.iter().map(|error| error.0)),
-            systems: Symbols::default(),
-            browsers: Symbols::default(),
-            device_types: Symbols::of(DEVICE_TYPES.iter().copied()),
-            event_names: Symbols::of(["error", "task_start", "task_complete"]),
-            task_types: Symbols::default(),
-            task_phases: Symbols::of(TASK_PHASES.iter().copied()),
-            versions: Symbols::of(RELEASES.iter().map(|release| release.0)),
-            segments: Symbols::of(SEGMENTS.iter().map(|segment| segment.0).filter(|name| !name.is_empty())),
+            orgs: SymbolTable::default(),
+            product_ids: SymbolTable::default(),
+            event_types: SymbolTable::of(EVENT_TYPES.iter().copied()),
+            screens: SymbolTable::default(),
+            routes: SymbolTable::default(),
+            apps: SymbolTable::default(),
+            element_types: SymbolTable::default(),
+            labels: SymbolTable::default(),
+            errors: SymbolTable::of(ERRORS.iter().map(|error| error.0)),
+            systems: SymbolTable::default(),
+            browsers: SymbolTable::default(),
+            device_types: SymbolTable::of(DEVICE_TYPES.iter().copied()),
+            event_names: SymbolTable::of(["error", "task_start", "task_complete"]),
+            task_types: SymbolTable::default(),
+            task_phases: SymbolTable::of(TASK_PHASES.iter().copied()),
+            versions: SymbolTable::of(RELEASES.iter().map(|release| release.0)),
+            segments: SymbolTable::of(SEGMENTS.iter().map(|segment| segment.0).filter(|name| !name.is_empty())),
             devices: Vec::new(),
         };
         for (kind, system, browsers, _) in DEVICES {

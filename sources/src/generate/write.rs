@@ -24,7 +24,7 @@ use crate::Error;
 
 /// How files are laid out.
 #[derive(Debug, Clone)]
-pub struct Layout {
+pub struct FileLayout {
     /// Rows of a file in a folder; a single file takes all. Default: 2_000_000.
     pub rows_per_file: u64,
     /// Rows of a Parquet row group. Default: 262_144.
@@ -33,7 +33,7 @@ pub struct Layout {
     pub ndjson_ending: String,
 }
 
-impl Default for Layout {
+impl Default for FileLayout {
     fn default() -> Self {
         Self { rows_per_file: 2_000_000, row_group_rows: 262_144, ndjson_ending: "ndjson.zst".to_owned() }
     }
@@ -41,7 +41,7 @@ impl Default for Layout {
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenFiles {
     /// The files, in the order written.
     pub files: Vec<PathBuf>,
     /// Events in all.
@@ -53,9 +53,9 @@ pub struct Written {
 pub fn write_parquet(
     path: &Path,
     settings: GenerateSettings,
-    layout: &Layout,
+    layout: &FileLayout,
     progress: &mut dyn FnMut(u64),
-) -> Result<Written, Error> {
+) -> Result<WrittenFiles, Error> {
     let mut files = Files::new(path, "parquet", &[".parquet"], layout.rows_per_file)?;
     let schema = netcrab_schema::arrow::event_in_flight();
     let mut writer: Option<ArrowWriter<BufWriter<File>>> = None;
@@ -89,7 +89,7 @@ pub fn write_parquet(
     Ok(files.written())
 }
 
-fn properties(layout: &Layout) -> WriterProperties {
+fn properties(layout: &FileLayout) -> WriterProperties {
     WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(PageCompression::SNAPPY)
@@ -104,9 +104,9 @@ fn properties(layout: &Layout) -> WriterProperties {
 pub fn write_ndjson(
     path: &Path,
     settings: GenerateSettings,
-    layout: &Layout,
+    layout: &FileLayout,
     progress: &mut dyn FnMut(u64),
-) -> Result<Written, Error> {
+) -> Result<WrittenFiles, Error> {
     let endings = [".ndjson", ".jsonl", ".json", ".ndjson.gz", ".ndjson.zst", ".jsonl.gz", ".jsonl.zst"];
     let mut files = Files::new(path, &layout.ndjson_ending, &endings, layout.rows_per_file)?;
     let mut arrivals = Arrivals::new(settings)?;
@@ -205,8 +205,8 @@ impl Files {
         Error::Write { file: self.current().display().to_string(), source: std::io::Error::other(error) }
     }
 
-    fn written(self) -> Written {
-        Written { files: self.written, events: self.events }
+    fn written(self) -> WrittenFiles {
+        WrittenFiles { files: self.written, events: self.events }
     }
 }
 

@@ -8,10 +8,10 @@ use netcrab_schema::events::EVENT;
 use netcrab_schema::{Type, nearest_clause};
 use toml::Value as Toml;
 
-use super::compiled::{CompiledMapping, Device, Entry, Events, Hash, Skip, Template};
+use super::compiled::{CompiledMapping, DeviceMapping, Entry, EventMapping, HashedColumn, SkipRule, Template};
 use super::syntax::{Raw, RawDevice, RawEvent, RawHash, RawSkip, known};
 use crate::Format;
-use crate::event_columns::place;
+use crate::event_columns::column_index;
 use crate::privacy::Privacy;
 use crate::read::access_log;
 use crate::rules::{Rule, rule_of};
@@ -63,18 +63,18 @@ impl Compiler {
         let salt = salt(&raw.hash)?;
         let hashes = self.hashes(raw.hash.columns)?;
         let time = self.foreign(&raw.time.column)?;
-        let time_format = time::Format::parse(&raw.time.format)?;
+        let time_format = time::TimeFormat::parse(&raw.time.format)?;
         let offset = offset(raw.time.offset.as_deref())?;
-        self.given.insert(place("ts"));
+        self.given.insert(column_index("ts"));
         let route = raw.route.map(|route| Ok::<_, String>((self.foreign(&route.column)?, route.screen))).transpose()?;
         if let Some((_, screen)) = route {
-            self.given.insert(place("route"));
-            self.given.extend(screen.then_some(place("screen_id")));
+            self.given.insert(column_index("route"));
+            self.given.extend(screen.then_some(column_index("screen_id")));
         }
         let device = raw.device.map(|device| self.device(device)).transpose()?;
         let user_agent = raw.user_agent.map(|agent| self.foreign(&agent.column)).transpose()?;
         if user_agent.is_some() {
-            self.given.insert(place("device_type"));
+            self.given.insert(column_index("device_type"));
         }
         let events = raw.event.map(|event| self.events(event, raw.events.clone())).transpose()?;
         if events.is_none() && !raw.events.is_empty() {
@@ -143,7 +143,7 @@ impl Compiler {
         Ok(compiled)
     }
 
-    fn hashes(&mut self, columns: BTreeMap<String, Vec<String>>) -> Result<Vec<Hash>, String> {
+    fn hashes(&mut self, columns: BTreeMap<String, Vec<String>>) -> Result<Vec<HashedColumn>, String> {
         let mut compiled = Vec::new();
         for (column, foreign) in columns {
             let place = event_column(&column, "hash")?;
@@ -155,26 +155,30 @@ impl Compiler {
                 return Err(format!("`{column}` in `[hash]` needs at least one foreign column"));
             }
             let of = foreign.iter().map(|foreign| self.foreign(foreign)).collect::<Result<_, _>>()?;
-            compiled.push(Hash { place, of });
+            compiled.push(HashedColumn { place, of });
             self.given.insert(place);
         }
         Ok(compiled)
     }
 
-    fn device(&mut self, raw: RawDevice) -> Result<Device, String> {
+    fn device(&mut self, raw: RawDevice) -> Result<DeviceMapping, String> {
         let valid = netcrab_schema::events::DEVICE_TYPES;
         for value in raw.values.values().chain(&raw.default) {
             known(value, valid, "device")?;
         }
-        self.given.insert(place("device_type"));
-        Ok(Device {
+        self.given.insert(column_index("device_type"));
+        Ok(DeviceMapping {
             column: self.foreign(&raw.column)?,
             values: raw.values.into_iter().collect(),
             default: raw.default,
         })
     }
 
-    fn events(&mut self, raw: RawEvent, entries: BTreeMap<String, BTreeMap<String, Toml>>) -> Result<Events, String> {
+    fn events(
+        &mut self,
+        raw: RawEvent,
+        entries: BTreeMap<String, BTreeMap<String, Toml>>,
+    ) -> Result<EventMapping, String> {
         let column = self.foreign(&raw.column)?;
         let mut compiled = HashMap::new();
         for (value, entry) in entries {
@@ -182,7 +186,7 @@ impl Compiler {
             compiled.insert(value, self.entry(entry, &table)?);
         }
         let default = raw.default.map(|entry| self.entry(entry, "event.default")).transpose()?;
-        Ok(Events { column, entries: compiled, default, skip: raw.skip.into_iter().collect() })
+        Ok(EventMapping { column, entries: compiled, default, skip: raw.skip.into_iter().collect() })
     }
 
     fn entry(&mut self, raw: BTreeMap<String, Toml>, table: &str) -> Result<Entry, String> {
@@ -196,12 +200,12 @@ impl Compiler {
         Ok(entry)
     }
 
-    fn skip(&mut self, raw: RawSkip) -> Result<Skip, String> {
+    fn skip(&mut self, raw: RawSkip) -> Result<SkipRule, String> {
         if raw.values.is_empty() && raw.endings.is_empty() && raw.contains.is_empty() {
             return Err("`[[skip]]` needs `values`, `endings` or `contains`".to_owned());
         }
         let column = self.foreign(&raw.column)?;
-        Ok(Skip { column, values: raw.values.into_iter().collect(), endings: raw.endings, contains: raw.contains })
+        Ok(SkipRule { column, values: raw.values.into_iter().collect(), endings: raw.endings, contains: raw.contains })
     }
 
     fn extra(&mut self, columns: Vec<String>) -> Result<Vec<(String, usize)>, String> {

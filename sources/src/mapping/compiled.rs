@@ -7,22 +7,22 @@ use hashbrown::{HashMap, HashSet};
 use jiff::tz::Offset;
 
 use super::user_agent;
-use crate::event_columns::place;
+use crate::event_columns::column_index;
 use crate::extra::{self, Scalar};
-use crate::listing::File;
+use crate::listing::SourceFile;
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
 use crate::row::{Row, Value};
 use crate::{Error, route, time};
 
-const TS: usize = place("ts");
-const SCREEN: usize = place("screen_id");
-const ROUTE: usize = place("route");
-const ERROR: usize = place("error_code");
-const DEVICE: usize = place("device_type");
-const OS: usize = place("os");
-const BROWSER: usize = place("browser");
-const EXTRA: usize = place("extra");
+const TS: usize = column_index("ts");
+const SCREEN: usize = column_index("screen_id");
+const ROUTE: usize = column_index("route");
+const ERROR: usize = column_index("error_code");
+const DEVICE: usize = column_index("device_type");
+const OS: usize = column_index("os");
+const BROWSER: usize = column_index("browser");
+const EXTRA: usize = column_index("extra");
 
 /// A mapping, compiled: foreign columns and event columns are places.
 #[derive(Debug)]
@@ -31,16 +31,16 @@ pub(crate) struct CompiledMapping {
     pub(super) constants: Vec<(usize, Template)>,
     pub(super) columns: Vec<(usize, usize)>,
     pub(super) salt: Vec<u8>,
-    pub(super) hashes: Vec<Hash>,
+    pub(super) hashes: Vec<HashedColumn>,
     pub(super) time: usize,
-    pub(super) time_format: time::Format,
+    pub(super) time_format: time::TimeFormat,
     pub(super) offset: Offset,
     pub(super) route: Option<(usize, bool)>,
-    pub(super) device: Option<Device>,
+    pub(super) device: Option<DeviceMapping>,
     pub(super) user_agent: Option<usize>,
-    pub(super) events: Option<Events>,
+    pub(super) events: Option<EventMapping>,
     pub(super) error: Option<(usize, i64)>,
-    pub(super) skips: Vec<Skip>,
+    pub(super) skips: Vec<SkipRule>,
     pub(super) extra: Vec<(String, usize)>,
 }
 
@@ -58,20 +58,20 @@ pub(super) enum Template {
 pub(super) type Entry = Vec<(usize, Template)>;
 
 #[derive(Debug)]
-pub(super) struct Hash {
+pub(super) struct HashedColumn {
     pub(super) place: usize,
     pub(super) of: Vec<usize>,
 }
 
 #[derive(Debug)]
-pub(super) struct Device {
+pub(super) struct DeviceMapping {
     pub(super) column: usize,
     pub(super) values: HashMap<String, String>,
     pub(super) default: Option<String>,
 }
 
 #[derive(Debug)]
-pub(super) struct Events {
+pub(super) struct EventMapping {
     pub(super) column: usize,
     pub(super) entries: HashMap<String, Entry>,
     pub(super) default: Option<Entry>,
@@ -79,14 +79,14 @@ pub(super) struct Events {
 }
 
 #[derive(Debug)]
-pub(super) struct Skip {
+pub(super) struct SkipRule {
     pub(super) column: usize,
     pub(super) values: HashSet<String>,
     pub(super) endings: Vec<String>,
     pub(super) contains: Vec<String>,
 }
 
-impl Skip {
+impl SkipRule {
     /// Endings are those of the path: what follows `?` does not count, nor does case.
     fn takes(&self, value: &str) -> bool {
         let path = value.split(['?', '#']).next().unwrap_or(value);
@@ -115,7 +115,7 @@ impl CompiledMapping {
     }
 
     /// Where each foreign column stands among the `names` of a file.
-    pub(crate) fn find(&self, file: &File, names: &[&str]) -> Result<Vec<Option<usize>>, Error> {
+    pub(crate) fn find(&self, file: &SourceFile, names: &[&str]) -> Result<Vec<Option<usize>>, Error> {
         let find = |column: &String| {
             let place = names.iter().position(|name| name == column);
             place.map(Some).ok_or_else(|| {
@@ -255,7 +255,7 @@ impl CompiledMapping {
     }
 }
 
-impl Hash {
+impl HashedColumn {
     /// XXH3-128 over the salt and the values, each after its length, as 32 hexadecimal digits; absent
     /// where all values are.
     fn apply<'a>(&self, row: &mut Row<'_>, salt: &[u8], value: &impl Fn(usize) -> Option<&'a str>) {

@@ -18,7 +18,7 @@ pub struct ReadBatch {
 }
 
 /// One unit of work being read.
-pub(crate) trait Decode: Send {
+pub(crate) trait UnitDecoder: Send {
     /// The next batch; blocks.
     fn next(&mut self) -> Option<Result<ReadBatch, Error>>;
 }

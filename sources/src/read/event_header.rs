@@ -4,11 +4,11 @@ use netcrab_schema::events::EVENT;
 use netcrab_schema::{Column, nearest_clause};
 
 use crate::Error;
-use crate::listing::File;
+use crate::listing::SourceFile;
 use crate::privacy::Privacy;
 
 /// The error for a column that no event has.
-pub(crate) fn unknown_column(file: &File, column: &str, privacy: &Privacy) -> Error {
+pub(crate) fn unknown_column(file: &SourceFile, column: &str, privacy: &Privacy) -> Error {
     let (file, column) = (file.name.clone(), column.to_owned());
     if privacy.denies_key(&column) {
         return Error::DeniedColumn { file, column };
@@ -18,7 +18,7 @@ pub(crate) fn unknown_column(file: &File, column: &str, privacy: &Privacy) -> Er
 }
 
 /// Whether a required column is there; three of them have a value when they are not.
-pub(crate) fn require(file: &File, column: &Column, there: bool) -> Result<(), Error> {
+pub(crate) fn require(file: &SourceFile, column: &Column, there: bool) -> Result<(), Error> {
     let made = matches!(column.name, "session_id" | "event_id" | "reaction_observed");
     if there || column.nullable || made {
         return Ok(());

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 const CHUNK_BYTES: usize = 128 << 10;
 
 /// A stream cut into lines.
-pub(crate) struct Lines {
+pub(crate) struct LineReader {
     from: Box<dyn Read + Send>,
     buffer: Vec<u8>,
     start: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Lines {
 
 /// What comes next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next<'a> {
+pub(crate) enum NextLine<'a> {
     /// A line, or a record of several, without its end; the number is that of its first line, from 1.
     Line(u64, &'a [u8]),
     /// A line longer than allowed; it has been passed over.
@@ -30,7 +30,7 @@ pub(crate) enum Next<'a> {
     End,
 }
 
-impl Lines {
+impl LineReader {
     /// Cuts `from` into lines of at most `bytes_max`; a byte order mark at the beginning is passed over.
     pub(crate) fn new(from: Box<dyn Read + Send>, bytes_max: usize) -> io::Result<Self> {
         let mut lines = Self { from, buffer: Vec::new(), start: 0, filled: 0, over: false, line: 0, bytes_max };
@@ -49,12 +49,12 @@ impl Lines {
     }
 
     /// The next line.
-    pub(crate) fn next(&mut self) -> io::Result<Next<'_>> {
+    pub(crate) fn next(&mut self) -> io::Result<NextLine<'_>> {
         self.next_record(|bytes| memchr::memchr(b'\n', bytes))
     }
 
     /// The next record. `end` finds where the record that `bytes` begins with ends, if it does.
-    pub(crate) fn next_record(&mut self, end: impl Fn(&[u8]) -> Option<usize>) -> io::Result<Next<'_>> {
+    pub(crate) fn next_record(&mut self, end: impl Fn(&[u8]) -> Option<usize>) -> io::Result<NextLine<'_>> {
         self.line += 1;
         let first = self.line;
         loop {
@@ -63,7 +63,7 @@ impl Lines {
                 let from = self.start;
                 self.line += memchr::memchr_iter(b'\n', &bytes[..length]).count() as u64;
                 self.start += length + 1;
-                return Ok(Next::Line(first, without_return(&self.buffer[from..from + length])));
+                return Ok(NextLine::Line(first, without_return(&self.buffer[from..from + length])));
             }
             if bytes.len() > self.bytes_max {
                 return self.pass_over(first);
@@ -76,10 +76,10 @@ impl Lines {
     }
 
     /// What stands at the end without a line end of its own.
-    fn last(&mut self, first: u64, end: impl Fn(&[u8]) -> Option<usize>) -> io::Result<Next<'_>> {
+    fn last(&mut self, first: u64, end: impl Fn(&[u8]) -> Option<usize>) -> io::Result<NextLine<'_>> {
         if self.start >= self.filled {
             self.line -= 1;
-            return Ok(Next::End);
+            return Ok(NextLine::End);
         }
         if self.filled == self.buffer.len() {
             self.buffer.push(0);
@@ -92,19 +92,19 @@ impl Lines {
         let from = std::mem::replace(&mut self.start, self.filled);
         let bytes = &self.buffer[from..self.filled];
         self.line += memchr::memchr_iter(b'\n', bytes).count() as u64;
-        Ok(Next::Line(first, without_return(bytes)))
+        Ok(NextLine::Line(first, without_return(bytes)))
     }
 
     /// Leaves the line that begins here. Where the line itself is short, its record is what has no end.
-    fn pass_over(&mut self, first: u64) -> io::Result<Next<'_>> {
+    fn pass_over(&mut self, first: u64) -> io::Result<NextLine<'_>> {
         let held = &self.buffer[self.start..self.filled];
         if let Some(length) = memchr::memchr(b'\n', held).filter(|length| *length <= self.bytes_max) {
             self.start += length + 1;
-            return Ok(Next::Unfinished(first));
+            return Ok(NextLine::Unfinished(first));
         }
         if self.over && held.len() <= self.bytes_max {
             self.start = self.filled;
-            return Ok(Next::Unfinished(first));
+            return Ok(NextLine::Unfinished(first));
         }
         loop {
             if let Some(length) = memchr::memchr(b'\n', &self.buffer[self.start..self.filled]) {
@@ -117,7 +117,7 @@ impl Lines {
             }
             self.fill()?;
         }
-        Ok(Next::TooLong(first))
+        Ok(NextLine::TooLong(first))
     }
 
     fn fill(&mut self) -> io::Result<()> {
@@ -151,14 +151,14 @@ mod tests {
     use super::*;
 
     fn check(text: &str, bytes_max: usize, expected: &[(u64, &str)]) {
-        let mut lines = Lines::new(Box::new(io::Cursor::new(text.as_bytes().to_vec())), bytes_max).unwrap();
+        let mut lines = LineReader::new(Box::new(io::Cursor::new(text.as_bytes().to_vec())), bytes_max).unwrap();
         let mut found = Vec::new();
         loop {
             match lines.next().unwrap() {
-                Next::Line(line, bytes) => found.push((line, String::from_utf8_lossy(bytes).into_owned())),
-                Next::TooLong(line) => found.push((line, "<too long>".to_owned())),
-                Next::Unfinished(line) => found.push((line, "<unfinished>".to_owned())),
-                Next::End => break,
+                NextLine::Line(line, bytes) => found.push((line, String::from_utf8_lossy(bytes).into_owned())),
+                NextLine::TooLong(line) => found.push((line, "<too long>".to_owned())),
+                NextLine::Unfinished(line) => found.push((line, "<unfinished>".to_owned())),
+                NextLine::End => break,
             }
         }
         let expected: Vec<(u64, String)> = expected.iter().map(|(line, text)| (*line, (*text).to_owned())).collect();

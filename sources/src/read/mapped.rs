@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 
-use crate::builder::Columns;
+use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
 use crate::mapping::CompiledMapping;
 use crate::reject::Fault;
 
 /// Applies a mapping to the foreign values and keeps the event.
-pub(crate) fn keep(
+pub(crate) fn push_mapped(
     mapping: &CompiledMapping,
     values: &[Option<Cow<'_, str>>],
-    columns: &mut Columns,
+    columns: &mut EventBatchBuilder,
     event_ids: &EventIds,
     line: u64,
 ) -> Result<bool, Fault> {

@@ -10,5 +10,5 @@ mod mapped;
 pub(crate) mod parquet;
 pub(crate) mod text;
 
-pub(crate) use batch::Decode;
 pub use batch::ReadBatch;
+pub(crate) use batch::UnitDecoder;

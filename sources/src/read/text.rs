@@ -14,21 +14,21 @@ use arrow::array::RecordBatch;
 use netcrab_schema::events::{EVENT, wire_name};
 
 use crate::blob::stream;
-use crate::builder::Columns;
+use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
-use crate::listing::{Compression, File, Format};
+use crate::listing::{Compression, Format, SourceFile};
 use crate::mapping::{CompiledMapping, Mapping};
 use crate::privacy::Privacy;
 use crate::read::event_header::{require, unknown_column};
-use crate::read::lines::{Lines, Next};
-use crate::read::mapped::keep;
-use crate::read::{Decode, ReadBatch, access_log, csv, json};
+use crate::read::lines::{LineReader, NextLine};
+use crate::read::mapped::push_mapped;
+use crate::read::{ReadBatch, UnitDecoder, access_log, csv, json};
 use crate::reject::{Fault, Reason, Rejects};
 use crate::row::Row;
 use crate::{Error, SourceSettings, wire};
 
 /// How lines become rows.
-enum Style {
+enum LineFormat {
     /// Wire JSON.
     Wire,
     /// JSON objects of another kind.
@@ -42,57 +42,57 @@ enum Style {
 }
 
 /// One text file being read.
-pub(crate) struct TextFile {
-    file: Arc<File>,
-    lines: Lines,
-    style: Style,
+pub(crate) struct TextDecoder {
+    file: Arc<SourceFile>,
+    lines: LineReader,
+    format: LineFormat,
     delimiter: u8,
-    columns: Columns,
+    columns: EventBatchBuilder,
     event_ids: EventIds,
     rejects: Rejects,
     skipped: u64,
-    taken: Arc<AtomicU64>,
-    told: u64,
+    bytes_taken: Arc<AtomicU64>,
+    bytes_reported: u64,
     ready: VecDeque<RecordBatch>,
     failed: Option<Error>,
     over: bool,
 }
 
-impl TextFile {
+impl TextDecoder {
     /// Opens the file, reads its header where it has one, and finds its columns.
     pub(crate) fn open(
-        file: Arc<File>,
+        file: Arc<SourceFile>,
         mapping: Option<&Mapping>,
         columns: Option<&[&'static str]>,
         settings: Arc<SourceSettings>,
         privacy: Arc<Privacy>,
     ) -> Result<Self, Error> {
-        let taken = Arc::new(AtomicU64::new(0));
-        let from = stream(&file, taken.clone()).map_err(|source| Error::read(&file.name, source))?;
-        let mut lines = Lines::new(from, settings.line_bytes_max).map_err(|cause| broken(&file, 0, cause))?;
+        let bytes_taken = Arc::new(AtomicU64::new(0));
+        let from = stream(&file, bytes_taken.clone()).map_err(|source| Error::read(&file.name, source))?;
+        let mut lines = LineReader::new(from, settings.line_bytes_max).map_err(|cause| broken(&file, 0, cause))?;
         let mapping = mapping.filter(|mapping| mapping.format() == file.format);
         let delimiter = mapping.map_or(b',', Mapping::delimiter);
-        let style = match (file.format, mapping) {
-            (Format::Csv, mapping) => csv_style(&file, &mut lines, mapping, delimiter, &privacy)?,
+        let format = match (file.format, mapping) {
+            (Format::Csv, mapping) => csv_format(&file, &mut lines, mapping, delimiter, &privacy)?,
             (Format::AccessLog, Some(mapping)) => {
                 let mapping = mapping.compiled();
                 let fields = mapping.find(&file, &access_log::FIELDS)?;
-                Style::Log { mapping, fields }
+                LineFormat::Log { mapping, fields }
             }
             (Format::AccessLog, None) => return Err(Error::NeedsMapping { file: file.name.clone() }),
-            (_, Some(mapping)) => Style::Json(mapping.compiled()),
-            (_, None) => Style::Wire,
+            (_, Some(mapping)) => LineFormat::Json(mapping.compiled()),
+            (_, None) => LineFormat::Wire,
         };
         Ok(Self {
             lines,
-            style,
+            format,
             delimiter,
-            columns: Columns::new(columns, settings, privacy),
+            columns: EventBatchBuilder::new(columns, settings, privacy),
             event_ids: EventIds::of(&file),
             rejects: Rejects::new(&file.name),
             skipped: 0,
-            taken,
-            told: 0,
+            bytes_taken,
+            bytes_reported: 0,
             ready: VecDeque::new(),
             failed: None,
             over: false,
@@ -107,23 +107,23 @@ impl TextFile {
         while self.columns.rows() < rows_max && self.rejects.len() < rows_max && lines < 16 * rows_max {
             lines += 1;
             let delimiter = self.delimiter;
-            let next = match self.style {
-                Style::Events { .. } | Style::Foreign { .. } => {
+            let next = match self.format {
+                LineFormat::Events { .. } | LineFormat::Foreign { .. } => {
                     self.lines.next_record(|bytes| csv::record_end(bytes, delimiter))
                 }
                 _ => self.lines.next(),
             };
             let (line, bytes) = match next {
-                Ok(Next::Line(line, bytes)) => (line, bytes),
-                Ok(Next::TooLong(line)) => {
+                Ok(NextLine::Line(line, bytes)) => (line, bytes),
+                Ok(NextLine::TooLong(line)) => {
                     self.rejects.push(line, Fault::line(Reason::LineTooLong));
                     continue;
                 }
-                Ok(Next::Unfinished(line)) => {
+                Ok(NextLine::Unfinished(line)) => {
                     self.rejects.push(line, Fault::line(Reason::WrongFieldCount));
                     continue;
                 }
-                Ok(Next::End) => return Ok(false),
+                Ok(NextLine::End) => return Ok(false),
                 Err(cause) => return Err(broken(&self.file, self.lines.line().saturating_sub(1), cause)),
             };
             if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -133,8 +133,15 @@ impl TextFile {
                 self.rejects.push(line, Fault::line(Reason::NotUtf8));
                 continue;
             };
-            match decode(&self.style, self.delimiter, text, &mut self.columns, &self.event_ids, line, &mut self.rejects)
-            {
+            match decode(
+                &self.format,
+                self.delimiter,
+                text,
+                &mut self.columns,
+                &self.event_ids,
+                line,
+                &mut self.rejects,
+            ) {
                 Ok(true) => {}
                 Ok(false) => self.skipped += 1,
                 Err(fault) => self.rejects.push(line, fault),
@@ -144,8 +151,8 @@ impl TextFile {
     }
 
     fn decoded(&mut self, events: RecordBatch) -> ReadBatch {
-        let taken = self.taken.load(Ordering::Relaxed);
-        let bytes_read = taken - std::mem::replace(&mut self.told, taken);
+        let bytes_taken = self.bytes_taken.load(Ordering::Relaxed);
+        let bytes_read = bytes_taken - std::mem::replace(&mut self.bytes_reported, bytes_taken);
         ReadBatch { events, rejects: self.rejects.take(), bytes_read, skipped: std::mem::take(&mut self.skipped) }
     }
 
@@ -166,7 +173,7 @@ impl TextFile {
     }
 }
 
-impl Decode for TextFile {
+impl UnitDecoder for TextDecoder {
     fn next(&mut self) -> Option<Result<ReadBatch, Error>> {
         if let Some(events) = self.ready.pop_front() {
             return Some(Ok(self.decoded(events)));
@@ -182,7 +189,7 @@ impl Decode for TextFile {
             Err(error) => (self.over, self.failed) = (true, Some(error)),
         }
         let nothing = self.columns.rows() == 0 && self.rejects.len() == 0 && self.skipped == 0;
-        if nothing && self.over && self.taken.load(Ordering::Relaxed) == self.told {
+        if nothing && self.over && self.bytes_taken.load(Ordering::Relaxed) == self.bytes_reported {
             return self.failed.take().map(Err);
         }
         if let Err(error) = self.cut() {
@@ -195,20 +202,20 @@ impl Decode for TextFile {
 
 /// Turns one line into a row and keeps it; `false` where the mapping leaves it out.
 fn decode(
-    style: &Style,
+    format: &LineFormat,
     delimiter: u8,
     text: &str,
-    columns: &mut Columns,
+    columns: &mut EventBatchBuilder,
     event_ids: &EventIds,
     line: u64,
     rejects: &mut Rejects,
 ) -> Result<bool, Fault> {
-    match style {
-        Style::Wire => {
-            wire::line(columns, text, event_ids, line, &mut |fault| rejects.push(line, fault));
+    match format {
+        LineFormat::Wire => {
+            wire::push_line(columns, text, event_ids, line, &mut |fault| rejects.push(line, fault));
             Ok(true)
         }
-        Style::Events { places } => {
+        LineFormat::Events { places } => {
             let mut fields = Vec::with_capacity(places.len());
             csv::fields(text, delimiter, &mut fields);
             if fields.len() != places.len() {
@@ -220,7 +227,7 @@ fn decode(
             }
             columns.push(&row, event_ids, line, 0).map(|()| true)
         }
-        Style::Foreign { mapping, fields: places, width } => {
+        LineFormat::Foreign { mapping, fields: places, width } => {
             let mut fields = Vec::with_capacity(*width);
             csv::fields(text, delimiter, &mut fields);
             if fields.len() != *width {
@@ -228,17 +235,17 @@ fn decode(
             }
             let taken = |place: &Option<usize>| place.map(|place| std::mem::take(&mut fields[place]));
             let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-            keep(mapping, &values, columns, event_ids, line)
+            push_mapped(mapping, &values, columns, event_ids, line)
         }
-        Style::Log { mapping, fields: places } => {
+        LineFormat::Log { mapping, fields: places } => {
             let mut fields = access_log::fields(text).ok_or(Fault::line(Reason::NotALogLine))?;
             let taken = |place: &Option<usize>| place.and_then(|place| fields[place].take());
             let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-            keep(mapping, &values, columns, event_ids, line)
+            push_mapped(mapping, &values, columns, event_ids, line)
         }
-        Style::Json(mapping) => {
+        LineFormat::Json(mapping) => {
             let values = json::values(text, mapping.columns())?;
-            keep(mapping, &values, columns, event_ids, line)
+            push_mapped(mapping, &values, columns, event_ids, line)
         }
     }
 }
@@ -254,16 +261,16 @@ fn set_field<'a>(row: &mut Row<'a>, place: usize, field: Cow<'a, str>, privacy: 
 }
 
 /// Reads the header and finds the columns.
-fn csv_style(
-    file: &File,
-    lines: &mut Lines,
+fn csv_format(
+    file: &SourceFile,
+    lines: &mut LineReader,
     mapping: Option<&Mapping>,
     delimiter: u8,
     privacy: &Privacy,
-) -> Result<Style, Error> {
+) -> Result<LineFormat, Error> {
     let none = || Error::MissingColumn { file: file.name.clone(), column: "org_id".to_owned() };
     let header = match lines.next_record(|bytes| csv::record_end(bytes, delimiter)) {
-        Ok(Next::Line(_, bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+        Ok(NextLine::Line(_, bytes)) => String::from_utf8_lossy(bytes).into_owned(),
         Ok(_) => return Err(none()),
         Err(cause) => return Err(broken(file, 0, cause)),
     };
@@ -273,7 +280,7 @@ fn csv_style(
     if let Some(mapping) = mapping {
         let mapping = mapping.compiled();
         let fields = mapping.find(file, &names)?;
-        return Ok(Style::Foreign { mapping, fields, width: names.len() });
+        return Ok(LineFormat::Foreign { mapping, fields, width: names.len() });
     }
     let mut places = Vec::with_capacity(names.len());
     for name in &names {
@@ -287,11 +294,11 @@ fn csv_style(
     for (place, column) in EVENT.iter().enumerate() {
         require(file, column, places.contains(&place))?;
     }
-    Ok(Style::Events { places })
+    Ok(LineFormat::Events { places })
 }
 
 /// A stream that cannot be read on: damage where it is compressed, else the disk or the network.
-fn broken(file: &File, line: u64, cause: std::io::Error) -> Error {
+fn broken(file: &SourceFile, line: u64, cause: std::io::Error) -> Error {
     let network = cause.get_ref().is_some_and(|cause| cause.is::<object_store::Error>());
     if network || file.compression == Compression::None {
         return Error::read(&file.name, cause);

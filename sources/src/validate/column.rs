@@ -13,34 +13,34 @@ use netcrab_schema::arrow::in_flight_type;
 use netcrab_schema::{Column, Type};
 
 use super::convert::{whole_milliseconds, without_nulls};
-use super::faults::Faults;
+use super::faults::BatchFaults;
 use crate::privacy::Privacy;
 use crate::reject::Reason;
-use crate::rules::{Rule, judge, rule_of};
+use crate::rules::{Rule, rule_of, violation};
 use crate::{Error, SourceSettings, extra, route};
 
 /// Buffers remembered as clean, per column: batches of a row group share their pages.
 const CLEAN_BUFFERS_MAX: usize = 8;
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct ColumnValidator {
     pub(super) column: &'static Column,
     rule: Rule,
-    dictionary: Option<Judged>,
+    dictionary: Option<ValidatedDictionary>,
     clean: Vec<Buffer>,
     absent: Option<ArrayRef>,
 }
 
 /// A dictionary as given, and what became of it.
 #[derive(Debug)]
-struct Judged {
+struct ValidatedDictionary {
     given: StringArray,
     values: ArrayRef,
     faults: Option<Vec<Option<Reason>>>,
     empty: Option<Vec<bool>>,
 }
 
-impl State {
+impl ColumnValidator {
     /// Nothing of the column has been seen yet.
     pub(super) fn new(column: &'static Column) -> Self {
         Self { column, rule: rule_of(column.name), dictionary: None, clean: Vec::new(), absent: None }
@@ -66,7 +66,7 @@ impl State {
     pub(super) fn symbols(
         &mut self,
         array: &ArrayRef,
-        faults: &mut Faults,
+        faults: &mut BatchFaults,
         settings: &SourceSettings,
         privacy: &Privacy,
     ) -> Result<ArrayRef, Error> {
@@ -79,12 +79,12 @@ impl State {
             }
         };
         let given = array.values().as_string::<i32>();
-        let judged = match self.dictionary.take().filter(|judged| same(&judged.given, given)) {
-            Some(judged) => judged,
-            None => self.judge(given, settings, privacy),
+        let validated = match self.dictionary.take().filter(|validated| same_buffers(&validated.given, given)) {
+            Some(validated) => validated,
+            None => self.validate_dictionary(given, settings, privacy),
         };
-        let judged = self.dictionary.insert(judged);
-        if let Some(values) = &judged.faults {
+        let validated = self.dictionary.insert(validated);
+        if let Some(values) = &validated.faults {
             for (row, key) in array.keys().iter().enumerate() {
                 if let Some(reason) = key.and_then(|key| values[key as usize]) {
                     faults.push(row, reason, self.column.name);
@@ -92,18 +92,23 @@ impl State {
             }
         }
         if self.column.name == "session_id" {
-            return Ok(without_sessions(array, &judged.values));
+            return Ok(with_empty_session_ids(array, &validated.values));
         }
-        let Some(empty) = &judged.empty else { return Ok(Arc::new(array.with_values(judged.values.clone()))) };
+        let Some(empty) = &validated.empty else { return Ok(Arc::new(array.with_values(validated.values.clone()))) };
         let keys: PrimitiveArray<Int32Type> =
             array.keys().iter().map(|key| key.filter(|key| !empty[*key as usize])).collect();
-        Ok(Arc::new(DictionaryArray::try_new(keys, judged.values.clone())?))
+        Ok(Arc::new(DictionaryArray::try_new(keys, validated.values.clone())?))
     }
 
-    fn judge(&self, given: &StringArray, settings: &SourceSettings, privacy: &Privacy) -> Judged {
+    fn validate_dictionary(
+        &self,
+        given: &StringArray,
+        settings: &SourceSettings,
+        privacy: &Privacy,
+    ) -> ValidatedDictionary {
         let mut faults = None;
         let mut empty = None;
-        // Many ids are judged together: not one of them can be at fault where no byte of all is.
+        // Many ids are validated together: not one of them can be at fault where no byte of all is.
         let harmless = self.rule == Rule::Hash
             && !privacy.may_hold_identity(given.value_data())
             && given.value_offsets().windows(2).all(|ends| (ends[1] - ends[0]) as usize <= settings.text_bytes_max);
@@ -118,7 +123,7 @@ impl State {
                 continue;
             }
             let route = if self.rule == Rule::Route { route::template(value) } else { value.into() };
-            if let Some(reason) = judge(self.rule, &route, settings, privacy) {
+            if let Some(reason) = violation(self.rule, &route, settings, privacy) {
                 faults.get_or_insert_with(|| vec![None; given.len()])[at] = Some(reason);
             }
             if route != value {
@@ -126,14 +131,14 @@ impl State {
             }
         }
         let values: ArrayRef =
-            if templated.is_empty() { Arc::new(given.clone()) } else { Arc::new(replace(given, templated)) };
-        Judged { given: given.clone(), values, faults, empty }
+            if templated.is_empty() { Arc::new(given.clone()) } else { Arc::new(with_templates(given, templated)) };
+        ValidatedDictionary { given: given.clone(), values, faults, empty }
     }
 
     pub(super) fn texts(
         &mut self,
         array: &ArrayRef,
-        faults: &mut Faults,
+        faults: &mut BatchFaults,
         settings: &SourceSettings,
         privacy: &Privacy,
     ) -> Result<ArrayRef, Error> {
@@ -144,7 +149,7 @@ impl State {
             lengths.fold((u32::MAX, 0), |(low, high), length| (low.min(length), high.max(length)));
         if longest as usize > settings.text_bytes_max || self.suspicious(texts, privacy) {
             for (row, text) in texts.iter().enumerate() {
-                if let Some(reason) = text.and_then(|text| judge(self.rule, text, settings, privacy)) {
+                if let Some(reason) = text.and_then(|text| violation(self.rule, text, settings, privacy)) {
                     faults.push(row, reason, self.column.name);
                 }
             }
@@ -175,7 +180,7 @@ impl State {
         // Texts of up to 12 bytes stand in the view itself; a JWT is longer.
         let short = texts.views().iter().fold(false, |found, view| {
             let (low, high) = ((*view >> 32) as u64, (*view >> 96) as u64);
-            found | ((*view as u32) <= 12 && (holds_sign(low) || holds_sign(high)))
+            found | ((*view as u32) <= 12 && (holds_at_or_percent(low) || holds_at_or_percent(high)))
         });
         suspicious || short
     }
@@ -183,7 +188,7 @@ impl State {
     pub(super) fn extras(
         &mut self,
         array: &ArrayRef,
-        faults: &mut Faults,
+        faults: &mut BatchFaults,
         privacy: &Privacy,
     ) -> Result<ArrayRef, Error> {
         let array = cast(array, &DataType::Utf8View)?;
@@ -222,7 +227,7 @@ impl State {
     pub(super) fn instants(
         &mut self,
         array: &ArrayRef,
-        faults: &mut Faults,
+        faults: &mut BatchFaults,
         settings: &SourceSettings,
     ) -> Result<ArrayRef, Error> {
         let array = whole_milliseconds(array)?;
@@ -239,7 +244,7 @@ impl State {
         Ok(array)
     }
 
-    pub(super) fn floats(&mut self, array: &ArrayRef, faults: &mut Faults) -> Result<ArrayRef, Error> {
+    pub(super) fn floats(&mut self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
         let array =
             if *array.data_type() == DataType::Float32 { array.clone() } else { cast(array, &DataType::Float32)? };
         let floats: &Float32Array = array.as_primitive::<Float32Type>();
@@ -261,30 +266,30 @@ impl State {
 }
 
 /// Whether one of eight bytes is `@` or `%` (Mycroft's zero-byte test; false alarms do no harm).
-fn holds_sign(eight: u64) -> bool {
+fn holds_at_or_percent(eight: u64) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7) != 0;
     zero_byte(eight ^ (ONES * u64::from(b'@'))) | zero_byte(eight ^ (ONES * u64::from(b'%')))
 }
 
 /// Session ids, empty where a row has none.
-fn without_sessions(given: &DictionaryArray<Int32Type>, values: &ArrayRef) -> ArrayRef {
-    let judged = given.with_values(values.clone());
+fn with_empty_session_ids(given: &DictionaryArray<Int32Type>, values: &ArrayRef) -> ArrayRef {
+    let validated = given.with_values(values.clone());
     if given.keys().null_count() == 0 && values.null_count() == 0 {
-        return Arc::new(judged);
+        return Arc::new(validated);
     }
-    let ids = judged.downcast_dict::<StringArray>();
+    let ids = validated.downcast_dict::<StringArray>();
     let ids = ids.map(|ids| ids.into_iter().map(|id| Some(id.unwrap_or_default())).collect());
-    Arc::new(ids.unwrap_or(judged) as DictionaryArray<Int32Type>)
+    Arc::new(ids.unwrap_or(validated) as DictionaryArray<Int32Type>)
 }
 
-fn same(a: &StringArray, b: &StringArray) -> bool {
+fn same_buffers(a: &StringArray, b: &StringArray) -> bool {
     a.len() == b.len()
         && a.value_data().as_ptr() == b.value_data().as_ptr()
         && a.value_offsets().as_ptr() == b.value_offsets().as_ptr()
 }
 
-fn replace(given: &StringArray, templated: Vec<(usize, String)>) -> StringArray {
+fn with_templates(given: &StringArray, templated: Vec<(usize, String)>) -> StringArray {
     let mut templated = templated.into_iter().peekable();
     let values = given.iter().enumerate().map(|(at, value)| match templated.next_if(|(place, _)| *place == at) {
         Some((_, route)) => Some(route),

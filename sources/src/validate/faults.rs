@@ -5,16 +5,16 @@ use netcrab_schema::events::EVENT;
 use crate::reject::Reason;
 
 /// The faults of a batch: of each row the first in table order.
-pub(super) struct Faults {
+pub(super) struct BatchFaults {
     pub(super) rows: Vec<Option<(usize, Reason, &'static str)>>,
     pub(super) count: usize,
     pub(super) length: usize,
 }
 
-impl Faults {
+impl BatchFaults {
     pub(super) fn push(&mut self, row: usize, reason: Reason, field: &'static str) {
-        // A row's columns are judged before they are held against each other.
-        let place = if reason == Reason::TaskIncomplete { usize::MAX } else { place(field) };
+        // A row's columns are validated before they are held against each other.
+        let place = if reason == Reason::TaskIncomplete { usize::MAX } else { column_index(field) };
         if self.rows.is_empty() {
             self.rows = vec![None; self.length];
         }
@@ -29,6 +29,6 @@ impl Faults {
     }
 }
 
-fn place(field: &str) -> usize {
+fn column_index(field: &str) -> usize {
     EVENT.iter().position(|column| column.name == field).unwrap_or(EVENT.len())
 }

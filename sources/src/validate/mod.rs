@@ -1,6 +1,6 @@
 //! Turns columns that already have event names into a clean batch of events, and the rest into rejects.
 //!
-//!     symbol   dictionary ─ judged once per dictionary ─▶ keys untouched where no value is at fault
+//!     symbol   dictionary ─ validated once per dictionary ─▶ keys untouched where no value is at fault
 //!     text     views      ─ lengths and buffers scanned ─▶ rows looked at only on suspicion
 //!     number   values     ─ one vectorised pass
 //!
@@ -19,10 +19,10 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 use netcrab_schema::{Column, Type};
 
-use column::State;
+use column::ColumnValidator;
 pub(crate) use convert::whole_milliseconds;
 use convert::without_nulls;
-use faults::Faults;
+use faults::BatchFaults;
 
 use crate::event_columns::schema_of;
 use crate::event_id::EventIds;
@@ -32,27 +32,27 @@ use crate::{Error, SourceSettings};
 
 /// Checks the batches of one stretch of rows (a row group) in order.
 #[derive(Debug)]
-pub(crate) struct Check {
+pub(crate) struct BatchValidator {
     settings: Arc<SourceSettings>,
     privacy: Arc<Privacy>,
-    columns: Vec<State>,
+    columns: Vec<ColumnValidator>,
     schema: SchemaRef,
 }
 
-impl Check {
+impl BatchValidator {
     /// Checks for batches that shall have `columns`, in table order.
     pub(crate) fn new(columns: &[&'static Column], settings: Arc<SourceSettings>, privacy: Arc<Privacy>) -> Self {
         Self {
             settings,
             privacy,
-            columns: columns.iter().map(|column| State::new(column)).collect(),
+            columns: columns.iter().map(|column| ColumnValidator::new(column)).collect(),
             schema: schema_of(columns),
         }
     }
 
     /// The clean rows of `arrays` (one for each column, `None` where the file has none); `first_line` is
     /// the number of their first row.
-    pub(crate) fn run(
+    pub(crate) fn validate(
         &mut self,
         arrays: Vec<Option<ArrayRef>>,
         length: usize,
@@ -60,7 +60,7 @@ impl Check {
         event_ids: &EventIds,
         rejects: &mut Rejects,
     ) -> Result<RecordBatch, Error> {
-        let mut faults = Faults { rows: Vec::new(), count: 0, length };
+        let mut faults = BatchFaults { rows: Vec::new(), count: 0, length };
         let mut clean: Vec<ArrayRef> = Vec::with_capacity(arrays.len());
         for (state, array) in self.columns.iter_mut().zip(arrays) {
             let column = match array {
@@ -94,7 +94,7 @@ impl Check {
     }
 
     /// Task type and phase come together or not at all.
-    fn pair_tasks(&self, clean: &[ArrayRef], faults: &mut Faults) {
+    fn pair_tasks(&self, clean: &[ArrayRef], faults: &mut BatchFaults) {
         let find = |name: &str| self.columns.iter().position(|state| state.column.name == name).map(|at| &clean[at]);
         let (Some(types), Some(phases)) = (find("task_type"), find("task_phase")) else { return };
         if types.nulls().map(NullBuffer::inner) == phases.nulls().map(NullBuffer::inner) {
@@ -129,7 +129,7 @@ impl Check {
     }
 
     /// Marks rows that lack a required value; their columns then hold what no later stage will see.
-    fn required(&self, clean: Vec<ArrayRef>, length: usize, faults: &mut Faults) -> Result<Vec<ArrayRef>, Error> {
+    fn required(&self, clean: Vec<ArrayRef>, length: usize, faults: &mut BatchFaults) -> Result<Vec<ArrayRef>, Error> {
         let mut complete = Vec::with_capacity(clean.len());
         for (state, array) in self.columns.iter().zip(clean) {
             if state.column.nullable || array.null_count() == 0 {

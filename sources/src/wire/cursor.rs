@@ -1,4 +1,4 @@
-//! A place in JSON text, and the steps from there that the quick reader takes.
+//! A place in JSON text, and the steps from there that the fast reader takes.
 //!
 //! Every step gives `None` where it meets anything out of the ordinary, malformed or merely rare (an
 //! escape, an exponent): the careful reader then looks at the event again. So a step may be narrower

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use super::envelope::{Envelope, is_envelope};
-use super::event::{Received, push};
-use super::fast::{Quick, Terms};
-use crate::builder::Columns;
+use super::event::{ReceiveTime, push_event};
+use super::fast::{BatchContext, FastDecoder};
+use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
@@ -32,15 +32,18 @@ pub struct DecodedBatch {
 /// Decodes batches as the ingestion API receives them; one for each thread that does.
 #[derive(Debug)]
 pub struct BatchDecoder {
-    columns: Columns,
-    quick: Quick,
+    columns: EventBatchBuilder,
+    fast: FastDecoder,
 }
 
 impl BatchDecoder {
     /// A decoder with these bounds.
     pub fn new(settings: SourceSettings) -> Self {
         let privacy = Arc::new(Privacy::new(&settings.privacy));
-        Self { columns: Columns::of_senders(Arc::new(settings), privacy), quick: Quick::new() }
+        Self {
+            columns: EventBatchBuilder::with_batch_dictionaries(Arc::new(settings), privacy),
+            fast: FastDecoder::new(),
+        }
     }
 
     /// Decodes one batch (or one bare event) received at `received_at_ms`. Events beyond `events_max` are
@@ -53,11 +56,11 @@ impl BatchDecoder {
         seed: u128,
     ) -> Result<DecodedBatch, BatchError> {
         let text = std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?;
-        let event_ids = EventIds::known(seed);
-        let terms = Terms { received_at_ms, events_max, event_ids: &event_ids };
-        let Some(read) = self.quick.batch(&mut self.columns, text, terms) else {
+        let event_ids = EventIds::of_identity(seed);
+        let context = BatchContext { received_at_ms, events_max, event_ids: &event_ids };
+        let Some(read) = self.fast.batch(&mut self.columns, text, context) else {
             self.columns.finish()?;
-            return self.carefully(text, terms);
+            return self.decode_by_serde(text, context);
         };
         Ok(DecodedBatch {
             agent_id: read.agent_id.map(str::to_owned),
@@ -70,7 +73,7 @@ impl BatchDecoder {
 
     /// The same as [`Self::batch`] by the careful reader alone, for tests to compare.
     #[doc(hidden)]
-    pub fn batch_carefully(
+    pub fn batch_by_serde(
         &mut self,
         body: &[u8],
         received_at_ms: i64,
@@ -78,11 +81,11 @@ impl BatchDecoder {
         seed: u128,
     ) -> Result<DecodedBatch, BatchError> {
         let text = std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?;
-        self.carefully(text, Terms { received_at_ms, events_max, event_ids: &EventIds::known(seed) })
+        self.decode_by_serde(text, BatchContext { received_at_ms, events_max, event_ids: &EventIds::of_identity(seed) })
     }
 
     /// Decodes a batch event by event, and says of each what is wrong with it.
-    fn carefully(&mut self, text: &str, terms: Terms<'_>) -> Result<DecodedBatch, BatchError> {
+    fn decode_by_serde(&mut self, text: &str, context: BatchContext<'_>) -> Result<DecodedBatch, BatchError> {
         let envelope = match is_envelope(text) {
             true => Envelope::parse(text)?,
             false => Envelope {
@@ -90,15 +93,15 @@ impl BatchDecoder {
                 ..Envelope::default()
             },
         };
-        let received = Received {
-            at_ms: Some(terms.received_at_ms),
-            skew_ms: envelope.sent_at_ms.map(|sent| terms.received_at_ms.saturating_sub(sent)),
-            stated: false,
+        let received = ReceiveTime {
+            at_ms: Some(context.received_at_ms),
+            skew_ms: envelope.sent_at_ms.map(|sent| context.received_at_ms.saturating_sub(sent)),
+            in_event: false,
         };
         let (mut indexes, mut faults) = (Vec::new(), Vec::new());
         for (index, event) in envelope.events.iter().enumerate() {
-            let pushed = match index < terms.events_max {
-                true => push(&mut self.columns, event.get(), received, terms.event_ids, 0, index as u32),
+            let pushed = match index < context.events_max {
+                true => push_event(&mut self.columns, event.get(), received, context.event_ids, 0, index as u32),
                 false => Err(Fault::line(Reason::TooManyEvents)),
             };
             match pushed {

@@ -7,7 +7,7 @@ use netcrab_schema::{Type, nearest};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::event::read;
+use super::event::typed_value;
 use crate::extra::{Scalar, ScalarSeed, TextSeed};
 use crate::reject::{Fault, Reason};
 use crate::row::Value;
@@ -94,7 +94,7 @@ impl<'de> Visitor<'de> for EnvelopeVisitor<'_> {
                 (_, Some(Scalar::Null)) => {}
                 ("agentId", Some(Scalar::Text(text))) => envelope.agent_id = Some(text),
                 ("sdkVersion", Some(Scalar::Text(text))) => envelope.sdk_version = Some(text),
-                ("sentAt", Some(value)) => match read(Type::Timestamp, value) {
+                ("sentAt", Some(value)) => match typed_value(Type::Timestamp, value) {
                     Ok(Value::Instant(ms)) => envelope.sent_at_ms = Some(ms),
                     _ => return self.refuse(Reason::BadTime, "sentAt"),
                 },

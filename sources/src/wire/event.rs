@@ -10,10 +10,10 @@ use netcrab_schema::{Type, nearest};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::builder::Columns;
-use crate::event_columns::{COLUMNS, place};
+use crate::builder::EventBatchBuilder;
+use crate::event_columns::{COLUMNS, column_index};
 use crate::event_id::EventIds;
-use crate::extra::{self, Scalar, ScalarSeed, ScalarsSeed, TextSeed, named};
+use crate::extra::{self, Scalar, ScalarSeed, ScalarsSeed, TextSeed, printable_key};
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
 use crate::row::{Row, Value};
@@ -25,9 +25,9 @@ pub const SKEW_MIN_MS: i64 = 1000;
 /// The key under which `extra` keeps the time as sent, once corrected.
 pub const TS_CLIENT: &str = "ts_client";
 
-const TS: usize = place("ts");
-const RECEIVED_AT: usize = place("received_at");
-const EXTRA: usize = place("extra");
+const TS: usize = column_index("ts");
+const RECEIVED_AT: usize = column_index("received_at");
+const EXTRA: usize = column_index("extra");
 
 /// The place of the column that a wire key stands for; `received_at` has none.
 static PLACES: LazyLock<HashMap<String, usize>> = LazyLock::new(|| {
@@ -37,17 +37,17 @@ static PLACES: LazyLock<HashMap<String, usize>> = LazyLock::new(|| {
 
 /// When an event was received, where that is known.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Received {
+pub(crate) struct ReceiveTime {
     pub(crate) at_ms: Option<i64>,
     pub(crate) skew_ms: Option<i64>,
     /// The event itself may say when, as `receivedAt`.
-    pub(super) stated: bool,
+    pub(super) in_event: bool,
 }
 
-impl Received {
+impl ReceiveTime {
     /// When the event says, if it does.
-    pub(crate) fn stated() -> Self {
-        Self { stated: true, ..Self::default() }
+    pub(crate) fn in_event() -> Self {
+        Self { in_event: true, ..Self::default() }
     }
 }
 
@@ -55,10 +55,10 @@ impl Received {
 const RECEIVED_AT_KEY: &str = "receivedAt";
 
 /// Reads one event and keeps it, or says what is wrong with it.
-pub(crate) fn push(
-    columns: &mut Columns,
+pub(crate) fn push_event(
+    columns: &mut EventBatchBuilder,
     text: &str,
-    received: Received,
+    received: ReceiveTime,
     event_ids: &EventIds,
     line: u64,
     at: u32,
@@ -66,7 +66,7 @@ pub(crate) fn push(
     let privacy = columns.privacy().clone();
     let mut fault = None;
     let mut json = serde_json::Deserializer::from_str(text);
-    let seed = EventSeed { privacy: &privacy, stated: received.stated, fault: &mut fault };
+    let seed = EventSeed { privacy: &privacy, in_event: received.in_event, fault: &mut fault };
     let read = seed.deserialize(&mut json);
     let read = read.and_then(|event| json.end().map(|()| event));
     let Ok(mut event) = read else {
@@ -93,7 +93,7 @@ fn not_an_event(text: &str) -> Reason {
 }
 
 /// `ts += received_at − sent_at` where they differ by more than a second; what was sent stays in `extra`.
-fn correct_skew(event: &mut Event<'_>, skew_ms: i64, settings: &SourceSettings) {
+fn correct_skew(event: &mut ParsedEvent<'_>, skew_ms: i64, settings: &SourceSettings) {
     let Some(sent_ms) = event.row.instant(TS).filter(|_| skew_ms.abs() > SKEW_MIN_MS) else { return };
     // A time that is absurd as sent is refused as sent.
     if (settings.ts_min_ms..settings.ts_end_ms).contains(&sent_ms) {
@@ -103,19 +103,19 @@ fn correct_skew(event: &mut Event<'_>, skew_ms: i64, settings: &SourceSettings) 
     }
 }
 
-struct Event<'a> {
+struct ParsedEvent<'a> {
     row: Row<'a>,
     extra: extra::Scalars<'a>,
 }
 
 struct EventSeed<'p, 'f> {
     privacy: &'p Privacy,
-    stated: bool,
+    in_event: bool,
     fault: &'f mut Option<Fault>,
 }
 
 impl<'de> DeserializeSeed<'de> for EventSeed<'_, '_> {
-    type Value = Event<'de>;
+    type Value = ParsedEvent<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
@@ -130,30 +130,30 @@ impl EventSeed<'_, '_> {
 
     fn unknown<E: serde::de::Error, T>(&mut self, key: &str) -> Result<T, E> {
         if self.privacy.denies_key(key) {
-            return self.refuse(Reason::DeniedKey, named(key, self.privacy));
+            return self.refuse(Reason::DeniedKey, printable_key(&key, self.privacy));
         }
         let near = nearest(key, PLACES.keys().map(String::as_str));
         let field = match near {
-            Some(near) => format!("{} (nearest: {near})", named(key, self.privacy)).into(),
-            None => named(key, self.privacy),
+            Some(near) => format!("{} (nearest: {near})", printable_key(&key, self.privacy)).into(),
+            None => printable_key(&key, self.privacy),
         };
         self.refuse(Reason::UnknownKey, field)
     }
 }
 
 impl<'de> Visitor<'de> for EventSeed<'_, '_> {
-    type Value = Event<'de>;
+    type Value = ParsedEvent<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("an event object")
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut event = Event { row: Row::new(), extra: Vec::new() };
+        let mut event = ParsedEvent { row: Row::new(), extra: Vec::new() };
         let mut seen = [false; COLUMNS];
         while let Some(key) = map.next_key_seed(TextSeed)? {
-            let stated = (self.stated && key == RECEIVED_AT_KEY).then_some(RECEIVED_AT);
-            let Some(at) = stated.or_else(|| PLACES.get(key.as_ref()).copied()) else { return self.unknown(&key) };
+            let in_event = (self.in_event && key == RECEIVED_AT_KEY).then_some(RECEIVED_AT);
+            let Some(at) = in_event.or_else(|| PLACES.get(key.as_ref()).copied()) else { return self.unknown(&key) };
             let column = EVENT[at].name;
             if std::mem::replace(&mut seen[at], true) {
                 return self.refuse(Reason::DuplicateKey, Cow::Borrowed(column));
@@ -171,7 +171,7 @@ impl<'de> Visitor<'de> for EventSeed<'_, '_> {
             let Some(value) = map.next_value_seed(ScalarSeed)? else {
                 return self.refuse(Reason::WrongType, Cow::Borrowed(column));
             };
-            match read(EVENT[at].kind, value) {
+            match typed_value(EVENT[at].kind, value) {
                 Ok(value) => event.row.set(at, value),
                 Err(reason) => return self.refuse(reason, Cow::Borrowed(column)),
             }
@@ -180,7 +180,7 @@ impl<'de> Visitor<'de> for EventSeed<'_, '_> {
     }
 }
 
-pub(super) fn read(kind: Type, value: Scalar<'_>) -> Result<Value<'_>, Reason> {
+pub(super) fn typed_value(kind: Type, value: Scalar<'_>) -> Result<Value<'_>, Reason> {
     Ok(match (kind, value) {
         (_, Scalar::Null) => Value::Absent,
         (Type::Text | Type::Repeated | Type::Symbol, Scalar::Text(text)) if text.is_empty() => Value::Absent,

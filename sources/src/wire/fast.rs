@@ -9,27 +9,27 @@
 //! from its beginning. So the careful reader alone decides what is refused and why; a sender of nothing
 //! but odd events makes both of them work, never more.
 //!
-//! Why it is quick: no intermediate values; a key is one comparison with the key that followed the last
+//! Why it is fast: no intermediate values; a key is one comparison with the key that followed the last
 //! time; a symbol is compared with the row before it, else hashed once; ids are judged together at the end.
 
 use netcrab_schema::Type;
 use netcrab_schema::events::{EVENT, wire_name};
 
 use super::cursor::{Cursor, Key};
-use super::event::{Received, SKEW_MIN_MS, TS_CLIENT, push};
-use super::fast_extra::{ExtraReader, Item, Items};
-use crate::builder::{ABSENT, Columns};
-use crate::event_columns::{COLUMNS, place};
+use super::event::{ReceiveTime, SKEW_MIN_MS, TS_CLIENT, push_event};
+use super::fast_extra::{ExtraItem, ExtraItems, ExtraReader};
+use crate::builder::{ABSENT, EventBatchBuilder};
+use crate::event_columns::{COLUMNS, column_index};
 use crate::event_id::EventIds;
 use crate::reject::{Fault, Reason};
 
-const EVENT_ID: usize = place("event_id");
-const SESSION_ID: usize = place("session_id");
-const TS: usize = place("ts");
-const RECEIVED_AT: usize = place("received_at");
-const TASK_TYPE: u32 = 1 << place("task_type");
-const TASK_PHASE: u32 = 1 << place("task_phase");
-const EXTRA: usize = place("extra");
+const EVENT_ID: usize = column_index("event_id");
+const SESSION_ID: usize = column_index("session_id");
+const TS: usize = column_index("ts");
+const RECEIVED_AT: usize = column_index("received_at");
+const TASK_TYPE: u32 = 1 << column_index("task_type");
+const TASK_PHASE: u32 = 1 << column_index("task_phase");
+const EXTRA: usize = column_index("extra");
 
 /// What an event must have that neither the sender may leave out nor a default takes the place of.
 const REQUIRED: u32 = {
@@ -45,9 +45,9 @@ const REQUIRED: u32 = {
     required
 };
 
-/// The quick reader, and what it remembers from batch to batch.
+/// The fast reader, and what it remembers from batch to batch.
 #[derive(Debug)]
-pub(super) struct Quick {
+pub(super) struct FastDecoder {
     keys: [Key; COLUMNS],
     /// The column whose key followed each column's the last time; the last place is the event's beginning.
     follows: [usize; COLUMNS + 1],
@@ -56,7 +56,7 @@ pub(super) struct Quick {
 
 /// What holds for every event of a batch.
 #[derive(Clone, Copy)]
-pub(super) struct Terms<'a> {
+pub(super) struct BatchContext<'a> {
     pub(super) received_at_ms: i64,
     pub(super) events_max: usize,
     pub(super) event_ids: &'a EventIds,
@@ -64,14 +64,14 @@ pub(super) struct Terms<'a> {
 
 /// A batch as read, its events in the columns.
 #[derive(Debug, Default)]
-pub(super) struct Read<'a> {
+pub(super) struct FastBatch<'a> {
     pub(super) agent_id: Option<&'a str>,
     pub(super) sdk_version: Option<&'a str>,
     pub(super) indexes: Vec<usize>,
     pub(super) faults: Vec<(usize, Fault)>,
 }
 
-impl Quick {
+impl FastDecoder {
     pub(super) fn new() -> Self {
         let key = |column: &str| if column == "received_at" { Key::NONE } else { Key::of(&wire_name(column)) };
         Self {
@@ -82,13 +82,18 @@ impl Quick {
     }
 
     /// Reads a batch; `None`, with anything in the columns, where the careful reader must read it.
-    pub(super) fn batch<'a>(&mut self, columns: &mut Columns, text: &'a str, terms: Terms<'_>) -> Option<Read<'a>> {
+    pub(super) fn batch<'a>(
+        &mut self,
+        columns: &mut EventBatchBuilder,
+        text: &'a str,
+        context: BatchContext<'_>,
+    ) -> Option<FastBatch<'a>> {
         let settings = columns.settings();
-        if !(settings.ts_min_ms..settings.ts_end_ms).contains(&terms.received_at_ms) {
+        if !(settings.ts_min_ms..settings.ts_end_ms).contains(&context.received_at_ms) {
             return None;
         }
         let mut cursor = Cursor::new(text);
-        let (mut read, mut seen, mut sent_at) = (Read::default(), [false; 4], None);
+        let (mut read, mut seen, mut sent_at) = (FastBatch::default(), [false; 4], None);
         let mut later = None;
         cursor.skip_space();
         cursor.take(b'{')?;
@@ -107,11 +112,11 @@ impl Quick {
                 "sdkVersion" => read.sdk_version = optional_text(&mut cursor)?,
                 "sentAt" => sent_at = optional_instant(&mut cursor)?,
                 // Skew is known only when all of the batch but its events has been read.
-                _ if !seen[2] && !last_in(cursor.rest()) => {
+                _ if !seen[2] && !is_last_value(cursor.rest()) => {
                     later = Some(cursor);
                     cursor.skip_value()?;
                 }
-                _ => self.events(columns, &mut cursor, terms, sent_at, &mut read)?,
+                _ => self.events(columns, &mut cursor, context, sent_at, &mut read)?,
             }
             cursor.skip_space();
             if cursor.take(b',').is_none() {
@@ -124,22 +129,22 @@ impl Quick {
             return None;
         }
         if let Some(mut events) = later {
-            self.events(columns, &mut events, terms, sent_at, &mut read)?;
+            self.events(columns, &mut events, context, sent_at, &mut read)?;
         }
-        (!columns.suspicious()).then_some(read)
+        (!columns.may_hold_personal_data()).then_some(read)
     }
 
     /// Reads the array of events.
     fn events(
         &mut self,
-        columns: &mut Columns,
+        columns: &mut EventBatchBuilder,
         cursor: &mut Cursor<'_>,
-        terms: Terms<'_>,
+        context: BatchContext<'_>,
         sent_at: Option<i64>,
-        read: &mut Read<'_>,
+        read: &mut FastBatch<'_>,
     ) -> Option<()> {
-        let skew_ms = sent_at.map(|sent| terms.received_at_ms.saturating_sub(sent));
-        let received = Received { at_ms: Some(terms.received_at_ms), skew_ms, stated: false };
+        let skew_ms = sent_at.map(|sent| context.received_at_ms.saturating_sub(sent));
+        let received = ReceiveTime { at_ms: Some(context.received_at_ms), skew_ms, in_event: false };
         cursor.take(b'[')?;
         cursor.skip_space();
         if cursor.take(b']').is_some() {
@@ -148,15 +153,15 @@ impl Quick {
         for index in 0.. {
             cursor.skip_space();
             let start = cursor.at;
-            if index >= terms.events_max {
+            if index >= context.events_max {
                 cursor.skip_value()?;
                 read.faults.push((index, Fault::line(Reason::TooManyEvents)));
-            } else if self.event(columns, cursor, received, terms.event_ids, index as u32).is_some() {
+            } else if self.event(columns, cursor, received, context.event_ids, index as u32).is_some() {
                 read.indexes.push(index);
             } else {
                 cursor.at = start;
                 let event = cursor.skip_value()?;
-                match push(columns, event, received, terms.event_ids, 0, index as u32) {
+                match push_event(columns, event, received, context.event_ids, 0, index as u32) {
                     Ok(()) => read.indexes.push(index),
                     Err(fault) => read.faults.push((index, fault)),
                 }
@@ -172,9 +177,9 @@ impl Quick {
     /// Reads one event into the columns, or nothing of it.
     fn event(
         &mut self,
-        columns: &mut Columns,
+        columns: &mut EventBatchBuilder,
         cursor: &mut Cursor<'_>,
-        received: Received,
+        received: ReceiveTime,
         event_ids: &EventIds,
         index: u32,
     ) -> Option<()> {
@@ -244,7 +249,7 @@ impl Quick {
         let (sent_ms, skew_ms) = (cells[TS], received.skew_ms.unwrap_or(0));
         if skew_ms.abs() > SKEW_MIN_MS && allowed.contains(&sent_ms) {
             cells[TS] = sent_ms.saturating_add(skew_ms);
-            extra.get_or_insert_with(Items::new).set(TS_CLIENT, Item::Instant(sent_ms));
+            extra.get_or_insert_with(ExtraItems::new).set(TS_CLIENT, ExtraItem::Instant(sent_ms));
         }
         if !allowed.contains(&cells[TS]) {
             return None;
@@ -254,7 +259,7 @@ impl Quick {
             cells[SESSION_ID] = columns.symbol(SESSION_ID, "")?;
         }
         let extra = extra.filter(|extra| extra.length > 0).map(|extra| self.extra.write(extra));
-        columns.keep(&cells, event_id, extra, || event_ids.make(cells[TS], 0, index).to_string());
+        columns.append_cells(&cells, event_id, extra, || event_ids.make(cells[TS], 0, index).to_string());
         Some(())
     }
 
@@ -281,7 +286,7 @@ fn optional_instant(cursor: &mut Cursor<'_>) -> Option<Option<i64>> {
 
 /// Whether the value ahead, an array, is the last of its object as far as the text's end tells. Where it is
 /// not, what follows it is a key that no batch has, or an array where none may be.
-fn last_in(rest: &str) -> bool {
+fn is_last_value(rest: &str) -> bool {
     let before_end = rest.trim_end().strip_suffix('}');
     before_end.is_some_and(|rest| rest.trim_end().ends_with(']'))
 }

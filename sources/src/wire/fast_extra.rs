@@ -19,7 +19,7 @@ pub(super) struct ExtraReader {
 
 /// A value of `extra`, as it will stand in the canonical form.
 #[derive(Clone, Copy)]
-pub(super) enum Item<'a> {
+pub(super) enum ExtraItem<'a> {
     Plain(&'a str),
     Text(&'a str),
     Float(f64),
@@ -27,16 +27,16 @@ pub(super) enum Item<'a> {
 }
 
 /// Keys and values of `extra`; one more than a sender may give.
-pub(super) struct Items<'a> {
-    items: [(&'a str, Item<'a>); EXTRA_KEYS_MAX + 1],
+pub(super) struct ExtraItems<'a> {
+    items: [(&'a str, ExtraItem<'a>); EXTRA_KEYS_MAX + 1],
     pub(super) length: usize,
 }
 
 impl ExtraReader {
     /// Reads `extra`; no items where it is empty.
-    pub(super) fn read<'a>(&mut self, cursor: &mut Cursor<'a>, privacy: &Privacy) -> Option<Option<Items<'a>>> {
+    pub(super) fn read<'a>(&mut self, cursor: &mut Cursor<'a>, privacy: &Privacy) -> Option<Option<ExtraItems<'a>>> {
         let start = cursor.at;
-        let mut items = Items::new();
+        let mut items = ExtraItems::new();
         cursor.take(b'{')?;
         cursor.skip_space();
         if cursor.take(b'}').is_some() {
@@ -77,7 +77,7 @@ impl ExtraReader {
     }
 
     /// The canonical form: keys sorted by bytes, no spaces, numbers in their shortest form.
-    pub(super) fn write(&mut self, mut extra: Items<'_>) -> &str {
+    pub(super) fn write(&mut self, mut extra: ExtraItems<'_>) -> &str {
         let out = &mut self.canonical;
         out.clear();
         let items = &mut extra.items[..extra.length];
@@ -87,10 +87,10 @@ impl ExtraReader {
             quote(key, out);
             out.push(':');
             match item {
-                Item::Plain(text) => out.push_str(text),
-                Item::Text(text) => quote(text, out),
-                Item::Float(number) => write_scalar(&Scalar::Float(*number), out),
-                Item::Instant(ms) => write_scalar(&Scalar::Int(*ms), out),
+                ExtraItem::Plain(text) => out.push_str(text),
+                ExtraItem::Text(text) => quote(text, out),
+                ExtraItem::Float(number) => write_scalar(&Scalar::Float(*number), out),
+                ExtraItem::Instant(ms) => write_scalar(&Scalar::Int(*ms), out),
             }
         }
         out.push('}');
@@ -98,9 +98,9 @@ impl ExtraReader {
     }
 }
 
-impl<'a> Items<'a> {
+impl<'a> ExtraItems<'a> {
     pub(super) fn new() -> Self {
-        Self { items: [("", Item::Plain("")); EXTRA_KEYS_MAX + 1], length: 0 }
+        Self { items: [("", ExtraItem::Plain("")); EXTRA_KEYS_MAX + 1], length: 0 }
     }
 
     fn has(&self, key: &str) -> bool {
@@ -108,7 +108,7 @@ impl<'a> Items<'a> {
     }
 
     /// Sets a key, in place of the one of that name.
-    pub(super) fn set(&mut self, key: &'a str, item: Item<'a>) {
+    pub(super) fn set(&mut self, key: &'a str, item: ExtraItem<'a>) {
         let place = self.items[..self.length].iter().position(|(known, _)| *known == key).unwrap_or(self.length);
         self.items[place] = (key, item);
         self.length = self.length.max(place + 1);
@@ -116,23 +116,23 @@ impl<'a> Items<'a> {
 }
 
 /// A value of `extra` that is no personal data.
-fn item<'a>(cursor: &mut Cursor<'a>, privacy: &Privacy) -> Option<Item<'a>> {
+fn item<'a>(cursor: &mut Cursor<'a>, privacy: &Privacy) -> Option<ExtraItem<'a>> {
     let start = cursor.at;
     match cursor.peek()? {
         b'"' => {
             let text = cursor.string()?;
-            privacy.text(text).is_none().then_some(Item::Text(text))
+            privacy.text(text).is_none().then_some(ExtraItem::Text(text))
         }
-        b't' | b'f' => cursor.boolean().map(|_| Item::Plain(cursor.since(start))),
-        b'n' => cursor.take_word(b"null").map(|()| Item::Plain("null")),
+        b't' | b'f' => cursor.boolean().map(|_| ExtraItem::Plain(cursor.since(start))),
+        b'n' => cursor.take_word(b"null").map(|()| ExtraItem::Plain("null")),
         _ => {
             let number = cursor.number()?;
             let text = cursor.since(start);
             match number.scale {
-                Some(_) => Some(Item::Float(number.value())),
+                Some(_) => Some(ExtraItem::Float(number.value())),
                 // A card number may be written as a number; a negative zero is none of the whole numbers.
                 None if text.len() > 12 || text == "-0" => None,
-                None => Some(Item::Plain(text)),
+                None => Some(ExtraItem::Plain(text)),
             }
         }
     }

@@ -1,15 +1,21 @@
 //! Reads a line of a file: an event, or a batch of them.
 
 use super::envelope::{Envelope, is_envelope};
-use super::event::{Received, push};
-use crate::builder::Columns;
+use super::event::{ReceiveTime, push_event};
+use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
 use crate::reject::Fault;
 
 /// Reads one line: an event, or a batch of them. `refuse` is told what did not become an event.
-pub(crate) fn line(columns: &mut Columns, text: &str, event_ids: &EventIds, line: u64, refuse: &mut dyn FnMut(Fault)) {
+pub(crate) fn push_line(
+    columns: &mut EventBatchBuilder,
+    text: &str,
+    event_ids: &EventIds,
+    line: u64,
+    refuse: &mut dyn FnMut(Fault),
+) {
     if !is_envelope(text) {
-        if let Err(fault) = push(columns, text, Received::default(), event_ids, line, 0) {
+        if let Err(fault) = push_event(columns, text, ReceiveTime::default(), event_ids, line, 0) {
             refuse(fault);
         }
         return;
@@ -18,7 +24,8 @@ pub(crate) fn line(columns: &mut Columns, text: &str, event_ids: &EventIds, line
         Err(fault) => refuse(fault),
         Ok(envelope) => {
             for (at, event) in envelope.events.iter().enumerate() {
-                if let Err(fault) = push(columns, event.get(), Received::default(), event_ids, line, at as u32) {
+                if let Err(fault) = push_event(columns, event.get(), ReceiveTime::default(), event_ids, line, at as u32)
+                {
                     refuse(fault);
                 }
             }

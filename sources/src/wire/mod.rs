@@ -16,6 +16,6 @@ mod line;
 
 pub use decoder::{BatchDecoder, BatchError, DecodedBatch};
 pub use envelope::Envelope;
-pub(crate) use event::{Received, push};
+pub(crate) use event::{ReceiveTime, push_event};
 pub use event::{SKEW_MIN_MS, TS_CLIENT};
-pub(crate) use line::line;
+pub(crate) use line::push_line;

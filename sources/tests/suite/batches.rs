@@ -212,11 +212,11 @@ proptest! {
 
 #[test]
 fn generated_traffic_is_read_alike_and_all_of_it_is_good() {
-    use netcrab_sources::generate::{self, Layout};
+    use netcrab_sources::generate::{self, FileLayout};
     let folder = super::folder();
     let path = folder.path().join("a.ndjson");
     let settings = generate::GenerateSettings { events: 2000, ..generate::GenerateSettings::default() };
-    generate::write_ndjson(&path, settings, &Layout::default(), &mut |_| {}).unwrap();
+    generate::write_ndjson(&path, settings, &FileLayout::default(), &mut |_| {}).unwrap();
     let text = std::fs::read_to_string(path).unwrap();
     for lines in text.lines().collect::<Vec<_>>().chunks(5) {
         let batch = format!(r#"{{"sentAt":1790848800000,"events":[{}]}}"#, lines.join(","));

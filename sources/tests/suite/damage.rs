@@ -1,6 +1,6 @@
 //! Damaged Parquet: cut anywhere or changed anywhere it is an error, never a panic and never a hang.
 
-use netcrab_sources::generate::{GenerateSettings, Layout, write_parquet};
+use netcrab_sources::generate::{FileLayout, GenerateSettings, write_parquet};
 
 use super::{fault, file, folder, read};
 
@@ -10,7 +10,7 @@ fn whole() -> Vec<u8> {
     write_parquet(
         &path,
         GenerateSettings { events: 300, ..GenerateSettings::default() },
-        &Layout::default(),
+        &FileLayout::default(),
         &mut |_| {},
     )
     .unwrap();

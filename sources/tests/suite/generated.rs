@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMillisecondType;
 use netcrab_sources::SourceSettings;
-use netcrab_sources::generate::{self, Layout, Traffic, write_ndjson, write_parquet};
+use netcrab_sources::generate::{self, FileLayout, Traffic, write_ndjson, write_parquet};
 
 use super::{folder, read, read_with, texts};
 
@@ -106,7 +106,7 @@ fn one_product_has_clearly_the_worst_screen_and_a_release_makes_it_worse() {
 #[test]
 fn what_is_written_is_read_back() {
     let folder = folder();
-    let layout = Layout { rows_per_file: 4000, row_group_rows: 1500, ..Layout::default() };
+    let layout = FileLayout { rows_per_file: 4000, row_group_rows: 1500, ..FileLayout::default() };
     let (parquet, ndjson) = (folder.path().join("p"), folder.path().join("n"));
     let mut told = Vec::new();
     let written = write_parquet(&parquet, settings(10_000), &layout, &mut |events| told.push(events)).unwrap();

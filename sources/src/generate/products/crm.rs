@@ -1,6 +1,6 @@
 //! The plan of a customer relationship manager.
 
-use super::super::plan::{Plan, screen, task};
+use super::super::plan::{ProductPlan, screen, task};
 
 /// The place of the billing screen in the CRM plan: the screen a demo finds.
 pub(in super::super) const CRM_BILLING: usize = 8;
@@ -8,7 +8,7 @@ pub(in super::super) const CRM_BILLING: usize = 8;
 /// The place of the import screen in the CRM plan: the second worst.
 pub(in super::super) const CRM_IMPORT: usize = 9;
 
-pub(in super::super) static CRM: Plan = Plan {
+pub(in super::super) static CRM: ProductPlan = ProductPlan {
     kind: "crm",
     app: "CRM",
     screens: &[

@@ -1,8 +1,8 @@
 //! The plan of a help desk.
 
-use super::super::plan::{Plan, screen, task};
+use super::super::plan::{ProductPlan, screen, task};
 
-pub(in super::super) static DESK: Plan = Plan {
+pub(in super::super) static DESK: ProductPlan = ProductPlan {
     kind: "desk",
     app: "Support Desk",
     screens: &[

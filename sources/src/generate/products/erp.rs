@@ -1,8 +1,8 @@
 //! The plan of an enterprise resource planner.
 
-use super::super::plan::{Plan, screen, task};
+use super::super::plan::{ProductPlan, screen, task};
 
-pub(in super::super) static ERP: Plan = Plan {
+pub(in super::super) static ERP: ProductPlan = ProductPlan {
     kind: "erp",
     app: "Operations",
     screens: &[

@@ -1,8 +1,8 @@
 //! The plan of a personnel system.
 
-use super::super::plan::{Plan, screen, task};
+use super::super::plan::{ProductPlan, screen, task};
 
-pub(in super::super) static HR: Plan = Plan {
+pub(in super::super) static HR: ProductPlan = ProductPlan {
     kind: "hr",
     app: "People",
     screens: &[

@@ -8,8 +8,8 @@ mod erp;
 mod hr;
 mod shop;
 
-use super::plan::Plan;
+use super::plan::ProductPlan;
 pub(super) use crm::{CRM_BILLING, CRM_IMPORT};
 
 /// The plans; product `p` of organisation `o` follows plan `(o + p) % PLANS.len()`.
-pub(super) static PLANS: &[&Plan] = &[&crm::CRM, &desk::DESK, &hr::HR, &erp::ERP, &shop::SHOP];
+pub(super) static PLANS: &[&ProductPlan] = &[&crm::CRM, &desk::DESK, &hr::HR, &erp::ERP, &shop::SHOP];

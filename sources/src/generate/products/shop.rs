@@ -1,8 +1,8 @@
 //! The plan of a shop.
 
-use super::super::plan::{Plan, screen, task};
+use super::super::plan::{ProductPlan, screen, task};
 
-pub(in super::super) static SHOP: Plan = Plan {
+pub(in super::super) static SHOP: ProductPlan = ProductPlan {
     kind: "shop",
     app: "Shop",
     screens: &[

@@ -15,7 +15,7 @@ use super::guard::guard;
 use super::read_schema::{places, relabel, texts, wanted};
 use crate::Error;
 use crate::blob::{Blob, SharedBlob};
-use crate::listing::File;
+use crate::listing::SourceFile;
 use crate::privacy::Privacy;
 
 /// The footer of a file, understood.
@@ -30,14 +30,14 @@ pub(crate) struct Footer {
 
 impl Footer {
     /// Reads the footer of `file` as one of foreign columns.
-    pub(crate) fn foreign(file: &File) -> Result<Self, Error> {
+    pub(crate) fn foreign(file: &SourceFile) -> Result<Self, Error> {
         let parquet = load(file)?;
         let metadata = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), ArrowReaderOptions::new()))?;
         Ok(Self { metadata, places: Vec::new(), first_lines: first_lines(&parquet) })
     }
 
     /// Reads the footer of `file` and finds the event columns in it.
-    pub(crate) fn events(file: &File, privacy: &Privacy) -> Result<Self, Error> {
+    pub(crate) fn events(file: &SourceFile, privacy: &Privacy) -> Result<Self, Error> {
         let parquet = load(file)?;
         let stored = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let found = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), stored))?;
@@ -87,7 +87,7 @@ impl Footer {
     /// A reader of these columns (by place in the file) of one row group.
     pub(crate) fn rows_of(
         &self,
-        file: &File,
+        file: &SourceFile,
         group: usize,
         columns: &[usize],
         batch_rows: usize,
@@ -112,7 +112,7 @@ impl Footer {
     }
 }
 
-fn load(file: &File) -> Result<Arc<ParquetMetaData>, Error> {
+fn load(file: &SourceFile) -> Result<Arc<ParquetMetaData>, Error> {
     let blob = Blob::open(file).map_err(|source| Error::read(&file.name, source))?;
     let metadata = guard(file, || ParquetMetaDataReader::new().parse_and_finish(&SharedBlob(Arc::new(blob))))?;
     let plausible = metadata.row_groups().iter().all(|group| {
@@ -129,7 +129,7 @@ fn load(file: &File) -> Result<Arc<ParquetMetaData>, Error> {
     Ok(Arc::new(metadata))
 }
 
-fn reload(file: &File, schema: SchemaDescriptor) -> parquet::errors::Result<Arc<ParquetMetaData>> {
+fn reload(file: &SourceFile, schema: SchemaDescriptor) -> parquet::errors::Result<Arc<ParquetMetaData>> {
     let blob = SharedBlob(Arc::new(Blob::open(file)?));
     let options = ArrowReaderOptions::new().with_parquet_schema(Arc::new(schema));
     let metadata = ParquetMetaDataReader::new().with_metadata_options(Some(options.metadata_options().clone()));

@@ -13,25 +13,25 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::footer::Footer;
 use super::guard::guard;
-use crate::builder::Columns;
+use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
-use crate::listing::File;
+use crate::listing::SourceFile;
 use crate::mapping::{CompiledMapping, Mapping};
 use crate::privacy::Privacy;
-use crate::read::mapped::keep;
-use crate::read::{Decode, ReadBatch};
+use crate::read::mapped::push_mapped;
+use crate::read::{ReadBatch, UnitDecoder};
 use crate::reject::Rejects;
 use crate::validate::whole_milliseconds;
 use crate::{Error, SourceSettings};
 
 /// One row group of a foreign Parquet file being read.
-pub(crate) struct ForeignRows {
-    file: Arc<File>,
+pub(crate) struct ForeignRowGroupDecoder {
+    file: Arc<SourceFile>,
     rows: ParquetRecordBatchReader,
     mapping: Arc<CompiledMapping>,
     /// For each column of the mapping, its place among those read.
     places: Vec<Option<usize>>,
-    columns: Columns,
+    columns: EventBatchBuilder,
     event_ids: EventIds,
     rejects: Rejects,
     next_line: u64,
@@ -39,9 +39,9 @@ pub(crate) struct ForeignRows {
     over: bool,
 }
 
-impl ForeignRows {
+impl ForeignRowGroupDecoder {
     pub(crate) fn open(
-        file: Arc<File>,
+        file: Arc<SourceFile>,
         footer: &Footer,
         group: usize,
         mapping: &Mapping,
@@ -60,7 +60,7 @@ impl ForeignRows {
             rows,
             mapping,
             places,
-            columns: Columns::new(columns, settings, privacy),
+            columns: EventBatchBuilder::new(columns, settings, privacy),
             event_ids: EventIds::of(&file),
             rejects: Rejects::new(&file.name),
             next_line: footer.first_line(group),
@@ -85,7 +85,7 @@ impl ForeignRows {
             };
             let values: Vec<Option<Cow<'static, str>>> = texts.iter().map(value).collect();
             let line = self.next_line + row as u64;
-            match keep(&self.mapping, &values, &mut self.columns, &self.event_ids, line) {
+            match push_mapped(&self.mapping, &values, &mut self.columns, &self.event_ids, line) {
                 Ok(true) => {}
                 Ok(false) => skipped += 1,
                 Err(fault) => self.rejects.push(line, fault),
@@ -109,7 +109,7 @@ fn text(array: &ArrayRef) -> Result<ArrayRef, Error> {
 }
 
 /// Where the columns of the mapping stand in the file; only columns that can be text are understood.
-pub(crate) fn find(file: &File, footer: &Footer, mapping: &CompiledMapping) -> Result<Vec<Option<usize>>, Error> {
+pub(crate) fn find(file: &SourceFile, footer: &Footer, mapping: &CompiledMapping) -> Result<Vec<Option<usize>>, Error> {
     let fields = footer.schema().fields();
     let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
     let places = mapping.find(file, &names)?;
@@ -128,7 +128,7 @@ pub(crate) fn find(file: &File, footer: &Footer, mapping: &CompiledMapping) -> R
     Ok(places)
 }
 
-impl Decode for ForeignRows {
+impl UnitDecoder for ForeignRowGroupDecoder {
     fn next(&mut self) -> Option<Result<ReadBatch, Error>> {
         if self.over {
             return None;

@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::Error;
-use crate::listing::File;
+use crate::listing::SourceFile;
 
 /// Runs a step of the decoder; damage may make it panic.
-pub(crate) fn guard<T>(file: &File, step: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T, Error> {
+pub(crate) fn guard<T>(file: &SourceFile, step: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T, Error> {
     let damaged = |cause: String| Error::DamagedParquet { file: file.name.clone(), cause };
     match catch_unwind(AssertUnwindSafe(step)) {
         Ok(Ok(value)) => Ok(value),

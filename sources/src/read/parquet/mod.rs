@@ -15,5 +15,5 @@ mod read_schema;
 mod row_group;
 
 pub(crate) use footer::Footer;
-pub(crate) use foreign::{ForeignRows, find};
-pub(crate) use row_group::RowGroup;
+pub(crate) use foreign::{ForeignRowGroupDecoder, find};
+pub(crate) use row_group::RowGroupDecoder;

@@ -10,12 +10,12 @@ use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
 use parquet::schema::types::{SchemaDescriptor, Type as ParquetType};
 
 use crate::Error;
-use crate::listing::File;
+use crate::listing::SourceFile;
 use crate::privacy::Privacy;
 use crate::read::event_header::{require, unknown_column};
 
 /// Where each event column stands; every other column is an error.
-pub(super) fn places(file: &File, schema: &Schema, privacy: &Privacy) -> Result<Vec<Option<usize>>, Error> {
+pub(super) fn places(file: &SourceFile, schema: &Schema, privacy: &Privacy) -> Result<Vec<Option<usize>>, Error> {
     let mut places = vec![None; EVENT.len()];
     for (place, field) in schema.fields().iter().enumerate() {
         let column =
@@ -70,7 +70,7 @@ pub(super) fn relabel(schema: &SchemaDescriptor, texts: &[usize]) -> Option<Sche
 /// The schema to read with: symbols as dictionaries, texts as views, the rest as stored.
 /// Parquet knows no seconds: they are plain numbers, and only the Arrow schema that is kept beside them says so.
 pub(super) fn wanted(
-    file: &File,
+    file: &SourceFile,
     found: &Schema,
     places: &[Option<usize>],
     seconds: &dyn Fn(usize) -> bool,

@@ -11,18 +11,18 @@ use super::footer::Footer;
 use super::guard::guard;
 use crate::event_columns::project;
 use crate::event_id::EventIds;
-use crate::listing::File;
+use crate::listing::SourceFile;
 use crate::privacy::Privacy;
-use crate::read::{Decode, ReadBatch};
+use crate::read::{ReadBatch, UnitDecoder};
 use crate::reject::Rejects;
-use crate::validate::Check;
+use crate::validate::BatchValidator;
 use crate::{Error, SourceSettings};
 
 /// One row group being read.
-pub(crate) struct RowGroup {
-    file: Arc<File>,
+pub(crate) struct RowGroupDecoder {
+    file: Arc<SourceFile>,
     rows: ParquetRecordBatchReader,
-    check: Check,
+    validator: BatchValidator,
     event_ids: EventIds,
     rejects: Rejects,
     /// For each column of the batch, its place among those read.
@@ -34,10 +34,10 @@ pub(crate) struct RowGroup {
     over: bool,
 }
 
-impl RowGroup {
+impl RowGroupDecoder {
     /// Opens row group `group` for the event columns named.
     pub(crate) fn open(
-        file: Arc<File>,
+        file: Arc<SourceFile>,
         footer: &Footer,
         group: usize,
         columns: Option<&[&'static str]>,
@@ -63,7 +63,7 @@ impl RowGroup {
         let rows = footer.rows_of(&file, group, &read, settings.batch_rows)?;
         Ok(Self {
             rows,
-            check: Check::new(&columns, settings, privacy),
+            validator: BatchValidator::new(&columns, settings, privacy),
             event_ids: EventIds::of(&file),
             rejects: Rejects::new(&file.name),
             places,
@@ -82,7 +82,7 @@ impl RowGroup {
         let arrays: Vec<Option<ArrayRef>> =
             self.places.iter().map(|place| place.map(|place| batch.column(place).clone())).collect();
         self.next_line += length as u64;
-        let events = self.check.run(arrays, length, first_line, &self.event_ids, &mut self.rejects)?;
+        let events = self.validator.validate(arrays, length, first_line, &self.event_ids, &mut self.rejects)?;
         self.event_ids.check()?;
         let events = match &self.kept {
             Some(kept) => events.project(kept)?,
@@ -93,7 +93,7 @@ impl RowGroup {
     }
 }
 
-impl Decode for RowGroup {
+impl UnitDecoder for RowGroupDecoder {
     fn next(&mut self) -> Option<Result<ReadBatch, Error>> {
         if self.over {
             return None;
