@@ -1,14 +1,16 @@
-//! What can stop a read, said so that its reader knows what to do.
+//! What can stop a read, with a message that says what to do.
 //!
-//! A row that cannot become an event is not an error: it is a [reject](crate::reject). An error is
-//! a source, a file or a mapping that cannot be read on.
+//! A row that cannot become an event is not an error: it is a [reject](crate::reject). An error means that a source,
+//! a file or a mapping cannot be read on.
 
 use std::path::PathBuf;
+
+use netcrab_schema::WhoActs;
 
 /// A source that cannot be read on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nothing stands at the address.
+    /// There is nothing at the address.
     #[error("`{uri}` does not exist; give a file, a folder or `s3://bucket/prefix`")]
     NotFound {
         /// The address as given.
@@ -22,7 +24,7 @@ pub enum Error {
         /// The endings that are understood.
         expected: &'static str,
     },
-    /// A file was named whose ending says no format.
+    /// The name of the file tells no format.
     #[error("`{file}` does not say its format; expected a name ending in {expected}, or a mapping with `format`")]
     UnknownFormat {
         /// The file.
@@ -44,7 +46,7 @@ pub enum Error {
         /// The setting.
         files_max: usize,
     },
-    /// Folders within folders beyond reason, or a link that leads back.
+    /// Folders are nested too deeply, or a link leads back to a folder above.
     #[error("`{folder}` lies more than {depth_max} folders deep; is it a link to a folder above it?")]
     TooDeep {
         /// The folder at which listing stopped.
@@ -64,7 +66,7 @@ pub enum Error {
         /// `; nearest is …`, or empty.
         nearest: String,
     },
-    /// A column that holds personal data by its name.
+    /// The name of a column says that it holds personal data.
     #[error(
         "`{file}` has a column `{column}`, which reads like personal data; leave it out, or hash it with a mapping"
     )]
@@ -74,7 +76,7 @@ pub enum Error {
         /// The column.
         column: String,
     },
-    /// A column stands in the file twice.
+    /// The file has a column twice.
     #[error("`{file}` has the column `{column}` more than once; keep one")]
     RepeatedColumn {
         /// The file.
@@ -90,7 +92,7 @@ pub enum Error {
         /// The event column.
         column: String,
     },
-    /// A column has a type that cannot be read as what it should hold.
+    /// The type of a column cannot be converted to that of the event column.
     #[error(
         "column `{column}` of `{file}` is {found}, expected {expected}; write it with that type, or give a mapping"
     )]
@@ -104,29 +106,29 @@ pub enum Error {
         /// The types that are understood.
         expected: &'static str,
     },
-    /// A Parquet file whose bytes do not hold together.
+    /// The bytes of a Parquet file contradict each other.
     #[error("`{file}` is not a whole Parquet file ({cause}); write or copy it again")]
     DamagedParquet {
         /// The file.
         file: String,
-        /// What the decoder said.
+        /// What the decoder reported.
         cause: String,
     },
-    /// A compressed stream that ends early or is not what its name says.
+    /// A compressed stream ends early, or is not what the name of the file says.
     #[error(
         "`{file}` stops being readable as {compression} after line {line} ({cause}); copy it again, or correct its ending"
     )]
     DamagedStream {
         /// The file.
         file: String,
-        /// The compression its name says.
+        /// The compression that the name says.
         compression: &'static str,
         /// The last line read.
         line: u64,
-        /// What the decoder said.
+        /// What the decoder reported.
         cause: std::io::Error,
     },
-    /// A mapping that cannot be followed.
+    /// A mapping is wrong, or does not fit the file.
     #[error("mapping: {0}")]
     Mapping(String),
     /// A setting out of its bounds.
@@ -139,7 +141,7 @@ pub enum Error {
         /// What is allowed.
         expected: &'static str,
     },
-    /// An address that cannot be understood.
+    /// An address of unknown form.
     #[error("`{uri}` is not an address of events ({cause}); expected a path or `s3://bucket/prefix`")]
     Address {
         /// The address as given.
@@ -147,7 +149,7 @@ pub enum Error {
         /// Why.
         cause: String,
     },
-    /// The disk or the network failed; a retry may help.
+    /// The disk or the network failed.
     #[error("could not read `{file}`")]
     Read {
         /// The file.
@@ -156,7 +158,7 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The object store failed; a retry may help.
+    /// The object store failed.
     #[error("could not read `{uri}` from the object store; {mend}")]
     Store {
         /// The object or prefix.
@@ -167,7 +169,7 @@ pub enum Error {
         #[source]
         source: object_store::Error,
     },
-    /// Arrow refused what was built.
+    /// Arrow refused a batch.
     #[error("could not build a batch of events")]
     Batch(#[from] arrow::error::ArrowError),
     /// A file could not be written.
@@ -182,12 +184,43 @@ pub enum Error {
 }
 
 impl Error {
-    /// An object store that failed at `uri`, with what to do about it.
+    /// Who must act before the source can be read.
+    pub fn who_acts(&self) -> WhoActs {
+        match self {
+            Error::UnknownColumn { .. }
+            | Error::DeniedColumn { .. }
+            | Error::RepeatedColumn { .. }
+            | Error::MissingColumn { .. }
+            | Error::ColumnType { .. } => WhoActs::Sender,
+            Error::Read { source, .. } => match source.kind() {
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => WhoActs::Operator,
+                _ => WhoActs::Retry,
+            },
+            // The client has already retried whatever the store answered.
+            Error::Store { source, .. } if !answered(source) => WhoActs::Retry,
+            Error::Store { .. }
+            | Error::NotFound { .. }
+            | Error::Nothing { .. }
+            | Error::UnknownFormat { .. }
+            | Error::NeedsMapping { .. }
+            | Error::TooManyFiles { .. }
+            | Error::TooDeep { .. }
+            | Error::DamagedParquet { .. }
+            | Error::DamagedStream { .. }
+            | Error::Mapping(_)
+            | Error::Setting { .. }
+            | Error::Address { .. }
+            | Error::Batch(_)
+            | Error::Write { .. } => WhoActs::Operator,
+        }
+    }
+
+    /// An error of the object store at `uri`, with a hint.
     pub(crate) fn store(uri: &str, source: object_store::Error) -> Self {
         Error::Store { uri: uri.to_owned(), mend: hint(&source), source }
     }
 
-    /// A file that could not be read, from disk or from an object store.
+    /// An error of reading a file, from disk or from an object store.
     pub(crate) fn read(file: &str, source: std::io::Error) -> Self {
         match source.downcast::<object_store::Error>() {
             Ok(source) => Error::store(file, source),
@@ -196,14 +229,14 @@ impl Error {
     }
 }
 
-/// What a failure of the object store asks of its reader.
+/// What the operator can do about an error of the object store.
 pub fn hint(error: &object_store::Error) -> &'static str {
     use object_store::Error as Cause;
-    // The status of a failed listing stands only in its text.
+    // Only the text of a failed listing has its status.
     let said = error.to_string();
     let says = |text: &str| said.contains(text);
     match error {
-        // Where keys would come from on a rented machine.
+        // The address at which a rented machine gets its keys.
         _ if says("169.254.169.254") => "no keys were given; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         Cause::Precondition { .. } => "it was replaced while it was read; run again",
         _ if says("NoSuchBucket") => "there is no such bucket; check its name, AWS_REGION and AWS_ENDPOINT_URL",
@@ -218,7 +251,7 @@ pub fn hint(error: &object_store::Error) -> &'static str {
         {
             KEYS
         }
-        _ if answers(error) => "check the address, AWS_REGION, AWS_ENDPOINT_URL and the keys",
+        _ if answered(error) => "check the address, AWS_REGION, AWS_ENDPOINT_URL and the keys",
         _ => "it does not answer; check AWS_ENDPOINT_URL and that the store runs, then run again",
     }
 }
@@ -227,7 +260,7 @@ const KEYS: &str = "access was refused; check AWS_ACCESS_KEY_ID and AWS_SECRET_A
                     and that they may list, read and write it";
 
 /// Whether the store was reached at all.
-fn answers(error: &object_store::Error) -> bool {
+fn answered(error: &object_store::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(at) = cause {
         if at.is::<object_store::client::HttpError>() {
@@ -236,4 +269,38 @@ fn answers(error: &object_store::Error) -> bool {
         cause = at.source();
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_error_says_who_acts() {
+        let read = |kind: ErrorKind| Error::read("a.csv", kind.into());
+        let store = |source| Error::store("s3://bucket/a", source);
+        let unreachable = || object_store::Error::Generic {
+            store: "S3",
+            source: Box::new(object_store::client::HttpError::new(
+                object_store::client::HttpErrorKind::Connect,
+                std::io::Error::from(ErrorKind::ConnectionRefused),
+            )),
+        };
+        let removed = || object_store::Error::NotFound { path: "a".to_owned(), source: "404".into() };
+        let column = Error::MissingColumn { file: "a.csv".to_owned(), column: "org_id".to_owned() };
+        for (error, who) in [
+            (read(ErrorKind::TimedOut), WhoActs::Retry),
+            (read(ErrorKind::NotFound), WhoActs::Operator),
+            (read(ErrorKind::PermissionDenied), WhoActs::Operator),
+            (store(unreachable()), WhoActs::Retry),
+            (store(removed()), WhoActs::Operator),
+            (Error::NotFound { uri: "a".to_owned() }, WhoActs::Operator),
+            (Error::Mapping("no `time`".to_owned()), WhoActs::Operator),
+            (column, WhoActs::Sender),
+        ] {
+            assert_eq!(error.who_acts(), who, "{error}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use netcrab_schema::WhoActs;
 
 use super::envelope::{Envelope, is_envelope};
 use super::event::{ReceiveTime, push_event};
@@ -14,22 +15,22 @@ use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
 use crate::{Error, SourceSettings};
 
-/// A batch, decoded.
+/// A decoded batch.
 #[derive(Debug)]
 pub struct DecodedBatch {
-    /// Who forwarded it.
+    /// The agent that forwarded it.
     pub agent_id: Option<String>,
-    /// The sender's version.
+    /// The version of the SDK.
     pub sdk_version: Option<String>,
-    /// The events that are good, in the order sent.
+    /// The valid events, in the order sent.
     pub events: RecordBatch,
-    /// For each row of `events`, its place in the batch sent.
+    /// For each row of `events`, its index in the batch as sent.
     pub indexes: Vec<usize>,
-    /// The events that are not, by their place, in order.
+    /// The refused events by their index, in order.
     pub faults: Vec<(usize, Fault)>,
 }
 
-/// Decodes batches as the ingestion API receives them; one for each thread that does.
+/// Decodes batches for the ingestion API. Each thread uses one of its own.
 #[derive(Debug)]
 pub struct BatchDecoder {
     columns: EventBatchBuilder,
@@ -37,7 +38,7 @@ pub struct BatchDecoder {
 }
 
 impl BatchDecoder {
-    /// A decoder with these bounds.
+    /// A decoder with these settings.
     pub fn new(settings: SourceSettings) -> Self {
         let privacy = Arc::new(Privacy::new(&settings.privacy));
         Self {
@@ -46,8 +47,13 @@ impl BatchDecoder {
         }
     }
 
-    /// Decodes one batch (or one bare event) received at `received_at_ms`. Events beyond `events_max` are
-    /// refused. `seed` makes the ids of events without one; it must differ from batch to batch.
+    /// Decodes one batch (or one bare event) that was received at `received_at_ms`, in ms since 1970 UTC. Refuses the
+    /// events beyond `events_max`. Ids that are missing are made from `seed`, which must differ from batch to batch.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError::Body`] if the body is not a batch. A refused event is no error: it stands in
+    /// [`DecodedBatch::faults`].
     pub fn batch(
         &mut self,
         body: &[u8],
@@ -71,7 +77,7 @@ impl BatchDecoder {
         })
     }
 
-    /// The same as [`Self::batch`] by the careful reader alone, for tests to compare.
+    /// Like [`Self::batch`], but with the serde decoder alone; for tests that compare the two.
     #[doc(hidden)]
     pub fn batch_by_serde(
         &mut self,
@@ -84,7 +90,7 @@ impl BatchDecoder {
         self.decode_by_serde(text, BatchContext { received_at_ms, events_max, event_ids: &EventIds::of_identity(seed) })
     }
 
-    /// Decodes a batch event by event, and says of each what is wrong with it.
+    /// Decodes a batch event by event, with the fault of each event that is refused.
     fn decode_by_serde(&mut self, text: &str, context: BatchContext<'_>) -> Result<DecodedBatch, BatchError> {
         let envelope = match is_envelope(text) {
             true => Envelope::parse(text)?,
@@ -124,12 +130,22 @@ impl BatchDecoder {
 /// Why a whole batch was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
-    /// The body is not a batch; the sender must act.
+    /// The body is not a batch.
     #[error("the body is not a batch of events ({}); {}", .0.reason.name(), .0.reason.hint())]
     Body(Fault),
-    /// Building the batch failed.
+    /// Arrow refused the decoded batch.
     #[error(transparent)]
     Batch(#[from] Error),
+}
+
+impl BatchError {
+    /// Who must act before the batch can be decoded.
+    pub fn who_acts(&self) -> WhoActs {
+        match self {
+            BatchError::Body(_) => WhoActs::Sender,
+            BatchError::Batch(error) => error.who_acts(),
+        }
+    }
 }
 
 impl From<Fault> for BatchError {

@@ -1,11 +1,11 @@
-//! The wire format: what is taken, what is refused, and on which side of each border.
+//! The wire format: what is accepted, what is refused, and both sides of each border.
 
 use netcrab_sources::SourceSettings;
 use netcrab_sources::wire::BatchDecoder;
 
 use super::{event, file, folder, read, texts};
 
-/// Reads one line; the rejects it gives, without line numbers.
+/// Reads one line; returns its rejects, without line numbers.
 fn faults(line: &str) -> Vec<String> {
     let folder = folder();
     let path = file(&folder, "a.ndjson", line);
@@ -93,7 +93,7 @@ fn personal_data_is_refused_and_never_repeated() {
     check(r#","extra":{"a":"4111 1111 1111 1111"}"#, "card_number a");
     check(r#","eventName":"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln""#, "jwt event_name");
     assert_eq!(faults(&event("").replace("\"u1\"", "\"ann@example.org\"")), ["email user_hash"]);
-    // A path may hold an address: templating takes it out, so nothing is left to refuse.
+    // A path may have an e-mail address: templating removes it, so nothing is left to refuse.
     assert_eq!(faults(&event("").replace("/leads/42", "/u/ann@example.org")), Vec::<String>::new());
 }
 
@@ -173,5 +173,6 @@ fn the_api_takes_as_many_events_as_it_allows() {
     assert_eq!(batch.faults[0].1.reason.name(), "too_many_events");
     let refused = decoder.batch(b"{\"events\":", 0, 2, 7).unwrap_err().to_string();
     assert_eq!(refused, "the body is not a batch of events (not_json); write one JSON object per line");
-    assert!(decoder.batch(b"\xff", 0, 2, 7).is_err());
+    let refused = decoder.batch(b"\xff", 0, 2, 7).unwrap_err();
+    assert_eq!(refused.who_acts(), netcrab_schema::WhoActs::Sender);
 }
