@@ -1,8 +1,8 @@
 //! Arrow schemas of the tables.
 //!
-//! *In flight*, between stages: symbols are dictionaries, texts are views, instants are
-//! milliseconds. *At rest*, in Delta and Parquet: plain strings, and instants in microseconds,
-//! the only unit Delta knows; their values are whole milliseconds.
+//! *In flight* is the schema between stages: symbols are dictionaries, texts are views, and instants are
+//! milliseconds. *At rest* is the schema in Delta and Parquet: texts are plain strings, and instants are
+//! microseconds, the only unit that Delta has. The values of instants are whole milliseconds in both.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::table::{Table, Type};
 
-/// The name of a list's inner field, as Parquet and Delta have it.
+/// The name of the inner field of a list, as in Parquet and Delta.
 pub const LIST_ITEM: &str = "element";
 
 /// The Arrow type of a column between stages.
@@ -24,7 +24,7 @@ pub fn in_flight_type(kind: Type) -> DataType {
     }
 }
 
-/// The Arrow type of a column of [`Table::to_store`].
+/// The Arrow type of a column in the schema of [`Table::to_store`].
 pub fn to_store_type(kind: Type) -> DataType {
     match kind {
         Type::Text | Type::Repeated | Type::TextList => at_rest_type(kind),
@@ -53,10 +53,10 @@ impl Table {
         self.schema(in_flight_type)
     }
 
-    /// The schema in which rows are sorted and handed to a sink: in flight, but with plain texts.
+    /// The schema in which rows are sorted and passed to a sink: in flight, but texts are plain strings.
     ///
-    /// Rows taken out of a batch of views keep all of its texts; a sort, which takes a batch apart,
-    /// would count and hold them again and again.
+    /// Rows that are taken out of a batch of views keep all texts of that batch alive. A sort, which splits batches,
+    /// would hold and count the same texts many times.
     pub fn to_store(&self) -> SchemaRef {
         self.schema(to_store_type)
     }

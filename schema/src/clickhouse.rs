@@ -1,33 +1,34 @@
-//! ClickHouse tables: `CREATE TABLE` and `CREATE VIEW` from a definition.
+//! ClickHouse tables: `CREATE TABLE` and `CREATE VIEW` from the definition of a table.
 //!
-//!     fact_sessions_rows   every row that was ever written, until a merge drops those that no longer hold
-//!     fact_sessions        the view of what holds now: this is what queries read
+//!     fact_sessions_rows   every row that was written, until a merge drops the replaced ones
+//!     fact_sessions        the view of the current rows: queries read this
 //!
-//! Partitions are months: a partition for each organisation and day would drown the server in
-//! parts. The order is the table's key, which begins with organisation and product.
+//! Partitions are months. A partition for each organisation and day would give the server too many parts. The sorting
+//! key is the key of the table, which begins with organisation and product.
 //!
-//! Rows of a session may leave again when a late event comes. Then a row with the same key follows, with a higher
-//! `version` and `gone` set (ReplacingMergeTree); nothing is ever changed in place. Tables whose rows
-//! add up are of AggregatingMergeTree and not of SummingMergeTree: a route is no sum, and the smallest
-//! one must win whichever row comes first.
+//! A late event may delete rows of a session again. Nothing is changed in place: a row with the same key, a higher
+//! `version` and `gone` = 1 is inserted (ReplacingMergeTree). Tables whose rows add up are AggregatingMergeTree, not
+//! SummingMergeTree, because not all of their columns are sums: of two routes the smaller one must win, whichever
+//! comes first.
 
 use std::fmt::Write;
 
 use crate::table::{Column, Engine, Table, Type};
 
-/// Where the last transaction of each writer is noted: (table, writer) to number.
+/// The table that records the last transaction of each writer: (table, writer) to number.
 pub const POSITIONS: &str = "netcrab_positions";
 
-/// What a column is for that only ClickHouse has.
+/// A column that only ClickHouse has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClickHouseColumn {
-    /// Of the rows with one key the highest holds: twice the epoch, and one more where the row did not leave.
+    /// The row with the highest version replaces the others of its key. It is twice the epoch, plus one if the row
+    /// was not deleted.
     Version,
-    /// Whether the row left the table.
+    /// Whether the row was deleted.
     Gone,
-    /// The shard that wrote it.
+    /// The shard that wrote the row.
     Shard,
-    /// The epoch that wrote it.
+    /// The epoch that wrote the row.
     Epoch,
 }
 
@@ -55,7 +56,7 @@ impl ClickHouseColumn {
     }
 }
 
-/// The columns that only ClickHouse has.
+/// The columns that only ClickHouse has, for one table.
 pub fn clickhouse_columns(table: &Table) -> &'static [ClickHouseColumn] {
     match table.engine {
         _ if is_replacing(table) => &[ClickHouseColumn::Shard, ClickHouseColumn::Version, ClickHouseColumn::Gone],
@@ -65,17 +66,17 @@ pub fn clickhouse_columns(table: &Table) -> &'static [ClickHouseColumn] {
     }
 }
 
-/// Whether rows leave the table one by one, as those of sessions do.
+/// Whether rows of the table are deleted one by one, like those of sessions.
 pub fn is_replacing(table: &Table) -> bool {
     !matches!(table.engine, Engine::Fold(_)) && table.column("session_key").is_some()
 }
 
-/// The table that holds the rows of `table`.
+/// The name of the ClickHouse table that stores the rows of `table`.
 pub fn rows_table(table: &Table) -> String {
     format!("{}_rows", table.name)
 }
 
-/// The statement that creates the rows of `table` in the current database where they are missing.
+/// The statement that creates the table of rows, if it does not exist, in the current database.
 pub fn create_table(table: &Table) -> String {
     let mut sql = format!("CREATE TABLE IF NOT EXISTS {}\n(\n", rows_table(table));
     let columns: Vec<String> = definitions(table).map(|(_, definition)| format!("    {definition}")).collect();
@@ -89,7 +90,7 @@ pub fn create_table(table: &Table) -> String {
     sql
 }
 
-/// The statement that creates the view of what holds in `table`, in place of an older one.
+/// The statement that creates the view of the current rows, or replaces it.
 pub fn create_view(table: &Table) -> String {
     let (name, rows) = (table.name, rows_table(table));
     let columns = |column: &dyn Fn(&Column) -> String| -> String {
@@ -106,7 +107,7 @@ pub fn create_view(table: &Table) -> String {
             let having = if counts.is_empty() { String::new() } else { format!("\nHAVING {}", counts.join(" OR ")) };
             format!("{folded}\nFROM {rows}\nGROUP BY {}{having}", table.key.join(", "))
         }
-        // Rows of one key lie in one month, so months need not be merged with each other.
+        // All rows of a key are in one month, so FINAL need not merge across partitions.
         _ if is_replacing(table) => {
             format!("{}\nFROM {rows} FINAL\nSETTINGS do_not_merge_across_partitions_select_final = 1", plain())
         }
@@ -115,7 +116,7 @@ pub fn create_view(table: &Table) -> String {
     format!("CREATE OR REPLACE VIEW {name} AS\nSELECT\n{body}\n")
 }
 
-/// The statement that creates the table of positions.
+/// The statement that creates [`POSITIONS`].
 pub fn create_positions() -> String {
     format!(
         "CREATE TABLE IF NOT EXISTS {POSITIONS}\n(\n    `table` String COMMENT 'The table.',\n    `writer` String \
@@ -124,14 +125,14 @@ pub fn create_positions() -> String {
     )
 }
 
-/// Each column of the rows of `table`: its name, and its definition as `CREATE` and `ADD COLUMN` take it.
+/// The name of each column, and its definition for `CREATE TABLE` and `ADD COLUMN`.
 pub fn definitions(table: &Table) -> impl Iterator<Item = (&'static str, String)> {
     let columns = table.columns().map(|column| (column.name, column_definition(table, column)));
     let added = clickhouse_columns(table).iter().map(|column| (column.name(), column.definition(table).to_owned()));
     columns.chain(added).collect::<Vec<_>>().into_iter()
 }
 
-/// The type of each column, as `system.columns` says it.
+/// The name and the type of each column, as `system.columns` shows them.
 pub fn types(table: &Table) -> impl Iterator<Item = (&'static str, String)> {
     definitions(table).map(|(name, definition)| {
         let kind = definition.split_once("` ").map_or("", |(_, rest)| rest);
@@ -139,15 +140,15 @@ pub fn types(table: &Table) -> impl Iterator<Item = (&'static str, String)> {
     })
 }
 
-/// The columns that rows are ordered by; a merge brings those together that agree in all of them.
+/// The sorting key. A merge replaces or adds up rows that agree in all of its columns.
 pub fn order(table: &Table) -> Vec<&'static str> {
     match table.engine {
         Engine::Append if !is_replacing(table) && table.column("ts").is_some() => {
             vec!["org_id", "product_id", "ts", "event_id"]
         }
-        // One shard's sums can be replaced without those of another.
+        // With the shard in the key, the sums of one shard can be replaced without those of another.
         Engine::Fold(_) if table.by_date => table.key.iter().copied().chain([ClickHouseColumn::Shard.name()]).collect(),
-        // The date comes early, so that a period reads only what it must.
+        // The date comes early, so that a query for a period reads few granules.
         _ if is_replacing(table) && table.by_date && !table.key.contains(&"date") => {
             let (owner, rest) = table.key.split_at(2);
             owner.iter().copied().chain(["date"]).chain(rest.iter().copied()).collect()

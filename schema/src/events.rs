@@ -59,13 +59,13 @@ pub const DEVICE_TYPES: &[&str] = &["desktop", "mobile", "tablet"];
 /// Allowed values of task_phase.
 pub const TASK_PHASES: &[&str] = &["start", "complete"];
 
-/// The earliest instant an event may carry: 2000-01-01, in ms.
+/// Earliest `ts` of an event: 2000-01-01, in ms since 1970 UTC.
 pub const TS_MIN_MS: i64 = 946_684_800_000;
 
-/// The first instant an event may no longer carry: 2100-01-01, in ms.
+/// First `ts` that an event may no longer have: 2100-01-01, in ms since 1970 UTC.
 pub const TS_END_MS: i64 = 4_102_444_800_000;
 
-/// `snake_case` to the `camelCase` of the wire; `element_label_h` is `elementLabelHash` there.
+/// The wire name of a column, in camelCase. `element_label_h` is `elementLabelHash` there.
 pub fn wire_name(column: &str) -> String {
     if column == "element_label_h" {
         return "elementLabelHash".to_owned();

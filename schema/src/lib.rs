@@ -4,9 +4,9 @@
 //!               ─▶ clickhouse.rs  CREATE TABLE
 //!               ─▶ reference.rs   docs/tables.md
 //!
-//! A column says its meaning, unit and nullability here and nowhere else.
+//! The meaning, unit and nullability of a column are stated here and nowhere else.
 //!
-//! Invariant: this crate does no IO and knows no engine; it depends on Arrow's type names only.
+//! Invariant: this crate does no IO and depends on no engine, only on the type names of Arrow.
 
 pub mod arrow;
 pub mod clickhouse;
@@ -26,7 +26,7 @@ pub use table::{Column, Engine, Fold, Table, Type};
 pub use tables::{ALL, by_name};
 pub use who_acts::WhoActs;
 
-/// Every table: those of facts, and those of released packs.
+/// All tables: those of facts, and those of released packs.
 pub fn all_tables() -> impl Iterator<Item = &'static Table> {
     ALL.iter().chain(RELEASED_TABLES).copied()
 }

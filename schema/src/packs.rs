@@ -1,4 +1,4 @@
-//! The tables of released packs: what left through the gate, all versions.
+//! The tables of released packs, with all their versions. Their rows passed the release gate.
 
 use crate::table::Type::{Date, Float64, Int64, Symbol, Text};
 use crate::table::{Column, Engine, Table, nullable, required};
@@ -8,7 +8,7 @@ const RELEASED: &[Column] = &[
     required("version", Symbol, "major.minor", "The version; it never changes."),
 ];
 
-/// A task type's day, over organisations.
+/// One row for each task type and day, over organisations.
 pub static MP_UX_FRICTION_DAILY: Table = Table {
     name: "mp_ux_friction_daily",
     row: "a task type's day, over organisations",
@@ -44,7 +44,7 @@ pub static MP_UX_FRICTION_DAILY: Table = Table {
     engine: Engine::Append,
 };
 
-/// A way that a task is done, over organisations.
+/// One row for each way in which a task is done, over organisations.
 pub static MP_TASK_FLOWS: Table = Table {
     name: "mp_task_flows",
     row: "a way that a task is done, over organisations",
@@ -78,7 +78,7 @@ pub static MP_TASK_FLOWS: Table = Table {
     engine: Engine::Append,
 };
 
-/// What releases did to a task type, over organisations.
+/// One row for each effect of releases on a task type, over organisations.
 pub static MP_RELEASE_DELTAS: Table = Table {
     name: "mp_release_deltas",
     row: "what releases did to a task type, over organisations",
@@ -110,7 +110,7 @@ pub static MP_RELEASE_DELTAS: Table = Table {
     engine: Engine::Append,
 };
 
-/// What a report finds in one released pack.
+/// One row for each report on a released pack.
 pub static MP_INSIGHT_REPORTS: Table = Table {
     name: "mp_insight_reports",
     row: "what a report finds in one released pack",
@@ -131,6 +131,6 @@ pub static MP_INSIGHT_REPORTS: Table = Table {
     engine: Engine::Append,
 };
 
-/// Every table of released packs.
+/// All tables of released packs.
 pub static RELEASED_TABLES: &[&Table] =
     &[&MP_UX_FRICTION_DAILY, &MP_TASK_FLOWS, &MP_RELEASE_DELTAS, &MP_INSIGHT_REPORTS];

@@ -1,11 +1,11 @@
-//! The reference page `docs/tables.md`, and `docs/clickhouse.sql`, from the definitions.
+//! Generates the reference page `docs/tables.md` and `docs/clickhouse.sql`.
 
 use std::fmt::Write;
 
 use crate::table::{Engine, Table, Type};
 use crate::{all_tables, arrow, clickhouse};
 
-/// The whole reference page, in Markdown.
+/// The reference page, in Markdown.
 pub fn page() -> String {
     let mut page = String::from(
         "# Tables\n\n\
@@ -19,7 +19,7 @@ pub fn page() -> String {
     page
 }
 
-/// Every `CREATE TABLE` and `CREATE VIEW`, in order.
+/// All `CREATE TABLE` and `CREATE VIEW` statements.
 pub fn clickhouse_script() -> String {
     let tables = all_tables().flat_map(|table| [clickhouse::create_table(table), clickhouse::create_view(table)]);
     let statements: Vec<String> =

@@ -1,12 +1,12 @@
-//! The shape of a definition: a table is named columns with a key.
+//! The definition of a table: its columns, its key, and how rows of one key are merged.
 
 /// What a column holds, independent of any engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
     /// UTF-8 text with many distinct values (ids, hashes, JSON).
     Text,
-    /// UTF-8 text with many distinct values, each in many rows that stand near each other (ids of sessions
-    /// and visitors); in flight a dictionary that lives no longer than its batches.
+    /// UTF-8 text with many distinct values, each of which repeats in many rows close to each other (ids of sessions
+    /// and visitors). In flight a dictionary, which lives no longer than its batches.
     Repeated,
     /// UTF-8 text with few distinct values; a dictionary in flight, `LowCardinality` in ClickHouse.
     Symbol,
@@ -28,56 +28,56 @@ pub enum Type {
     TextList,
 }
 
-/// One column of a table.
+/// A column of a table.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
     /// The name in every table and file.
     pub name: &'static str,
-    /// What it holds.
+    /// The type of its values.
     pub kind: Type,
-    /// Whether a row may lack it.
+    /// Whether a row may have no value.
     pub nullable: bool,
-    /// Unit of the number, or the allowed values; empty where the name says all.
+    /// The unit of a number, or the allowed values; empty if the name says it all.
     pub unit: &'static str,
-    /// One sentence for the reference page.
+    /// One sentence for the reference page. Delta tables store it as the comment of the column.
     pub meaning: &'static str,
 }
 
 impl Column {
-    /// A column every row has.
+    /// A column in which every row has a value.
     pub const fn required(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Self {
         Self { name, kind, nullable: false, unit, meaning }
     }
 
-    /// A column a row may lack.
+    /// A column in which a row may have no value.
     pub const fn nullable(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Self {
         Self { name, kind, nullable: true, unit, meaning }
     }
 }
 
-/// [`Column::required`], for the definitions.
+/// [`Column::required`], short for the definitions.
 pub(crate) const fn required(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Column {
     Column::required(name, kind, unit, meaning)
 }
 
-/// [`Column::nullable`], for the definitions.
+/// [`Column::nullable`], short for the definitions.
 pub(crate) const fn nullable(name: &'static str, kind: Type, unit: &'static str, meaning: &'static str) -> Column {
     Column::nullable(name, kind, unit, meaning)
 }
 
-/// How rows of a table that share its key come together.
+/// How rows of one key are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// Rows are only ever added.
+    /// They are not: rows are only added.
     Append,
-    /// The row with the highest value of this column stands for its key.
+    /// The row with the highest value of this column replaces the others.
     Latest(&'static str),
-    /// Rows of a key add up: these columns come together so, the others are the key. Until a writer or
-    /// reader has folded them, a key has several rows.
+    /// They add up: each of these columns is aggregated by its function, and the other columns are the key. A key has
+    /// several rows until a writer or reader has folded them into one.
     Fold(&'static [(&'static str, Fold)]),
 }
 
-/// How the values of a column come together.
+/// The function that aggregates the values of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fold {
     /// Their sum.
@@ -104,17 +104,17 @@ impl Fold {
 pub struct Table {
     /// The name of the Delta folder and of the ClickHouse table.
     pub name: &'static str,
-    /// What one row is.
+    /// What one row is, for the reference page.
     pub row: &'static str,
-    /// The columns, in order, in groups that tables share.
+    /// The columns, in order. Tables share groups of them.
     pub groups: &'static [&'static [Column]],
-    /// The columns that identify a row, leading ones first.
+    /// The columns that identify a row.
     pub key: &'static [&'static str],
-    /// The order of rows within a file.
+    /// The sort order of the rows of a file.
     pub sort: &'static [&'static str],
-    /// Whether the table is split into a folder for each `date`.
+    /// Whether the Delta table is partitioned by `date`.
     pub by_date: bool,
-    /// How rows of one key come together.
+    /// How rows of one key are merged.
     pub engine: Engine,
 }
 
@@ -129,20 +129,21 @@ impl Table {
         self.columns().find(|column| column.name == name)
     }
 
-    /// How the values of a column come together; `None` where it is part of the key, or rows do not add up.
+    /// The function that aggregates a column; `None` for columns of the key, and in tables whose rows do not add up.
     pub fn fold(&self, column: &str) -> Option<Fold> {
         let Engine::Fold(folds) = self.engine else { return None };
         folds.iter().find(|(name, _)| *name == column).map(|(_, fold)| *fold)
     }
 
-    /// The columns that count something: a row that was not taken out again has one that is not zero.
+    /// The columns that count something. At least one of them is not zero, unless all events of the row were deleted
+    /// again.
     pub fn counts(&self) -> impl Iterator<Item = &'static str> {
         let counts = |column: &&Column| column.kind == Type::Int64 && self.fold(column.name) == Some(Fold::Sum);
         self.columns().filter(counts).map(|column| column.name)
     }
 
-    /// A query for the rows of `from` (a table of this shape), one for each key where rows of a key add up.
-    /// A key whose counts are all zero was taken out again, and is none.
+    /// A query for the rows of `from`, which has the columns of this table. If rows of a key add up, the query folds
+    /// them into one row. It omits a key whose counts are all zero, because its events were deleted again.
     pub fn folded(&self, from: &str) -> String {
         let Engine::Fold(_) = self.engine else { return format!("SELECT * FROM {from}") };
         let column = |column: &'static Column| {

@@ -1,4 +1,4 @@
-//! The definitions themselves; PRODUCT words, in the order of the flow.
+//! The tables, in the order of the flow.
 
 use crate::events::EVENT;
 use crate::table::Fold::{Max, Min, Sum};
@@ -18,7 +18,7 @@ const OWNER_AND_DATE: &[Column] = &[OWNER[0], OWNER[1], SESSION_DATE];
 const SESSION_KEY: Column =
     required("session_key", Text, "32 hex digits", "Stable hash of the session: its key, first ts and first event_id.");
 
-/// Every event that was accepted, as it arrived, repeats included.
+/// Every accepted event as it arrived, repeats included.
 pub static EVENTS_RAW: Table = Table {
     name: "events_raw",
     row: "one accepted event, as it arrived; a repeated event_id is still here and counts once from events_sessionized on",
@@ -29,7 +29,7 @@ pub static EVENTS_RAW: Table = Table {
     engine: Engine::Append,
 };
 
-/// Events with their session.
+/// Every event with its session.
 pub static EVENTS_SESSIONIZED: Table = Table {
     name: "events_sessionized",
     row: "one event of a session; the events of a session are contiguous and in order",
@@ -167,7 +167,7 @@ pub static FACT_TASKS: Table = Table {
     engine: Engine::Append,
 };
 
-/// A screen's day.
+/// One row for each screen and day.
 pub static FACT_SCREEN_HOTSPOTS: Table = Table {
     name: "fact_screen_hotspots",
     row: "one screen on one day; every count and sum adds up over days",
@@ -218,7 +218,7 @@ pub static FACT_SCREEN_HOTSPOTS: Table = Table {
     ]),
 };
 
-/// Moves between screens, by day.
+/// One row for each move between two screens, by day.
 pub static FACT_FLOWS: Table = Table {
     name: "fact_flows",
     row: "one move between two screens on one day; every count and sum adds up over days",
@@ -243,7 +243,7 @@ pub static FACT_FLOWS: Table = Table {
     engine: Engine::Fold(&[("moves", Sum), ("sessions", Sum), ("frustration_sum", Sum)]),
 };
 
-/// The task types a product knows.
+/// One row for each task type of a product.
 pub static DIM_TASK_TYPES: Table = Table {
     name: "dim_task_types",
     row: "one task type of one product",
@@ -263,7 +263,7 @@ pub static DIM_TASK_TYPES: Table = Table {
     engine: Engine::Fold(&[("first_seen_at", Min), ("last_seen_at", Max), ("starts", Sum), ("completions", Sum)]),
 };
 
-/// The releases of a product.
+/// One row for each release of a product.
 pub static DIM_RELEASES: Table = Table {
     name: "dim_releases",
     row: "one release of one product",
@@ -281,7 +281,7 @@ pub static DIM_RELEASES: Table = Table {
     engine: Engine::Fold(&[("first_seen_at", Min), ("released_at", Max)]),
 };
 
-/// What could not be read, and why.
+/// One row for each line or row that did not become an event.
 pub static REJECTS: Table = Table {
     name: "rejects",
     row: "one line or row that did not become an event; the value itself is never kept",
@@ -297,7 +297,7 @@ pub static REJECTS: Table = Table {
     engine: Engine::Append,
 };
 
-/// Every table, in the order of the flow.
+/// All tables of events and facts, in the order of the flow.
 pub static ALL: &[&Table] = &[
     &EVENTS_RAW,
     &EVENTS_SESSIONIZED,

@@ -1,4 +1,4 @@
-//! What the definitions promise, and the pages made from them.
+//! The rules that all definitions keep, and the pages generated from them.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use netcrab_schema::arrow::at_rest_type;
 use netcrab_schema::{ALL, Engine, all_tables, events, reference};
 
-/// Compares a generated page with the one in `docs/`; `UPDATE_DOCS=1` writes it.
+/// Compares a generated page with the one in `docs/`; with `UPDATE_DOCS=1` writes it.
 fn check_page(file: &str, generated: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(file);
     if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -36,7 +36,7 @@ fn names_are_unique_and_keys_sorts_and_folds_name_columns() {
         for name in table.key.iter().chain(table.sort).chain(table.partition()) {
             assert!(columns.contains(name), "{} has no column {name}", table.name);
         }
-        // Every column is the key's, or something says how its values come together.
+        // Every column is part of the key, or has a function that aggregates it.
         if let Engine::Fold(folds) = table.engine {
             let folded = folds.iter().map(|(name, _)| name);
             let all: HashSet<_> = table.key.iter().chain(folded).collect();

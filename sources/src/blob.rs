@@ -1,6 +1,6 @@
 //! The bytes of one file, on disk or in an object store: ranges for Parquet, a stream for text.
 //!
-//! Reading blocks. Objects are fetched on the runtime that opened the source, in bounded pieces.
+//! Reading blocks. Objects are fetched on the runtime that opened the source, in pieces of bounded size.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -15,17 +15,17 @@ use tokio::runtime::Handle;
 
 use crate::listing::{Compression, FileLocation, SourceFile};
 
-/// Bytes at the head and at the tail that stand for the content of a file where its name may not.
+/// Size of the head and of the tail that identify a file for event ids, in bytes.
 const SAMPLE_BYTES: u64 = 64 << 10;
 
-/// Bytes of a file that are hashed at once.
+/// Size of the pieces in which a file is hashed, in bytes.
 const HASHED_BYTES: u64 = 32 << 20;
 
-/// Bytes fetched ahead of a page header.
+/// Bytes fetched at once to read a page header.
 const READ_AHEAD_BYTES: u64 = 16 << 10;
 
-/// Bytes of an object fetched in one request of a stream. One request for the whole object would run
-/// into the request's timeout wherever the stages are slower than the network.
+/// Bytes of an object that one request of a stream fetches. One request for the whole object would run into the
+/// request timeout when the stages are slower than the network.
 const PIECE_BYTES: u64 = 8 << 20;
 
 /// Random access to one file.
@@ -42,7 +42,7 @@ enum Access {
     Object(Object),
 }
 
-/// One object, as it was when it was listed.
+/// One object, at the version that was listed.
 #[derive(Debug, Clone)]
 struct Object {
     store: Arc<dyn ObjectStore>,
@@ -52,7 +52,7 @@ struct Object {
 }
 
 impl Object {
-    /// The bytes of a range; an error where the object was replaced since it was listed.
+    /// Fetches a range. Fails if the object was replaced since it was listed.
     async fn get(&self, range: Range<u64>) -> object_store::Result<Bytes> {
         let options = GetOptions { range: Some(range.into()), if_match: self.etag.clone(), ..GetOptions::default() };
         self.store.get_opts(&self.path, options).await?.bytes().await
@@ -87,7 +87,7 @@ impl Blob {
         Ok(Self { bytes: file.bytes, access, fetched: Vec::new() })
     }
 
-    /// Fetches ranges of an object in as few requests as sensible; local files are read as needed.
+    /// Fetches ranges of an object in few requests. Does nothing for local files, which are read on demand.
     pub(crate) fn fetch(&mut self, ranges: &[Range<u64>]) -> io::Result<()> {
         let Access::Object(object) = &self.access else { return Ok(()) };
         let fetched = object.ranges(ranges)?;
@@ -122,7 +122,7 @@ impl Blob {
         }
     }
 
-    /// A hash of size, head and tail: the identity of a file for ids made from positions in it.
+    /// A hash of size, head and tail. It identifies the file in the event ids that are made from positions in it.
     pub(crate) fn sample(&self) -> io::Result<u128> {
         let length = self.bytes.min(SAMPLE_BYTES);
         let mut hasher = xxhash_rust::xxh3::Xxh3::new();
@@ -139,7 +139,7 @@ impl Length for Blob {
     }
 }
 
-/// A shared [`Blob`], as the Parquet reader takes it.
+/// A shared [`Blob`] for the Parquet reader.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedBlob(pub(crate) Arc<Blob>);
 
@@ -161,7 +161,7 @@ impl ChunkReader for SharedBlob {
     }
 }
 
-/// Reads on from a place, a piece at a time.
+/// Reads a file in order from a position, one piece at a time.
 #[derive(Debug)]
 pub(crate) struct ReadAhead {
     blob: Arc<Blob>,
@@ -189,7 +189,8 @@ impl Read for ReadAhead {
     }
 }
 
-/// The decompressed bytes of a text file from its beginning; `count` follows the bytes taken from the file.
+/// The decompressed bytes of a text file, from its beginning. `count` grows by the bytes read from the file, as
+/// stored.
 pub(crate) fn stream(file: &SourceFile, count: Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
     let raw: Box<dyn Read + Send> = match &file.place {
         FileLocation::Local(path) => Box::new(CountingReader { inner: std::fs::File::open(path)?, count }),
@@ -201,7 +202,7 @@ pub(crate) fn stream(file: &SourceFile, count: Arc<AtomicU64>) -> io::Result<Box
     decompress(raw, file.compression)
 }
 
-/// Undoes the compression as a stream; nothing is held beyond the decoder's window.
+/// Decompresses a stream. It holds no more in memory than the window of the decoder.
 pub(crate) fn decompress(raw: Box<dyn Read + Send>, compression: Compression) -> io::Result<Box<dyn Read + Send>> {
     Ok(match compression {
         Compression::None => raw,
@@ -223,7 +224,7 @@ impl<R: Read> Read for CountingReader<R> {
     }
 }
 
-/// Where the pieces of a file begin that are hashed one by one.
+/// The positions at which the pieces of a file begin, as [`hash_piece`] takes them.
 pub(crate) fn pieces(file: &SourceFile) -> impl Iterator<Item = u64> + use<> {
     let end = match file.place {
         FileLocation::Local(_) => file.bytes.max(1),
@@ -232,7 +233,8 @@ pub(crate) fn pieces(file: &SourceFile) -> impl Iterator<Item = u64> + use<> {
     (0..end).step_by(HASHED_BYTES as usize)
 }
 
-/// A hash of the length of a file and of the piece that begins at `from`; objects are known by size and ETag instead.
+/// A hash of the length of a file and of the piece that begins at `from`. An object is hashed by its size and ETag
+/// instead.
 pub(crate) fn hash_piece(file: &SourceFile, from: u64) -> io::Result<u128> {
     let mut hasher = xxhash_rust::xxh3::Xxh3::new();
     hasher.update(&file.bytes.to_le_bytes());
@@ -264,7 +266,7 @@ mod tests {
     use crate::Error;
     use crate::listing::Format;
 
-    /// An object of this content, as it is listed.
+    /// An object of this content, as listed.
     fn object(runtime: &Runtime, store: &Arc<InMemory>, content: Vec<u8>) -> SourceFile {
         let path = ObjectPath::from("a.ndjson");
         let bytes = content.len() as u64;

@@ -1,4 +1,4 @@
-//! The columns of an event by place, and schemas of some of them.
+//! The columns of an event by index, and the schemas of selected columns.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use netcrab_schema::Column;
 use netcrab_schema::arrow::in_flight_type;
 use netcrab_schema::events::EVENT;
 
-/// How many columns an event has.
+/// Number of columns of an event.
 pub(crate) const COLUMNS: usize = EVENT.len();
 
-/// The place of a column in [`EVENT`]; fails to compile where there is none.
+/// The index of a column in [`EVENT`]. Does not compile if there is no such column.
 pub(crate) const fn column_index(name: &str) -> usize {
     let mut at = 0;
     while at < COLUMNS {

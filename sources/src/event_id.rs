@@ -1,8 +1,8 @@
-//! Ids for events whose sender gave none: the same file gives the same ids again.
+//! Makes ids for events whose sender gave none. Reading the same file again makes the same ids.
 //!
 //!     UUIDv7 = 48 bits of ts · version · 74 bits of XXH3-128(file, line)
 //!
-//! A file is known by its size, its first and its last 64 KiB, not by its name.
+//! A file is identified by its size, its first and its last 64 KiB, not by its name.
 
 use std::io;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -20,17 +20,18 @@ pub(crate) struct EventIds {
 }
 
 impl EventIds {
-    /// Ids for rows of `file`; it is sampled when the first id is made.
+    /// Ids for the rows of `file`. The file is sampled when the first id is made.
     pub(crate) fn of(file: &SourceFile) -> Self {
         Self { file: Some(file.clone()), identity: OnceLock::new(), fault: Mutex::default() }
     }
 
-    /// Ids for rows of something known by `identity`.
+    /// Ids for rows of anything that `identity` identifies.
     pub(crate) fn of_identity(identity: u128) -> Self {
         Self { file: None, identity: OnceLock::from(identity), fault: Mutex::default() }
     }
 
-    /// The id of what stands at `line`, and at `place` within it, and happened at `ts_ms`.
+    /// The id of the event that happened at `ts_ms` and stands at `line`; `place` is its index among the events of
+    /// that line.
     pub(crate) fn make(&self, ts_ms: i64, line: u64, place: u32) -> uuid::fmt::Hyphenated {
         let identity = *self.identity.get_or_init(|| self.sample());
         let mut key = [0; 28];
@@ -40,7 +41,7 @@ impl EventIds {
         uuid_v7(ts_ms, xxhash_rust::xxh3::xxh3_128(&key))
     }
 
-    /// An error where the file could not be sampled: ids made since then are not those of the file.
+    /// Fails if the file could not be sampled: the ids made so far are then not those of the file.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (&self.file, fault) {
@@ -58,7 +59,7 @@ impl EventIds {
     }
 }
 
-/// A UUIDv7 of an instant and random bits.
+/// A UUIDv7 with this instant and these random bits.
 pub(crate) fn uuid_v7(ts_ms: i64, random: u128) -> uuid::fmt::Hyphenated {
     let ts = u128::from(ts_ms.max(0) as u64 & 0xffff_ffff_ffff) << 80;
     let bits = (random & !(0xffff_ffff_ffff << 80) & !(0xf << 76) & !(0x3 << 62)) | ts | (0x7 << 76) | (0x2 << 62);

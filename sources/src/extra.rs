@@ -1,4 +1,4 @@
-//! `extra`: whatever else the sender knows, flat, small and without personal data.
+//! `extra`: whatever else the sender knows. It is flat, small and without personal data.
 //!
 //!     {"plan": "pro", "n":1.50}   ─▶   {"n":1.5,"plan":"pro"}
 //!
@@ -18,7 +18,7 @@ pub const EXTRA_BYTES_MAX: usize = 4096;
 /// Most keys of `extra`.
 pub const EXTRA_KEYS_MAX: usize = 32;
 
-/// Writes the canonical form of `text` to `out`, or says what is wrong with it.
+/// Appends the canonical form of `text` to `out`. Fails with the first fault of the text.
 pub(crate) fn canonical(text: &str, privacy: &Privacy, out: &mut String) -> Result<(), Fault> {
     if text.len() > EXTRA_BYTES_MAX {
         return Err(Fault::field(Reason::ExtraTooLong, "extra"));
@@ -48,7 +48,7 @@ pub(crate) enum Scalar<'a> {
     Text(Cow<'a, str>),
 }
 
-/// The canonical text of keys and values; the keys are sorted here.
+/// Appends the canonical text of an object; sorts the keys.
 pub(crate) fn write(scalars: &[(Cow<'_, str>, Scalar<'_>)], out: &mut String) {
     let mut order: Vec<&(Cow<'_, str>, Scalar<'_>)> = scalars.iter().collect();
     order.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
@@ -101,7 +101,7 @@ pub(crate) fn quote(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Reads the object of `extra`; the first thing wrong with it is left in `fault`.
+/// Deserializes the object of `extra`. On failure `fault` has the reason.
 pub(crate) struct ScalarsSeed<'p, 'f> {
     pub(crate) privacy: &'p Privacy,
     pub(crate) fault: &'f mut Option<Fault>,
@@ -187,7 +187,7 @@ impl<'de> Visitor<'de> for ScalarsSeed<'_, '_> {
     }
 }
 
-/// Numbers are looked at as text too: a card number is one.
+/// Numbers are screened as text too, because a card number may be written as a number.
 fn personal_data_in(value: &Scalar<'_>, privacy: &Privacy) -> Option<Reason> {
     match value {
         Scalar::Text(text) => privacy.text(text),
@@ -196,7 +196,7 @@ fn personal_data_in(value: &Scalar<'_>, privacy: &Privacy) -> Option<Reason> {
     }
 }
 
-/// A key as a message may repeat it: short, plain, and not itself personal data.
+/// The key as messages may repeat it: only if it is short, plain, and no personal data.
 pub(crate) fn printable_key(key: &str, privacy: &Privacy) -> Cow<'static, str> {
     let plain = key.len() <= 64 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.$".contains(&b));
     if plain && privacy.text(key).is_none() { Cow::Owned(key.to_owned()) } else { Cow::Borrowed("(unprintable key)") }
@@ -229,7 +229,7 @@ impl<'de> Visitor<'de> for TextSeed {
     }
 }
 
-/// A JSON scalar, or `None` for an object or array, which is read over.
+/// A JSON scalar; `None` for an object or array, which is skipped.
 pub(crate) struct ScalarSeed;
 
 impl<'de> DeserializeSeed<'de> for ScalarSeed {

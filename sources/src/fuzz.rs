@@ -1,6 +1,6 @@
-//! Entry points of the fuzz targets in `sources/fuzz`, and of the tests that do the same with proptest.
+//! Entry points of the fuzz targets in `sources/fuzz`; the property tests use them too.
 //!
-//! Each takes any bytes as a file of one format, reads it to the end and checks what must always hold.
+//! Each decodes arbitrary bytes as a file of one format, to the end, and checks the invariants.
 
 use std::io::{Cursor, Read};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -21,12 +21,12 @@ static SHOP: LazyLock<Option<Mapping>> =
 static WEBLOG: LazyLock<Option<Mapping>> =
     LazyLock::new(|| Mapping::parse(include_str!("../../docs/mapping-weblog.toml")).ok());
 
-/// Reads the bytes as wire NDJSON.
+/// Decodes the bytes as wire NDJSON.
 pub fn wire(bytes: &[u8]) {
     text(bytes, Format::Ndjson, None);
 }
 
-/// Reads the bytes as a batch sent to the API: the fast decoder and serde say the same.
+/// Decodes the bytes as a batch sent to the API. Both decoders must give the same result.
 pub fn batch(bytes: &[u8]) {
     static DECODERS: Mutex<Option<[BatchDecoder; 2]>> = Mutex::new(None);
     let mut decoders = DECODERS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,7 +51,7 @@ pub fn batch(bytes: &[u8]) {
     }
 }
 
-/// Every value of every column; dictionaries may be numbered differently.
+/// All values of all columns. Two dictionaries may number the same values differently.
 fn rows(events: &RecordBatch) -> Vec<Vec<Option<String>>> {
     let column = |column: &ArrayRef| -> Vec<Option<String>> {
         if let Some(numbers) = column.as_primitive_opt::<Float32Type>() {
@@ -63,18 +63,18 @@ fn rows(events: &RecordBatch) -> Vec<Vec<Option<String>>> {
     events.columns().iter().map(column).collect()
 }
 
-/// Reads the bytes as CSV, of event columns and of the shop example.
+/// Decodes the bytes as CSV: of event columns, and of the shop example.
 pub fn csv(bytes: &[u8]) {
     text(bytes, Format::Csv, None);
     text(bytes, Format::Csv, SHOP.as_ref());
 }
 
-/// Reads the bytes as an access log.
+/// Decodes the bytes as an access log.
 pub fn access_log(bytes: &[u8]) {
     text(bytes, Format::AccessLog, WEBLOG.as_ref());
 }
 
-/// Reads the bytes as a Parquet file.
+/// Decodes the bytes as a Parquet file.
 pub fn parquet(bytes: &[u8]) {
     let Ok(temporary) = tempfile(bytes) else { return };
     let file = Arc::new(file_at(&temporary.path, bytes.len(), Format::Parquet));
@@ -87,14 +87,14 @@ pub fn parquet(bytes: &[u8]) {
     }
 }
 
-/// Reads the bytes as a mapping.
+/// Parses the bytes as a mapping.
 pub fn mapping(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = Mapping::parse(text);
     }
 }
 
-/// Templates the bytes as an address; doing so again changes nothing.
+/// Templates the bytes as an address. The template of a template is itself.
 pub fn route(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         let once = routes::template(text).into_owned();
@@ -103,7 +103,7 @@ pub fn route(bytes: &[u8]) {
     }
 }
 
-/// Undoes gzip and zstd, up to a bound.
+/// Decompresses the bytes as gzip and as zstd, up to a limit.
 pub fn compressed(bytes: &[u8]) {
     for compression in [Compression::Gzip, Compression::Zstd] {
         if let Ok(stream) = blob::decompress(Box::new(Cursor::new(bytes.to_vec())), compression) {
@@ -125,7 +125,7 @@ fn text(bytes: &[u8], format: Format, mapping: Option<&Mapping>) {
     drain(opened.map(|opened| Box::new(opened) as Box<dyn UnitDecoder>));
 }
 
-/// Reads to the end: batches have the schema, required columns no nulls, and errors end the unit.
+/// Reads to the end. Every batch has the schema, and no required column has nulls.
 fn drain(opened: Result<Box<dyn UnitDecoder>, Error>) {
     let Ok(mut unit) = opened else { return };
     while let Some(decoded) = unit.next() {

@@ -1,14 +1,14 @@
-//! Where events come from: files and folders, local or in S3, become Arrow batches of events.
+//! Reads events: files and folders, on a local disk or in S3, become Arrow batches of events.
 //!
-//!     uris ─ listing ─▶ files ─ source ─▶ units ─ read ─▶ rows ─ check ─▶ events
-//!                                                   │                 └─▶ rejects
+//!     uris ─ listing ─▶ files ─ source ─▶ units ─ read ─▶ rows ─ validate ─▶ events
+//!                                                   │                    └─▶ rejects
 //!                                                mapping
 //!
-//! Rows are judged once, here: what leaves as an event has every required field, times in range,
-//! routes without ids, and no personal data. What does not is a reject with file, line and reason;
-//! its value is never kept.
+//! Each row is validated once, here. A row that leaves as an event has every required field, times in range, routes
+//! without ids, and no personal data. Every other row becomes a reject with file, line and reason; its value is never
+//! stored.
 //!
-//! Invariant: reading never panics and holds at most a line, a page or a batch, whatever the input.
+//! Invariant: reading never panics, and holds at most one line, one page or one batch in memory, whatever the input.
 
 mod blob;
 mod builder;

@@ -1,11 +1,11 @@
-//! Finds the files of a source, and says what each is.
+//! Finds the files of a source, with the format and compression of each.
 //!
 //!     data/                      part-0.parquet    Parquet
 //!     s3://bucket/events/   ─▶   2026/a.ndjson.zst NDJSON, zstd      sorted by name
 //!     access.log.gz              access.log.gz     access log, gzip
 //!
-//! Names that begin with `_` or `.` are bookkeeping (`_delta_log`, `_SUCCESS`, `.crc`) and left alone
-//! inside folders.
+//! Inside folders, names that begin with `_` or `.` are bookkeeping (`_delta_log`, `_SUCCESS`, `.crc`) and are
+//! skipped.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use tokio::runtime::Handle;
 use crate::s3::s3;
 use crate::{Error, SourceSettings};
 
-/// Endings that say a format, as messages name them.
+/// The endings that tell a format, as error messages list them.
 pub(crate) const ENDINGS: &str =
     ".parquet, .ndjson, .jsonl, .json, .csv or .log, the text formats also with .gz or .zst";
 
-/// Folders within folders at which listing stops.
+/// Deepest nesting of folders that is listed.
 const DEPTH_MAX: usize = 64;
 
 /// How the rows of a file are written.
@@ -68,19 +68,23 @@ pub(crate) enum FileLocation {
 /// One file of a source.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceFile {
-    /// As messages and rejects name it.
+    /// The name in error messages and rejects.
     pub(crate) name: String,
-    /// Below the address it was found under; does not depend on where that lies.
+    /// The name relative to the address it was found under; independent of where that address lies.
     pub(crate) relative: String,
     pub(crate) place: FileLocation,
     pub(crate) bytes: u64,
     pub(crate) format: Format,
     pub(crate) compression: Compression,
-    /// What the object store says of the content.
+    /// The ETag of an object.
     pub(crate) etag: Option<String>,
 }
 
-/// The files at `uris`, sorted by name; a file named twice is there once.
+/// Lists the files at `uris`, sorted by name. A file that is named twice is listed once.
+///
+/// # Errors
+///
+/// An address that does not exist, holds no event files or too many, or a file of unknown format.
 pub(crate) async fn list(
     uris: &[String],
     mapped: Option<Format>,
@@ -220,8 +224,8 @@ impl Listing {
         Ok(())
     }
 
-    /// Inside a folder a name without a known ending is read only where a mapping says the format and
-    /// the name is that of a (rotated) log or has no ending at all: `access_log`, `access.log.1`.
+    /// The format of a name inside a folder. Without a known ending a file is read only if a mapping gives the format
+    /// and the name is that of a (rotated) log or has no ending: `access_log`, `access.log.1`.
     fn kind_in_folder(&self, name: &str) -> Option<(Format, Compression)> {
         format_of_name(name).or_else(|| {
             let format = self.mapped.filter(|format| *format != Format::Parquet)?;

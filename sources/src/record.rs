@@ -1,9 +1,9 @@
-//! Events as records of a topic: one wire object each, with `receivedAt`, and back.
+//! Writes events as records of a topic, one wire object each with `receivedAt`, and reads them back.
 //!
 //!     batch ─ RecordWriter ─▶ {"orgId":"acme",…,"receivedAt":1790000100000} ─ RecordDecoder ─▶ the same batch
 //!
-//! Others may write records too, so what is read is judged like any wire event. Nulls, an empty
-//! session_id and a false reaction_observed are left out; instants are whole milliseconds.
+//! Others may write records too, so records are validated like any wire event. Nulls, an empty session_id and a false
+//! reaction_observed are omitted; instants are whole milliseconds.
 
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
@@ -21,11 +21,11 @@ use crate::reject::{Fault, Reason};
 use crate::wire::{self, ReceiveTime};
 use crate::{Error, SourceSettings};
 
-/// `"orgId":` and so on, by place of the column.
+/// `"orgId":` and so on, by index of the column.
 static KEYS: LazyLock<Vec<String>> =
     LazyLock::new(|| EVENT.iter().map(|column| format!("\"{}\":", wire_name(column.name))).collect());
 
-/// Writes the events of a batch, each as one JSON text.
+/// Writes each event of a batch as one JSON text.
 #[derive(Debug)]
 pub struct RecordWriter<'a> {
     columns: Vec<ColumnValues<'a>>,
@@ -35,7 +35,7 @@ pub struct RecordWriter<'a> {
 enum ColumnValues<'a> {
     Symbols(&'a [i32], &'a dyn Array, &'a StringArray),
     Texts(&'a StringViewArray),
-    /// Texts that are JSON themselves.
+    /// Texts that are JSON.
     Objects(&'a StringViewArray),
     Instants(&'a dyn Array, &'a [i64]),
     Numbers(&'a Float32Array),
@@ -43,7 +43,11 @@ enum ColumnValues<'a> {
 }
 
 impl<'a> RecordWriter<'a> {
-    /// A writer of `events`, which has the schema of [`netcrab_schema::arrow::event_in_flight`].
+    /// A writer of `events`, which have the schema of [`netcrab_schema::arrow::event_in_flight`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Batch`] names the first column that does not match that schema.
     pub fn new(events: &'a RecordBatch) -> Result<Self, Error> {
         let columns = EVENT.iter().enumerate().map(|(at, column)| {
             let given = events.columns().get(at).filter(|given| *given.data_type() == in_flight_type(column.kind));
@@ -88,7 +92,7 @@ impl<'a> RecordWriter<'a> {
 impl ColumnValues<'_> {
     fn absent(&self, row: usize) -> bool {
         match self {
-            // An empty text is absent on the wire.
+            // The wire omits empty texts.
             ColumnValues::Symbols(keys, nulls, values) => {
                 nulls.is_null(row) || values.is_null(keys[row] as usize) || values.value(keys[row] as usize).is_empty()
             }
@@ -123,8 +127,8 @@ pub struct RecordDecoder {
 }
 
 impl RecordDecoder {
-    /// A decoder with these bounds. `seed` stands for the topic: events without an id get one from it and
-    /// their place, the same one each time.
+    /// A decoder with these settings. `seed` identifies the topic: an event without an id gets one that is made from
+    /// `seed` and the position of its record, the same one at each reading.
     pub fn new(settings: SourceSettings, seed: u128) -> Self {
         let privacy = Arc::new(Privacy::new(&settings.privacy));
         Self {
@@ -133,7 +137,11 @@ impl RecordDecoder {
         }
     }
 
-    /// Reads the record at `offset` of `partition` and keeps its event, or says what is wrong with it.
+    /// Decodes the record at `offset` of `partition` and stores its event.
+    ///
+    /// # Errors
+    ///
+    /// The fault of the record; nothing of it is stored then.
     pub fn push(&mut self, record: &[u8], partition: u32, offset: u64) -> Result<(), Fault> {
         if record.len() > self.columns.settings().line_bytes_max {
             return Err(Fault::line(Reason::LineTooLong));
@@ -142,12 +150,16 @@ impl RecordDecoder {
         wire::push_event(&mut self.columns, text, ReceiveTime::in_event(), &self.event_ids, offset, partition)
     }
 
-    /// How many events are kept.
+    /// Number of events stored.
     pub fn rows(&self) -> usize {
         self.columns.rows()
     }
 
-    /// The events so far; there are none then.
+    /// Takes the stored events as a batch and leaves the decoder empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Batch`] if Arrow refuses the batch.
     pub fn finish(&mut self) -> Result<RecordBatch, Error> {
         self.columns.finish()
     }

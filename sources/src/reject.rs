@@ -1,4 +1,4 @@
-//! Rows that did not become events: file, line, reason, field; never the value.
+//! Rows that did not become events: file, line, reason and field, never the value.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringDictionaryBuilder}
 use arrow::datatypes::Int32Type;
 use netcrab_schema::tables::REJECTS;
 
-/// Why a line, row or event was refused. The names are stable.
+/// Why a line, row or event was refused. The names are stable: they stand in the table `rejects` and in API answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The line is longer than `line_bytes_max`.
@@ -18,27 +18,27 @@ pub enum Reason {
     NotJson,
     /// The line is JSON, but neither an event nor a batch of events.
     NotAnObject,
-    /// A key stands in the object twice.
+    /// The object has a key twice.
     DuplicateKey,
-    /// A key no event has; `field` says the nearest one that exists.
+    /// A key that no event has; `field` names the nearest valid key.
     UnknownKey,
-    /// A key that reads like personal data.
+    /// A key whose name says that it holds personal data.
     DeniedKey,
     /// A value of the wrong type.
     WrongType,
     /// A required field is missing or empty.
     MissingField,
-    /// A time that cannot be read.
+    /// A time that cannot be parsed.
     BadTime,
     /// A time outside the allowed range.
     TsOutOfRange,
     /// A number that is NaN or infinite.
     NotFinite,
-    /// A number that cannot be read.
+    /// A number that cannot be parsed.
     NotANumber,
-    /// A value that is none of those allowed.
+    /// A value that is not one of those allowed.
     UnknownValue,
-    /// An organisation or product id with other characters than `[A-Za-z0-9_.-]`, or longer than 64 bytes.
+    /// An organisation or product id with characters outside `[A-Za-z0-9_.-]`, or longer than 64 bytes.
     BadIdentifier,
     /// A text longer than `text_bytes_max`.
     TooLong,
@@ -56,17 +56,17 @@ pub enum Reason {
     ExtraTooLong,
     /// `extra` has more than 32 keys.
     ExtraTooManyKeys,
-    /// A CSV row with more or fewer fields than the header.
+    /// A CSV row with more or fewer fields than the header, or a quote that never closes.
     WrongFieldCount,
     /// A line that is not in the combined log format.
     NotALogLine,
     /// The mapping has no entry for this event and no default.
     UnmappedEvent,
-    /// A batch with more events than allowed; those beyond are refused.
+    /// A batch has more events than allowed; those beyond the limit are refused.
     TooManyEvents,
-    /// A product that the sender's key may not write; the ingestion API says so.
+    /// The key of the sender may not write this product (ingestion API only).
     ForbiddenProduct,
-    /// Accepted events that the event bus no longer has: a segment was removed, or damaged.
+    /// Accepted events that the event bus no longer has, because a segment was removed or damaged.
     LostOnBus,
 }
 
@@ -139,7 +139,7 @@ impl Reason {
         }
     }
 
-    /// What the sender does about it.
+    /// What the sender can do about it.
     pub const fn hint(self) -> &'static str {
         match self {
             Reason::LineTooLong => "split the line, or raise `line_bytes_max`",
@@ -149,13 +149,13 @@ impl Reason {
             Reason::DuplicateKey => "send each key once",
             Reason::UnknownKey => "correct the key to the one named, or move it into `extra`",
             Reason::DeniedKey => "leave the key out; personal data is not taken",
-            Reason::WrongType => "send the type that section 3 of the reference gives",
+            Reason::WrongType => "send the type that docs/tables.md gives",
             Reason::MissingField => "send the field; every event has it",
             Reason::BadTime => "send ISO 8601 with a zone, or milliseconds since 1970",
             Reason::TsOutOfRange => "correct the sender's clock or the unit of its times",
             Reason::NotFinite => "leave the number out where it is not known",
             Reason::NotANumber => "send a number",
-            Reason::UnknownValue => "send one of the values the reference lists",
+            Reason::UnknownValue => "send one of the values that docs/tables.md lists",
             Reason::BadIdentifier => "use 1 to 64 characters of A-Z a-z 0-9 _ . -",
             Reason::TooLong => "shorten the text, or raise `text_bytes_max`",
             Reason::TaskIncomplete => "send `taskType` and `taskPhase` together",
@@ -177,12 +177,12 @@ impl Reason {
     }
 }
 
-/// A reason, and the column or key at fault.
+/// Why an event was refused, and the column or key at fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// The column or key; never its value.
+    /// The column or key at fault; never its value.
     pub field: Option<Cow<'static, str>>,
 }
 
@@ -198,7 +198,7 @@ impl Fault {
     }
 }
 
-/// The rejects of one batch; as many as it has rows at most.
+/// The rejects of one batch.
 #[derive(Debug)]
 pub(crate) struct Rejects {
     file: Arc<str>,
@@ -210,7 +210,7 @@ impl Rejects {
         Self { file: file.into(), rows: Vec::new() }
     }
 
-    /// Notes that `line`, counted from 1, did not become an event.
+    /// Adds `line`, counted from 1.
     pub(crate) fn push(&mut self, line: u64, fault: Fault) {
         self.rows.push((line, fault));
     }
@@ -219,7 +219,7 @@ impl Rejects {
         self.rows.len()
     }
 
-    /// The rows so far, in the schema of [`REJECTS`]; `None` where there are none.
+    /// Takes the rejects so far, in the schema of [`REJECTS`]; `None` if there are none.
     pub(crate) fn take(&mut self) -> Option<RecordBatch> {
         if self.rows.is_empty() {
             return None;
@@ -232,7 +232,11 @@ impl Rejects {
     }
 }
 
-/// Rows of the table [`REJECTS`], in its schema between stages: file, line from 1, name of the reason, and field.
+/// Builds rows of the table [`REJECTS`] in the in-flight schema, of (file, line from 1, name of the reason, field).
+///
+/// # Errors
+///
+/// An Arrow error if the columns do not fit the schema, which is a defect.
 pub fn rows<'a>(
     rejected: impl IntoIterator<Item = (&'a str, u64, &'a str, Option<&'a str>)>,
 ) -> Result<RecordBatch, arrow::error::ArrowError> {

@@ -2,26 +2,27 @@
 //!
 //!     https://crm.example.org/leads/42?tab=notes#top   ─▶   /leads/:id
 //!
-//! Scheme, host, query and fragment go; a segment that looks like an identifier becomes `:id`.
+//! Scheme, host, query and fragment are removed. A segment that looks like an identifier becomes `:id`.
 
 use std::borrow::Cow;
 
-/// Longest route, in bytes; what lies beyond is cut at a segment and ends in `…`.
+/// Longest route, in bytes. A longer one is cut at a segment and ends in `…`.
 pub const ROUTE_BYTES_MAX: usize = 512;
 
-/// The stand-in for a segment that identifies.
+/// Replaces a segment that is an identifier.
 pub const PLACEHOLDER: &str = ":id";
 
-/// The route of an address. Templating a route again changes nothing.
+/// The route of an address. The template of a template is itself.
 ///
-/// A segment identifies when it is
+/// A segment is an identifier if it is
 /// - a number (`42`, `-1`, `3.14`, `42,43`),
 /// - a date or time (`2024-05-17`, `2024-05`, `20240517T1005`),
 /// - a UUID, with or without dashes,
 /// - 8 or more hexadecimal digits of which at least one is 0–9 (`deadbeef` stays, `deadbee1` goes),
 /// - an e-mail address (an `@` or `%40` within),
-/// - a random token: 16 or more of `[A-Za-z0-9_-]` or `%3D`/`=` at the end, with at least two digits, that do not
-///   read as words: letters and digits change places at least four times, or case does so within one dash-free part,
+/// - a random token: 16 or more of `[A-Za-z0-9_-]`, before a `=` or `%` if there is one, with at least two digits.
+///   Letters and digits alternate at least four times, or a part without dashes changes from lower to upper case at
+///   least three times,
 /// - a word with 5 or more digits in it (`INV0012345`, `user-123456`),
 /// - longer than 96 bytes.
 pub fn template(address: &str) -> Cow<'_, str> {
@@ -46,13 +47,13 @@ fn path_of(address: &str) -> &str {
         }
         _ => address,
     };
-    // A hash route of a single-page application, `/#/leads/42`, is a path of its own.
+    // A hash route of a single-page application, `/#/leads/42`, is a path itself.
     let path = path
         .strip_prefix("/#/")
         .or_else(|| path.strip_prefix("#/"))
         .map_or(path, |_| &path[path.find("#/").map_or(0, |at| at + 1)..]);
     let path = path[..path.find(['?', '#']).unwrap_or(path.len())].trim_start();
-    // Together: a space before the last slash would go only the next time.
+    // Trim slashes and spaces together: trimming one after the other would need a second pass.
     path.trim_end_matches(|end: char| end == '/' || end.is_whitespace())
 }
 

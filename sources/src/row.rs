@@ -1,4 +1,4 @@
-//! One event on its way into columns: what a line said, before it is validated.
+//! One event as a line states it, before it is validated.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::reject::{Fault, Reason};
 /// A value of one column.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) enum Value<'a> {
-    /// Not given.
+    /// The line does not state it.
     #[default]
     Absent,
     /// Text of a text or symbol column; `extra` in its canonical form.
@@ -20,11 +20,11 @@ pub(crate) enum Value<'a> {
     Instant(i64),
     /// A number.
     Number(f64),
-    /// A truth.
+    /// A boolean.
     Truth(bool),
 }
 
-/// What a line said, by place of the column.
+/// What a line states, by index of the column.
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) values: [Value<'a>; COLUMNS],
@@ -59,7 +59,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Reads a text as what the column holds; empty is absent.
+    /// Parses a text as the type of the column; an empty text is absent.
     pub(crate) fn set_parsed(&mut self, place: usize, text: Cow<'a, str>) -> Result<(), Fault> {
         let column = &EVENT[place];
         let fault = |reason| Fault::field(reason, column.name);

@@ -1,4 +1,4 @@
-//! What holds for the values of each event column, whatever format they come in.
+//! What each event column accepts, whatever the format of the file.
 
 use netcrab_schema::events::{DEVICE_TYPES, EVENT_TYPES, TASK_PHASES};
 
@@ -6,16 +6,16 @@ use crate::SourceSettings;
 use crate::privacy::Privacy;
 use crate::reject::Reason;
 
-/// What holds for a value of a symbol column, decided by its name.
+/// What a text column accepts; the name of the column decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// `[A-Za-z0-9_.-]`, 1 to 64 bytes.
     Identifier,
-    /// One of these.
+    /// One of these values.
     OneOf(&'static [&'static str]),
-    /// A route: templated.
+    /// A route; it is templated first.
     Route,
-    /// A hash.
+    /// A hash or a random id.
     Hash,
     /// Any text without personal data.
     Free,
@@ -34,7 +34,7 @@ pub(crate) fn rule_of(column: &str) -> Rule {
     }
 }
 
-/// Why a text that is not empty may not stand in a column, if so.
+/// Why the column refuses a text, if it does. `text` is not empty.
 pub(crate) fn violation(rule: Rule, text: &str, settings: &SourceSettings, privacy: &Privacy) -> Option<Reason> {
     if text.len() > settings.text_bytes_max {
         return Some(Reason::TooLong);

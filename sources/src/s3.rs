@@ -8,10 +8,16 @@ use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 
 use crate::Error;
 
-/// Times a request to an object store is tried again.
+/// Most retries of one request.
 const RETRIES_MAX: usize = 8;
 
-/// The bucket, by `AWS_ENDPOINT_URL`, `AWS_REGION` and the keys of the environment.
+/// Opens `bucket`, with the endpoint, the region and the keys of the environment (`AWS_ENDPOINT_URL`, `AWS_REGION`,
+/// …). `uri` is the address in error messages.
+///
+/// # Errors
+///
+/// [`Error::Address`] if the bucket has no name, [`Error::Store`] if the environment has settings that cannot be
+/// used.
 pub fn s3(uri: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, Error> {
     if bucket.is_empty() {
         return Err(Error::Address { uri: uri.to_owned(), cause: "it names no bucket".to_owned() });
@@ -30,7 +36,8 @@ pub fn s3(uri: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, Error> {
     Ok(Arc::new(store))
 }
 
-/// A store that refuses connections is given up after some ten seconds, one that swallows them after a minute.
+/// Retries end after about ten seconds if the store refuses connections, and after a minute if it does not answer at
+/// all.
 fn retries() -> RetryConfig {
     let backoff =
         BackoffConfig { init_backoff: Duration::from_millis(200), max_backoff: Duration::from_secs(5), base: 3. };

@@ -5,24 +5,26 @@ use serde::Deserialize;
 
 use crate::{Error, privacy};
 
-/// SourceSettings of reading events; table `[sources]` of `netcrab.toml`.
+/// Settings of reading events; table `[sources]` of `netcrab.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourceSettings {
-    /// What counts as personal data.
+    /// Which keys and values are refused as personal data.
     pub privacy: privacy::PrivacySettings,
-    /// Longest line of a text file, in bytes; a longer one is rejected as `line_too_long` and skipped
-    /// without being held in memory. Default: 1_048_576 (1 MiB). At least 1024.
+    /// Longest line of a text file, in bytes. A longer line is rejected as `line_too_long`; the reader skips it
+    /// without holding it in memory. Default: 1_048_576 (1 MiB). At least 1024.
     pub line_bytes_max: usize,
-    /// Longest text in one column, in bytes, `extra` apart; a longer one is rejected as `too_long`. Default: 2048.
+    /// Longest text of one column, in bytes; `extra` has its own limit. A longer text is rejected as `too_long`.
+    /// Default: 2048. At least 64.
     pub text_bytes_max: usize,
-    /// Most rows of one batch. A batch of Parquet never crosses a row group. Default: 8192. At least 1.
+    /// Most rows of one batch. A batch of Parquet never crosses a row group. Default: 8192. From 1 to 1_048_576.
     pub batch_rows: usize,
-    /// The earliest `ts` accepted, ms since 1970 UTC. Default: 2000-01-01. An earlier one is rejected as `ts_out_of_range`.
+    /// Earliest `ts` accepted, in ms since 1970 UTC. An earlier one is rejected as `ts_out_of_range`. Default:
+    /// 2000-01-01.
     pub ts_min_ms: i64,
-    /// The first `ts` no longer accepted, ms since 1970 UTC. Default: 2100-01-01.
+    /// First `ts` no longer accepted, in ms since 1970 UTC. Default: 2100-01-01.
     pub ts_end_ms: i64,
-    /// Most files of one source; beyond it opening fails. Default: 1_000_000.
+    /// Most files of one source; opening a source of more files fails. Default: 1_000_000.
     pub files_max: usize,
 }
 
@@ -41,7 +43,11 @@ impl Default for SourceSettings {
 }
 
 impl SourceSettings {
-    /// Refuses bounds nothing could be read with.
+    /// Checks that the settings are within their bounds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] names the first setting that is out of its bounds.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |setting, found: String, expected| Err(Error::Setting { setting, found, expected });
         if self.line_bytes_max < 1024 {

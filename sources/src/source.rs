@@ -1,11 +1,11 @@
-//! A source: a list of files, fixed when opened, handed out to readers in units of work.
+//! A source: a list of files, fixed when it is opened, that readers share in units of work.
 //!
 //!     uris ─▶ list ─▶ footers, headers ─▶ queue [ row group · row group · file · … ]  largest first
-//!                                             │        │
-//!                                          SourceReader   SourceReader      each on its own thread
+//!                                             │              │
+//!                                       SourceReader   SourceReader      each on its own thread
 //!
-//! Opening checks what can be checked without reading rows: that files are there, that Parquet footers
-//! are whole, that columns have known names and types.
+//! Opening checks what can be checked without reading rows: the files exist, the Parquet footers are complete, and
+//! the columns have known names and types.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,10 +22,10 @@ use crate::read::text::TextDecoder;
 use crate::read::{ReadBatch, UnitDecoder};
 use crate::{Error, SourceSettings, blob};
 
-/// Files whose footers are read at the same time.
+/// How many files have their footers read at the same time.
 const FOOTERS_AT_ONCE: usize = 16;
 
-/// Files to read events from. The listing is fixed: what is added later is not seen.
+/// Files to read events from. The listing is fixed: files that are added later are not read.
 #[derive(Debug)]
 pub struct Source {
     files: Vec<OpenedFile>,
@@ -41,7 +41,7 @@ struct OpenedFile {
     footer: Option<Arc<Footer>>,
 }
 
-/// One piece of work for a reader.
+/// A unit of work: one text file, or one row group of a Parquet file.
 #[derive(Debug, Clone, Copy)]
 enum WorkUnit {
     File { file: usize },
@@ -49,8 +49,14 @@ enum WorkUnit {
 }
 
 impl Source {
-    /// Lists `uris` (files, folders with all below them, `s3://bucket/prefix`) and checks that there is
-    /// something to read. Must run in a multi-threaded Tokio runtime; objects are later fetched on it.
+    /// Lists `uris` (files, folders with everything below them, `s3://bucket/prefix`) and opens what it finds.
+    ///
+    /// Must run in a multi-threaded Tokio runtime. Objects are later fetched on that runtime.
+    ///
+    /// # Errors
+    ///
+    /// A setting out of its bounds, an address that does not exist or holds no event files, a file that cannot be
+    /// read, a damaged Parquet footer, or a column with an unknown name or type.
     pub async fn open(uris: &[String], mapping: Option<Mapping>, settings: SourceSettings) -> Result<Source, Error> {
         settings.check()?;
         let privacy = Arc::new(Privacy::new(&settings.privacy));
@@ -70,24 +76,24 @@ impl Source {
         Ok(Source { files, mapping, settings, privacy, fingerprint: OnceLock::new() })
     }
 
-    /// Bytes of all files, as stored.
+    /// Size of all files as stored, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|opened| opened.file.bytes).sum()
     }
 
-    /// How many rows the files hold, where their footers say so: `None` as soon as one is a text file.
+    /// Number of rows in all files; `None` if one of them is a text file, which has no footer that says so.
     pub fn rows_hint(&self) -> Option<u64> {
         self.files.iter().map(|opened| opened.footer.as_ref().map(|footer| footer.rows())).sum()
     }
 
-    /// How many files there are.
+    /// Number of files.
     pub fn files(&self) -> usize {
         self.files.len()
     }
 
-    /// The identity of what will be read: a hash of the relative names and whole contents of the files
-    /// (of objects: size and ETag) and of the mapping. It does not depend on the folder they lie in nor
-    /// on their dates. Computed at the first call, which reads every local file once; blocks.
+    /// The identity of what will be read: a hash over the mapping and over the relative name and the whole content of
+    /// each file (of an object: its size and ETag). It does not depend on the folder the files lie in, nor on their
+    /// dates. The first call computes it; it reads every local file once, and blocks.
     pub fn fingerprint(&self) -> u128 {
         *self.fingerprint.get_or_init(|| {
             let contents = self.contents();
@@ -107,8 +113,8 @@ impl Source {
         })
     }
 
-    /// Content hashes, piece by piece on two threads. A file that cannot be read hashes to its name: reading it
-    /// will fail, and say why.
+    /// Hashes the contents piece by piece, on two threads. The hash of a file that cannot be read is that of its
+    /// name: reading the file fails later, with the cause.
     fn contents(&self) -> Vec<u128> {
         let pieces: Vec<(usize, u64)> = (self.files.iter().enumerate())
             .flat_map(|(file, opened)| blob::pieces(&opened.file).map(move |piece| (file, piece)))
@@ -137,9 +143,8 @@ impl Source {
         contents.iter().map(Xxh3::digest128).collect()
     }
 
-    /// `n` readers that share the work: whole files, and row groups of Parquet, largest first. Together
-    /// they read every row once. `columns` are names of event columns; batches then have only those, in
-    /// table order, and faults in the others go unseen.
+    /// `n` readers that share the units of work, largest first. Together they read every row once. `columns` names
+    /// event columns: batches then have only these, in table order, and faults in the other columns go unnoticed.
     pub fn readers(self: Arc<Self>, n: usize, columns: Option<Vec<&'static str>>) -> Vec<SourceReader> {
         let queue = Arc::new(Mutex::new(self.units()));
         let columns: Option<Arc<[&'static str]>> = columns.map(Into::into);
@@ -187,7 +192,7 @@ impl Source {
 }
 
 impl OpenedFile {
-    /// Looks into the file: at its footer, or at its header, so that columns nobody knows fail now.
+    /// Reads the footer or the header of the file, so that unknown columns fail at opening.
     fn new(
         file: SourceFile,
         mapping: Option<&Mapping>,
@@ -212,7 +217,7 @@ impl OpenedFile {
     }
 }
 
-/// Reads units of work from the queue it shares with its siblings, until none is left.
+/// Reads units of work from the queue that it shares with the other readers, until the queue is empty.
 pub struct SourceReader {
     source: Arc<Source>,
     queue: Arc<Mutex<VecDeque<WorkUnit>>>,
@@ -227,8 +232,11 @@ impl std::fmt::Debug for SourceReader {
 }
 
 impl SourceReader {
-    /// The next batch. Blocks, and must not run on a thread that drives a runtime. After an error the
-    /// unit it came from is over; the next call goes on with another.
+    /// The next batch; `None` when no work is left. Blocks, so it must not run on a thread that drives a runtime.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read on. Its unit of work ends there; the next call goes on with another unit.
     #[expect(clippy::should_implement_trait, reason = "an iterator would invite adapters that hide the blocking")]
     pub fn next(&mut self) -> Option<Result<ReadBatch, Error>> {
         loop {

@@ -1,4 +1,4 @@
-//! Reads instants: ISO 8601, epochs, log times, and formats a mapping gives.
+//! Parses instants: ISO 8601, epochs, log times, and the patterns of a mapping.
 
 use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
@@ -9,13 +9,13 @@ use jiff::tz::Offset;
 pub(crate) enum TimeFormat {
     /// ISO 8601, or a whole number of milliseconds.
     Iso,
-    /// Seconds since 1970, also with a fraction.
+    /// Seconds since 1970; may have a fraction.
     EpochSeconds,
     /// Milliseconds since 1970.
     EpochMillis,
     /// Microseconds since 1970.
     EpochMicros,
-    /// As in the combined log format, `17/May/2015:10:05:03 +0000`.
+    /// The time of the combined log format, `17/May/2015:10:05:03 +0000`.
     Log,
     /// A strftime pattern.
     Pattern(String),
@@ -39,7 +39,7 @@ impl TimeFormat {
         })
     }
 
-    /// The instant in ms; a time without a zone is `offset` ahead of UTC.
+    /// Parses an instant to ms since 1970 UTC. A time without a zone is `offset` ahead of UTC.
     pub(crate) fn instant(&self, text: &str, offset: Offset) -> Option<i64> {
         let text = text.trim();
         match self {
@@ -59,7 +59,7 @@ impl TimeFormat {
     }
 }
 
-/// An instant in ISO 8601, or as a whole number of milliseconds; without a zone it is UTC.
+/// Parses ISO 8601, or a whole number of milliseconds. A time without a zone is UTC.
 pub(crate) fn parse(text: &str) -> Option<i64> {
     parse_at(text.trim(), Offset::UTC)
 }
@@ -87,11 +87,11 @@ fn floor_ms(at: jiff::Timestamp) -> i64 {
 
 fn epoch(text: &str, ms_per_unit: f64) -> Option<i64> {
     let number: f64 = text.parse().ok()?;
-    // A number beyond what f64 counts exactly is no epoch; the range check refuses what is left.
+    // An f64 is not exact beyond this. The range check refuses what is left.
     (number.is_finite() && number.abs() < 9e12).then(|| (number * ms_per_unit).floor() as i64)
 }
 
-/// `2026-10-01T10:05:03Z` or `….123Z`, what almost every sender writes.
+/// `2026-10-01T10:05:03Z` or `….123Z`, which most senders write.
 fn plain_utc(text: &[u8]) -> Option<i64> {
     let (time, fraction) = match text {
         [time @ .., b'Z'] if time.len() == 19 => (time, &[][..]),

@@ -20,7 +20,7 @@ mod suite {
     use arrow::datatypes::{DataType, Int64Type, TimestampMillisecondType};
     use netcrab_sources::{Error, Mapping, Source, SourceSettings};
 
-    /// All that a source gives.
+    /// Everything that a source returns.
     #[derive(Debug)]
     pub(crate) struct Read {
         pub(crate) events: RecordBatch,
@@ -99,12 +99,12 @@ mod suite {
         read_with(path, None, SourceSettings::default(), 2)
     }
 
-    /// What went wrong, as its reader sees it.
+    /// The message of the error.
     pub(crate) fn fault<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
         result.expect_err("this should not be readable").to_string()
     }
 
-    /// A folder that goes away with the test.
+    /// A folder that is removed with the test.
     pub(crate) fn folder() -> tempfile::TempDir {
         tempfile::tempdir().unwrap()
     }
@@ -116,7 +116,7 @@ mod suite {
         path
     }
 
-    /// A whole event, as one line of wire JSON, with `more` at its end (`,"key":value`).
+    /// A complete event, as one line of wire JSON, with `more` at its end (`,"key":value`).
     pub(crate) fn event(more: &str) -> String {
         format!(
             r#"{{"orgId":"acme","productId":"crm","sessionId":"s1","userHash":"u1","eventId":"e1","ts":"2026-10-01T10:00:00Z","eventType":"click","screenId":"leads","route":"/leads/42?x=1","deviceType":"desktop"{more}}}"#

@@ -1,23 +1,23 @@
-//! One event in the form in which the column builders take it.
+//! One event as the column builders take it.
 
 use netcrab_schema::Type;
 use netcrab_schema::events::EVENT;
 
 use crate::event_columns::COLUMNS;
 
-/// Marks an instant, a number and a truth that are absent; no value that is judged good is one of them.
+/// Stand for an absent instant, number and boolean. No valid value equals them.
 pub(super) const NO_INSTANT: i64 = i64::MIN;
 pub(super) const NO_NUMBER: f32 = f32::NAN;
 pub(super) const NO_TRUTH: i64 = 2;
 
-/// Marks a symbol that is absent.
+/// Stands for an absent symbol.
 pub(super) const NO_KEY: i32 = -1;
 
-/// A good event in the form in which columns take it, by place: the key of a symbol, the bits of a
-/// number, an instant, a truth.
+/// A valid event, by index of the column: the dictionary key of a symbol, the bits of a number, an instant, a
+/// boolean.
 pub(crate) type Cells = [i64; COLUMNS];
 
-/// The cells of an event that says nothing.
+/// The cells of an event without any value.
 pub(crate) const ABSENT: Cells = {
     let mut cells = [0; COLUMNS];
     let mut at = 0;

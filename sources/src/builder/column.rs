@@ -28,7 +28,7 @@ pub(super) enum ColumnBuilder {
 }
 
 impl ColumnBuilder {
-    /// `own` where each batch has dictionaries of its own.
+    /// `own`: each batch has dictionaries of its own.
     pub(super) fn new(column: &Column, own: bool) -> Self {
         let rule = rule_of(column.name);
         match column.kind {
@@ -51,7 +51,7 @@ impl ColumnBuilder {
             }
             (ColumnBuilder::Symbol(symbols), _) => symbols.append(NO_KEY),
             (ColumnBuilder::Text(texts), Value::Text(text)) => texts.append_value(text),
-            // The id that is missing is made when the row is known to be good.
+            // `EventBatchBuilder::push` makes the missing id once the row is known to be valid.
             (ColumnBuilder::Text(_), _) if at == EVENT_ID => {}
             (ColumnBuilder::Text(texts), _) => texts.append_null(),
             (ColumnBuilder::Instant(instants), Value::Instant(ms)) => instants.push(*ms),

@@ -34,7 +34,7 @@ const TASK_PHASE: usize = column_index("task_phase");
 const TS: usize = column_index("ts");
 const EXTRA: usize = column_index("extra");
 
-/// Builders of event batches.
+/// Builds batches of events.
 #[derive(Debug)]
 pub(crate) struct EventBatchBuilder {
     settings: Arc<SourceSettings>,
@@ -44,12 +44,12 @@ pub(crate) struct EventBatchBuilder {
     rows: usize,
     projection: Vec<usize>,
     schema: SchemaRef,
-    /// Event ids that were taken without a look at their content; see [`Self::may_hold_personal_data`].
+    /// Event ids that were stored without being screened; see [`Self::may_hold_personal_data`].
     unscreened: String,
 }
 
 impl EventBatchBuilder {
-    /// Builders for batches of these event columns; all of them where `columns` is `None`.
+    /// A builder of batches of these event columns; of all columns if `columns` is `None`.
     pub(crate) fn new(columns: Option<&[&'static str]>, settings: Arc<SourceSettings>, privacy: Arc<Privacy>) -> Self {
         let projection = project(columns);
         let places = projection.iter().map(|column| column_index(column.name)).collect();
@@ -66,7 +66,7 @@ impl EventBatchBuilder {
         }
     }
 
-    /// Builders of small batches of many senders: a batch's dictionaries hold its own values and no others.
+    /// A builder of small batches of many senders: the dictionaries of a batch hold only the values of that batch.
     pub(crate) fn with_batch_dictionaries(settings: Arc<SourceSettings>, privacy: Arc<Privacy>) -> Self {
         let builders = EVENT.iter().map(|column| ColumnBuilder::new(column, true)).collect();
         Self { builders, ..Self::new(None, settings, privacy) }
@@ -84,7 +84,12 @@ impl EventBatchBuilder {
         &self.privacy
     }
 
-    /// Judges a row and keeps it, or says what is wrong with it. `line` and `at` say where it stood.
+    /// Validates a row and stores its event. `line` and `at` say where the row stood; an event id that is missing is
+    /// made from them.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of the row; nothing of it is stored then.
     pub(crate) fn push(&mut self, row: &Row<'_>, event_ids: &EventIds, line: u64, at: u32) -> Result<(), Fault> {
         for at in 0..COLUMNS {
             self.validate(at, &row.values[at])?;
@@ -140,7 +145,7 @@ impl EventBatchBuilder {
         }
     }
 
-    /// The rows so far as a batch; the builders are empty then.
+    /// Takes the stored rows as a batch and leaves the builder empty.
     pub(crate) fn finish(&mut self) -> Result<RecordBatch, Error> {
         let mut arrays: Vec<Option<ArrayRef>> = Vec::with_capacity(COLUMNS);
         for builder in &mut self.builders {
@@ -153,18 +158,18 @@ impl EventBatchBuilder {
     }
 }
 
-/// What a reader that goes straight to the columns needs. It judges nothing twice: where it is not
-/// sure that an event is good, it leaves the event to [`EventBatchBuilder::push`].
+/// For the fast decoder, which writes columns directly. It refuses nothing: where it is not sure that an event is
+/// valid, it leaves the event to [`EventBatchBuilder::push`].
 impl EventBatchBuilder {
-    /// The key of a symbol that is not empty; `None` where the careful reader must say what is wrong with it.
-    /// Random ids are not judged here but together, by [`Self::may_hold_personal_data`].
+    /// The dictionary key of a symbol that is not empty; `None` if the symbol may be invalid. Random ids are not
+    /// screened here, but all at once in [`Self::may_hold_personal_data`].
     #[inline]
     pub(crate) fn symbol(&mut self, at: usize, text: &str) -> Option<i64> {
         let ColumnBuilder::Symbol(symbols) = &mut self.builders[at] else { return None };
         symbols.fast_key(text, &self.settings, &self.privacy).map(i64::from)
     }
 
-    /// Keeps an event whose cells are good. `event_id` was not judged; one is made where it is absent.
+    /// Stores an event whose cells are valid. `event_id` was not screened; where it is absent, `made` makes one.
     pub(crate) fn append_cells(
         &mut self,
         cells: &Cells,
@@ -196,7 +201,7 @@ impl EventBatchBuilder {
         self.rows += 1;
     }
 
-    /// Whether any of the ids that were not judged may be personal data: all of them are looked through at once.
+    /// Whether an id that was not screened may hold personal data. Scans all of them at once.
     pub(crate) fn may_hold_personal_data(&self) -> bool {
         let unscreened = |builder: &ColumnBuilder| match builder {
             ColumnBuilder::Symbol(symbols) => symbols.may_hold_personal_data(&self.privacy),

@@ -1,10 +1,10 @@
-//! A symbol column being built: each value is judged when first met, and is a key from then on.
+//! Builds one symbol column: each distinct value is validated once, and is a dictionary key from then on.
 //!
 //!     "crm" "crm" "erp"  ─▶  keys 0 0 1 · values crm erp
 //!
-//! What has been judged is remembered from batch to batch, within bounds. The dictionary of a batch
-//! holds either all that is remembered, so that batches of one file share it, or only what stands in
-//! the batch, so that a small batch of one sender stays small and tells nothing of another's.
+//! Validated values are remembered from batch to batch, within bounds. The dictionary of a batch holds either all
+//! remembered values, so that the batches of a file share it, or only the values of the batch, so that a small batch
+//! of one sender stays small and shows nothing of another sender.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -22,53 +22,54 @@ use crate::reject::Reason;
 use crate::rules::{Rule, violation};
 use crate::{Error, SourceSettings, route};
 
-/// Values remembered from batch to batch; beyond it the next batch begins anew.
+/// Most values remembered from batch to batch; with more, all are forgotten.
 const VALUES_MAX: usize = 32_768;
 
-/// Bytes of the values remembered from batch to batch; beyond it the next batch begins anew.
+/// Most bytes of values remembered from batch to batch; with more, all are forgotten.
 const BYTES_MAX: usize = 4 << 20;
 
-/// One symbol column.
+/// Builder of one symbol column.
 #[derive(Debug)]
 pub(crate) struct SymbolBuilder {
     rule: Rule,
     scope: DictionaryScope,
-    /// The keys of the rows, negative where a row has none.
+    /// The keys of the rows; negative where a row has no value.
     keys: Vec<i32>,
     known: Texts,
-    /// Of [`DictionaryScope::PerBatch`]: the key of each known value in this batch, negative where it does not stand there.
+    /// For [`DictionaryScope::PerBatch`]: the key of each known value in this batch; negative if the batch does not
+    /// have it.
     key_of: Vec<i32>,
-    /// Of [`DictionaryScope::PerBatch`]: the known values that stand in this batch, by key.
+    /// For [`DictionaryScope::PerBatch`]: the known values of this batch, by key.
     in_batch: Vec<u32>,
-    /// The value met last, which often comes again, and its key.
+    /// The value of the last row, which often comes again, and its key.
     last: (u32, i32),
-    /// Of [`DictionaryScope::Shared`]: the values as an array, while no new one has come.
+    /// For [`DictionaryScope::Shared`]: the values as an array, until a new value is added.
     array: Option<ArrayRef>,
 }
 
-/// How long a dictionary lives.
+/// How long the values of a dictionary are remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DictionaryScope {
-    /// All that is remembered is the dictionary of every batch.
+    /// All remembered values are the dictionary of every batch.
     Shared,
-    /// Values are remembered, but a batch has a dictionary of its own.
+    /// Values are remembered, but each batch has a dictionary of its own.
     PerBatch,
-    /// Values do not come again in another batch: nothing is remembered.
+    /// Values rarely come again in another batch, so none are remembered.
     Transient,
 }
 
 impl SymbolBuilder {
-    /// A column whose batches share a dictionary.
+    /// A column whose batches share one dictionary.
     pub(crate) fn shared(rule: Rule) -> Self {
         Self::new(rule, DictionaryScope::Shared)
     }
 
-    /// A column whose batches each have a dictionary of their own.
+    /// A column whose batches each have their own dictionary.
     pub(crate) fn per_batch(rule: Rule) -> Self {
         Self::new(rule, DictionaryScope::PerBatch)
     }
 
-    /// A column of ids, which repeat within a batch but hardly beyond.
+    /// A column of ids, which repeat within a batch but rarely beyond it.
     pub(crate) fn transient(rule: Rule) -> Self {
         Self::new(rule, DictionaryScope::Transient)
     }
@@ -86,7 +87,11 @@ impl SymbolBuilder {
         }
     }
 
-    /// The key of a text, or what is wrong with it.
+    /// The key of a text.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the column refuses the text.
     pub(crate) fn key(&mut self, text: &str, settings: &SourceSettings, privacy: &Privacy) -> Result<i32, Reason> {
         let text = if self.rule == Rule::Route { route::template(text) } else { Cow::Borrowed(text) };
         if let Some(value) = self.known.find(&text) {
@@ -98,14 +103,14 @@ impl SymbolBuilder {
         Ok(self.intern(&text))
     }
 
-    /// The key of a text that is good as far as one look tells, `None` where it is not: ids are taken
-    /// unscreened, and [`Self::may_hold_personal_data`] must be asked before the batch is finished.
+    /// The key of a text; `None` if the text may be invalid. Ids are stored without being screened: call
+    /// [`Self::may_hold_personal_data`] before the batch is finished.
     #[inline]
     pub(crate) fn fast_key(&mut self, text: &str, settings: &SourceSettings, privacy: &Privacy) -> Option<i32> {
         if self.known.is(self.last.0, text) {
             return Some(self.last.1);
         }
-        // A route that is known is a template, and templating it again changes nothing.
+        // A known route is a template, and templating a template changes nothing.
         if let Some(value) = self.known.find(text) {
             self.last = (value, self.key_here(value));
             return Some(self.last.1);
@@ -116,7 +121,7 @@ impl SymbolBuilder {
         self.key(text, settings, privacy).ok()
     }
 
-    /// The key of a text that was judged, a new one where it was not met before.
+    /// The key of a text that is known to be valid; a new key if the text is new.
     pub(crate) fn intern(&mut self, text: &str) -> i32 {
         let value = self.known.find(text).unwrap_or_else(|| self.known.insert(text));
         self.last = (value, self.key_here(value));
@@ -138,18 +143,18 @@ impl SymbolBuilder {
         *key
     }
 
-    /// Adds a row; a negative key is none.
+    /// Appends a row; a negative key means no value.
     #[inline]
     pub(crate) fn append(&mut self, key: i32) {
         self.keys.push(key);
     }
 
-    /// Whether one of the ids taken since the last batch may be personal data.
+    /// Whether an id of this batch may hold personal data.
     pub(crate) fn may_hold_personal_data(&self, privacy: &Privacy) -> bool {
         self.scope == DictionaryScope::Transient && privacy.may_hold_identity(self.known.bytes.as_bytes())
     }
 
-    /// The rows so far; the column is empty then.
+    /// Takes the rows as an array and leaves the column empty.
     pub(crate) fn finish(&mut self) -> Result<ArrayRef, Error> {
         let mut keys = std::mem::take(&mut self.keys);
         let nulls = validity(&keys, |key| *key >= 0);
@@ -196,11 +201,11 @@ impl SymbolBuilder {
     }
 }
 
-/// Texts, each once, numbered in the order of their coming and kept in one run of bytes.
+/// Distinct texts, numbered in the order they were added and stored in one run of bytes.
 #[derive(Debug)]
 struct Texts {
     bytes: String,
-    /// Where each text begins, and where the last one ends.
+    /// Where each text begins; the last entry is where the last text ends.
     ends: Vec<i32>,
     table: HashTable<u32>,
     state: RandomState,
@@ -237,7 +242,7 @@ impl Texts {
         self.table.find(hash, |value| self.text(*value) == text).copied()
     }
 
-    /// Adds a text that is not there yet.
+    /// Adds a text that is not in the set yet.
     fn insert(&mut self, text: &str) -> u32 {
         let value = self.len() as u32;
         self.bytes.push_str(text);
@@ -251,7 +256,7 @@ impl Texts {
         value
     }
 
-    /// Where the texts end, and their bytes; none are left.
+    /// Takes the offsets and the bytes of all texts and leaves the set empty.
     fn take(&mut self) -> (Vec<i32>, String) {
         self.table.clear();
         (std::mem::replace(&mut self.ends, vec![0]), std::mem::take(&mut self.bytes))

@@ -1,8 +1,8 @@
-//! Which rows of a column have a value.
+//! The validity bitmap of a column.
 
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 
-/// Which values are there; `None` where all are.
+/// The validity bitmap of `values`; `None` if all of them are there.
 pub(crate) fn validity<T>(values: &[T], there: impl Fn(&T) -> bool) -> Option<NullBuffer> {
     let nulls = NullBuffer::new(BooleanBuffer::collect_bool(values.len(), |at| there(&values[at])));
     Some(nulls).filter(|nulls| nulls.null_count() > 0)

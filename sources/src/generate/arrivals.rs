@@ -1,4 +1,4 @@
-//! Generated events in the order of their arrival.
+//! Generates events in the order of their arrival.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub(super) struct Arrivals {
     first_minute: i64,
     minutes: i64,
     minute: i64,
-    /// Traffic planned up to the end of the current minute, and in all, in arbitrary units.
+    /// The traffic planned until the end of the current minute, and for the whole period, in arbitrary units.
     weight: f64,
     weight_total: f64,
     day: DayShape,
@@ -34,7 +34,7 @@ pub(super) struct Arrivals {
     arrived: std::vec::IntoIter<Event>,
 }
 
-/// The shape of one day.
+/// How traffic is spread over one day.
 #[derive(Debug)]
 struct DayShape {
     level: f64,
@@ -42,7 +42,7 @@ struct DayShape {
 }
 
 impl DayShape {
-    /// Weekends are quiet; two bursts of a quarter of an hour or so fall on each day.
+    /// Weekends are quiet. Each day has two bursts of about a quarter of an hour.
     fn new(seed: u64, day: i64, weekday: jiff::civil::Weekday) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (day as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let level = match weekday {
@@ -110,7 +110,7 @@ impl Arrivals {
         }
     }
 
-    /// Lets the visits of one minute begin, then takes what arrives in it.
+    /// Begins the visits of one minute, then takes the events that arrive in it.
     fn pass_minute(&mut self) {
         if self.minute < self.minutes {
             self.turn_day(self.minute);
@@ -146,7 +146,7 @@ impl Arrivals {
         self.visit = visit;
     }
 
-    /// The SDK sends every five seconds; a hundredth is held up on the way, a hundredth comes twice.
+    /// The SDK sends every five seconds. One event in a hundred is delayed, and one in a hundred arrives twice.
     fn send(&mut self, mut event: Event) {
         let flush_ms = 5000 - event.ts % 5000;
         let luck: u16 = self.rng.random();

@@ -60,7 +60,7 @@ impl GeneratedBatchBuilder {
         }
     }
 
-    /// The events as a batch in the in-flight schema.
+    /// Builds a batch of the events, in the in-flight schema.
     pub(super) fn batch(&self, events: &[Event]) -> Result<RecordBatch, ArrowError> {
         let columns = vec![
             symbols(&self.orgs, events, |event| event.org)?,
@@ -124,7 +124,7 @@ fn texts(events: &[Event], write: impl Fn(&Event, &mut [u8; 36]) -> usize) -> Ar
     let mut text = [0; 36];
     for event in events {
         let length = write(event, &mut text);
-        // ids are ASCII, so the text is never empty
+        // The ids are ASCII, so the text is never empty.
         texts.append_value(std::str::from_utf8(&text[..length]).unwrap_or_default());
     }
     Arc::new(texts.finish())

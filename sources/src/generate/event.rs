@@ -1,8 +1,8 @@
-//! A generated event: keys and numbers.
+//! A generated event: dictionary keys and numbers.
 
 use super::world::NONE;
 
-/// Keys of event types: their places in `EVENT_TYPES`.
+/// Keys of event types: their indexes in `EVENT_TYPES`.
 pub(super) mod event_type {
     pub(in super::super) const CLICK: u16 = 0;
     pub(in super::super) const SCROLL: u16 = 1;
@@ -21,7 +21,7 @@ pub(super) enum Phase {
     Failure,
 }
 
-/// One event; symbols are keys into the world's dictionaries, numbers that are absent are NaN.
+/// One event. Symbols are keys into the dictionaries of the world; an absent number is NaN.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Event {
     pub(super) received_at: i64,
@@ -49,7 +49,7 @@ pub(super) struct Event {
     pub(super) task_type: u16,
     pub(super) version: u16,
     pub(super) segment: u16,
-    /// A number that `extra` carries; 0 is none.
+    /// A number for `extra`; 0 means no `extra`.
     pub(super) extra: u16,
     pub(super) reaction_observed: bool,
     pub(super) phase: Phase,
@@ -104,7 +104,7 @@ impl Event {
     }
 }
 
-/// The session id of an event, as 36 characters.
+/// Writes a UUID as 36 characters.
 pub(super) fn hyphenated(bits: u128, text: &mut [u8; 36]) -> usize {
     uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid().hyphenated().encode_lower(text);
     36

@@ -1,13 +1,12 @@
-//! Makes realistic traffic, the same for the same seed: for demos, benches and tests.
+//! Generates realistic traffic for demos, benchmarks and tests. The same seed gives the same traffic.
 //!
 //!     minute by minute  ─▶ visits begin ─▶ their events ─▶ wait for arrival ─▶ batches
 //!     day, week, bursts     visit.rs       ts              received_at         in arrival order
 //!
 //! State   the events that have not arrived yet; its size follows the rate of traffic, not its length
 //!
-//! One event in a hundred arrives twice, one in a hundred arrives minutes or hours late. The first
-//! product of the first organisation has two screens that are clearly the worst, and one of them
-//! becomes worse with release 2.3.0.
+//! One event in a hundred arrives twice, and one in a hundred arrives minutes or hours late. Two screens of the first
+//! product of the first organisation are clearly the worst, and release 2.3.0 makes one of them worse still.
 
 mod arrivals;
 mod columns;

@@ -1,4 +1,4 @@
-//! The shape of a product plan.
+//! The definition of a product: screens, the ways between them, and tasks.
 
 #[derive(Debug)]
 pub(super) struct ProductPlan {
@@ -9,20 +9,20 @@ pub(super) struct ProductPlan {
     pub(super) custom_events: &'static [&'static str],
 }
 
-/// A screen and where visitors go from it.
+/// A screen, and where visitors go from it.
 #[derive(Debug)]
 pub(super) struct ScreenPlan {
     pub(super) id: &'static str,
     pub(super) route: &'static str,
-    /// Places of other screens in the plan, with weights.
+    /// Indexes of other screens of the product, with weights.
     pub(super) next: &'static [(usize, u32)],
-    /// Element types with the words their label hash stands for.
+    /// Element types, with the text whose hash is the label.
     pub(super) elements: &'static [(&'static str, &'static str)],
-    /// How much goes wrong here, as a multiple of what is usual.
+    /// How much goes wrong here; 1 is usual.
     pub(super) trouble: f32,
 }
 
-/// A task: where it begins and where it is done.
+/// A task: the screen where it begins and the screen where it is completed.
 #[derive(Debug)]
 pub(super) struct TaskPlan {
     pub(super) name: &'static str,

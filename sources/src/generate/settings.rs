@@ -1,25 +1,25 @@
-//! What traffic to make.
+//! Settings of generated traffic.
 
 use jiff::civil::Date;
 
 use crate::Error;
 
-/// What traffic to make.
+/// What traffic to generate.
 #[derive(Debug, Clone)]
 pub struct GenerateSettings {
-    /// Chooses the traffic; the same seed and settings give the same events. Default: 1.
+    /// Seed of the random numbers. The same seed and settings give the same events. Default: 1.
     pub seed: u64,
-    /// Organisations. Default: 3.
+    /// Number of organisations. Default: 3.
     pub orgs: u16,
-    /// Products of each organisation. Default: 2.
+    /// Number of products of each organisation. Default: 2.
     pub products_per_org: u16,
-    /// The first day, UTC. Default: 2026-10-01.
+    /// First day, UTC, from 2000 to 2094. Default: 2026-10-01.
     pub from: Date,
-    /// How many days. Default: 30.
+    /// Number of days, at least 1. Default: 30.
     pub days: u16,
-    /// How many events in all, repeats included. Default: 1_000_000.
+    /// Number of events, repeats included. Default: 1_000_000.
     pub events: u64,
-    /// Rows of a batch. Default: 8192.
+    /// Rows of a batch, at least 1. Default: 8192.
     pub batch_rows: usize,
 }
 
@@ -38,7 +38,11 @@ impl Default for GenerateSettings {
 }
 
 impl GenerateSettings {
-    /// Refuses settings that no traffic fits.
+    /// Checks that the settings are within their bounds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] names the first setting that is out of its bounds.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |setting, found: String, expected| Err(Error::Setting { setting, found, expected });
         if self.orgs == 0

@@ -8,7 +8,7 @@ use super::event::Event;
 use super::settings::GenerateSettings;
 use crate::Error;
 
-/// Batches of events in arrival order, all columns; ends after [`GenerateSettings::events`] rows.
+/// Batches of all event columns, in arrival order. Ends after [`GenerateSettings::events`] rows.
 #[derive(Debug)]
 pub struct Traffic {
     arrivals: Arrivals,
@@ -17,7 +17,11 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// The traffic that the settings describe.
+    /// The traffic of these settings.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] names the first setting that is out of its bounds.
     pub fn new(settings: GenerateSettings) -> Result<Self, Error> {
         let arrivals = Arrivals::new(settings)?;
         let columns = GeneratedBatchBuilder::new(&arrivals.world);

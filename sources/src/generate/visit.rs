@@ -1,9 +1,9 @@
-//! One visit: what a visitor does from opening a product until leaving it.
+//! One visit: what a visitor does from opening a product to leaving it.
 //!
 //!     dashboard ── billing ──────────────── dashboard ── …
 //!               click  rage ×4  error  scroll  └ backtrack within 20 s
 //!
-//! Thinking takes seconds, trouble comes in bursts, tasks begin and end on their screens.
+//! Visitors think for seconds, trouble comes in bursts, and tasks begin and end on their screens.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -16,12 +16,12 @@ use super::world::{NONE, Product, World};
 /// Most events of a visit.
 const EVENTS_MAX: usize = 160;
 
-/// Event names that every product has, in the order the world interns them.
+/// Event names that every product has, in the order of the dictionary of the world.
 const ERROR: u16 = 0;
 const TASK_START: u16 = 1;
 const TASK_COMPLETE: u16 = 2;
 
-/// Acts out one visit that begins at `start_ms`; `done` is the part of the period that has passed.
+/// Generates one visit that begins at `start_ms`. `done` is the part of the period that has passed, from 0 to 1.
 pub(super) fn act(
     world: &World,
     product: usize,
@@ -49,13 +49,13 @@ pub(super) fn act(
     visit.run();
 }
 
-/// A few visitors come often, most now and then.
+/// Chooses a visitor. A few visitors come often, most of them rarely.
 fn visitor_of(product: &Product, rng: &mut ChaCha8Rng) -> u64 {
     let skewed: f64 = rng.random::<f64>().powf(1.6);
     ((skewed * product.visitors as f64) as u64).min(product.visitors - 1)
 }
 
-/// What holds for every event of the visit; a visitor keeps device and segment from visit to visit.
+/// What all events of the visit have in common. A visitor keeps device and segment from visit to visit.
 fn template_of(world: &World, product: usize, visitor: u64, done: f64, rng: &mut ChaCha8Rng) -> Event {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&(product as u64).to_le_bytes());
@@ -64,7 +64,7 @@ fn template_of(world: &World, product: usize, visitor: u64, done: f64, rng: &mut
     let weights = DEVICES.iter().map(|device| device.3);
     let (device_type, system, browsers) = &world.devices[weighted(weights, hash as u32)];
     let segment = weighted(SEGMENTS.iter().map(|segment| segment.1), (hash >> 32) as u32);
-    // A release reaches a visitor within a day or so of its date.
+    // A release reaches all visitors within about a day of its date.
     let delay = 0.03 * ((hash >> 64) as u16) as f64 / f64::from(u16::MAX);
     let version = RELEASES.iter().rposition(|release| release.1 == 0.0 || done >= release.1 + delay).unwrap_or(0);
     Event {
@@ -82,7 +82,7 @@ fn template_of(world: &World, product: usize, visitor: u64, done: f64, rng: &mut
     }
 }
 
-/// The place that a random number falls on.
+/// The index that a random number chooses.
 fn weighted(weights: impl Iterator<Item = u32> + Clone, random: u32) -> usize {
     let total: u32 = weights.clone().sum();
     let mut left = ((u64::from(random) * u64::from(total)) >> 32) as u32;
@@ -135,7 +135,7 @@ impl Visit<'_> {
         -mean * (1.0 - self.rng.random::<f32>()).ln()
     }
 
-    /// How much goes wrong on this screen, now, in this product.
+    /// How much goes wrong on the current screen; 1 is usual.
     fn trouble(&self) -> f32 {
         let usual = self.product.plan.screens[self.screen].trouble;
         let worst = self.product.worst && self.screen == CRM_BILLING;
@@ -192,7 +192,7 @@ impl Visit<'_> {
         elements[self.rng.random_range(0..elements.len())]
     }
 
-    /// Moves along the ways of the plan; from a troubled screen often straight back.
+    /// Moves to another screen. From a screen with much trouble often straight back.
     fn go_on(&mut self) {
         let back = (0.05 * self.trouble()).min(0.6);
         if let Some(before) = self.before.filter(|before| *before != self.screen)
@@ -233,7 +233,7 @@ impl Visit<'_> {
         (event.event_name, event.task_type, event.phase) = (TASK_START, task_type, Phase::Start);
     }
 
-    /// Done on the task's last screen; sometimes it fails, and in trouble it is often given up.
+    /// Completes the task on its last screen. Some tasks fail, and where there is much trouble many are abandoned.
     fn end_task(&mut self) {
         let Some(task) = self.task.filter(|task| self.product.plan.tasks[*task].to == self.screen) else { return };
         let start = &self.product.plan.screens[self.product.plan.tasks[task].from];
@@ -273,7 +273,7 @@ impl Visit<'_> {
         let watched = self.template.session as u8 > 20;
         let event = self.push(event_type::CLICK);
         (event.element_type, event.label) = target;
-        // An element keeps its place on the page; visitors hit it here and there.
+        // An element has a fixed position on the page; clicks hit it here and there.
         event.page_x = (80.0 + f32::from(target.1 % 17) * 62.0 + spread_x * 44.0).round();
         event.page_y = (60.0 + f32::from(target.1 % 23) * 71.0 + spread_y * 22.0).round();
         event.reaction_observed = watched;

@@ -1,6 +1,6 @@
 //! The world of a run: its products, and one dictionary for each symbol column.
 //!
-//!     plans ─▶ products (org, plan, visitors) ─▶ symbols interned once, batches carry keys only
+//!     plans ─▶ products (org, plan, visitors) ─▶ symbols interned once; batches carry only keys
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use super::population::{DEVICES, ERRORS, ORGS, RELEASES, SEGMENTS};
 use super::products::PLANS;
 use super::settings::GenerateSettings;
 
-/// Events of a visit, on average.
+/// Average number of events of a visit.
 const EVENTS_PER_SESSION: u64 = 25;
 
-/// No symbol.
+/// The key of an absent symbol.
 pub(super) const NONE: u16 = u16::MAX;
 
 /// A product of an organisation.
@@ -28,9 +28,9 @@ pub(super) struct Product {
     pub(super) tasks: Vec<u16>,
     pub(super) custom_events: Vec<u16>,
     pub(super) app: u16,
-    /// Distinct visitors over the period.
+    /// Number of distinct visitors over the period.
     pub(super) visitors: u64,
-    /// Whether the demo should find trouble here.
+    /// Whether this product has the screens that a demo should find.
     pub(super) worst: bool,
 }
 
@@ -39,11 +39,11 @@ pub(super) struct Product {
 pub(super) struct ScreenSymbols {
     pub(super) id: u16,
     pub(super) route: u16,
-    /// Element type, label hash.
+    /// Keys of the element type and of the label hash.
     pub(super) elements: Vec<(u16, u16)>,
 }
 
-/// The values of one symbol column.
+/// The dictionary of one symbol column.
 #[derive(Debug, Default)]
 pub(super) struct SymbolTable {
     keys: HashMap<String, u16>,
@@ -99,12 +99,12 @@ pub(super) struct World {
     pub(super) task_phases: SymbolTable,
     pub(super) versions: SymbolTable,
     pub(super) segments: SymbolTable,
-    /// System and browser keys of each device in the table.
+    /// For each device: the keys of its type, system and browsers.
     pub(super) devices: Vec<(u16, u16, Vec<u16>)>,
 }
 
 impl World {
-    /// The world that the settings describe.
+    /// The world of these settings.
     pub(super) fn new(settings: &GenerateSettings) -> Self {
         let mut world = Self {
             products: Vec::new(),

@@ -1,8 +1,8 @@
-//! Writes generated traffic to files: Parquet, or NDJSON as it goes over the wire.
+//! Writes generated traffic to files: Parquet, or NDJSON in the wire format.
 //!
 //!     traffic ─▶ events-00000.parquet · events-00001.parquet · …     `rows_per_file` each
 //!
-//! A path that ends in a known file ending is one file; any other is a folder.
+//! A path with a known file ending is one file; any other path is a folder.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -22,10 +22,10 @@ use super::settings::GenerateSettings;
 use super::traffic::Traffic;
 use crate::Error;
 
-/// How files are laid out.
+/// How traffic is split into files.
 #[derive(Debug, Clone)]
 pub struct FileLayout {
-    /// Rows of a file in a folder; a single file takes all. Default: 2_000_000.
+    /// Rows of a file in a folder. A single file takes all rows. Default: 2_000_000.
     pub rows_per_file: u64,
     /// Rows of a Parquet row group. Default: 262_144.
     pub row_group_rows: usize,
@@ -39,17 +39,21 @@ impl Default for FileLayout {
     }
 }
 
-/// What was written.
+/// The files that were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenFiles {
     /// The files, in the order written.
     pub files: Vec<PathBuf>,
-    /// Events in all.
+    /// Number of events in all files.
     pub events: u64,
 }
 
-/// Writes the traffic as Parquet: symbols as dictionaries, instants in milliseconds. `progress` is told
-/// the events written so far. Existing files of the same name are replaced.
+/// Writes the traffic as Parquet, with symbols as dictionaries and instants in milliseconds. Calls `progress` with
+/// the number of events written so far. Replaces existing files of the same name.
+///
+/// # Errors
+///
+/// A setting out of its bounds, or a file that cannot be written.
 pub fn write_parquet(
     path: &Path,
     settings: GenerateSettings,
@@ -94,13 +98,17 @@ fn properties(layout: &FileLayout) -> WriterProperties {
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(PageCompression::SNAPPY)
         .set_max_row_group_row_count(Some(layout.row_group_rows))
-        // Every id differs, so a dictionary of them would be the column again.
+        // Every event id differs, so a dictionary would only repeat the column.
         .set_column_dictionary_enabled(ColumnPath::from("event_id"), false)
         .build()
 }
 
-/// Writes the traffic as one wire event per line, compressed as the file's ending says. What the wire
-/// does not carry (`received_at`) is left out.
+/// Writes the traffic as one wire event per line, compressed as the ending of the file says. Omits `received_at`,
+/// which the wire does not have. Calls `progress` and replaces files like [`write_parquet`].
+///
+/// # Errors
+///
+/// A setting out of its bounds, or a file that cannot be written.
 pub fn write_ndjson(
     path: &Path,
     settings: GenerateSettings,
@@ -192,7 +200,7 @@ impl Files {
         self.written.last().map_or(&self.path, PathBuf::as_path)
     }
 
-    /// How many of `rows` go into the current file; they count as written.
+    /// How many of `rows` go into the current file. Counts them as written.
     fn take(&mut self, rows: usize) -> usize {
         let left = if self.folder { self.rows_per_file - self.rows } else { u64::MAX };
         let taken = left.min(rows as u64);
@@ -210,7 +218,7 @@ impl Files {
     }
 }
 
-/// A text file being written, compressed or not.
+/// A text file that is being written, compressed or not.
 enum Lines {
     Plain(BufWriter<File>),
     Gzip(GzEncoder<BufWriter<File>>),

@@ -1,4 +1,4 @@
-//! Resolves the names of a mapping and checks all that can be checked without a file.
+//! Compiles a mapping: resolves its names and checks everything that can be checked without a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::read::access_log;
 use crate::rules::{Rule, rule_of};
 use crate::time;
 
-/// Columns that an event's value may decide.
+/// Columns that the value of the event column may set.
 const ENTRY_COLUMNS: [&str; 11] = [
     "event_type",
     "screen_id",
@@ -41,7 +41,7 @@ pub(super) fn delimiter(given: Option<&str>, format: Format) -> Result<u8, Strin
     }
 }
 
-/// The event column of that name, as a place.
+/// The index of the event column of that name.
 fn event_column(name: &str, table: &str) -> Result<usize, String> {
     let names = EVENT.iter().map(|column| column.name);
     let place = EVENT.iter().position(|column| column.name == name);
@@ -104,7 +104,7 @@ impl Compiler {
         })
     }
 
-    /// The place of a foreign column among those the mapping uses.
+    /// The index of a foreign column among those that the mapping uses.
     fn foreign(&mut self, column: &str) -> Result<usize, String> {
         if self.format == Some(Format::AccessLog) && !access_log::FIELDS.contains(&column) {
             let nearest = nearest_clause(column, access_log::FIELDS);
@@ -228,7 +228,7 @@ impl Compiler {
         Ok(compiled)
     }
 
-    /// Every required column must come from somewhere.
+    /// Checks that every required column is given.
     fn complete(&self) -> Result<(), String> {
         let made = ["session_id", "event_id", "reaction_observed", "route"];
         for (place, column) in EVENT.iter().enumerate() {
@@ -248,7 +248,7 @@ impl Compiler {
     }
 }
 
-/// Columns that have a table of their own.
+/// For a column that has a table of its own, what to do instead.
 fn elsewhere(column: &str) -> Option<&'static str> {
     match column {
         "user_hash" | "element_label_h" => Some("put it under `[hash]`, so that no plain value gets through"),
@@ -259,7 +259,7 @@ fn elsewhere(column: &str) -> Option<&'static str> {
     }
 }
 
-/// A value that the mapping itself gives; `{value}` in a text stands for the event's value.
+/// A value that the mapping gives. `{value}` in a text stands for the value of the event column.
 fn template(place: usize, value: Toml, table: &str) -> Result<Template, String> {
     let column = &EVENT[place];
     if let (Rule::OneOf(values), Toml::String(text)) = (rule_of(column.name), &value) {

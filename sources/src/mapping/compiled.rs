@@ -1,4 +1,4 @@
-//! Makes an event of the foreign values of one row.
+//! Applies a compiled mapping: turns the foreign values of one row into an event.
 
 use netcrab_schema::nearest_clause;
 use std::borrow::Cow;
@@ -24,7 +24,7 @@ const OS: usize = column_index("os");
 const BROWSER: usize = column_index("browser");
 const EXTRA: usize = column_index("extra");
 
-/// A mapping, compiled: foreign columns and event columns are places.
+/// A mapping whose foreign columns and event columns are resolved to indexes.
 #[derive(Debug)]
 pub(crate) struct CompiledMapping {
     pub(super) foreign: Vec<String>,
@@ -48,13 +48,13 @@ pub(crate) struct CompiledMapping {
 #[derive(Debug)]
 pub(super) enum Template {
     Text(String),
-    /// With `{value}` in it.
+    /// A text with `{value}` in it.
     Pattern(String),
     Truth(bool),
     Number(f64),
 }
 
-/// What a value of the event column decides.
+/// The columns that one value of the event column sets.
 pub(super) type Entry = Vec<(usize, Template)>;
 
 #[derive(Debug)]
@@ -87,7 +87,7 @@ pub(super) struct SkipRule {
 }
 
 impl SkipRule {
-    /// Endings are those of the path: what follows `?` does not count, nor does case.
+    /// Endings are compared with the path, without `?…` and `#…`, in any case.
     fn takes(&self, value: &str) -> bool {
         let path = value.split(['?', '#']).next().unwrap_or(value);
         let lower = path.to_ascii_lowercase();
@@ -109,12 +109,12 @@ impl Template {
 }
 
 impl CompiledMapping {
-    /// The foreign columns it takes values of, in the order [`Self::apply`] expects them.
+    /// The foreign columns whose values [`Self::apply`] takes, in this order.
     pub(crate) fn columns(&self) -> &[String] {
         &self.foreign
     }
 
-    /// Where each foreign column stands among the `names` of a file.
+    /// The index of each foreign column among the `names` of a file. Fails if one is missing.
     pub(crate) fn find(&self, file: &SourceFile, names: &[&str]) -> Result<Vec<Option<usize>>, Error> {
         let find = |column: &String| {
             let place = names.iter().position(|name| name == column);
@@ -129,8 +129,8 @@ impl CompiledMapping {
         self.columns().iter().map(find).collect()
     }
 
-    /// The event of a row, not yet judged, or `None` where the mapping leaves it out. Constants come first,
-    /// then columns, device, the event's value, route, error, hashes, extra.
+    /// The event of a row, not validated yet; `None` if the mapping skips the row. Later steps overwrite earlier
+    /// ones: constants, columns, device, the entry of the event, route, error, hashes, extra.
     pub(crate) fn apply<'a>(
         &'a self,
         values: &'a [Option<Cow<'_, str>>],
@@ -165,7 +165,7 @@ impl CompiledMapping {
 
     fn instant(&self, text: Option<&str>) -> Result<Value<'static>, Fault> {
         let text = text.ok_or_else(|| Fault::field(Reason::MissingField, "ts"))?;
-        // A Parquet instant comes as ISO 8601 whatever the mapping says of texts.
+        // Parquet instants arrive as ISO 8601, whatever the mapping says about texts.
         let iso = || text.as_bytes().get(10).filter(|b| **b == b'T').and_then(|_| time::parse(text));
         let instant = self.time_format.instant(text, self.offset).or_else(iso);
         instant.map(Value::Instant).ok_or_else(|| Fault::field(Reason::BadTime, "ts"))
@@ -188,7 +188,7 @@ impl CompiledMapping {
         }
     }
 
-    /// Whether the row is an event at all.
+    /// Sets the columns of the event; `false` if the mapping skips the row.
     fn event<'a>(&'a self, row: &mut Row<'a>, value: &impl Fn(usize) -> Option<&'a str>) -> Result<bool, Fault> {
         let Some(events) = &self.events else { return Ok(true) };
         let given = value(events.column).unwrap_or_default();
@@ -256,8 +256,8 @@ impl CompiledMapping {
 }
 
 impl HashedColumn {
-    /// XXH3-128 over the salt and the values, each after its length, as 32 hexadecimal digits; absent
-    /// where all values are.
+    /// Sets a column to XXH3-128 over the salt and the values, each after its length, as 32 hexadecimal digits.
+    /// Absent if all values are absent.
     fn apply<'a>(&self, row: &mut Row<'_>, salt: &[u8], value: &impl Fn(usize) -> Option<&'a str>) {
         if self.of.iter().all(|column| value(*column).is_none()) {
             return;

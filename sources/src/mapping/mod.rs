@@ -1,8 +1,8 @@
 //! Turns foreign columns into events, as a TOML file says.
 //!
-//!     mapping.toml ─ parse ─▶ Mapping ─ compiled ─▶ CompiledMapping ─ apply(values of a row) ─▶ event, skip or fault
+//!     mapping.toml ─ syntax ─▶ Raw ─ compile ─▶ CompiledMapping ─ apply(values of a row) ─▶ event, skip or fault
 //!
-//! What a mapping can say is in `docs/mapping.md`; its two worked examples are tests.
+//! `docs/mapping.md` describes what a mapping can say; its two examples are tests.
 
 mod compile;
 mod compiled;
@@ -27,7 +27,11 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Reads a mapping. Faults name what is wrong and the nearest valid name.
+    /// Parses and compiles a mapping.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mapping`] says what is wrong, with the nearest valid name.
     pub fn parse(text: &str) -> Result<Mapping, Error> {
         Self::compile(text).map_err(Error::Mapping)
     }
@@ -43,12 +47,12 @@ impl Mapping {
         Ok(Mapping { format, delimiter, identity: hasher.digest128(), compiled: Arc::new(compiled) })
     }
 
-    /// The format of the files it is for.
+    /// The format of the files that the mapping is for.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// What separates the fields of a CSV.
+    /// The delimiter of a CSV.
     pub(crate) fn delimiter(&self) -> u8 {
         self.delimiter
     }
@@ -58,7 +62,7 @@ impl Mapping {
         self.identity
     }
 
-    /// The mapping with its names resolved, as readers apply it.
+    /// The compiled mapping, which readers apply.
     pub(crate) fn compiled(&self) -> Arc<CompiledMapping> {
         self.compiled.clone()
     }

@@ -1,4 +1,4 @@
-//! A mapping as its TOML says it, before names are resolved.
+//! A mapping as its TOML file states it, before names are resolved.
 
 use netcrab_schema::nearest_clause;
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,7 +121,7 @@ pub(super) struct RawSkip {
     pub(super) contains: Vec<String>,
 }
 
-/// Reads the text of a mapping, or says what is wrong with it.
+/// Parses the text of a mapping. The error names the nearest valid key.
 pub(super) fn parse(text: &str) -> Result<Raw, String> {
     let table: Table = text.parse().map_err(|error: toml::de::Error| error.to_string().trim_end().to_owned())?;
     for key in table.keys() {

@@ -1,9 +1,9 @@
-//! Device, system and browser of a user agent, by a small table.
+//! Finds device, operating system and browser of a user agent in a small table.
 //!
-//! The first word found decides, in the order below. It tells families apart, which is what friction
-//! is compared by; it does not tell versions, and it takes an agent's word for what it is.
+//! The first matching word decides, in the order below. The table tells families apart, not versions, because
+//! friction is compared by family. It believes what the agent says.
 
-/// What an agent says of itself.
+/// What a user agent says about itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Visitor {
     pub(super) device_type: &'static str,
@@ -68,7 +68,7 @@ const BROWSERS: &[(&str, &str)] = &[
     ("Safari", "Safari"),
 ];
 
-/// Reads a user agent. A program is a desktop with the browser `bot`.
+/// Reads a user agent. A program counts as a desktop with the browser `bot`.
 pub(super) fn read(agent: &str) -> Visitor {
     let lower = agent.to_ascii_lowercase();
     let os = find(agent, SYSTEMS);

@@ -3,7 +3,7 @@
 //!     key    `userEmail`   words  user · email   denied by `email`
 //!     text   `write to ann@example.org please`   looks like an e-mail address
 //!
-//! A value is judged by its shape alone, and is never repeated in what is said about it.
+//! A value is refused by its shape alone. No message repeats it.
 
 mod patterns;
 mod settings;
@@ -16,16 +16,16 @@ pub use settings::{DENIED_KEYS, PrivacySettings};
 
 use crate::reject::Reason;
 
-/// The checks, ready to run.
+/// The prepared checks.
 #[derive(Debug, Clone)]
 pub struct Privacy {
-    /// Keys refused whole, their words joined.
+    /// Keys that are refused as a whole, their words joined.
     whole: HashSet<String>,
-    /// Entries of several words, refused wherever these stand in a key.
+    /// Entries of several words. A key that contains them in a row is refused.
     phrases: Vec<Vec<String>>,
-    /// Entries of one word.
+    /// Entries of one word. A key that contains it is refused.
     words: HashSet<String>,
-    /// Where a JWT may begin.
+    /// Finds where a JWT may begin.
     jwt: Finder<'static>,
     check_values: bool,
 }
@@ -62,7 +62,7 @@ impl Privacy {
             || self.phrases.iter().any(|phrase| words.windows(phrase.len()).any(|window| window == phrase.as_slice()))
     }
 
-    /// Why a text of free content is refused, if it is.
+    /// The reason why a free text is refused, if it is.
     pub fn text(&self, text: &str) -> Option<Reason> {
         if !self.check_values {
             return None;
@@ -77,8 +77,8 @@ impl Privacy {
         holds_card_number(bytes).then_some(Reason::CardNumber)
     }
 
-    /// Why a random id or a hash is refused, if it is. Digits alone are no sign of a card number here:
-    /// one random number in ten passes Luhn's check.
+    /// The reason why a random id or a hash is refused, if it is. Digits alone do not make it a card number: one
+    /// random number in ten passes Luhn's check.
     pub fn identifier(&self, text: &str) -> Option<Reason> {
         if !self.check_values {
             return None;
@@ -89,8 +89,8 @@ impl Privacy {
         holds_jwt(&self.jwt, text.as_bytes()).then_some(Reason::Jwt)
     }
 
-    /// Whether `bytes`, many texts in a row, may hold something that [`Self::identifier`] refuses.
-    /// Texts that touch may raise a false alarm, never hide one.
+    /// Whether `bytes`, many texts in a row, may hold something that [`Self::identifier`] refuses. Adjacent texts may
+    /// cause a false alarm, but never hide a true one.
     pub(crate) fn may_hold_identity(&self, bytes: &[u8]) -> bool {
         self.check_values && (memchr::memchr2(b'@', b'%', bytes).is_some() || self.jwt.find(bytes).is_some())
     }

@@ -1,8 +1,8 @@
-//! Personal data by its shape: e-mail addresses, JWTs, card numbers.
+//! Recognizes personal data by its shape: e-mail addresses, JWTs, card numbers.
 
 use memchr::memmem::Finder;
 
-/// Three base64url parts of which the first opens a JSON object.
+/// Whether the text has a JWT: three base64url parts, of which the first opens a JSON object (RFC 7519).
 pub(super) fn holds_jwt(finder: &Finder<'static>, bytes: &[u8]) -> bool {
     let in_part = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'-';
     finder.find_iter(bytes).any(|at| {
@@ -21,7 +21,7 @@ pub(super) fn holds_jwt(finder: &Finder<'static>, bytes: &[u8]) -> bool {
     })
 }
 
-/// `local@domain.tld` anywhere, also with the `@` written as `%40`.
+/// Whether the text has `local@domain.tld`; the `@` may be written as `%40`.
 pub(super) fn holds_email(bytes: &[u8]) -> bool {
     memchr::memchr2_iter(b'@', b'%', bytes).any(|at| {
         let after = match bytes[at] {
@@ -49,7 +49,8 @@ fn starts_with_domain(bytes: &[u8]) -> bool {
     labels.any(|label| label.len() >= 2 && label.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80))
 }
 
-/// 13 to 19 digits, apart by single spaces or dashes at most, that a card scheme could have issued.
+/// Whether the text has a card number: 13 to 19 digits, separated by single spaces or dashes at most, that a card
+/// scheme may have issued.
 pub(super) fn holds_card_number(bytes: &[u8]) -> bool {
     let mut at = 0;
     while at < bytes.len() {
@@ -84,7 +85,7 @@ pub(super) fn holds_card_number(bytes: &[u8]) -> bool {
     false
 }
 
-/// Prefix and length that a card scheme uses: Visa, Mastercard, Amex, Diners, JCB, Discover, UnionPay, Maestro.
+/// Prefixes and lengths of Visa, Mastercard, Amex, Diners, JCB, Discover, UnionPay and Maestro.
 fn issued(digits: &[u8]) -> bool {
     let prefix = digits.iter().take(4).fold(0u32, |number, digit| number * 10 + u32::from(*digit));
     matches!(
@@ -98,7 +99,7 @@ fn issued(digits: &[u8]) -> bool {
     )
 }
 
-/// Luhn's check digit, ISO/IEC 7812-1 annex B.
+/// The check digit of Luhn, ISO/IEC 7812-1 annex B.
 fn luhn(digits: &[u8]) -> bool {
     let sum: u32 = digits.iter().rev().enumerate().map(|(place, digit)| weigh(place, u32::from(*digit))).sum();
     sum.is_multiple_of(10)

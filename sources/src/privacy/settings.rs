@@ -2,19 +2,20 @@
 
 use serde::Deserialize;
 
-/// PrivacySettings of the privacy checks; table `[sources.privacy]` of `netcrab.toml`.
+/// Settings of the privacy checks; table `[sources.privacy]` of `netcrab.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PrivacySettings {
-    /// Keys that are refused at the top level, in `extra` and as columns. An entry refuses every key
-    /// that contains its words (`phone` refuses `phone_number` and `userPhone`, not `iphone`); with `=`
-    /// in front only the whole key (`=name` refuses `name`, not `screen_name`). Case and `_ - .` do not matter.
+    /// Keys that are refused at the top level, in `extra` and as columns. An entry refuses every key that contains
+    /// its words: `phone` refuses `phone_number` and `userPhone`, but not `iphone`. An entry with `=` in front
+    /// refuses only the whole key: `=name` refuses `name`, but not `screen_name`. Case and `_ - .` do not matter.
+    /// Default: [`DENIED_KEYS`].
     pub denied_keys: Vec<String>,
-    /// Whether values that look like an e-mail address, a card number or a JWT are refused. Default: true.
+    /// Refuse values that look like an e-mail address, a card number or a JWT. Default: true.
     pub check_values: bool,
 }
 
-/// The keys that are refused unless the settings say otherwise.
+/// The default of [`PrivacySettings::denied_keys`].
 pub const DENIED_KEYS: &[&str] = &[
     "email",
     "mail",

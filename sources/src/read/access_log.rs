@@ -1,22 +1,22 @@
-//! Cuts a line of the combined log format into its fields.
+//! Splits a line of the combined log format into its fields.
 //!
 //!     1.2.3.4 - ann [17/May/2015:10:05:03 +0000] "GET /a?b HTTP/1.1" 200 512 "https://…" "Mozilla/5.0 …"
 //!     remote_addr    time                         method path        status bytes referer  user_agent
 //!
-//! The format is that of Apache's `combined` and nginx's `combined`. `-` is an absent value. The
-//! identity and user fields are not offered: they name people.
+//! The format is `combined` of Apache and nginx. `-` means absent. Mappings cannot use the fields identity and user,
+//! because they name people.
 
 use std::borrow::Cow;
 
-/// The fields a mapping may name, in the order of [`fields`].
+/// The fields that a mapping may name, in the order of [`fields`].
 pub(crate) const FIELDS: [&str; 8] =
     ["remote_addr", "time", "method", "path", "status", "bytes", "referer", "user_agent"];
 
-/// The fields of a line; `None` where it is not in the combined format.
+/// The fields of a line; `None` if it is not in the combined format.
 pub(crate) fn fields(line: &str) -> Option<[Option<Cow<'_, str>>; 8]> {
     let (remote_addr, rest) = line.split_once(' ')?;
     let (_identity, rest) = rest.split_once(' ')?;
-    // A user may hold spaces; the time is in the first brackets after it.
+    // A user name may have spaces, so the time begins at the first bracket after it.
     let (_user, rest) = rest.split_once(" [")?;
     let (time, rest) = rest.split_once("] \"")?;
     let (request, rest) = quoted(rest)?;
@@ -26,7 +26,7 @@ pub(crate) fn fields(line: &str) -> Option<[Option<Cow<'_, str>>; 8]> {
     let (user_agent, rest) = quoted(rest.strip_prefix(" \"")?)?;
     let numeric = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let whole = remote_addr.len() <= 255 && status.len() == 3 && numeric(status) && (bytes == "-" || numeric(bytes));
-    // Fields that a server appends (durations, hosts) are no reason to refuse the line.
+    // Additional fields at the end (durations, hosts) are ignored.
     if !whole || !(rest.is_empty() || rest.starts_with(' ')) {
         return None;
     }
@@ -49,7 +49,7 @@ fn absent(text: &str) -> Option<Cow<'_, str>> {
     Some(text).filter(|text| *text != "-" && !text.is_empty()).map(Cow::Borrowed)
 }
 
-/// The text up to the closing quote, and what follows; a backslash escapes.
+/// Splits at the closing quote; a backslash escapes.
 fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let bytes = text.as_bytes();
     let mut at = 0;

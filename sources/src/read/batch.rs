@@ -1,24 +1,24 @@
-//! What a unit of work gives, and how it is asked for it.
+//! A batch that a reader returns, and the trait of its decoders.
 
 use arrow::array::RecordBatch;
 
 use crate::Error;
 
-/// Events and rejects, as they come.
+/// One batch of events, with the rejects of the same rows.
 #[derive(Debug)]
 pub struct ReadBatch {
-    /// Events in the in-flight schema, or those of its columns that were asked for; may have no rows.
+    /// Events in the in-flight schema, or the selected columns of it; may have no rows.
     pub events: RecordBatch,
     /// Rows that did not become events, in the in-flight schema of `rejects`.
     pub rejects: Option<RecordBatch>,
-    /// Bytes of the files that this took, as stored; their sum over all readers is about [`crate::Source::bytes`].
+    /// Bytes read for this batch, as stored. Their sum over all readers is about [`crate::Source::bytes`].
     pub bytes_read: u64,
-    /// Rows that the mapping leaves out on purpose; neither events nor rejects.
+    /// Rows that the mapping skips on purpose; neither events nor rejects.
     pub skipped: u64,
 }
 
-/// One unit of work being read.
+/// Decodes one unit of work.
 pub(crate) trait UnitDecoder: Send {
-    /// The next batch; blocks.
+    /// The next batch, or `None` at the end. Blocks.
     fn next(&mut self) -> Option<Result<ReadBatch, Error>>;
 }

@@ -1,12 +1,12 @@
-//! Cuts comma-separated values into records and fields (RFC 4180).
+//! Splits comma-separated values into records and fields (RFC 4180).
 //!
 //!     a,"b ""x"", c",d   ─▶   a · b "x", c · d
 //!
-//! A quote opens a quoted field only at its beginning. Records may run over several lines.
+//! A quote opens a quoted field only at the beginning of the field. A record may span lines.
 
 use std::borrow::Cow;
 
-/// Where the record that `bytes` begins with ends: the place of its line end.
+/// The index of the line end that ends the first record of `bytes`.
 pub(crate) fn record_end(bytes: &[u8], delimiter: u8) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -21,7 +21,7 @@ pub(crate) fn record_end(bytes: &[u8], delimiter: u8) -> Option<usize> {
     }
 }
 
-/// The place after the quote that closes the one at `at`.
+/// The index after the quote that closes the one at `at`.
 fn quoted_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at += 1 + memchr::memchr(b'"', &bytes[at + 1..])?;
@@ -32,7 +32,7 @@ fn quoted_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The fields of a record, borrowed where they hold no doubled quotes.
+/// The fields of a record; borrowed if they have no doubled quotes.
 pub(crate) fn fields<'a>(record: &'a str, delimiter: u8, fields: &mut Vec<Cow<'a, str>>) {
     fields.clear();
     let bytes = record.as_bytes();

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::listing::SourceFile;
 use crate::privacy::Privacy;
 
-/// The error for a column that no event has.
+/// The error for a column that is not an event column.
 pub(crate) fn unknown_column(file: &SourceFile, column: &str, privacy: &Privacy) -> Error {
     let (file, column) = (file.name.clone(), column.to_owned());
     if privacy.denies_key(&column) {
@@ -17,7 +17,7 @@ pub(crate) fn unknown_column(file: &SourceFile, column: &str, privacy: &Privacy)
     Error::UnknownColumn { file, column, nearest }
 }
 
-/// Whether a required column is there; three of them have a value when they are not.
+/// Checks that a required column is there. Three of them have a default.
 pub(crate) fn require(file: &SourceFile, column: &Column, there: bool) -> Result<(), Error> {
     let made = matches!(column.name, "session_id" | "event_id" | "reaction_observed");
     if there || column.nullable || made {

@@ -2,8 +2,7 @@
 //!
 //!     {"user":{"id":7},"event":"buy"}   user.id · event   ─▶   7 · buy
 //!
-//! A key that has the whole name comes before a path of keys. Scalars become text; objects and
-//! arrays are absent.
+//! A key with the whole name has precedence over a path of keys. Scalars become text; objects and arrays are absent.
 
 use std::borrow::Cow;
 
@@ -13,7 +12,7 @@ use crate::reject::{Fault, Reason};
 
 /// The values of `columns`, in order.
 pub(crate) fn values(text: &str, columns: &[String]) -> Result<Vec<Option<Cow<'static, str>>>, Fault> {
-    // A foreign object is read whole: the line is bounded, and so is its depth (serde_json stops at 128).
+    // The object is parsed as a whole. The length of the line bounds it, and serde_json bounds its depth to 128.
     let object: Value = serde_json::from_str(text).map_err(|_| Fault::line(Reason::NotJson))?;
     if !object.is_object() {
         return Err(Fault::line(Reason::NotAnObject));

@@ -1,4 +1,4 @@
-//! Splits a stream into lines of bounded length; what is longer is passed over, not held.
+//! Splits a stream into lines of bounded length. Longer lines are skipped without being held in memory.
 //!
 //!     bytes ─▶ buffer (a line and a chunk at most) ─▶ line · line · too long · line
 
@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 const CHUNK_BYTES: usize = 128 << 10;
 
-/// A stream cut into lines.
+/// Splits a stream into lines.
 pub(crate) struct LineReader {
     from: Box<dyn Read + Send>,
     buffer: Vec<u8>,
@@ -17,21 +17,21 @@ pub(crate) struct LineReader {
     bytes_max: usize,
 }
 
-/// What comes next.
+/// The next piece of the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NextLine<'a> {
-    /// A line, or a record of several, without its end; the number is that of its first line, from 1.
+    /// A line, or a CSV record of several lines, without its line end. The number is that of its first line, from 1.
     Line(u64, &'a [u8]),
-    /// A line longer than allowed; it has been passed over.
+    /// A line was longer than allowed, and was skipped.
     TooLong(u64),
-    /// A line whose record never ends; only that line has been passed over.
+    /// A record never ends. Only its first line was skipped.
     Unfinished(u64),
-    /// Nothing more.
+    /// The end of the stream.
     End,
 }
 
 impl LineReader {
-    /// Cuts `from` into lines of at most `bytes_max`; a byte order mark at the beginning is passed over.
+    /// Splits `from` into lines of at most `bytes_max`. Skips a byte order mark at the beginning.
     pub(crate) fn new(from: Box<dyn Read + Send>, bytes_max: usize) -> io::Result<Self> {
         let mut lines = Self { from, buffer: Vec::new(), start: 0, filled: 0, over: false, line: 0, bytes_max };
         while lines.filled < 3 && !lines.over {
@@ -43,7 +43,7 @@ impl LineReader {
         Ok(lines)
     }
 
-    /// The number of the last line given, from 1.
+    /// The number of the last line returned, from 1.
     pub(crate) fn line(&self) -> u64 {
         self.line
     }
@@ -53,7 +53,7 @@ impl LineReader {
         self.next_record(|bytes| memchr::memchr(b'\n', bytes))
     }
 
-    /// The next record. `end` finds where the record that `bytes` begins with ends, if it does.
+    /// The next record. `end` finds the end of the first record of the bytes.
     pub(crate) fn next_record(&mut self, end: impl Fn(&[u8]) -> Option<usize>) -> io::Result<NextLine<'_>> {
         self.line += 1;
         let first = self.line;
@@ -75,7 +75,7 @@ impl LineReader {
         }
     }
 
-    /// What stands at the end without a line end of its own.
+    /// The last record, which has no line end.
     fn last(&mut self, first: u64, end: impl Fn(&[u8]) -> Option<usize>) -> io::Result<NextLine<'_>> {
         if self.start >= self.filled {
             self.line -= 1;
@@ -95,7 +95,7 @@ impl LineReader {
         Ok(NextLine::Line(first, without_return(bytes)))
     }
 
-    /// Leaves the line that begins here. Where the line itself is short, its record is what has no end.
+    /// Skips the line at the current position. If that line is short, it is its record that has no end.
     fn pass_over(&mut self, first: u64) -> io::Result<NextLine<'_>> {
         let held = &self.buffer[self.start..self.filled];
         if let Some(length) = memchr::memchr(b'\n', held).filter(|length| *length <= self.bytes_max) {

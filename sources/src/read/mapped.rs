@@ -7,7 +7,7 @@ use crate::event_id::EventIds;
 use crate::mapping::CompiledMapping;
 use crate::reject::Fault;
 
-/// Applies a mapping to the foreign values and keeps the event.
+/// Applies a mapping to the values of a row and stores the event; `false` if the mapping skips the row.
 pub(crate) fn push_mapped(
     mapping: &CompiledMapping,
     values: &[Option<Cow<'_, str>>],

@@ -1,4 +1,4 @@
-//! Readers of the formats: bytes of one unit of work in, batches of events and rejects out.
+//! Decoders of the file formats: bytes of one unit of work in, batches of events and rejects out.
 
 pub(crate) mod access_log;
 mod batch;

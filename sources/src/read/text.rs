@@ -1,4 +1,4 @@
-//! Reads text files line by line: wire NDJSON, CSV, access logs, and what a mapping makes of them.
+//! Decodes text files line by line: wire NDJSON, CSV, access logs, and foreign NDJSON.
 //!
 //!     stream ─▶ decompress ─▶ lines ─▶ fields ─▶ (mapping) ─▶ row ─▶ columns ─▶ batch
 //!                                        └──────────┴──────────┴─▶ rejects
@@ -27,13 +27,13 @@ use crate::reject::{Fault, Reason, Rejects};
 use crate::row::Row;
 use crate::{Error, SourceSettings, wire};
 
-/// How lines become rows.
+/// How a line becomes a row.
 enum LineFormat {
-    /// Wire JSON.
+    /// JSON in the wire format.
     Wire,
-    /// JSON objects of another kind.
+    /// Foreign JSON objects.
     Json(Arc<CompiledMapping>),
-    /// CSV of event columns: their places, by field.
+    /// CSV of event columns: the index of the column of each field.
     Events { places: Vec<usize> },
     /// CSV of foreign columns.
     Foreign { mapping: Arc<CompiledMapping>, fields: Vec<Option<usize>>, width: usize },
@@ -41,7 +41,7 @@ enum LineFormat {
     Log { mapping: Arc<CompiledMapping>, fields: Vec<Option<usize>> },
 }
 
-/// One text file being read.
+/// Decodes one text file.
 pub(crate) struct TextDecoder {
     file: Arc<SourceFile>,
     lines: LineReader,
@@ -59,7 +59,7 @@ pub(crate) struct TextDecoder {
 }
 
 impl TextDecoder {
-    /// Opens the file, reads its header where it has one, and finds its columns.
+    /// Opens the file, reads its header if it has one, and finds its columns.
     pub(crate) fn open(
         file: Arc<SourceFile>,
         mapping: Option<&Mapping>,
@@ -100,7 +100,7 @@ impl TextDecoder {
         })
     }
 
-    /// Reads lines until a batch is full or the file ends; whether there is more.
+    /// Reads lines until a batch is full; `false` at the end of the file.
     fn read(&mut self) -> Result<bool, Error> {
         let rows_max = self.columns.settings().batch_rows;
         let mut lines = 0;
@@ -156,7 +156,7 @@ impl TextDecoder {
         ReadBatch { events, rejects: self.rejects.take(), bytes_read, skipped: std::mem::take(&mut self.skipped) }
     }
 
-    /// A batch of JSON on one line may hold more events than a batch of rows.
+    /// Cuts the stored rows into batches: a line with a JSON batch may have more events than a batch has rows.
     fn cut(&mut self) -> Result<(), Error> {
         let rows_max = self.columns.settings().batch_rows;
         let batch = self.columns.finish()?;
@@ -200,7 +200,7 @@ impl UnitDecoder for TextDecoder {
     }
 }
 
-/// Turns one line into a row and keeps it; `false` where the mapping leaves it out.
+/// Turns one line into a row and stores it; `false` if the mapping skips it.
 fn decode(
     format: &LineFormat,
     delimiter: u8,
@@ -260,7 +260,7 @@ fn set_field<'a>(row: &mut Row<'a>, place: usize, field: Cow<'a, str>, privacy: 
     Ok(())
 }
 
-/// Reads the header and finds the columns.
+/// Reads the header of a CSV and finds its columns.
 fn csv_format(
     file: &SourceFile,
     lines: &mut LineReader,
@@ -297,7 +297,7 @@ fn csv_format(
     Ok(LineFormat::Events { places })
 }
 
-/// A stream that cannot be read on: damage where it is compressed, else the disk or the network.
+/// The error for a stream that cannot be read on: damage if it is compressed, otherwise the disk or the network.
 fn broken(file: &SourceFile, line: u64, cause: std::io::Error) -> Error {
     let network = cause.get_ref().is_some_and(|cause| cause.is::<object_store::Error>());
     if network || file.compression == Compression::None {

@@ -19,7 +19,7 @@ use crate::reject::Reason;
 use crate::rules::{Rule, rule_of, violation};
 use crate::{Error, SourceSettings, extra, route};
 
-/// Buffers remembered as clean, per column: batches of a row group share their pages.
+/// Most buffers remembered as clean for one column: the batches of a row group share their pages.
 const CLEAN_BUFFERS_MAX: usize = 8;
 
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct ColumnValidator {
     absent: Option<ArrayRef>,
 }
 
-/// A dictionary as given, and what became of it.
+/// A dictionary of the file, and the result of its validation.
 #[derive(Debug)]
 struct ValidatedDictionary {
     given: StringArray,
@@ -41,12 +41,13 @@ struct ValidatedDictionary {
 }
 
 impl ColumnValidator {
-    /// Nothing of the column has been seen yet.
+    /// A validator that has seen nothing of the column yet.
     pub(super) fn new(column: &'static Column) -> Self {
         Self { column, rule: rule_of(column.name), dictionary: None, clean: Vec::new(), absent: None }
     }
 
-    /// A column the file does not have: null, `false` for `reaction_observed`, empty for `session_id`.
+    /// The values of a column that the file does not have: `false` for `reaction_observed`, empty for `session_id`,
+    /// null for all others.
     pub(super) fn absent(&mut self, length: usize) -> ArrayRef {
         match &self.absent {
             Some(array) if array.len() >= length => array.slice(0, length),
@@ -108,7 +109,7 @@ impl ColumnValidator {
     ) -> ValidatedDictionary {
         let mut faults = None;
         let mut empty = None;
-        // Many ids are validated together: not one of them can be at fault where no byte of all is.
+        // Screen all ids at once: if none of their bytes is suspicious, no id is.
         let harmless = self.rule == Rule::Hash
             && !privacy.may_hold_identity(given.value_data())
             && given.value_offsets().windows(2).all(|ends| (ends[1] - ends[0]) as usize <= settings.text_bytes_max);
@@ -161,7 +162,7 @@ impl ColumnValidator {
         Ok(Arc::new(filled))
     }
 
-    /// Whether any text may hold personal data. Buffers, shared by many batches, are scanned once.
+    /// Whether a text may hold personal data. A buffer that many batches share is scanned once.
     fn suspicious(&mut self, texts: &StringViewArray, privacy: &Privacy) -> bool {
         let mut suspicious = false;
         for buffer in texts.data_buffers() {
@@ -177,7 +178,7 @@ impl ColumnValidator {
             }
             self.clean.push(buffer.clone());
         }
-        // Texts of up to 12 bytes stand in the view itself; a JWT is longer.
+        // The view itself holds a text of up to 12 bytes. A JWT is longer.
         let short = texts.views().iter().fold(false, |found, view| {
             let (low, high) = ((*view >> 32) as u64, (*view >> 96) as u64);
             found | ((*view as u32) <= 12 && (holds_at_or_percent(low) || holds_at_or_percent(high)))
@@ -265,14 +266,14 @@ impl ColumnValidator {
     }
 }
 
-/// Whether one of eight bytes is `@` or `%` (Mycroft's zero-byte test; false alarms do no harm).
+/// Whether one of eight bytes is `@` or `%` (Mycroft's zero-byte test). False alarms do no harm.
 fn holds_at_or_percent(eight: u64) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7) != 0;
     zero_byte(eight ^ (ONES * u64::from(b'@'))) | zero_byte(eight ^ (ONES * u64::from(b'%')))
 }
 
-/// Session ids, empty where a row has none.
+/// Session ids; empty instead of null.
 fn with_empty_session_ids(given: &DictionaryArray<Int32Type>, values: &ArrayRef) -> ArrayRef {
     let validated = given.with_values(values.clone());
     if given.keys().null_count() == 0 && values.null_count() == 0 {

@@ -1,4 +1,4 @@
-//! Arrays as a file stores them, turned into arrays as a batch has them.
+//! Converts arrays as files store them to arrays as batches have them.
 
 use std::sync::Arc;
 
@@ -49,7 +49,8 @@ pub(super) fn without_nulls(array: &ArrayRef) -> Result<ArrayRef, Error> {
     })
 }
 
-/// Instants of any unit as whole milliseconds, towards the past; beyond the range of i64 they saturate.
+/// Converts instants of any unit to whole milliseconds, rounded towards the past. Values beyond the range of i64
+/// saturate.
 pub(crate) fn whole_milliseconds(array: &ArrayRef) -> Result<ArrayRef, Error> {
     let DataType::Timestamp(unit, _) = array.data_type() else {
         let plain = cast(array, &DataType::Int64)?;

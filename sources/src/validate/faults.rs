@@ -4,7 +4,7 @@ use netcrab_schema::events::EVENT;
 
 use crate::reject::Reason;
 
-/// The faults of a batch: of each row the first in table order.
+/// The first fault of each row of a batch, in table order.
 pub(super) struct BatchFaults {
     pub(super) rows: Vec<Option<(usize, Reason, &'static str)>>,
     pub(super) count: usize,
@@ -13,7 +13,7 @@ pub(super) struct BatchFaults {
 
 impl BatchFaults {
     pub(super) fn push(&mut self, row: usize, reason: Reason, field: &'static str) {
-        // A row's columns are validated before they are held against each other.
+        // The columns of a row are validated one by one before they are compared with each other.
         let place = if reason == Reason::TaskIncomplete { usize::MAX } else { column_index(field) };
         if self.rows.is_empty() {
             self.rows = vec![None; self.length];

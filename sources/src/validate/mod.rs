@@ -1,11 +1,11 @@
-//! Turns columns that already have event names into a clean batch of events, and the rest into rejects.
+//! Validates batches of columns that already have event names: valid rows become events, the others rejects.
 //!
-//!     symbol   dictionary ─ validated once per dictionary ─▶ keys untouched where no value is at fault
+//!     symbol   dictionary ─ each dictionary validated once ─▶ keys unchanged if no value is at fault
 //!     text     views      ─ lengths and buffers scanned ─▶ rows looked at only on suspicion
 //!     number   values     ─ one vectorised pass
 //!
-//! A batch without faults is passed on without copying a row. The first fault of a row, in table
-//! order, is its reason.
+//! A batch without faults is passed on without copying a row. The reject of a row gives its first fault in table
+//! order.
 
 mod column;
 mod convert;
@@ -30,7 +30,7 @@ use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason, Rejects};
 use crate::{Error, SourceSettings};
 
-/// Checks the batches of one stretch of rows (a row group) in order.
+/// Validates the batches of one row group, in order.
 #[derive(Debug)]
 pub(crate) struct BatchValidator {
     settings: Arc<SourceSettings>,
@@ -40,7 +40,7 @@ pub(crate) struct BatchValidator {
 }
 
 impl BatchValidator {
-    /// Checks for batches that shall have `columns`, in table order.
+    /// A validator of batches that have `columns`, in table order.
     pub(crate) fn new(columns: &[&'static Column], settings: Arc<SourceSettings>, privacy: Arc<Privacy>) -> Self {
         Self {
             settings,
@@ -50,8 +50,8 @@ impl BatchValidator {
         }
     }
 
-    /// The clean rows of `arrays` (one for each column, `None` where the file has none); `first_line` is
-    /// the number of their first row.
+    /// The valid rows of `arrays`: one array for each column, `None` where the file does not have it. The other rows
+    /// are added to `rejects`. `first_line` is the number of the first row.
     pub(crate) fn validate(
         &mut self,
         arrays: Vec<Option<ArrayRef>>,
@@ -93,7 +93,7 @@ impl BatchValidator {
         Ok(filter_record_batch(&batch, &keep)?)
     }
 
-    /// Task type and phase come together or not at all.
+    /// Task type and task phase come together or not at all.
     fn pair_tasks(&self, clean: &[ArrayRef], faults: &mut BatchFaults) {
         let find = |name: &str| self.columns.iter().position(|state| state.column.name == name).map(|at| &clean[at]);
         let (Some(types), Some(phases)) = (find("task_type"), find("task_phase")) else { return };
@@ -128,7 +128,7 @@ impl BatchValidator {
         clean[at] = Arc::new(filled.finish());
     }
 
-    /// Marks rows that lack a required value; their columns then hold what no later stage will see.
+    /// Records rows that lack a required value. They are filtered out later, so their columns get placeholder values.
     fn required(&self, clean: Vec<ArrayRef>, length: usize, faults: &mut BatchFaults) -> Result<Vec<ArrayRef>, Error> {
         let mut complete = Vec::with_capacity(clean.len());
         for (state, array) in self.columns.iter().zip(clean) {

@@ -1,18 +1,17 @@
-//! A place in JSON text, and the steps from there that the fast reader takes.
+//! A position in JSON text, and the parsing steps of the fast decoder.
 //!
-//! Every step gives `None` where it meets anything out of the ordinary, malformed or merely rare (an
-//! escape, an exponent): the careful reader then looks at the event again. So a step may be narrower
-//! than JSON, and must never be wider.
+//! Every step returns `None` at anything unusual, be it malformed or merely rare (an escape, an exponent). The serde
+//! decoder then decodes the event instead. So a step may accept less than JSON allows, but never more.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::time;
 
-/// Longest key that [`Cursor::key`] tells from others, in bytes.
+/// Longest key that [`Cursor::key`] recognizes, in bytes.
 pub(super) const KEY_BYTES_MAX: usize = 16;
 
-/// A key of up to 16 bytes as a number, with its length.
+/// A key of up to 16 bytes as one number, with its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key {
     bytes: u128,
@@ -20,7 +19,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// What no key in any text is.
+    /// Equals no key of any text.
     pub(super) const NONE: Self = Self { bytes: 0, length: u32::MAX };
 
     /// The key of that name; longer ones are [`Self::NONE`].
@@ -39,13 +38,13 @@ impl Key {
 pub(super) struct Number {
     pub(super) negative: bool,
     pub(super) digits: u64,
-    /// How many of the digits follow the point; `None` where there is no point.
+    /// How many of the digits follow the point; `None` without a point.
     pub(super) scale: Option<u32>,
 }
 
 impl Number {
-    /// The value. It is exact to the last bit: up to 15 digits and a power of ten up to 10^15 are whole in an
-    /// f64, and one division rounds once (Clinger, "How to Read Floating Point Numbers Accurately").
+    /// The exact nearest f64: up to 15 digits and a power of ten up to 10^15 are exact in an f64, and one division
+    /// rounds once (Clinger, "How to Read Floating Point Numbers Accurately", 1990).
     pub(super) fn value(self) -> f64 {
         const POWERS: [f64; 16] =
             [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
@@ -53,7 +52,7 @@ impl Number {
         if self.negative { -magnitude } else { magnitude }
     }
 
-    /// The value, towards the past.
+    /// The value, rounded towards the past.
     pub(super) fn floor(self) -> i64 {
         match self.scale {
             Some(_) => self.value().floor() as i64,
@@ -63,7 +62,7 @@ impl Number {
     }
 }
 
-/// A place in a text.
+/// A position in a text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a> {
     text: &'a str,
@@ -75,12 +74,12 @@ impl<'a> Cursor<'a> {
         Self { text, at: 0 }
     }
 
-    /// The text from `start` to here.
+    /// The text from `start` to the position.
     pub(super) fn since(&self, start: usize) -> &'a str {
         &self.text[start..self.at]
     }
 
-    /// What lies ahead.
+    /// The text after the position.
     pub(super) fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
@@ -90,13 +89,13 @@ impl<'a> Cursor<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Steps over `byte`, which must be next.
+    /// Steps over `byte` if it is next.
     #[inline]
     pub(super) fn take(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
-    /// Steps over `word`, where it is next.
+    /// Steps over `word` if it is next.
     #[inline]
     pub(super) fn take_word(&mut self, word: &[u8]) -> Option<()> {
         self.text.as_bytes()[self.at..].starts_with(word).then(|| self.at += word.len())
@@ -109,7 +108,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A key, its colon, and the space after it.
+    /// Steps over a key, its colon, and the space after it.
     #[inline]
     pub(super) fn key(&mut self) -> Option<Key> {
         self.take(b'"')?;
@@ -138,7 +137,7 @@ impl<'a> Cursor<'a> {
         Some(Key { bytes, length })
     }
 
-    /// A string without escapes.
+    /// Steps over a string without escapes.
     #[inline]
     pub(super) fn string(&mut self) -> Option<&'a str> {
         self.take(b'"')?;
@@ -152,7 +151,7 @@ impl<'a> Cursor<'a> {
             }
             self.at += 8;
         }
-        // Near the end of the text there are no eight bytes; else this stops at once.
+        // Fewer than eight bytes are left at the end of the text; otherwise this loop stops at once.
         while !matches!(self.peek()?, b'"' | b'\\' | 0..0x20) {
             self.at += 1;
         }
@@ -161,7 +160,7 @@ impl<'a> Cursor<'a> {
         text
     }
 
-    /// A number of up to 15 digits, 18 where it has no point, and no exponent.
+    /// Steps over a number without exponent, of up to 15 digits (18 without a point).
     #[inline]
     pub(super) fn number(&mut self) -> Option<Number> {
         let negative = self.take(b'-').is_some();
@@ -187,7 +186,7 @@ impl<'a> Cursor<'a> {
         (!exponent).then_some(Number { negative, digits, scale })
     }
 
-    /// Up to 19 digits more.
+    /// Steps over up to 19 digits.
     #[inline]
     fn digits(&mut self, digits: &mut u64) {
         let start = self.at;
@@ -200,13 +199,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// `true` or `false`.
+    /// Steps over `true` or `false`.
     pub(super) fn boolean(&mut self) -> Option<bool> {
         let found = self.take_word(b"true").map(|()| true);
         found.or_else(|| self.take_word(b"false").map(|()| false))
     }
 
-    /// An instant in ms, as a text or as a number.
+    /// Steps over an instant, a text or a number, and returns its ms.
     pub(super) fn instant(&mut self) -> Option<i64> {
         match self.peek()? {
             b'"' => time::parse(self.string()?),
@@ -214,11 +213,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Steps over whatever JSON value is next, checking its form as the careful reader does, and gives its text.
+    /// Steps over any JSON value, with the syntax check of serde, and returns its text.
     pub(super) fn skip_value(&mut self) -> Option<&'a str> {
         let mut json = serde_json::Deserializer::from_str(self.rest());
         let raw = <&RawValue>::deserialize(&mut json).ok()?.get();
-        // The value is a part of the text; where it begins there is told by where it stands.
+        // The value is a part of the text, so its position follows from the space before it.
         let start = self.text.len() - self.rest().trim_start_matches([' ', '\n', '\t', '\r']).len();
         self.at = start + raw.len();
         Some(raw)
@@ -231,14 +230,14 @@ const QUOTES: u64 = ONES * b'"' as u64;
 const BACKSLASHES: u64 = ONES * b'\\' as u64;
 const SPACES: u64 = ONES * b' ' as u64;
 
-/// Sets the high bit of each byte that is zero; above the first one there may be false alarms (Mycroft).
+/// Sets the high bit of each byte that is zero. Bits above the first one may be false alarms (Mycroft).
 #[inline]
 fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & HIGHS
 }
 
-/// Sets the high bit of each byte that ends a plain text: quote, backslash, control character. The lowest
-/// such bit is right, those above it need not be.
+/// Sets the high bit of each byte that ends a plain text: quote, backslash, control character. Only the lowest such
+/// bit is reliable.
 #[inline]
 fn ends_of_text(word: u64) -> u64 {
     zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES) | (word.wrapping_sub(SPACES) & !word & HIGHS)

@@ -12,20 +12,20 @@ use crate::extra::{Scalar, ScalarSeed, TextSeed};
 use crate::reject::{Fault, Reason};
 use crate::row::Value;
 
-/// A batch as sent, its events not yet read.
+/// A batch as sent; its events are not decoded yet.
 #[derive(Debug, Default)]
 pub struct Envelope<'a> {
-    /// Who forwarded it.
+    /// The agent that forwarded it.
     pub agent_id: Option<Cow<'a, str>>,
-    /// The sender's version.
+    /// The version of the SDK.
     pub sdk_version: Option<Cow<'a, str>>,
-    /// The sender's clock when it was sent, ms.
+    /// When the sender sent it by its own clock, in ms since 1970 UTC.
     pub sent_at_ms: Option<i64>,
-    /// The events.
+    /// The JSON of each event.
     pub events: Vec<&'a RawValue>,
 }
 
-/// An event and a batch have no key in common, so the first one tells.
+/// Whether the text is a batch. An event and a batch have no key in common, so the first key decides.
 pub(super) fn is_envelope(text: &str) -> bool {
     let after = text.trim_start().strip_prefix('{').map(str::trim_start);
     let key = after.and_then(|after| after.strip_prefix('"')).and_then(|key| key.split('"').next());
@@ -33,7 +33,11 @@ pub(super) fn is_envelope(text: &str) -> bool {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads the batch; its events are found but not yet read.
+    /// Finds the events of a batch without decoding them.
+    ///
+    /// # Errors
+    ///
+    /// The fault of the batch as a whole.
     pub fn parse(text: &'a str) -> Result<Self, Fault> {
         let mut fault = None;
         let mut json = serde_json::Deserializer::from_str(text);

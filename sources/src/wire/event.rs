@@ -1,4 +1,4 @@
-//! Reads one event with serde, and says what is wrong with it.
+//! Decodes one event with serde. This decoder alone decides why an event is refused.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,42 +19,46 @@ use crate::reject::{Fault, Reason};
 use crate::row::{Row, Value};
 use crate::{SourceSettings, time};
 
-/// Clock skew below which an event's time stays as sent, in ms.
+/// Clock skew up to which the time of an event stays as sent, in ms.
 pub const SKEW_MIN_MS: i64 = 1000;
 
-/// The key under which `extra` keeps the time as sent, once corrected.
+/// The key of `extra` that stores the time as sent, if it was corrected.
 pub const TS_CLIENT: &str = "ts_client";
 
 const TS: usize = column_index("ts");
 const RECEIVED_AT: usize = column_index("received_at");
 const EXTRA: usize = column_index("extra");
 
-/// The place of the column that a wire key stands for; `received_at` has none.
+/// The index of the column of each wire key; `received_at` has no wire key.
 static PLACES: LazyLock<HashMap<String, usize>> = LazyLock::new(|| {
     let columns = EVENT.iter().enumerate().filter(|(_, column)| column.name != "received_at");
     columns.map(|(at, column)| (wire_name(column.name), at)).collect()
 });
 
-/// When an event was received, where that is known.
+/// When an event was received, if known.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ReceiveTime {
     pub(crate) at_ms: Option<i64>,
     pub(crate) skew_ms: Option<i64>,
-    /// The event itself may say when, as `receivedAt`.
+    /// The event itself may state it, as `receivedAt`.
     pub(super) in_event: bool,
 }
 
 impl ReceiveTime {
-    /// When the event says, if it does.
+    /// The event states it, if anyone does.
     pub(crate) fn in_event() -> Self {
         Self { in_event: true, ..Self::default() }
     }
 }
 
-/// `received_at` on the wire, where an event may say it.
+/// The wire key of `received_at`, for events that may state it.
 const RECEIVED_AT_KEY: &str = "receivedAt";
 
-/// Reads one event and keeps it, or says what is wrong with it.
+/// Decodes one event and stores it.
+///
+/// # Errors
+///
+/// The first fault of the event; nothing of it is stored then.
 pub(crate) fn push_event(
     columns: &mut EventBatchBuilder,
     text: &str,
@@ -92,10 +96,10 @@ fn not_an_event(text: &str) -> Reason {
     }
 }
 
-/// `ts += received_at − sent_at` where they differ by more than a second; what was sent stays in `extra`.
+/// Corrects clock skew of more than a second: `ts += received_at − sent_at`. `extra` stores the time as sent.
 fn correct_skew(event: &mut ParsedEvent<'_>, skew_ms: i64, settings: &SourceSettings) {
     let Some(sent_ms) = event.row.instant(TS).filter(|_| skew_ms.abs() > SKEW_MIN_MS) else { return };
-    // A time that is absurd as sent is refused as sent.
+    // A time out of range is not corrected but refused.
     if (settings.ts_min_ms..settings.ts_end_ms).contains(&sent_ms) {
         event.row.set(TS, Value::Instant(sent_ms.saturating_add(skew_ms)));
         event.extra.retain(|(key, _)| key != TS_CLIENT);

@@ -1,16 +1,16 @@
-//! Reads a whole batch in one pass, straight into columns.
+//! The fast decoder: decodes a whole batch in one pass, straight into columns.
 //!
 //!     {"sentAt":…,"events":[{"orgId":"acme",…},…]}
-//!                            └ key ─ column ─ cell ┘  a row when all of it is good
+//!                            └ key ─ column ─ cell ┘  a row when all of it is valid
 //!
-//! It takes what senders write day by day, and takes it as the careful reader in the parent module
-//! does. Where it meets anything else it keeps nothing of the event and asks the careful reader, which
-//! then says what the event is or what is wrong with it; a batch that is odd as a whole is read again
-//! from its beginning. So the careful reader alone decides what is refused and why; a sender of nothing
-//! but odd events makes both of them work, never more.
+//! It accepts what senders usually write, with the same result as the serde decoder. At anything else in an event it
+//! stores nothing of the event and lets the serde decoder decode it. A batch that is unusual as a whole is decoded
+//! again from the beginning. So only the serde decoder decides what is refused and why; a sender of nothing but
+//! unusual events causes the work of both decoders, never more.
 //!
-//! Why it is fast: no intermediate values; a key is one comparison with the key that followed the last
-//! time; a symbol is compared with the row before it, else hashed once; ids are judged together at the end.
+//! What makes it fast: there are no intermediate values; a key is compared first with the key that followed the last
+//! time; a symbol is compared with that of the row before, and hashed only if it differs; ids are screened together
+//! at the end.
 
 use netcrab_schema::Type;
 use netcrab_schema::events::{EVENT, wire_name};
@@ -18,7 +18,7 @@ use netcrab_schema::events::{EVENT, wire_name};
 use super::cursor::{Cursor, Key};
 use super::event::{ReceiveTime, SKEW_MIN_MS, TS_CLIENT, push_event};
 use super::fast_extra::{ExtraItem, ExtraItems, ExtraReader};
-use crate::builder::{ABSENT, EventBatchBuilder};
+use crate::builder::{ABSENT, Cells, EventBatchBuilder};
 use crate::event_columns::{COLUMNS, column_index};
 use crate::event_id::EventIds;
 use crate::reject::{Fault, Reason};
@@ -31,7 +31,7 @@ const TASK_TYPE: u32 = 1 << column_index("task_type");
 const TASK_PHASE: u32 = 1 << column_index("task_phase");
 const EXTRA: usize = column_index("extra");
 
-/// What an event must have that neither the sender may leave out nor a default takes the place of.
+/// The columns that every event must state: those that are neither nullable, nor made, nor `false` by default.
 const REQUIRED: u32 = {
     let mut required = 0;
     let mut at = 0;
@@ -45,16 +45,17 @@ const REQUIRED: u32 = {
     required
 };
 
-/// The fast reader, and what it remembers from batch to batch.
+/// The fast decoder, with what it remembers from batch to batch.
 #[derive(Debug)]
 pub(super) struct FastDecoder {
     keys: [Key; COLUMNS],
-    /// The column whose key followed each column's the last time; the last place is the event's beginning.
+    /// For each column, the column whose key followed it the last time. The last entry is for the beginning of an
+    /// event.
     follows: [usize; COLUMNS + 1],
     extra: ExtraReader,
 }
 
-/// What holds for every event of a batch.
+/// What all events of a batch have in common.
 #[derive(Clone, Copy)]
 pub(super) struct BatchContext<'a> {
     pub(super) received_at_ms: i64,
@@ -62,13 +63,22 @@ pub(super) struct BatchContext<'a> {
     pub(super) event_ids: &'a EventIds,
 }
 
-/// A batch as read, its events in the columns.
+/// A decoded batch; its events are in the columns.
 #[derive(Debug, Default)]
 pub(super) struct FastBatch<'a> {
     pub(super) agent_id: Option<&'a str>,
     pub(super) sdk_version: Option<&'a str>,
     pub(super) indexes: Vec<usize>,
     pub(super) faults: Vec<(usize, Fault)>,
+}
+
+/// One event on its way into the columns.
+struct FastEvent<'a> {
+    cells: Cells,
+    /// A bit for each column with a value.
+    given: u32,
+    event_id: Option<&'a str>,
+    extra: Option<ExtraItems<'a>>,
 }
 
 impl FastDecoder {
@@ -81,7 +91,8 @@ impl FastDecoder {
         }
     }
 
-    /// Reads a batch; `None`, with anything in the columns, where the careful reader must read it.
+    /// Decodes a batch. Returns `None` if the serde decoder must decode it; the columns then have rows that must be
+    /// discarded.
     pub(super) fn batch<'a>(
         &mut self,
         columns: &mut EventBatchBuilder,
@@ -111,7 +122,7 @@ impl FastDecoder {
                 "agentId" => read.agent_id = optional_text(&mut cursor)?,
                 "sdkVersion" => read.sdk_version = optional_text(&mut cursor)?,
                 "sentAt" => sent_at = optional_instant(&mut cursor)?,
-                // Skew is known only when all of the batch but its events has been read.
+                // The skew is known only when all of the batch except its events has been read.
                 _ if !seen[2] && !is_last_value(cursor.rest()) => {
                     later = Some(cursor);
                     cursor.skip_value()?;
@@ -134,7 +145,7 @@ impl FastDecoder {
         (!columns.may_hold_personal_data()).then_some(read)
     }
 
-    /// Reads the array of events.
+    /// Decodes the array of events.
     fn events(
         &mut self,
         columns: &mut EventBatchBuilder,
@@ -174,7 +185,7 @@ impl FastDecoder {
         cursor.take(b']')
     }
 
-    /// Reads one event into the columns, or nothing of it.
+    /// Decodes one event into the columns. On `None`, nothing of it was stored.
     fn event(
         &mut self,
         columns: &mut EventBatchBuilder,
@@ -183,9 +194,8 @@ impl FastDecoder {
         event_ids: &EventIds,
         index: u32,
     ) -> Option<()> {
-        let mut cells = ABSENT;
-        let (mut seen, mut given) = (0u32, 0u32);
-        let (mut event_id, mut extra) = (None, None);
+        let mut event = FastEvent { cells: ABSENT, given: 0, event_id: None, extra: None };
+        let mut seen = 0u32;
         let mut before = COLUMNS;
         cursor.take(b'{')?;
         cursor.skip_space();
@@ -198,40 +208,8 @@ impl FastDecoder {
             }
             seen |= bit;
             if cursor.take_word(b"null").is_none() {
-                let there = match EVENT[at].kind {
-                    Type::Symbol | Type::Repeated => {
-                        let text = cursor.string()?;
-                        if !text.is_empty() {
-                            cells[at] = columns.symbol(at, text)?;
-                        }
-                        !text.is_empty()
-                    }
-                    Type::Timestamp => {
-                        cells[at] = cursor.instant()?;
-                        true
-                    }
-                    Type::Float32 => {
-                        let number = cursor.number()?.value() as f32;
-                        cells[at] = number.to_bits().into();
-                        number.is_finite()
-                    }
-                    Type::Bool => {
-                        cells[at] = cursor.boolean()?.into();
-                        true
-                    }
-                    _ if at == EXTRA => {
-                        extra = self.extra.read(cursor, columns.privacy())?;
-                        true
-                    }
-                    _ => {
-                        event_id = Some(cursor.string()?).filter(|id| !id.is_empty());
-                        if event_id.is_some_and(|id| id.len() > columns.settings().text_bytes_max) {
-                            return None;
-                        }
-                        true
-                    }
-                };
-                given |= if there { bit } else { 0 };
+                let given = self.value(columns, cursor, at, &mut event)?;
+                event.given |= if given { bit } else { 0 };
             }
             cursor.skip_space();
             if cursor.take(b',').is_none() {
@@ -240,7 +218,55 @@ impl FastDecoder {
             cursor.skip_space();
         }
         cursor.take(b'}')?;
+        self.store(columns, event, received, event_ids, index)
+    }
 
+    /// Decodes the value of one column; `false` if it counts as not stated.
+    #[inline]
+    fn value<'a>(
+        &mut self,
+        columns: &mut EventBatchBuilder,
+        cursor: &mut Cursor<'a>,
+        at: usize,
+        event: &mut FastEvent<'a>,
+    ) -> Option<bool> {
+        match EVENT[at].kind {
+            Type::Symbol | Type::Repeated => {
+                let text = cursor.string()?;
+                if !text.is_empty() {
+                    event.cells[at] = columns.symbol(at, text)?;
+                }
+                return Some(!text.is_empty());
+            }
+            Type::Timestamp => event.cells[at] = cursor.instant()?,
+            Type::Float32 => {
+                let number = cursor.number()?.value() as f32;
+                event.cells[at] = number.to_bits().into();
+                return Some(number.is_finite());
+            }
+            Type::Bool => event.cells[at] = cursor.boolean()?.into(),
+            _ if at == EXTRA => event.extra = self.extra.read(cursor, columns.privacy())?,
+            _ => {
+                event.event_id = Some(cursor.string()?).filter(|id| !id.is_empty());
+                if event.event_id.is_some_and(|id| id.len() > columns.settings().text_bytes_max) {
+                    return None;
+                }
+            }
+        }
+        Some(true)
+    }
+
+    /// Stores a decoded event if it is valid as a whole, with its skew corrected.
+    #[inline]
+    fn store(
+        &mut self,
+        columns: &mut EventBatchBuilder,
+        event: FastEvent<'_>,
+        received: ReceiveTime,
+        event_ids: &EventIds,
+        index: u32,
+    ) -> Option<()> {
+        let FastEvent { mut cells, given, event_id, mut extra } = event;
         let task_is_whole = (given & TASK_TYPE != 0) == (given & TASK_PHASE != 0);
         if given & REQUIRED != REQUIRED || !task_is_whole {
             return None;
@@ -263,7 +289,7 @@ impl FastDecoder {
         Some(())
     }
 
-    /// The column of a key. Senders write their keys in one order, so it is most often the one expected.
+    /// The column of a key. Most senders write their keys in one order, so the expected key is tried first.
     #[inline]
     fn column(&mut self, key: Key, before: usize) -> Option<usize> {
         let expected = self.follows[before];
@@ -284,8 +310,8 @@ fn optional_instant(cursor: &mut Cursor<'_>) -> Option<Option<i64>> {
     if cursor.take_word(b"null").is_some() { Some(None) } else { cursor.instant().map(Some) }
 }
 
-/// Whether the value ahead, an array, is the last of its object as far as the text's end tells. Where it is
-/// not, what follows it is a key that no batch has, or an array where none may be.
+/// Whether the value ahead, an array, seems to be the last value of its object. If it is not, the parse fails later,
+/// at an unknown key or an unexpected array.
 fn is_last_value(rest: &str) -> bool {
     let before_end = rest.trim_end().strip_suffix('}');
     before_end.is_some_and(|rest| rest.trim_end().ends_with(']'))

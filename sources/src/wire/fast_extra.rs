@@ -1,4 +1,4 @@
-//! Reads `extra` without intermediate values.
+//! Decodes `extra` for the fast decoder.
 
 use hashbrown::HashSet;
 
@@ -6,18 +6,18 @@ use super::cursor::Cursor;
 use crate::extra::{EXTRA_BYTES_MAX, EXTRA_KEYS_MAX, Scalar, quote, write_scalar};
 use crate::privacy::Privacy;
 
-/// Keys of `extra` that are remembered as harmless; beyond it all are forgotten.
+/// Most keys of `extra` remembered as harmless; with more, all are forgotten.
 const HARMLESS_KEYS_MAX: usize = 1024;
 
-/// Reads `extra`, and remembers from batch to batch which of its keys are harmless.
+/// Decodes `extra`, and remembers from batch to batch which keys are harmless.
 #[derive(Debug, Default)]
 pub(super) struct ExtraReader {
-    /// Keys known to be neither denied nor personal data themselves.
+    /// Keys that are neither denied nor personal data.
     harmless: HashSet<Box<str>>,
     canonical: String,
 }
 
-/// A value of `extra`, as it will stand in the canonical form.
+/// A value of `extra`, close to its canonical form.
 #[derive(Clone, Copy)]
 pub(super) enum ExtraItem<'a> {
     Plain(&'a str),
@@ -26,14 +26,14 @@ pub(super) enum ExtraItem<'a> {
     Instant(i64),
 }
 
-/// Keys and values of `extra`; one more than a sender may give.
+/// The members of `extra`. There is room for one more than a sender may send, the time as sent.
 pub(super) struct ExtraItems<'a> {
     items: [(&'a str, ExtraItem<'a>); EXTRA_KEYS_MAX + 1],
     pub(super) length: usize,
 }
 
 impl ExtraReader {
-    /// Reads `extra`; no items where it is empty.
+    /// Decodes `extra`; no members if it is empty.
     pub(super) fn read<'a>(&mut self, cursor: &mut Cursor<'a>, privacy: &Privacy) -> Option<Option<ExtraItems<'a>>> {
         let start = cursor.at;
         let mut items = ExtraItems::new();
@@ -61,7 +61,7 @@ impl ExtraReader {
         (cursor.at - start <= EXTRA_BYTES_MAX).then_some(Some(items))
     }
 
-    /// Whether a key of `extra` is neither denied nor personal data itself.
+    /// Whether a key is neither denied nor personal data.
     fn harmless(&mut self, key: &str, privacy: &Privacy) -> bool {
         if self.harmless.contains(key) {
             return true;
@@ -76,7 +76,7 @@ impl ExtraReader {
         true
     }
 
-    /// The canonical form: keys sorted by bytes, no spaces, numbers in their shortest form.
+    /// Writes the canonical form: keys sorted by bytes, no spaces, numbers in their shortest form.
     pub(super) fn write(&mut self, mut extra: ExtraItems<'_>) -> &str {
         let out = &mut self.canonical;
         out.clear();
@@ -107,7 +107,7 @@ impl<'a> ExtraItems<'a> {
         self.items[..self.length].iter().any(|(known, _)| *known == key)
     }
 
-    /// Sets a key, in place of the one of that name.
+    /// Sets a member; replaces one with the same key.
     pub(super) fn set(&mut self, key: &'a str, item: ExtraItem<'a>) {
         let place = self.items[..self.length].iter().position(|(known, _)| *known == key).unwrap_or(self.length);
         self.items[place] = (key, item);
@@ -115,7 +115,7 @@ impl<'a> ExtraItems<'a> {
     }
 }
 
-/// A value of `extra` that is no personal data.
+/// Steps over a value; `None` if it may be personal data.
 fn item<'a>(cursor: &mut Cursor<'a>, privacy: &Privacy) -> Option<ExtraItem<'a>> {
     let start = cursor.at;
     match cursor.peek()? {
@@ -130,7 +130,7 @@ fn item<'a>(cursor: &mut Cursor<'a>, privacy: &Privacy) -> Option<ExtraItem<'a>>
             let text = cursor.since(start);
             match number.scale {
                 Some(_) => Some(ExtraItem::Float(number.value())),
-                // A card number may be written as a number; a negative zero is none of the whole numbers.
+                // A long number may be a card number. A negative zero is not written as an integer.
                 None if text.len() > 12 || text == "-0" => None,
                 None => Some(ExtraItem::Plain(text)),
             }

@@ -1,4 +1,4 @@
-//! Reads a line of a file: an event, or a batch of them.
+//! Decodes one line of a file: an event, or a batch of events.
 
 use super::envelope::{Envelope, is_envelope};
 use super::event::{ReceiveTime, push_event};
@@ -6,7 +6,7 @@ use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
 use crate::reject::Fault;
 
-/// Reads one line: an event, or a batch of them. `refuse` is told what did not become an event.
+/// Decodes one line: an event, or a batch of events. Calls `refuse` with the fault of each event that is refused.
 pub(crate) fn push_line(
     columns: &mut EventBatchBuilder,
     text: &str,

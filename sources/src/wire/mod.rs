@@ -1,10 +1,12 @@
-//! Decodes events as they go over the wire: JSON, camelCase, one event or one batch to a line.
+//! Decodes events in the wire format: JSON with camelCase keys, one event or one batch to a line.
 //!
 //!     {"orgId":"acme","ts":"…Z",…}                    ─▶ one row
-//!     {"agentId":"a1","sdkVersion":"1.0","events":[…]} ─▶ a row each
+//!     {"agentId":"a1","sdkVersion":"1.0","events":[…]} ─▶ one row for each event
 //!
-//! Strings are borrowed from the line; an event is refused at the first key that is unknown, denied,
-//! repeated or of the wrong type, and the rest of its batch goes on.
+//! There are two decoders. The serde decoder (`event.rs`) decodes event by event, and decides what is refused and
+//! why: an event is refused at the first key that is unknown, denied, repeated or of the wrong type, and the rest of
+//! its batch goes on. The fast decoder (`fast.rs`) decodes a whole batch in one pass and accepts only what the serde
+//! decoder accepts too. Both borrow strings from the line.
 
 mod cursor;
 mod decoder;

@@ -1,4 +1,4 @@
-//! The quick reader of batches says of every batch what the careful one says.
+//! The fast decoder and the serde decoder give the same result for every batch.
 
 use netcrab_sources::fuzz;
 use proptest::prelude::*;
@@ -101,7 +101,7 @@ fn extra() -> impl Strategy<Value = String> {
     })
 }
 
-/// An event of the right keys, most of whose values are right.
+/// An event with valid keys, most of whose values are valid.
 fn random_event() -> impl Strategy<Value = String> {
     let keys = [
         "orgId",

@@ -1,4 +1,4 @@
-//! Damaged Parquet: cut anywhere or changed anywhere it is an error, never a panic and never a hang.
+//! A Parquet file that is cut or changed anywhere is an error, never a panic and never a hang.
 
 use netcrab_sources::generate::{FileLayout, GenerateSettings, write_parquet};
 
@@ -30,7 +30,7 @@ fn a_cut_file_is_an_error_that_says_what_to_do() {
 #[test]
 fn a_changed_byte_is_an_error_or_other_values() {
     let (folder, whole) = (folder(), whole());
-    // What the decoder panics with is caught; that it says so on the way is of no use here.
+    // The panics of the decoder are caught; their messages would only clutter the output.
     std::panic::set_hook(Box::new(|_| {}));
     for at in (4..whole.len()).step_by(whole.len() / 300) {
         let mut changed = whole.clone();

@@ -1,4 +1,4 @@
-//! Generated traffic: what was asked for, the same again, and readable.
+//! Generated traffic is as requested, the same for the same seed, and readable.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

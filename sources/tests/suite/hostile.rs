@@ -1,11 +1,11 @@
-//! Random bytes and damaged real input, through the entry points that the fuzz targets use.
+//! Random bytes and damaged input, through the entry points of the fuzz targets.
 
 use netcrab_sources::fuzz;
 use proptest::prelude::*;
 
 use super::event;
 
-/// A real line with some bytes changed, cut or doubled.
+/// A line with some bytes changed, cut or doubled.
 fn mutated(seed: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..8);
     edits.prop_map(move |edits| {

@@ -1,4 +1,4 @@
-//! Parquet: columns as others write them, dictionaries kept, faults found.
+//! Parquet: columns as others write them, dictionaries preserved, faults found.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::{fault, folder, read, read_with};
 
 const TS: i64 = 1_790_848_800_000;
 
-/// Columns of `rows` good events.
+/// Columns of `rows` valid events.
 fn good(rows: usize) -> Vec<(&'static str, ArrayRef)> {
     let texts = |text: &str| Arc::new(StringArray::from(vec![text; rows])) as ArrayRef;
     let ids: StringArray = (0..rows).map(|row| Some(format!("event-{row}"))).collect();
@@ -35,7 +35,7 @@ fn good(rows: usize) -> Vec<(&'static str, ArrayRef)> {
     ]
 }
 
-/// The same with some columns changed or added.
+/// The same columns, with some changed or added.
 fn with(rows: usize, changes: Vec<(&'static str, ArrayRef)>) -> Vec<(&'static str, ArrayRef)> {
     let mut columns = good(rows);
     for (name, array) in changes {

@@ -2,10 +2,10 @@
 
 use super::super::plan::{ProductPlan, screen, task};
 
-/// The place of the billing screen in the CRM plan: the screen a demo finds.
+/// The index of the billing screen: the worst, which a demo should find.
 pub(in super::super) const CRM_BILLING: usize = 8;
 
-/// The place of the import screen in the CRM plan: the second worst.
+/// The index of the import screen: the second worst.
 pub(in super::super) const CRM_IMPORT: usize = 9;
 
 pub(in super::super) static CRM: ProductPlan = ProductPlan {

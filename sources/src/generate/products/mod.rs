@@ -1,6 +1,6 @@
-//! The products that traffic is made of: screens, the ways between them, their elements and tasks.
+//! The generated products.
 //!
-//! A plan is data only. Weights are relative; the first screen is the usual way in.
+//! They are data only. Weights are relative; visitors usually enter at the first screen.
 
 mod crm;
 mod desk;
@@ -11,5 +11,5 @@ mod shop;
 use super::plan::ProductPlan;
 pub(super) use crm::{CRM_BILLING, CRM_IMPORT};
 
-/// The plans; product `p` of organisation `o` follows plan `(o + p) % PLANS.len()`.
+/// Product `p` of organisation `o` follows plan `(o + p) % PLANS.len()`.
 pub(super) static PLANS: &[&ProductPlan] = &[&crm::CRM, &desk::DESK, &hr::HR, &erp::ERP, &shop::SHOP];

@@ -1,4 +1,4 @@
-//! The footer of a Parquet file: its schema, its row groups, and the ranges to fetch.
+//! The footer of a Parquet file: schema, row groups, and the ranges to fetch.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,25 +18,25 @@ use crate::blob::{Blob, SharedBlob};
 use crate::listing::SourceFile;
 use crate::privacy::Privacy;
 
-/// The footer of a file, understood.
+/// The parsed footer of a file.
 #[derive(Debug)]
 pub(crate) struct Footer {
     metadata: ArrowReaderMetadata,
-    /// Where each event column stands in the file, in table order.
+    /// The index of each event column in the file, in table order.
     pub(super) places: Vec<Option<usize>>,
     /// The number of the first row of each row group, from 1.
     first_lines: Vec<u64>,
 }
 
 impl Footer {
-    /// Reads the footer of `file` as one of foreign columns.
+    /// Reads the footer of a file of foreign columns.
     pub(crate) fn foreign(file: &SourceFile) -> Result<Self, Error> {
         let parquet = load(file)?;
         let metadata = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), ArrowReaderOptions::new()))?;
         Ok(Self { metadata, places: Vec::new(), first_lines: first_lines(&parquet) })
     }
 
-    /// Reads the footer of `file` and finds the event columns in it.
+    /// Reads the footer of a file of event columns.
     pub(crate) fn events(file: &SourceFile, privacy: &Privacy) -> Result<Self, Error> {
         let parquet = load(file)?;
         let stored = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -69,12 +69,12 @@ impl Footer {
         self.metadata.metadata().row_groups().iter().map(|group| group.num_rows().max(0) as u64).sum()
     }
 
-    /// Bytes of each row group as stored.
+    /// The size of each row group as stored, in bytes.
     pub(crate) fn group_bytes(&self) -> Vec<u64> {
         self.metadata.metadata().row_groups().iter().map(|group| group.compressed_size().max(0) as u64).collect()
     }
 
-    /// Bytes of a row as stored, on average.
+    /// The average size of a row as stored, in bytes.
     pub(crate) fn bytes_per_row(&self, group: usize) -> f64 {
         let group = self.metadata.metadata().row_group(group);
         group.compressed_size().max(0) as f64 / group.num_rows().max(1) as f64
@@ -84,7 +84,7 @@ impl Footer {
         self.first_lines[group]
     }
 
-    /// A reader of these columns (by place in the file) of one row group.
+    /// A reader of one row group, for columns by their index in the file.
     pub(crate) fn rows_of(
         &self,
         file: &SourceFile,

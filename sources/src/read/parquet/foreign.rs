@@ -1,7 +1,6 @@
-//! Reads Parquet files of foreign columns, as a mapping says.
+//! Decodes Parquet files of foreign columns with a mapping.
 //!
-//! The columns that the mapping names are read as text, instants as ISO 8601, and go row by row
-//! through the mapping.
+//! It reads the columns that the mapping names as text (instants as ISO 8601) and applies the mapping row by row.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,12 +23,12 @@ use crate::reject::Rejects;
 use crate::validate::whole_milliseconds;
 use crate::{Error, SourceSettings};
 
-/// One row group of a foreign Parquet file being read.
+/// Decodes one row group of a foreign Parquet file.
 pub(crate) struct ForeignRowGroupDecoder {
     file: Arc<SourceFile>,
     rows: ParquetRecordBatchReader,
     mapping: Arc<CompiledMapping>,
-    /// For each column of the mapping, its place among those read.
+    /// For each column of the mapping, its index among the columns read.
     places: Vec<Option<usize>>,
     columns: EventBatchBuilder,
     event_ids: EventIds,
@@ -98,7 +97,7 @@ impl ForeignRowGroupDecoder {
     }
 }
 
-/// A column as text; instants as ISO 8601 in UTC, whatever zone they are shown in.
+/// A column as text; instants as ISO 8601 in UTC, whatever their time zone.
 fn text(array: &ArrayRef) -> Result<ArrayRef, Error> {
     if !matches!(array.data_type(), DataType::Timestamp(_, _)) {
         return Ok(cast(array, &DataType::Utf8View)?);
@@ -108,7 +107,7 @@ fn text(array: &ArrayRef) -> Result<ArrayRef, Error> {
     Ok(cast(&plain, &DataType::Utf8View)?)
 }
 
-/// Where the columns of the mapping stand in the file; only columns that can be text are understood.
+/// The index in the file of each column of the mapping. Fails if a column is missing or cannot become text.
 pub(crate) fn find(file: &SourceFile, footer: &Footer, mapping: &CompiledMapping) -> Result<Vec<Option<usize>>, Error> {
     let fields = footer.schema().fields();
     let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();

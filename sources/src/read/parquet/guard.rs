@@ -1,11 +1,11 @@
-//! Runs steps of the Parquet decoder, which damage may make panic.
+//! Runs steps of the Parquet decoder, which may panic on damaged files.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::Error;
 use crate::listing::SourceFile;
 
-/// Runs a step of the decoder; damage may make it panic.
+/// Runs a step of the decoder. Turns its errors and panics into an error that names the file.
 pub(crate) fn guard<T>(file: &SourceFile, step: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T, Error> {
     let damaged = |cause: String| Error::DamagedParquet { file: file.name.clone(), cause };
     match catch_unwind(AssertUnwindSafe(step)) {

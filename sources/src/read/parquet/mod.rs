@@ -1,12 +1,12 @@
-//! Reads Parquet files whose columns are event columns, a row group at a time.
+//! Decodes Parquet files, one row group at a time.
 //!
 //!     file     org_id · route · ts(us) · …        any order; names as in tables or on the wire
 //!     read as  Dictionary · Dictionary · ts …     symbols keep the dictionary of their column chunk
 //!     batch    in-flight schema                   never across row groups
 //!
-//! Columns are taken as they are stored: utf8, large utf8, views, dictionaries, and JSON or enum
-//! annotated bytes for texts; timestamps of any unit and whole numbers (ms) for instants; any number
-//! for numbers. Damage is an error, never a panic: the decoder runs behind `catch_unwind`.
+//! Columns are read as they are stored. Texts may be utf8, large utf8, views, dictionaries, or bytes annotated as
+//! JSON or enum. Instants may be timestamps of any unit or whole numbers (ms). Numbers may be of any type. Damage is
+//! an error, never a panic: the decoder runs behind `catch_unwind`.
 
 mod footer;
 mod foreign;

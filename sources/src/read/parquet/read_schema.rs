@@ -1,4 +1,4 @@
-//! Chooses the Arrow types to read the columns of a Parquet file as.
+//! Chooses the Arrow types as which the columns of a Parquet file are read.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::listing::SourceFile;
 use crate::privacy::Privacy;
 use crate::read::event_header::{require, unknown_column};
 
-/// Where each event column stands; every other column is an error.
+/// The index of each event column in the file. Any other column is an error.
 pub(super) fn places(file: &SourceFile, schema: &Schema, privacy: &Privacy) -> Result<Vec<Option<usize>>, Error> {
     let mut places = vec![None; EVENT.len()];
     for (place, field) in schema.fields().iter().enumerate() {
@@ -32,7 +32,7 @@ pub(super) fn places(file: &SourceFile, schema: &Schema, privacy: &Privacy) -> R
     Ok(places)
 }
 
-/// The places of text and symbol columns.
+/// The indexes of the text and symbol columns.
 pub(super) fn texts(places: &[Option<usize>]) -> Vec<usize> {
     let columns = EVENT
         .iter()
@@ -41,8 +41,8 @@ pub(super) fn texts(places: &[Option<usize>]) -> Vec<usize> {
     columns.filter_map(|(_, place)| *place).collect()
 }
 
-/// The schema with bytes that hold text (JSON, enum, or unannotated) labelled as UTF-8, so that the
-/// decoder checks them and keeps their dictionaries; `None` where nothing needs it.
+/// The schema with byte columns that hold text (JSON, enum, or not annotated) labelled as UTF-8, so that the decoder
+/// checks them and keeps their dictionaries. `None` if no column needs it.
 pub(super) fn relabel(schema: &SchemaDescriptor, texts: &[usize]) -> Option<SchemaDescriptor> {
     let root = schema.root_schema();
     let mut changed = false;
@@ -67,8 +67,8 @@ pub(super) fn relabel(schema: &SchemaDescriptor, texts: &[usize]) -> Option<Sche
     changed.then(|| SchemaDescriptor::new(Arc::new(root)))
 }
 
-/// The schema to read with: symbols as dictionaries, texts as views, the rest as stored.
-/// Parquet knows no seconds: they are plain numbers, and only the Arrow schema that is kept beside them says so.
+/// The schema to read with: symbols as dictionaries, texts as views, everything else as stored. Parquet has no
+/// timestamps in seconds: they are stored as plain numbers, and only the embedded Arrow schema tells them apart.
 pub(super) fn wanted(
     file: &SourceFile,
     found: &Schema,

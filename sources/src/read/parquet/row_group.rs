@@ -1,4 +1,4 @@
-//! Reads one row group of event columns.
+//! Decodes one row group of event columns.
 
 use std::sync::Arc;
 
@@ -18,16 +18,16 @@ use crate::reject::Rejects;
 use crate::validate::BatchValidator;
 use crate::{Error, SourceSettings};
 
-/// One row group being read.
+/// Decodes one row group.
 pub(crate) struct RowGroupDecoder {
     file: Arc<SourceFile>,
     rows: ParquetRecordBatchReader,
     validator: BatchValidator,
     event_ids: EventIds,
     rejects: Rejects,
-    /// For each column of the batch, its place among those read.
+    /// For each column of the batch, its index among the columns read.
     places: Vec<Option<usize>>,
-    /// The columns that were asked for, among those of the batch; `None` where all were.
+    /// The indexes of the requested columns in the batch; `None` if all were requested.
     kept: Option<Vec<usize>>,
     next_line: u64,
     bytes_per_row: f64,
@@ -35,7 +35,7 @@ pub(crate) struct RowGroupDecoder {
 }
 
 impl RowGroupDecoder {
-    /// Opens row group `group` for the event columns named.
+    /// Opens row group `group` for these event columns.
     pub(crate) fn open(
         file: Arc<SourceFile>,
         footer: &Footer,
@@ -44,7 +44,7 @@ impl RowGroupDecoder {
         settings: Arc<SourceSettings>,
         privacy: Arc<Privacy>,
     ) -> Result<Self, Error> {
-        // An id is made from the instant, so it must be read even where nobody asked for it.
+        // A made event id depends on the instant, so the instant is read even if it was not requested.
         let needed = columns.map(|names| match names.contains(&"event_id") {
             true => [names, &["ts"]].concat(),
             false => names.to_vec(),
