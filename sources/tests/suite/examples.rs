@@ -1,24 +1,15 @@
-//! The worked examples of `docs/mapping.md`, over real files; and what a mapping refuses.
+//! The examples of `docs/mapping.md`, over made files that are always there and over real files where they are; and
+//! what a mapping refuses.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use netcrab_sources::{Mapping, SourceSettings};
 use parquet::arrow::ArrowWriter;
 
-use super::{Read, fault, file, folder, read_with};
-
-/// A real input, or `None` with a word about it.
-fn data(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: ../shared/data/{name} is not here");
-    None
-}
+use super::{Read, fault, file, folder, made, read_with, shared};
 
 fn mapping(name: &str) -> Mapping {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
@@ -37,10 +28,63 @@ fn counts<'a>(pairs: impl IntoIterator<Item = (&'a str, usize)>) -> BTreeMap<Str
     pairs.into_iter().map(|(value, count)| (value.to_owned(), count)).collect()
 }
 
+/// Reads `path` with a mapping of `docs/`.
+fn mapped(path: &Path, name: &str) -> Read {
+    read_with(path, Some(mapping(name)), SourceSettings::default(), 1).unwrap()
+}
+
 #[test]
-fn the_shop_example_makes_an_event_of_every_row() {
-    let Some(path) = data("ecom") else { return };
-    let read = read_with(&path, Some(mapping("mapping-ecom.toml")), SourceSettings::default(), 1).unwrap();
+fn the_made_shop_is_an_event_for_each_row() {
+    let read = mapped(&made("ecom"), "mapping-ecom.toml");
+    assert_eq!((read.events.num_rows(), read.rejects.len(), read.skipped), (36, 0, 0));
+    assert_eq!(tally(&read, "event_type"), counts([("click", 3), ("custom", 5), ("navigation", 28)]));
+    assert_eq!(
+        tally(&read, "error_code"),
+        counts([("-", 31), ("checkout_bug", 1), ("error_page", 2), ("payment_error", 2)])
+    );
+    assert_eq!(tally(&read, "task_phase"), counts([("-", 30), ("complete", 2), ("start", 4)]));
+    assert_eq!(tally(&read, "device_type"), counts([("desktop", 21), ("mobile", 5), ("tablet", 10)]));
+    assert_eq!(tally(&read, "segment"), counts([("loyal", 8), ("new", 16), ("returning", 12)]));
+    assert_eq!((tally(&read, "session_id").len(), tally(&read, "user_hash").len()), (6, 4));
+    assert_eq!(tally(&read, "event_id").len(), 36);
+    assert_eq!(read.column("ts")[35], "2024-03-10T00:00:00Z");
+    assert_eq!(read.column("route")[2], "/product_view");
+    assert_eq!(read.column("extra")[12], r#"{"acquisition_channel":"ads, paid","user_cohort":"2024-02"}"#);
+    assert_eq!(read.column("extra")[35], "-");
+    assert!(!read.column("user_hash").contains(&"user_01".to_owned()));
+}
+
+#[test]
+fn the_made_log_rejects_the_line_that_is_cut_short() {
+    let read = mapped(&made("weblog"), "mapping-weblog.toml");
+    assert_eq!((read.events.num_rows(), read.skipped), (10, 4));
+    assert_eq!(read.faults(), ["14 not_a_log_line -"]);
+    assert_eq!(tally(&read, "event_type"), counts([("custom", 2), ("navigation", 8)]));
+    assert_eq!(tally(&read, "event_name"), counts([("-", 8), ("request_HEAD", 1), ("request_POST", 1)]));
+    assert_eq!(tally(&read, "error_code"), counts([("-", 8), ("404", 1), ("500", 1)]));
+    assert_eq!(tally(&read, "browser"), counts([("-", 3), ("Firefox", 3), ("Safari", 2), ("bot", 2)]));
+    assert_eq!(tally(&read, "device_type"), counts([("desktop", 8), ("mobile", 2)]));
+    assert_eq!(
+        tally(&read, "screen_id"),
+        counts([
+            ("/", 1),
+            ("/articles/:id", 4),
+            ("/blog", 1),
+            ("/login", 1),
+            ("/missing", 1),
+            ("/robots.txt", 1),
+            ("/users/:id/settings", 1)
+        ])
+    );
+    assert_eq!(read.column("route"), read.column("screen_id"));
+    assert_eq!(read.count("session_id", ""), 10);
+    assert_eq!(tally(&read, "user_hash").len(), 6);
+}
+
+#[test]
+fn the_real_shop_is_an_event_for_each_row() {
+    let Some(path) = shared("ecom") else { return };
+    let read = mapped(&path, "mapping-ecom.toml");
     assert_eq!((read.events.num_rows(), read.rejects.len(), read.skipped), (31_106, 0, 0));
     assert_eq!(
         tally(&read, "event_type"),
@@ -63,15 +107,20 @@ fn the_shop_example_makes_an_event_of_every_row() {
 }
 
 #[test]
-fn the_weblog_example_rejects_the_one_line_that_does_not_parse() {
-    let Some(path) = data("weblog") else { return };
-    let read = read_with(&path, Some(mapping("mapping-weblog.toml")), SourceSettings::default(), 1).unwrap();
-    assert_eq!(read.events.num_rows() + read.rejects.len() + read.skipped as usize, 10_000);
+fn the_real_log_rejects_the_line_that_is_cut_short() {
+    let Some(path) = shared("weblog") else { return };
+    let read = mapped(&path, "mapping-weblog.toml");
     assert_eq!(read.faults(), ["8899 not_a_log_line -"]);
     assert_eq!((read.events.num_rows(), read.skipped), (4593, 5406));
-    // 220 requests failed; 50 of them were for what a page loads by itself.
-    assert_eq!(read.events.num_rows() - read.count("error_code", "-"), 170);
-    assert_eq!(read.count("session_id", ""), read.events.num_rows());
+    // 220 requests failed; 50 of them were for images, styles and scripts.
+    assert_eq!(tally(&read, "error_code"), counts([("-", 4423), ("403", 2), ("404", 163), ("416", 2), ("500", 3)]));
+    assert_eq!(
+        tally(&read, "event_name"),
+        counts([("-", 4553), ("request_HEAD", 34), ("request_OPTIONS", 1), ("request_POST", 5)])
+    );
+    assert_eq!(read.count("browser", "bot"), 2091);
+    assert_eq!(tally(&read, "user_hash").len(), 1423);
+    assert_eq!(read.count("session_id", ""), 4593);
     assert!(read.column("route").iter().all(|route| !route.contains('?')));
 }
 
