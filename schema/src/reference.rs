@@ -9,9 +9,11 @@ use crate::{all_tables, arrow, clickhouse};
 pub fn page() -> String {
     let mut page = String::from(
         "# Tables\n\n\
-         Made from `schema/` by `cargo test -p netcrab-schema`; edit the definitions, not this page.\n\n\
-         Each is a Delta table of Parquet files in `DIR/<name>`; types are those at rest. Tables with a `date` are split into a \
-         folder for each day. Instants are stored in microseconds, as Delta demands; their values are whole milliseconds.\n",
+         Generated from `schema/` by `UPDATE_DOCS=1 cargo test -p netcrab-schema`; edit the definitions, not this page.\n\n\
+         Each table is a Delta table of Parquet files in `DIR/<name>`. The types are those in the files. Tables with a `date` \
+         are partitioned by it. Delta stores instants in microseconds; their values are whole milliseconds.\n\n\
+         The column `session_key` is a hash that names one session. Do not confuse it with the session key of \
+         [rules.md](rules.md): organisation, product, and session id (or visitor). One session key may have many sessions.\n",
     );
     for table in all_tables() {
         section(&mut page, table);
@@ -34,7 +36,7 @@ fn section(page: &mut String, table: &Table) {
     if let Engine::Fold(folds) = table.engine {
         let folds: Vec<String> = folds.iter().map(|(name, fold)| format!("{}({name})", fold.function())).collect();
         line(format!(
-            "A stream adds rows to a key before they are folded into one: group by the key and take {}.\n",
+            "A stream adds rows to a key until a compaction folds them into one. Group by the key and take {}.\n",
             folds.join(", ")
         ));
     }

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_the_same_as_those_of_the_careful_reader() {
+    fn numbers_are_the_same_as_those_of_the_standard_library() {
         for text in [
             "0",
             "-0",
