@@ -302,10 +302,10 @@ mod tests {
         let (runtime, store) = (Runtime::new().unwrap(), Arc::new(InMemory::new()));
         let listed = object(&runtime, &store, b"a".to_vec());
         object(&runtime, &store, b"b".to_vec());
-        let said = Error::read(&listed.name, read(&listed).unwrap_err()).to_string();
-        assert!(said.ends_with("it was replaced while it was read; run again"), "{said}");
+        let message = Error::read(&listed.name, read(&listed).unwrap_err()).to_string();
+        assert!(message.ends_with("it was replaced while it was read; run again"), "{message}");
         runtime.block_on(store.delete(&ObjectPath::from("a.ndjson"))).unwrap();
-        let said = Error::read(&listed.name, read(&listed).unwrap_err()).to_string();
-        assert!(said.ends_with("it was removed while it was read; run again"), "{said}");
+        let message = Error::read(&listed.name, read(&listed).unwrap_err()).to_string();
+        assert!(message.ends_with("it was removed while it was read; run again"), "{message}");
     }
 }

@@ -159,12 +159,12 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The object store failed.
-    #[error("could not read `{uri}` from the object store; {mend}")]
+    #[error("could not read `{uri}` from the object store; {hint}")]
     Store {
         /// The object or prefix.
         uri: String,
         /// What to do.
-        mend: &'static str,
+        hint: &'static str,
         /// Why.
         #[source]
         source: object_store::Error,
@@ -217,7 +217,7 @@ impl Error {
 
     /// An error of the object store at `uri`, with a hint.
     pub(crate) fn store(uri: &str, source: object_store::Error) -> Self {
-        Error::Store { uri: uri.to_owned(), mend: hint(&source), source }
+        Error::Store { uri: uri.to_owned(), hint: hint(&source), source }
     }
 
     /// An error of reading a file, from disk or from an object store.
@@ -233,8 +233,8 @@ impl Error {
 pub fn hint(error: &object_store::Error) -> &'static str {
     use object_store::Error as Cause;
     // Only the text of a failed listing has its status.
-    let said = error.to_string();
-    let says = |text: &str| said.contains(text);
+    let text = error.to_string();
+    let says = |phrase: &str| text.contains(phrase);
     match error {
         // The address at which a rented machine gets its keys.
         _ if says("169.254.169.254") => "no keys were given; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",

@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reference_lists_every_reason_with_its_mend() {
+    fn the_reference_lists_every_reason_with_its_hint() {
         let page = include_str!("../../docs/sources.md");
         for reason in Reason::ALL {
             let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", reason.name())));

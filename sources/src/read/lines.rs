@@ -97,12 +97,12 @@ impl LineReader {
 
     /// Skips the line at the current position. If that line is short, it is its record that has no end.
     fn pass_over(&mut self, first: u64) -> io::Result<NextLine<'_>> {
-        let held = &self.buffer[self.start..self.filled];
-        if let Some(length) = memchr::memchr(b'\n', held).filter(|length| *length <= self.bytes_max) {
+        let ahead = &self.buffer[self.start..self.filled];
+        if let Some(length) = memchr::memchr(b'\n', ahead).filter(|length| *length <= self.bytes_max) {
             self.start += length + 1;
             return Ok(NextLine::Unfinished(first));
         }
-        if self.over && held.len() <= self.bytes_max {
+        if self.over && ahead.len() <= self.bytes_max {
             self.start = self.filled;
             return Ok(NextLine::Unfinished(first));
         }

@@ -177,35 +177,35 @@ fn the_same_mapping_reads_json_and_parquet() {
 fn a_mapping_at_fault_names_the_nearest_valid_name() {
     let good =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/mapping-weblog.toml")).unwrap();
-    let said = |from: &str, to: &str| {
+    let message = |from: &str, to: &str| {
         assert!(good.contains(from), "{from}");
         fault(Mapping::parse(&good.replacen(from, to, 1)))
     };
     assert_eq!(
-        said("[constants]", "[constant]"),
+        message("[constants]", "[constant]"),
         "mapping: `constant` is not known; nearest is `constants`; valid are format, delimiter, constants, columns, hash, time, route, device, user_agent, event, events, error, skip, extra"
     );
-    assert_eq!(said("org_id =", "org ="), "mapping: `org` in `[constants]` is no event column; nearest is `org_id`");
+    assert_eq!(message("org_id =", "org ="), "mapping: `org` in `[constants]` is no event column; nearest is `org_id`");
     assert_eq!(
-        said("column = \"path\"", "column = \"url_path\""),
+        message("column = \"path\"", "column = \"url_path\""),
         "mapping: an access log has no field `url_path`; it has remote_addr, time, method, path, status, bytes, referer, user_agent"
     );
     assert_eq!(
-        said("column = \"time\"", "column = \"timestamp\""),
+        message("column = \"time\"", "column = \"timestamp\""),
         "mapping: an access log has no field `timestamp`; nearest is `time`; it has remote_addr, time, method, path, status, bytes, referer, user_agent"
     );
-    assert!(said("product_id = \"website\"", "").starts_with("mapping: nothing gives `product_id`"));
+    assert!(message("product_id = \"website\"", "").starts_with("mapping: nothing gives `product_id`"));
     assert!(
-        said("user_hash = [\"remote_addr\", \"user_agent\"]", "").starts_with("mapping: nothing gives `user_hash`")
+        message("user_hash = [\"remote_addr\", \"user_agent\"]", "").starts_with("mapping: nothing gives `user_hash`")
     );
-    assert!(said("event_type = \"navigation\"", "event_type = \"navigate\"").contains("nearest is `navigation`"));
-    assert!(said("format = \"log\"", "format = \"clf\"").contains("time format `clf`"));
+    assert!(message("event_type = \"navigation\"", "event_type = \"navigate\"").contains("nearest is `navigation`"));
+    assert!(message("format = \"log\"", "format = \"clf\"").contains("time format `clf`"));
     assert!(
-        said("[constants]", "[columns]\nuser_hash = \"remote_addr\"\n[constants]").contains("put it under `[hash]`")
+        message("[constants]", "[columns]\nuser_hash = \"remote_addr\"\n[constants]").contains("put it under `[hash]`")
     );
-    assert!(said("screen = true", "screan = true").contains("nearest is `screen`"));
+    assert!(message("screen = true", "screan = true").contains("nearest is `screen`"));
     assert!(fault(Mapping::parse("format = ")).starts_with("mapping: "));
     assert!(fault(Mapping::parse("format = \"csv\"")).contains("time"));
-    let env = said("[hash]", "[hash]\nsalt_env = \"NETCRAB_NO_SUCH_SALT\"");
+    let env = message("[hash]", "[hash]\nsalt_env = \"NETCRAB_NO_SUCH_SALT\"");
     assert_eq!(env, "mapping: `salt_env` names `NETCRAB_NO_SUCH_SALT`, which is not set; set it, or use `salt`");
 }

@@ -254,29 +254,29 @@ fn a_text_in_a_view_is_looked_at_however_short_it_is() {
 }
 
 #[test]
-fn columns_that_do_not_fit_are_errors_with_a_mend() {
+fn columns_that_do_not_fit_are_errors_with_a_hint() {
     let folder = folder();
-    let said = |columns| {
+    let message = |columns| {
         let path = write(&folder.path().join("a.parquet"), columns, 100);
         fault(read(&path)).replace(folder.path().to_str().unwrap(), "…")
     };
     assert_eq!(
-        said(with(1, vec![("screenid", texts(&[Some("x")]))])),
+        message(with(1, vec![("screenid", texts(&[Some("x")]))])),
         "`…/a.parquet` has a column `screenid`, which no event has; nearest is `screen_id`; rename it, leave it out, or give a mapping"
     );
     assert_eq!(
-        said(with(1, vec![("ts", texts(&[Some("x")]))])),
+        message(with(1, vec![("ts", texts(&[Some("x")]))])),
         "column `ts` of `…/a.parquet` is Utf8, expected a timestamp, or whole milliseconds since 1970; write it with that type, or give a mapping"
     );
     assert_eq!(
-        said(with(1, vec![("route", Arc::new(Int32Array::from(vec![1])))])),
+        message(with(1, vec![("route", Arc::new(Int32Array::from(vec![1])))])),
         "column `route` of `…/a.parquet` is Int32, expected a text (UTF-8); write it with that type, or give a mapping"
     );
-    assert!(said(with(1, vec![("user_email", texts(&[None]))])).contains("reads like personal data"));
+    assert!(message(with(1, vec![("user_email", texts(&[None]))])).contains("reads like personal data"));
     let mut columns = good(1);
     columns.remove(0);
-    assert!(said(columns).starts_with("`…/a.parquet` has no column `org_id`, which every event needs"));
-    assert!(said(with(1, vec![("orgId", texts(&[Some("x")]))])).contains("more than once"));
+    assert!(message(columns).starts_with("`…/a.parquet` has no column `org_id`, which every event needs"));
+    assert!(message(with(1, vec![("orgId", texts(&[Some("x")]))])).contains("more than once"));
 }
 
 #[test]

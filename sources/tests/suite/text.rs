@@ -58,7 +58,7 @@ fn csv_rows_that_do_not_fit_are_rejected_by_line() {
 }
 
 #[test]
-fn a_header_that_is_no_event_header_is_an_error_with_a_mend() {
+fn a_header_that_is_no_event_header_is_an_error_with_a_hint() {
     let folder = folder();
     let header =
         |header: &str| fault(read(&file(&folder, "a.csv", header))).replace(folder.path().to_str().unwrap(), "…");
@@ -151,21 +151,24 @@ fn streams_that_are_not_what_their_ending_says_are_errors_after_the_good_lines()
 fn nothing_to_read_is_said_so() {
     let folder = folder();
     let here = folder.path().to_str().unwrap().to_owned();
-    let said =
+    let message =
         |name: &str| fault(open(&[&folder.path().join(name)], None, SourceSettings::default())).replace(&here, "…");
     let endings = ".parquet, .ndjson, .jsonl, .json, .csv or .log, the text formats also with .gz or .zst";
     assert_eq!(
-        said(""),
+        message(""),
         format!("no event files in `…/`; expected names ending in {endings}, or a mapping that says the format")
     );
-    assert_eq!(said("none.csv"), "`…/none.csv` does not exist; give a file, a folder or `s3://bucket/prefix`");
+    assert_eq!(message("none.csv"), "`…/none.csv` does not exist; give a file, a folder or `s3://bucket/prefix`");
     file(&folder, "a.txt", "x");
     assert_eq!(
-        said("a.txt"),
+        message("a.txt"),
         format!("`…/a.txt` does not say its format; expected a name ending in {endings}, or a mapping with `format`")
     );
     file(&folder, "a.log", "x");
-    assert_eq!(said("a.log"), "`…/a.log` is an access log, which needs a mapping; start from docs/mapping-weblog.toml");
+    assert_eq!(
+        message("a.log"),
+        "`…/a.log` is an access log, which needs a mapping; start from docs/mapping-weblog.toml"
+    );
     let ftp = fault(super::runtime().block_on(netcrab_sources::Source::open(
         &["ftp://x/y".to_owned()],
         None,
