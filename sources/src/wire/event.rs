@@ -134,12 +134,12 @@ impl EventSeed<'_, '_> {
 
     fn unknown<E: serde::de::Error, T>(&mut self, key: &str) -> Result<T, E> {
         if self.privacy.denies_key(key) {
-            return self.refuse(Reason::DeniedKey, printable_key(&key, self.privacy));
+            return self.refuse(Reason::DeniedKey, printable_key(key, self.privacy));
         }
         let near = nearest(key, PLACES.keys().map(String::as_str));
         let field = match near {
-            Some(near) => format!("{} (nearest: {near})", printable_key(&key, self.privacy)).into(),
-            None => printable_key(&key, self.privacy),
+            Some(near) => format!("{} (nearest: {near})", printable_key(key, self.privacy)).into(),
+            None => printable_key(key, self.privacy),
         };
         self.refuse(Reason::UnknownKey, field)
     }
