@@ -1,7 +1,9 @@
 //! ClickHouse tables: `CREATE TABLE` and `CREATE VIEW` from the definition of a table.
 //!
-//!     fact_sessions_rows   every row that was written, until a merge drops the replaced ones
-//!     fact_sessions        the view of the current rows: queries read this
+//! ```text
+//! fact_sessions_rows   every row that was written, until a merge drops the replaced ones
+//! fact_sessions        the view of the current rows: queries read this
+//! ```
 //!
 //! Partitions are months. A partition for each organisation and day would give the server too many parts. The sorting
 //! key is the key of the table, which begins with organisation and product.

@@ -66,6 +66,13 @@ pub const TS_MIN_MS: i64 = 946_684_800_000;
 pub const TS_END_MS: i64 = 4_102_444_800_000;
 
 /// The wire name of a column, in camelCase. `element_label_h` is `elementLabelHash` there.
+///
+/// ```
+/// use netcrab_schema::events::wire_name;
+///
+/// assert_eq!(wire_name("screen_id"), "screenId");
+/// assert_eq!(wire_name("element_label_h"), "elementLabelHash");
+/// ```
 pub fn wire_name(column: &str) -> String {
     if column == "element_label_h" {
         return "elementLabelHash".to_owned();

@@ -1,8 +1,10 @@
 //! Every table of NetCrab, defined once.
 //!
-//!     tables.rs ─▶ arrow.rs       schemas in flight and at rest
-//!               ─▶ clickhouse.rs  CREATE TABLE
-//!               ─▶ reference.rs   docs/tables.md
+//! ```text
+//! tables.rs ─▶ arrow.rs       schemas in flight and at rest
+//!           ─▶ clickhouse.rs  CREATE TABLE
+//!           ─▶ reference.rs   docs/tables.md
+//! ```
 //!
 //! The meaning, unit and nullability of a column are stated here and nowhere else.
 //!

@@ -144,6 +144,12 @@ impl Table {
 
     /// A query for the rows of `from`, which has the columns of this table. If rows of a key add up, the query folds
     /// them into one row. It omits a key whose counts are all zero, because its events were deleted again.
+    ///
+    /// ```
+    /// let query = netcrab_schema::tables::FACT_FLOWS.folded("rows");
+    /// assert!(query.contains("sum(moves) AS moves"));
+    /// assert!(query.contains("FROM rows GROUP BY org_id, product_id, date, from_screen, to_screen"));
+    /// ```
     pub fn folded(&self, from: &str) -> String {
         let Engine::Fold(_) = self.engine else { return format!("SELECT * FROM {from}") };
         let column = |column: &'static Column| {

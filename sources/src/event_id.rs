@@ -1,6 +1,8 @@
 //! Makes ids for events whose sender gave none. Reading the same file again makes the same ids.
 //!
-//!     UUIDv7 = 48 bits of ts · version · 74 bits of XXH3-128(file, line)
+//! ```text
+//! UUIDv7 = 48 bits of ts · version · 74 bits of XXH3-128(file, line)
+//! ```
 //!
 //! A file is identified by its size, its first and its last 64 KiB, not by its name.
 

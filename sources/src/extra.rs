@@ -1,6 +1,8 @@
 //! `extra`: whatever else the sender knows. It is flat, small and without personal data.
 //!
-//!     {"plan": "pro", "n":1.50}   ─▶   {"n":1.5,"plan":"pro"}
+//! ```text
+//! {"plan": "pro", "n":1.50}   ─▶   {"n":1.5,"plan":"pro"}
+//! ```
 //!
 //! The canonical text has keys sorted by bytes, no spaces, and numbers in their shortest form.
 

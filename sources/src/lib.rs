@@ -1,8 +1,10 @@
 //! Reads events: files and folders, on a local disk or in S3, become Arrow batches of events.
 //!
-//!     uris ─ listing ─▶ files ─ source ─▶ units ─ read ─▶ rows ─ validate ─▶ events
-//!                                                   │                    └─▶ rejects
-//!                                                mapping
+//! ```text
+//! uris ─ listing ─▶ files ─ source ─▶ units ─ read ─▶ rows ─ validate ─▶ events
+//!                                               │                    └─▶ rejects
+//!                                            mapping
+//! ```
 //!
 //! Each row is validated once, here. A row that leaves as an event has every required field, times in range, routes
 //! without ids, and no personal data. Every other row becomes a reject with file, line and reason; its value is never

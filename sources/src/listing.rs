@@ -1,8 +1,10 @@
 //! Finds the files of a source, with the format and compression of each.
 //!
-//!     data/                      part-0.parquet    Parquet
-//!     s3://bucket/events/   ─▶   2026/a.ndjson.zst NDJSON, zstd      sorted by name
-//!     access.log.gz              access.log.gz     access log, gzip
+//! ```text
+//! data/                      part-0.parquet    Parquet
+//! s3://bucket/events/   ─▶   2026/a.ndjson.zst NDJSON, zstd      sorted by name
+//! access.log.gz              access.log.gz     access log, gzip
+//! ```
 //!
 //! Inside folders, names that begin with `_` or `.` are bookkeeping (`_delta_log`, `_SUCCESS`, `.crc`) and are
 //! skipped.

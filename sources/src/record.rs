@@ -1,6 +1,8 @@
 //! Writes events as records of a topic, one wire object each with `receivedAt`, and reads them back.
 //!
-//!     batch ─ RecordWriter ─▶ {"orgId":"acme",…,"receivedAt":1790000100000} ─ RecordDecoder ─▶ the same batch
+//! ```text
+//! batch ─ RecordWriter ─▶ {"orgId":"acme",…,"receivedAt":1790000100000} ─ RecordDecoder ─▶ the same batch
+//! ```
 //!
 //! Others may write records too, so records are validated like any wire event. Nulls, an empty session_id and a false
 //! reaction_observed are omitted; instants are whole milliseconds.

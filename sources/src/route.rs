@@ -1,6 +1,8 @@
 //! Turns an address into a route: the path without what identifies a record or a person.
 //!
-//!     https://crm.example.org/leads/42?tab=notes#top   ─▶   /leads/:id
+//! ```text
+//! https://crm.example.org/leads/42?tab=notes#top   ─▶   /leads/:id
+//! ```
 //!
 //! Scheme, host, query and fragment are removed. A segment that looks like an identifier becomes `:id`.
 
@@ -25,6 +27,13 @@ pub const PLACEHOLDER: &str = ":id";
 ///   least three times,
 /// - a word with 5 or more digits in it (`INV0012345`, `user-123456`),
 /// - longer than 96 bytes.
+///
+/// ```
+/// use netcrab_sources::route::template;
+///
+/// assert_eq!(template("https://crm.example.org/leads/42?tab=notes#top"), "/leads/:id");
+/// assert_eq!(template("/leads/new"), "/leads/new");
+/// ```
 pub fn template(address: &str) -> Cow<'_, str> {
     let path = path_of(address);
     if path.is_empty() {

@@ -1,8 +1,10 @@
 //! A source: a list of files, fixed when it is opened, that readers share in units of work.
 //!
-//!     uris ─▶ list ─▶ footers, headers ─▶ queue [ row group · row group · file · … ]  largest first
-//!                                             │              │
-//!                                       SourceReader   SourceReader      each on its own thread
+//! ```text
+//! uris ─▶ list ─▶ footers, headers ─▶ queue [ row group · row group · file · … ]  largest first
+//!                                         │              │
+//!                                   SourceReader   SourceReader      each on its own thread
+//! ```
 //!
 //! Opening checks what can be checked without reading rows: the files exist, the Parquet footers are complete, and
 //! the columns have known names and types.

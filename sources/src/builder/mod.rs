@@ -1,6 +1,8 @@
 //! Builds batches of events from rows.
 //!
-//!     wire JSON · CSV · mapping  ─▶  Row  ─ validate, intern ─▶  EventBatchBuilder  ─▶  batch
+//! ```text
+//! wire JSON · CSV · mapping  ─▶  Row  ─ validate, intern ─▶  EventBatchBuilder  ─▶  batch
+//! ```
 //!
 //! A row is validated as a whole before any of it is stored, so a refused row leaves nothing behind.
 

@@ -1,6 +1,8 @@
 //! Builds one symbol column: each distinct value is validated once, and is a dictionary key from then on.
 //!
-//!     "crm" "crm" "erp"  ─▶  keys 0 0 1 · values crm erp
+//! ```text
+//! "crm" "crm" "erp"  ─▶  keys 0 0 1 · values crm erp
+//! ```
 //!
 //! Validated values are remembered from batch to batch, within bounds. The dictionary of a batch holds either all
 //! remembered values, so that the batches of a file share it, or only the values of the batch, so that a small batch

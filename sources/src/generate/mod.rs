@@ -1,7 +1,9 @@
 //! Generates realistic traffic for demos, benchmarks and tests. The same seed gives the same traffic.
 //!
-//!     minute by minute  ─▶ visits begin ─▶ their events ─▶ wait for arrival ─▶ batches
-//!     day, week, bursts     visit.rs       ts              received_at         in arrival order
+//! ```text
+//! minute by minute  ─▶ visits begin ─▶ their events ─▶ wait for arrival ─▶ batches
+//! day, week, bursts     visit.rs       ts              received_at         in arrival order
+//! ```
 //!
 //! State   the events that have not arrived yet; its size follows the rate of traffic, not its length
 //!

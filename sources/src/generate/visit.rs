@@ -1,7 +1,9 @@
 //! One visit: what a visitor does from opening a product to leaving it.
 //!
-//!     dashboard ── billing ──────────────── dashboard ── …
-//!               click  rage ×4  error  scroll  └ backtrack within 20 s
+//! ```text
+//! dashboard ── billing ──────────────── dashboard ── …
+//!           click  rage ×4  error  scroll  └ backtrack within 20 s
+//! ```
 //!
 //! Visitors think for seconds, trouble comes in bursts, and tasks begin and end on their screens.
 

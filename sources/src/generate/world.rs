@@ -1,6 +1,8 @@
 //! The world of a run: its products, and one dictionary for each symbol column.
 //!
-//!     plans ─▶ products (org, plan, visitors) ─▶ symbols interned once; batches carry only keys
+//! ```text
+//! plans ─▶ products (org, plan, visitors) ─▶ symbols interned once; batches carry only keys
+//! ```
 
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
 //! Writes generated traffic to files: Parquet, or NDJSON in the wire format.
 //!
-//!     traffic ─▶ events-00000.parquet · events-00001.parquet · …     `rows_per_file` each
+//! ```text
+//! traffic ─▶ events-00000.parquet · events-00001.parquet · …     `rows_per_file` each
+//! ```
 //!
 //! A path with a known file ending is one file; any other path is a folder.
 

@@ -1,6 +1,8 @@
 //! Turns foreign columns into events, as a TOML file says.
 //!
-//!     mapping.toml ─ syntax ─▶ Raw ─ compile ─▶ CompiledMapping ─ apply(values of a row) ─▶ event, skip or fault
+//! ```text
+//! mapping.toml ─ syntax ─▶ Raw ─ compile ─▶ CompiledMapping ─ apply(values of a row) ─▶ event, skip or fault
+//! ```
 //!
 //! `docs/mapping.md` describes what a mapping can say; its two examples are tests.
 
@@ -32,6 +34,29 @@ impl Mapping {
     /// # Errors
     ///
     /// [`Error::Mapping`] says what is wrong, with the nearest valid name.
+    ///
+    /// ```
+    /// use netcrab_sources::{Format, Mapping};
+    ///
+    /// let mapping = Mapping::parse(
+    ///     r#"
+    ///     format = "csv"
+    ///     [constants]
+    ///     org_id = "acme"
+    ///     product_id = "shop"
+    ///     event_type = "navigation"
+    ///     device_type = "desktop"
+    ///     [columns]
+    ///     screen_id = "page"
+    ///     [hash]
+    ///     user_hash = ["user"]
+    ///     [time]
+    ///     column = "at"
+    ///     "#,
+    /// )?;
+    /// assert_eq!(mapping.format(), Format::Csv);
+    /// # Ok::<(), netcrab_sources::Error>(())
+    /// ```
     pub fn parse(text: &str) -> Result<Mapping, Error> {
         Self::compile(text).map_err(Error::Mapping)
     }

@@ -1,7 +1,9 @@
 //! Refuses personal data: keys that name it, values that look like it.
 //!
-//!     key    `userEmail`   words  user · email   denied by `email`
-//!     text   `write to ann@example.org please`   looks like an e-mail address
+//! ```text
+//! key    `userEmail`   words  user · email   denied by `email`
+//! text   `write to ann@example.org please`   looks like an e-mail address
+//! ```
 //!
 //! A value is refused by its shape alone. No message repeats it.
 

@@ -1,7 +1,9 @@
 //! Splits a line of the combined log format into its fields.
 //!
-//!     1.2.3.4 - ann [17/May/2015:10:05:03 +0000] "GET /a?b HTTP/1.1" 200 512 "https://…" "Mozilla/5.0 …"
-//!     remote_addr    time                         method path        status bytes referer  user_agent
+//! ```text
+//! 1.2.3.4 - ann [17/May/2015:10:05:03 +0000] "GET /a?b HTTP/1.1" 200 512 "https://…" "Mozilla/5.0 …"
+//! remote_addr    time                         method path        status bytes referer  user_agent
+//! ```
 //!
 //! The format is `combined` of Apache and nginx. `-` means absent. Mappings cannot use the fields identity and user,
 //! because they name people.

@@ -1,6 +1,8 @@
 //! Splits comma-separated values into records and fields (RFC 4180).
 //!
-//!     a,"b ""x"", c",d   ─▶   a · b "x", c · d
+//! ```text
+//! a,"b ""x"", c",d   ─▶   a · b "x", c · d
+//! ```
 //!
 //! A quote opens a quoted field only at the beginning of the field. A record may span lines.
 

@@ -1,6 +1,8 @@
 //! Takes the values that a mapping names out of a foreign JSON object.
 //!
-//!     {"user":{"id":7},"event":"buy"}   user.id · event   ─▶   7 · buy
+//! ```text
+//! {"user":{"id":7},"event":"buy"}   user.id · event   ─▶   7 · buy
+//! ```
 //!
 //! A key with the whole name has precedence over a path of keys. Scalars become text; objects and arrays are absent.
 

@@ -1,6 +1,8 @@
 //! Splits a stream into lines of bounded length. Longer lines are skipped without being held in memory.
 //!
-//!     bytes ─▶ buffer (a line and a chunk at most) ─▶ line · line · too long · line
+//! ```text
+//! bytes ─▶ buffer (a line and a chunk at most) ─▶ line · line · too long · line
+//! ```
 
 use std::io::{self, Read};
 

@@ -1,7 +1,9 @@
 //! Decodes text files line by line: wire NDJSON, CSV, access logs, and foreign NDJSON.
 //!
-//!     stream ─▶ decompress ─▶ lines ─▶ fields ─▶ (mapping) ─▶ row ─▶ columns ─▶ batch
-//!                                        └──────────┴──────────┴─▶ rejects
+//! ```text
+//! stream ─▶ decompress ─▶ lines ─▶ fields ─▶ (mapping) ─▶ row ─▶ columns ─▶ batch
+//!                                    └──────────┴──────────┴─▶ rejects
+//! ```
 //!
 //! State   one line, one batch
 

@@ -1,8 +1,10 @@
 //! Validates batches of columns that already have event names: valid rows become events, the others rejects.
 //!
-//!     symbol   dictionary ─ each dictionary validated once ─▶ keys unchanged if no value is at fault
-//!     text     views      ─ lengths and buffers scanned ─▶ rows looked at only on suspicion
-//!     number   values     ─ one vectorised pass
+//! ```text
+//! symbol   dictionary ─ each dictionary validated once ─▶ keys unchanged if no value is at fault
+//! text     views      ─ lengths and buffers scanned ─▶ rows looked at only on suspicion
+//! number   values     ─ one vectorised pass
+//! ```
 //!
 //! A batch without faults is passed on without copying a row. The reject of a row gives its first fault in table
 //! order.

@@ -1,7 +1,9 @@
 //! The fast decoder: decodes a whole batch in one pass, straight into columns.
 //!
-//!     {"sentAt":…,"events":[{"orgId":"acme",…},…]}
-//!                            └ key ─ column ─ cell ┘  a row when all of it is valid
+//! ```text
+//! {"sentAt":…,"events":[{"orgId":"acme",…},…]}
+//!                        └ key ─ column ─ cell ┘  a row when all of it is valid
+//! ```
 //!
 //! It accepts what senders usually write, with the same result as the serde decoder. At anything else in an event it
 //! stores nothing of the event and lets the serde decoder decode it. A batch that is unusual as a whole is decoded

@@ -1,7 +1,9 @@
 //! Decodes events in the wire format: JSON with camelCase keys, one event or one batch to a line.
 //!
-//!     {"orgId":"acme","ts":"…Z",…}                    ─▶ one row
-//!     {"agentId":"a1","sdkVersion":"1.0","events":[…]} ─▶ one row for each event
+//! ```text
+//! {"orgId":"acme","ts":"…Z",…}                    ─▶ one row
+//! {"agentId":"a1","sdkVersion":"1.0","events":[…]} ─▶ one row for each event
+//! ```
 //!
 //! There are two decoders. The serde decoder (`event.rs`) decodes event by event, and decides what is refused and
 //! why: an event is refused at the first key that is unknown, denied, repeated or of the wrong type, and the rest of
