@@ -1,6 +1,8 @@
 //! The name that a mistyped one most likely means.
 //!
-//!     given "screan", known ["screen", "route"]  ─▶  "screen"
+//! ```text
+//! given "screan", known ["screen", "route"]  ─▶  "screen"
+//! ```
 //!
 //! Every "did you mean" and "nearest is" of the workspace comes from here.
 
