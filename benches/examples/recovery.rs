@@ -21,7 +21,8 @@ use netcrab_pipeline::checkpoints::Checkpoints;
 use netcrab_pipeline::checkpoints::folder::Folder;
 use netcrab_pipeline::config::Config;
 use netcrab_pipeline::config::stream::StreamSettings;
-use netcrab_pipeline::stream::shard::{EpochRequest, Shard, StreamContext};
+use netcrab_pipeline::stream::context::StreamContext;
+use netcrab_pipeline::stream::shard::{EpochRequest, Shard};
 use netcrab_sinks::delta::DeltaSink;
 
 #[path = "../../operators/tests/suite/traffic.rs"]
@@ -57,8 +58,8 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
         clickhouse: None,
         sink: DeltaSink::new(netcrab_pipeline::tables::address(address)?),
         settings,
-        context: netcrab_pipeline::plans::resources::task_context(&Config::default())?,
-        live: None,
+        task: netcrab_pipeline::plans::resources::task_context(&Config::default())?,
+        feed: None,
     });
     let rules = Arc::new(Rules::default());
     let ask = EpochRequest { now_ms: i64::MAX / 2, finish: false, rules: &rules };
@@ -94,7 +95,7 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
             worst_recovery = Some((began.elapsed(), waiting));
         }
     }
-    let (open, events, memory) = shard.open_sessions();
+    let (open, events, memory) = shard.state().open_counts();
     ensure!(
         open as u64 == sessions && events as u64 == sessions * steps,
         "{open} sessions with {events} events are open"
@@ -111,7 +112,7 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
     if let Some((took, epochs)) = worst_recovery {
         println!("opened again after {epochs} epochs since the state was written: {:.2} s", took.as_secs_f64());
     }
-    let before = shard.state_bytes()?;
+    let before = shard.state().to_bytes()?;
     drop(shard);
     let waiting = Checkpoints::of(&Folder::Disk(folder.to_owned()), 0).epochs().await?.len();
     let began = Instant::now();
@@ -120,7 +121,7 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
         "opened again at the end, {waiting} epochs since the state was written: {:.2} s",
         began.elapsed().as_secs_f64()
     );
-    ensure!(before == shard.state_bytes()?, "the state taken up differs");
+    ensure!(before == shard.state().to_bytes()?, "the state taken up differs");
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 pub mod checkpoints;
 pub mod clickhouse;
 pub mod config;
+pub mod error;
 pub mod packs;
 pub mod plans;
 pub mod progress;

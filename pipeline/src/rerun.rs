@@ -9,7 +9,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use crate::error::{Error, Result};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use datafusion::common::ScalarValue;
@@ -80,13 +80,13 @@ pub async fn rerun(
     progress: Arc<Progress>,
 ) -> Result<Vec<TableDifference>> {
     if scope.to < scope.from {
-        bail!("--to {} lies before --from {}; swap them", scope.to, scope.from);
+        return Err(Error::DaysSwapped { from: scope.from, to: scope.to });
     }
     if !dry_run {
         refuse_streamed_tables(sink).await?;
     }
     let Some(source) = stored_events(sink, config).await? else {
-        bail!("there are no events in events_raw to recompute from; load some with `netcrab run SOURCE --tables DIR`");
+        return Err(Error::NoStoredEvents);
     };
     let days = (days_since_1970(scope.from), days_since_1970(scope.to));
     let run = run_id(sink, &rules, scope).await?;
@@ -98,7 +98,7 @@ pub async fn rerun(
     let context = task_context(config)?;
     let computed = plans.into_iter().map(|(table, plan)| {
         let context = Arc::clone(&context);
-        async move { Ok::<_, anyhow::Error>((table, datafusion::physical_plan::collect(plan, context).await?)) }
+        async move { Ok::<_, Error>((table, datafusion::physical_plan::collect(plan, context).await?)) }
     });
     let computed = futures::future::try_join_all(computed).await?;
     let session = tables::session(sink, &config.run).await?;
@@ -169,7 +169,7 @@ async fn compare(table: &'static Table, before: DataFrame, after: DataFrame) -> 
     session.register_table("before", to_store(table, before)?.into_view())?;
     session.register_table("after", after.into_view())?;
     let row = session.sql(&comparison(table)).await?.collect().await?;
-    let row = row.first().context("a count has a row")?;
+    let row = row.first().ok_or_else(|| Error::defect("a count without a row"))?;
     let number = |column: usize| row.column(column).as_primitive::<Int64Type>().value(0);
     Ok(TableDifference {
         table: table.name,

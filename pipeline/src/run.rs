@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use crate::error::{Error, Result};
 use arrow::array::AsArray;
 use arrow::datatypes::Int32Type;
 use datafusion::datasource::memory::MemorySourceConfig;
@@ -136,9 +136,7 @@ impl Job<'_> {
 /// Refuses tables that a stream feeds: what it has open would be derived twice.
 pub(crate) async fn refuse_streamed_tables(sink: &DeltaSink) -> Result<()> {
     if has_stream(&Folder::of(sink)?).await? {
-        anyhow::bail!(
-            "these tables are fed by a stream; send it the events (netcrab serve, netcrab ingest), or choose another --tables"
-        );
+        return Err(Error::FedByStream);
     }
     Ok(())
 }
@@ -171,7 +169,7 @@ pub async fn stored_events(sink: &DeltaSink, config: &Config) -> Result<Option<S
     let Some(raw) = sink.open(&schema::EVENTS_RAW).await? else { return Ok(None) };
     let files: Vec<String> = raw.get_file_uris()?.map(|uri| uri.trim_start_matches("file://").to_owned()).collect();
     let settings = netcrab_sources::SourceSettings { files_max: usize::MAX, ..config.sources.clone() };
-    let source = Source::open(&files, None, settings).await.context("events_raw could not be read back")?;
+    let source = Source::open(&files, None, settings).await.map_err(Error::StoredEvents)?;
     Ok(Some(source))
 }
 
@@ -221,7 +219,7 @@ async fn stage_rejects(
     let (batches, not_kept) = rejects.take();
     for batch in &batches {
         let reasons = batch.column_by_name("reason").and_then(|reasons| reasons.as_dictionary_opt::<Int32Type>());
-        let reasons = reasons.context("rejects have a reason")?;
+        let reasons = reasons.ok_or_else(|| Error::no_column("reason"))?;
         let names = reasons.values().as_string::<i32>();
         for key in reasons.keys().iter().flatten() {
             *summary.rejects.entry(names.value(key as usize).to_owned()).or_default() += 1;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use crate::error::{Error, Result};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use netcrab_schema::Table;
 use netcrab_sinks::delta::DeltaSink;
@@ -13,18 +13,21 @@ use crate::config::RunSettings;
 use crate::plans::resources::runtime;
 
 /// The address of a folder of tables: a path or a URL.
+///
+/// # Errors
+/// [`Error::Address`] where `tables` is neither.
 pub fn address(tables: &str) -> Result<Url> {
+    let refuse = |expected| Error::Address { address: tables.to_owned(), expected };
     if tables.contains("://") {
         netcrab_sinks::s3::register(
             |uri, bucket| netcrab_sources::s3_store(uri, bucket).map_err(Into::into),
             netcrab_sources::store_hint,
         );
         let folder = format!("{}/", tables.trim_end_matches('/'));
-        return Url::parse(&folder)
-            .with_context(|| format!("`{tables}` is not an address of tables; give a folder or a URL"));
+        return Url::parse(&folder).map_err(|_| refuse("an address of tables; give a folder or a URL"));
     }
-    let path = std::path::absolute(Path::new(tables)).with_context(|| format!("`{tables}` is not a folder"))?;
-    Url::from_directory_path(&path).map_err(|()| anyhow!("`{tables}` is not a folder"))
+    let path = std::path::absolute(Path::new(tables)).map_err(|_| refuse("a folder"))?;
+    Url::from_directory_path(&path).map_err(|()| refuse("a folder"))
 }
 
 /// How sessions over the tables are set up.

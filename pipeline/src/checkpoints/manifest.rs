@@ -58,8 +58,8 @@ pub struct Manifest {
     pub repairing_before: LateKeys,
     /// Whether a repair begins with it, of the first that waited before it ([`super::repair::first`]): from its end
     /// on none of their sessions closes.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub begins: bool,
+    #[serde(default, rename = "begins", skip_serializing_if = "std::ops::Not::not")]
+    pub repair_begins: bool,
     /// Whether it brought the late events whose repair had begun to their sessions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repaired: bool,

@@ -225,7 +225,7 @@ mod tests {
             late: BTreeMap::from([(visit("v"), -1)]),
             late_before: BTreeMap::new(),
             repairing_before: BTreeMap::new(),
-            begins: false,
+            repair_begins: false,
             repaired: false,
             tables: BTreeMap::new(),
             rules: String::new(),

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
+use crate::error::{Error, Result};
 use futures::{StreamExt, TryStreamExt};
 use netcrab_schema::clickhouse::rows_table;
 use netcrab_schema::{ALL, Table};
@@ -18,7 +18,7 @@ use netcrab_sinks::{Change, Part, Position};
 
 use crate::checkpoints;
 use crate::checkpoints::folder::Folder;
-use crate::stream::shard::{POSITION_TABLE, writer};
+use crate::stream::shard::apply::{POSITION_TABLE, writer};
 
 /// What is to be copied.
 #[derive(Debug)]
@@ -57,16 +57,13 @@ impl Backfill {
         for &table in ALL {
             parts.extend(sink.parts(table, "").await?.into_iter().map(|part| (table, part)));
         }
-        ensure!(
-            !parts.is_empty(),
-            "there are no tables with rows in {}; check the path given to --tables",
-            sink.root()
-        );
+        if parts.is_empty() {
+            return Err(Error::NoTables { tables: sink.root().to_string() });
+        }
         let after = checkpoints::applied_epochs(&folder).await?;
-        ensure!(
-            epochs == after,
-            "a stream is running on these tables; stop `netcrab serve` and `netcrab process` first"
-        );
+        if epochs != after {
+            return Err(Error::StreamRuns);
+        }
         if replace {
             for &table in ALL {
                 server.execute(&format!("TRUNCATE TABLE {}", rows_table(table)), &[]).await?;
@@ -77,20 +74,18 @@ impl Backfill {
         let mut done = BTreeSet::new();
         for (table, writer, _) in server.positions().await? {
             let position = (table, writer);
-            ensure!(
-                known.contains(&position),
-                "ClickHouse is not empty: `{}` has rows of `{}`, which these tables do not have; give --replace to \
-                 empty it first",
-                position.0,
-                position.1
-            );
+            if !known.contains(&position) {
+                let of = format!(" of `{}`, which these tables do not have", position.1);
+                return Err(Error::ClickHouseNotEmpty { table: position.0, of });
+            }
             done.insert(position);
         }
         // Before a part is noted only the first can be under way, and their rows are known by their names.
         let first: BTreeSet<&str> = parts.iter().take(AT_ONCE).map(|(table, _)| table.name).collect();
         for &table in ALL.iter().filter(|table| done.is_empty() && !first.contains(table.name)) {
-            let empty = !server.has_rows(table).await?;
-            ensure!(empty, "ClickHouse is not empty: `{}` has rows; give --replace to empty it first", table.name);
+            if server.has_rows(table).await? {
+                return Err(Error::ClickHouseNotEmpty { table: table.name.to_owned(), of: String::new() });
+            }
         }
         Ok(Self { parts, done, epochs })
     }
@@ -130,7 +125,7 @@ pub async fn backfill(
         let change = Change { added: vec![part.clone()], ..Change::default() };
         server.write(table, shard_of(part), &position, &change, sink).await?;
         server.note(table, &position).await?;
-        anyhow::Ok((table, part))
+        Ok::<_, Error>((table, part))
     });
     let mut copying = futures::stream::iter(copying.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
     while let Some((table, part)) = copying.try_next().await? {
@@ -139,7 +134,7 @@ pub async fn backfill(
         copied(table.name, part.bytes);
     }
     for &(shard, epoch) in &backfill.epochs {
-        let position = Position { writer: writer(shard), number: i64::try_from(epoch)? };
+        let position = Position { writer: writer(shard), number: epoch as i64 };
         server.note(POSITION_TABLE, &position).await?;
     }
     Ok(sum)

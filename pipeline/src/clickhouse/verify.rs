@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use crate::error::{Error, Result};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Float64Type};
 use arrow::row::{RowConverter, SortField};
@@ -86,7 +86,7 @@ fn rounded_sum(sum: f64) -> f64 {
 
 fn add(table: &'static Table, batch: &RecordBatch, days: &mut DayDigests) -> Result<()> {
     let columns = table.columns().map(|column| {
-        let found = batch.column_by_name(column.name).with_context(|| format!("no column `{}`", column.name))?;
+        let found = batch.column_by_name(column.name).ok_or_else(|| Error::no_column(column.name))?;
         // Dictionaries and views of one text are the same text.
         let kind = match at_rest_type(column.kind) {
             DataType::List(_) => DataType::new_list(DataType::Utf8, true),
@@ -104,9 +104,10 @@ fn add(table: &'static Table, batch: &RecordBatch, days: &mut DayDigests) -> Res
     let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
     let rows = RowConverter::new(fields)?.convert_columns(&columns)?;
     let dates = match table.by_date {
-        true => {
-            Some(arrow::compute::cast(batch.column_by_name("date").context("no column `date`")?, &DataType::Date32)?)
-        }
+        true => Some(arrow::compute::cast(
+            batch.column_by_name("date").ok_or_else(|| Error::no_column("date"))?,
+            &DataType::Date32,
+        )?),
         false => None,
     };
     for (place, row) in rows.iter().enumerate() {

@@ -15,9 +15,10 @@ use netcrab_bus::{Bus, Clock};
 use netcrab_operators::rules::{Rules, Sessionize};
 use netcrab_pipeline::config::{BusKind, Config};
 use netcrab_pipeline::plans::resources::task_context;
+use netcrab_pipeline::stream::context::StreamContext;
 use netcrab_pipeline::stream::open_sessions::feed::{FileFeed, OpenSessionFeed};
-use netcrab_pipeline::stream::processor::{Processor, ShardStatuses, TablesReader};
-use netcrab_pipeline::stream::shard::StreamContext;
+use netcrab_pipeline::stream::processor::{Processor, TablesReader};
+use netcrab_pipeline::stream::status::ShardStatuses;
 use netcrab_sinks::clickhouse::ClickHouse;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +73,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         return Ok(ExitCode::SUCCESS);
     };
     let api = netcrab_api::ApiConfig { listen, ..context.config.api.clone() };
-    let told = Arc::new(super::serve::Told(Arc::clone(&processor.statuses)));
+    let told = Arc::new(super::serve::ProcessorCompanion(Arc::clone(&processor.statuses)));
     let (answers, work) = (stop.clone().drop_guard(), stop.clone().drop_guard());
     // Whichever ends first, the other is told to.
     let serving = async {
@@ -145,25 +146,25 @@ pub(super) async fn processor(
     config: &Config,
     tables: &str,
     bus: Arc<dyn Bus>,
-    shown: Option<Shown>,
+    live_tables: Option<LiveTables>,
 ) -> Result<(watch::Sender<Arc<Rules>>, Arc<Processor>)> {
     let sink = super::sink(tables)?;
     let folder = super::folder(&sink).await?;
-    let (live, tables_reader): (Arc<dyn OpenSessionFeed>, _) = match shown {
-        Some(Shown { live, tables }) => (live, Some(Arc::new(Refresh(tables)) as Arc<dyn TablesReader>)),
+    let (feed, tables_reader): (Arc<dyn OpenSessionFeed>, _) = match live_tables {
+        Some(LiveTables { live, tables }) => (live, Some(Arc::new(Refresh(tables)) as Arc<dyn TablesReader>)),
         None => (Arc::new(FileFeed::new(folder)), None),
     };
-    let shared = StreamContext {
+    let context = StreamContext {
         bus,
         sink,
         clickhouse: clickhouse(config).await?,
         settings: config.stream.clone(),
-        context: task_context(config)?,
-        live: Some(live),
+        task: task_context(config)?,
+        feed: Some(feed),
     };
     let (sender, rules) = watch::channel(Arc::new(config.rules()));
     let statuses = ShardStatuses::default();
-    Ok((sender, Arc::new(Processor { shared: Arc::new(shared), rules, statuses, tables_reader, clock: now_ms })))
+    Ok((sender, Arc::new(Processor { context: Arc::new(context), rules, statuses, tables_reader, clock: now_ms })))
 }
 
 /// ClickHouse with its tables prepared, where it is configured.
@@ -179,7 +180,7 @@ pub(super) async fn prepared(config: &Config) -> Result<ClickHouse> {
 }
 
 /// Where open sessions are shown, and the tables beside which they are.
-pub(super) struct Shown {
+pub(super) struct LiveTables {
     pub(super) live: Arc<OpenSessionsView>,
     pub(super) tables: Arc<DeltaStore>,
 }

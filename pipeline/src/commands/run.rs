@@ -73,7 +73,7 @@ pub(super) async fn run_job(
     let _bar = Bar::start(Arc::clone(&progress), source.bytes(), context.quiet || context.json);
     let job = Job { source, sink: &sink, only, config: &context.config, explain };
     tokio::select! {
-        summary = job.run(progress) => summary,
+        summary = job.run(progress) => Ok(summary?),
         _ = tokio::signal::ctrl_c() => bail!("interrupted; the tables are as they were, run the same command again to complete it"),
     }
 }

@@ -17,11 +17,11 @@ use netcrab_api::{
 };
 use netcrab_pipeline::config::Config as PipelineConfig;
 use netcrab_pipeline::stream::open_sessions::feed;
-use netcrab_pipeline::stream::processor::ShardStatuses;
+use netcrab_pipeline::stream::status::ShardStatuses;
 use netcrab_pipeline::tables::address;
 use tokio_util::sync::CancellationToken;
 
-use super::process::{Access, Shown};
+use super::process::{Access, LiveTables};
 use crate::Context;
 
 /// Arguments of `netcrab serve`.
@@ -102,15 +102,15 @@ async fn serve_stream(
     let store = Arc::new(DeltaStore::open_url(&address(tables)?, limits).await?);
     let clickhouse = clickhouse_store(&config.api, config).await?;
     let live = Arc::new(OpenSessionsView::new(config.stream.live_sessions_max));
-    let shown = Shown { live: Arc::clone(&live), tables: Arc::clone(&store) };
-    let (rules, processor) = super::process::processor(config, tables, Arc::clone(&bus), Some(shown)).await?;
+    let live_tables = LiveTables { live: Arc::clone(&live), tables: Arc::clone(&store) };
+    let (rules, processor) = super::process::processor(config, tables, Arc::clone(&bus), Some(live_tables)).await?;
     let store = Arc::new(StoreWithOpenSessions::new(clickhouse.unwrap_or(store), live));
     let state =
         AppState::taking_events(&config.api, store, jiff::Timestamp::now, config.sources.clone(), Arc::clone(&bus))?;
     tokio::spawn(super::process::reload(file, rules));
     let stop = CancellationToken::new();
-    let rejects = super::ingest::store_rejects(&state, processor.shared.sink.clone(), &processor.shared.context, &stop);
-    state.accompany(Arc::new(Told(Arc::clone(&processor.statuses))));
+    let rejects = super::ingest::store_rejects(&state, processor.context.sink.clone(), &processor.context.task, &stop);
+    state.accompany(Arc::new(ProcessorCompanion(Arc::clone(&processor.statuses))));
     let server = Server::bind(&config.api, state).await?;
     // The way in closes first, so that what was acknowledged is on the bus; the epoch under way is then finished.
     let mut working = tokio::spawn(Arc::clone(&processor).run(stop.clone()));
@@ -143,11 +143,11 @@ pub(super) async fn clickhouse_store(
 }
 
 /// What the processor says of itself.
-pub(super) struct Told(pub(super) ShardStatuses);
+pub(super) struct ProcessorCompanion(pub(super) ShardStatuses);
 
-impl Companion for Told {
+impl Companion for ProcessorCompanion {
     fn metrics(&self, scrape: &Scrape) {
-        netcrab_pipeline::stream::processor::metrics(&self.0, scrape)
+        netcrab_pipeline::stream::status::metrics(&self.0, scrape)
     }
 
     fn fault(&self) -> Option<String> {

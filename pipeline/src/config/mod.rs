@@ -5,14 +5,19 @@
 //! A key nobody knows is refused with the nearest one that exists. The file `netcrab.toml` in the
 //! repository holds every setting with its default; a test keeps it so.
 
+mod error;
 pub mod packs;
 pub mod stream;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
 use netcrab_operators::rules;
 use serde::Deserialize;
+
+pub use self::error::ConfigError;
+
+/// A result of reading settings.
+type Result<T> = std::result::Result<T, ConfigError>;
 
 /// The example file, with every setting and its default.
 pub const EXAMPLE: &str = include_str!("../../../netcrab.toml");
@@ -119,15 +124,17 @@ impl Config {
         let default = Path::new("netcrab.toml");
         let file = file.or_else(|| default.exists().then_some(default));
         let text = match file {
-            Some(file) => std::fs::read_to_string(file).with_context(|| {
-                format!("could not read the settings in {}; check the path given to --config", file.display())
-            })?,
+            Some(file) => {
+                std::fs::read_to_string(file).map_err(|source| ConfigError::Read { file: file.to_owned(), source })?
+            }
             None => String::new(),
         };
         let overrides = std::env::vars().filter(|(name, _)| name.starts_with(ENVIRONMENT));
-        Self::parse(&text, overrides).with_context(|| match file {
-            Some(file) => format!("settings in {}", file.display()),
-            None => "settings from the environment".to_owned(),
+        Self::parse(&text, overrides).map_err(|error| {
+            error.at(match file {
+                Some(file) => format!("settings in {}", file.display()),
+                None => "settings from the environment".to_owned(),
+            })
         })
     }
 
@@ -138,7 +145,7 @@ impl Config {
             let path: Vec<String> = name[ENVIRONMENT.len()..].to_lowercase().split("__").map(str::to_owned).collect();
             // NETCRAB_CACHE and the like are ours, but no settings: those have a table and a key.
             if path.len() > 1 {
-                set(&mut values, &path, &value).with_context(|| format!("environment variable {name}"))?;
+                set(&mut values, &path, &value).map_err(|error| error.at(format!("environment variable {name}")))?;
             }
         }
         let example: toml::Table = toml::from_str(EXAMPLE)?;
@@ -147,7 +154,7 @@ impl Config {
         config.sources.check()?;
         config.stream.check()?;
         if config.run.memory_mib < 64 {
-            bail!("setting `run.memory_mib` is {}; expected 64 or more", config.run.memory_mib);
+            return Err(ConfigError::out_of_bounds("run.memory_mib", config.run.memory_mib, "64 or more"));
         }
         Ok(config)
     }
@@ -168,7 +175,7 @@ fn set(values: &mut toml::Table, path: &[String], value: &str) -> Result<()> {
         return Ok(());
     }
     let entry = values.entry(first.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-    let table = entry.as_table_mut().ok_or_else(|| anyhow!("`{first}` is a value, not a table"))?;
+    let table = entry.as_table_mut().ok_or_else(|| ConfigError::NotATable { name: first.clone() })?;
     set(table, rest, value)
 }
 
@@ -181,7 +188,7 @@ fn check_names(values: &toml::Table, example: &toml::Table, path: &str) -> Resul
             let nearest =
                 nearest.map(|nearest| if path.is_empty() { nearest.to_owned() } else { format!("{path}.{nearest}") });
             let hint = nearest.map(|nearest| format!("; nearest is `{nearest}`")).unwrap_or_default();
-            bail!("there is no setting `{full}`{hint}; `netcrab config` prints all of them");
+            return Err(ConfigError::Unknown { name: full, nearest: hint });
         };
         if let (Some(values), Some(example)) = (value.as_table(), known.as_table()) {
             check_names(values, example, &full)?;

@@ -1,7 +1,8 @@
 //! Settings of a running pipeline.
 
-use anyhow::{Result, ensure};
 use serde::Deserialize;
+
+use super::ConfigError;
 
 /// Settings of `netcrab serve` and `netcrab process`; table `[stream]` of `netcrab.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -58,18 +59,29 @@ impl Default for StreamSettings {
 
 impl StreamSettings {
     /// Refuses settings that no stream can run with.
-    pub fn check(&self) -> Result<()> {
-        let name = |setting: &str| format!("setting `stream.{setting}`");
-        ensure!(self.epoch_ms >= 10, "{} is {}; expected 10 or more", name("epoch_ms"), self.epoch_ms);
-        let bytes = self.epoch_bytes_max;
-        ensure!(bytes >= 1 << 16, "{} is {bytes}; expected 65536 (64 KiB) or more", name("epoch_bytes_max"));
+    ///
+    /// # Errors
+    /// [`ConfigError::OutOfBounds`], with the setting and what it expects.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |setting: &str, found: String, expected| {
+            Err(ConfigError::out_of_bounds(&format!("stream.{setting}"), found, expected))
+        };
+        if self.epoch_ms < 10 {
+            return refuse("epoch_ms", self.epoch_ms.to_string(), "10 or more");
+        }
+        if self.epoch_bytes_max < 1 << 16 {
+            return refuse("epoch_bytes_max", self.epoch_bytes_max.to_string(), "65536 (64 KiB) or more");
+        }
         for (setting, value) in
             [("lateness_ms", self.lateness_ms), ("skew_max_ms", self.skew_max_ms), ("remember_ms", self.remember_ms)]
         {
-            ensure!(value >= 0, "{} is {value}; expected 0 or more", name(setting));
+            if value < 0 {
+                return refuse(setting, value.to_string(), "0 or more");
+            }
         }
-        let keep = self.keep_removed_ms;
-        ensure!(keep >= 60_000, "{} is {keep}; expected 60000 (1 min) or more", name("keep_removed_ms"));
+        if self.keep_removed_ms < 60_000 {
+            return refuse("keep_removed_ms", self.keep_removed_ms.to_string(), "60000 (1 min) or more");
+        }
         Ok(())
     }
 }

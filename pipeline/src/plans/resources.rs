@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use crate::error::{Error, Result};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -43,5 +43,5 @@ pub fn runtime(run: &RunSettings) -> Result<Arc<RuntimeEnv>> {
     if !run.spill_dir.as_os_str().is_empty() {
         builder = builder.with_temp_file_path(&run.spill_dir);
     }
-    builder.build_arc().context("could not prepare the folder for spilled data; check `run.spill_dir`")
+    builder.build_arc().map_err(Error::SpillFolder)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use crate::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::common::spawn_buffered;
 use netcrab_operators::chain::TablePlan;
@@ -46,7 +46,7 @@ pub(crate) async fn stage_all<'a>(
     while let Some(task) = tasks.join_next().await {
         match task {
             Ok((table, Ok(staged))) => staging.staged.push((table, staged)),
-            Ok((_, Err(error))) => fault = fault.or(Some(anyhow::Error::new(error))),
+            Ok((_, Err(error))) => fault = fault.or(Some(error.into())),
             Err(panic) => fault = fault.or(Some(panic.into())),
         }
     }

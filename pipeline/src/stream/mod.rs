@@ -31,13 +31,16 @@
 //! came as are open: what is written stays in proportion to what changed, and so does what is read again.
 
 pub mod compaction;
+pub mod context;
 pub mod crash_points;
+pub mod maintenance_context;
 pub mod open_sessions;
 pub mod processor;
 pub mod publish;
 pub mod repair;
 pub mod retention;
 pub mod shard;
+pub mod status;
 pub mod table_files;
 pub mod vacuum;
 pub mod watermark;

@@ -8,24 +8,23 @@
 //! on the same shard, or files that cannot be understood.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use crate::error::{Error, Result};
 use async_trait::async_trait;
-use netcrab_api::Scrape;
 use netcrab_bus::{Membership, ShardAssignment};
 use netcrab_operators::rules::Rules;
-use netcrab_operators::sessionize::streaming::CheckpointError;
-use netcrab_sinks::Error as SinkError;
+use netcrab_schema::WhoActs;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::shard::{ClickHouseBehind, EpochReport, EpochRequest, Shard, StreamContext};
+use super::context::StreamContext;
+use super::shard::{EpochReport, EpochRequest, Shard};
+use super::status::{ShardStatus, ShardStatuses};
 use super::vacuum;
-use crate::checkpoints::Error as CheckpointsError;
 
 /// How long an epoch under way may take to end once it is to stop.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -33,46 +32,10 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// First and longest pause after an epoch that failed.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
-/// What a shard is doing.
-#[derive(Debug, Clone, Default)]
-pub struct ShardStatus {
-    /// The number of the last epoch.
-    pub epoch: u64,
-    /// The next offset of the bus.
-    pub next_offset: u64,
-    /// Its watermark, ms.
-    pub watermark_ms: i64,
-    /// Open sessions.
-    pub open_sessions: usize,
-    /// Open events.
-    pub open_events: usize,
-    /// Bytes of what is open.
-    pub state_bytes: usize,
-    /// Keys and days that wait for a repair.
-    pub late_waiting: usize,
-    /// Offsets of the bus that are not yet read.
-    pub lag: u64,
-    /// Since the process began: events, closed sessions, late events, epochs.
-    pub events: u64,
-    /// See [`Self::events`].
-    pub closed: u64,
-    /// See [`Self::events`].
-    pub late: u64,
-    /// See [`Self::events`].
-    pub epochs: u64,
-    /// The last epoch.
-    pub last: EpochReport,
-    /// Why it is not working now, where that is so.
-    pub fault: Option<String>,
-}
-
-/// The status of every shard that this process has or had.
-pub type ShardStatuses = Arc<Mutex<BTreeMap<u32, ShardStatus>>>;
-
 /// Works on shards until it is told to stop.
 pub struct Processor {
     /// What the shards share.
-    pub shared: Arc<StreamContext>,
+    pub context: Arc<StreamContext>,
     /// The rules in force; an epoch that begins takes the newest.
     pub rules: watch::Receiver<Arc<Rules>>,
     /// Where each shard says what it does.
@@ -99,11 +62,11 @@ struct Worker {
 impl Processor {
     /// Works until `stop`; an epoch under way is finished first.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<()> {
-        let keep = Duration::from_millis(self.shared.settings.keep_removed_ms);
+        let keep = Duration::from_millis(self.context.settings.keep_removed_ms);
         let until = stop.child_token();
         let _tidying = until.clone().drop_guard();
-        tokio::spawn(vacuum::vacuum_periodically(self.shared.sink.clone(), keep, until));
-        let mut membership = self.shared.bus.join().await?;
+        tokio::spawn(vacuum::vacuum_periodically(self.context.sink.clone(), keep, until));
+        let mut membership = self.context.bus.join().await?;
         let mut workers: BTreeMap<u32, Worker> = BTreeMap::new();
         let ended = self.serve(membership.as_mut(), &mut workers, &stop).await;
         for worker in workers.values() {
@@ -172,15 +135,15 @@ impl Processor {
         let mut pause = PAUSES.0;
         loop {
             let began = Instant::now();
-            let Err(fault) = self.epochs(number, stop).await else { return Ok(()) };
-            if !passes(&fault) {
-                return Err(fault.context(format!("shard {number} cannot go on")));
+            let Err(error) = self.epochs(number, stop).await else { return Ok(()) };
+            if error.who_acts() != WhoActs::Retry {
+                return Err(Error::Shard { shard: number, source: Box::new(error) });
             }
             if began.elapsed() > PAUSES.1 {
                 pause = PAUSES.0;
             }
-            warn!(shard = number, pause_ms = pause.as_millis() as u64, reason = %format!("{fault:#}"), "epoch failed");
-            self.note(number, |status| status.fault = Some(format!("{fault:#}")));
+            warn!(shard = number, pause_ms = pause.as_millis() as u64, reason = %error.chain(), "epoch failed");
+            self.note(number, |status| status.fault = Some(error.chain()));
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(pause) => {}
@@ -192,12 +155,12 @@ impl Processor {
     /// Runs epochs until told to stop.
     async fn epochs(&self, number: u32, stop: &CancellationToken) -> Result<()> {
         let rules = self.rules.borrow().clone();
-        let mut shard = Shard::open(Arc::clone(&self.shared), number, &rules).await?;
-        info!(shard = number, epoch = shard.epoch(), offset = shard.next_offset(), "shard opened");
+        let mut shard = Shard::open(Arc::clone(&self.context), number, &rules).await?;
+        info!(shard = number, epoch = shard.state().epoch(), offset = shard.state().next_offset(), "shard opened");
         self.note_shard(&shard, None);
-        shard.show();
-        shard.show_changes(&rules).await?;
-        let pace = Duration::from_millis(self.shared.settings.epoch_ms.max(1));
+        shard.restart_feed();
+        shard.update_feed(&rules).await?;
+        let pace = Duration::from_millis(self.context.settings.epoch_ms.max(1));
         while !stop.is_cancelled() {
             let began = Instant::now();
             let rules = self.rules.borrow().clone();
@@ -215,9 +178,9 @@ impl Processor {
                 {
                     reader.refresh().await;
                 }
-                shard.show_changes(&rules).await?;
+                shard.update_feed(&rules).await?;
             }
-            let seen = [(number, shard.next_offset())];
+            let seen = [(number, shard.state().next_offset())];
             self.note_shard(&shard, report);
             if behind {
                 continue;
@@ -227,7 +190,7 @@ impl Processor {
                 () = async {
                     tokio::time::sleep(pace.saturating_sub(began.elapsed())).await;
                     // Sessions come due without events too, so a wait for events is no longer than an epoch.
-                    let _ = tokio::time::timeout(pace, self.shared.bus.changed(&seen)).await;
+                    let _ = tokio::time::timeout(pace, self.context.bus.changed(&seen)).await;
                 } => {}
             }
         }
@@ -238,8 +201,8 @@ impl Processor {
     pub async fn finish(&self) -> Result<u64> {
         let rules = self.rules.borrow().clone();
         let mut events = 0;
-        for number in 0..self.shared.bus.shards() {
-            let mut shard = Shard::open(Arc::clone(&self.shared), number, &rules).await?;
+        for number in 0..self.context.bus.shards() {
+            let mut shard = Shard::open(Arc::clone(&self.context), number, &rules).await?;
             while let Some(report) =
                 shard.step(EpochRequest { now_ms: (self.clock)(), finish: true, rules: &rules }).await?
             {
@@ -255,12 +218,12 @@ impl Processor {
     }
 
     fn note_shard(&self, shard: &Shard, report: Option<EpochReport>) {
-        let (open_sessions, open_events, state_bytes) = shard.open_sessions();
-        self.note(shard.number(), |status| {
-            (status.epoch, status.next_offset) = (shard.epoch(), shard.next_offset());
-            status.watermark_ms = shard.watermark_ms();
+        let (open_sessions, open_events, state_bytes) = shard.state().open_counts();
+        self.note(shard.state().number(), |status| {
+            (status.epoch, status.next_offset) = (shard.state().epoch(), shard.state().next_offset());
+            status.watermark_ms = shard.state().watermark_ms();
             (status.open_sessions, status.open_events, status.state_bytes) = (open_sessions, open_events, state_bytes);
-            status.late_waiting = shard.late();
+            status.late_waiting = shard.state().late_keys();
             status.fault = None;
             status.lag = report.as_ref().map_or(0, |report| report.lag);
             if let Some(report) = report {
@@ -272,63 +235,4 @@ impl Processor {
             }
         });
     }
-}
-
-/// Whether a fault may pass by itself.
-fn passes(fault: &anyhow::Error) -> bool {
-    let lasting = fault.chain().any(|cause| {
-        matches!(
-            cause.downcast_ref::<CheckpointsError>(),
-            Some(CheckpointsError::ShardTaken { .. } | CheckpointsError::Damaged { .. })
-        ) || matches!(
-            cause.downcast_ref::<CheckpointError>(),
-            Some(CheckpointError::Version | CheckpointError::Events | CheckpointError::Settings { .. })
-        ) || matches!(cause.downcast_ref::<SinkError>(), Some(SinkError::Schema { .. }))
-            || cause.is::<ClickHouseBehind>()
-            || matches!(cause.downcast_ref::<netcrab_bus::Error>(), Some(netcrab_bus::Error::Gone { .. }))
-    });
-    !lasting
-}
-
-/// Adds the metrics of the shards to those that `/metrics` shows.
-pub fn metrics(statuses: &ShardStatuses, scrape: &Scrape) {
-    type Family = (&'static str, &'static str, fn(&ShardStatus) -> f64);
-    const COUNTERS: [Family; 4] = [
-        ("netcrab_stream_events_total", "Events read from the bus.", |status| status.events as f64),
-        ("netcrab_stream_sessions_closed_total", "Sessions closed.", |status| status.closed as f64),
-        ("netcrab_stream_late_events_total", "Events too late for their session.", |status| status.late as f64),
-        ("netcrab_stream_epochs_total", "Epochs committed.", |status| status.epochs as f64),
-    ];
-    const GAUGES: [Family; 8] = [
-        ("netcrab_stream_epoch", "Number of the last epoch.", |status| status.epoch as f64),
-        ("netcrab_stream_lag", "Offsets of the bus not yet read.", |status| status.lag as f64),
-        ("netcrab_stream_watermark_seconds", "Watermark, seconds since 1970.", |status| {
-            let is_set = (i64::MIN + 1..i64::MAX).contains(&status.watermark_ms);
-            if is_set { status.watermark_ms as f64 / 1000.0 } else { 0.0 }
-        }),
-        ("netcrab_stream_open_sessions", "Sessions that are open.", |status| status.open_sessions as f64),
-        ("netcrab_stream_open_events", "Events that are open.", |status| status.open_events as f64),
-        ("netcrab_stream_state_bytes", "Bytes of what is open.", |status| status.state_bytes as f64),
-        ("netcrab_stream_late_waiting", "Keys with late events that wait for a repair or are in one.", |status| {
-            status.late_waiting as f64
-        }),
-        ("netcrab_stream_failing", "Whether the shard waits after a failed epoch.", |status| {
-            f64::from(u8::from(status.fault.is_some()))
-        }),
-    ];
-    let statuses = statuses.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let series =
-        |of: fn(&ShardStatus) -> f64| statuses.iter().map(move |(shard, status)| ([shard.to_string()], of(status)));
-    for (name, help, of) in COUNTERS {
-        scrape.counters(name, help, ["shard"], series(of));
-    }
-    for (name, help, of) in GAUGES {
-        scrape.gauges(name, help, ["shard"], series(of));
-    }
-    let steps = statuses.iter().flat_map(|(shard, status)| {
-        let steps = status.last.steps.iter();
-        steps.map(move |(step, took)| ([shard.to_string(), step.name().to_owned()], took.as_secs_f64()))
-    });
-    let help = "How long each step of the last epoch took.";
-    scrape.gauges("netcrab_stream_step_seconds", help, ["shard", "step"], steps);
 }

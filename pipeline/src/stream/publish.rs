@@ -6,14 +6,14 @@
 //! again: listeners see each at least once, and tell repeats by its key. A session that a late event opened
 //! again is sent once more when it closes; its key stays unless its first event is another.
 
-use anyhow::Result;
+use crate::error::Result;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use netcrab_bus::Results;
 use netcrab_schema::Table;
 use netcrab_schema::tables::{EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS, FACT_TASKS};
 
-use super::shard::StreamContext;
+use super::context::StreamContext;
 use super::table_files;
 use crate::checkpoints::manifest::Manifest;
 
@@ -26,17 +26,17 @@ const SENT: [(&Table, Results); 4] = [
 ];
 
 /// Sends the rows of the sessions that an epoch closed.
-pub(super) async fn publish(shared: &StreamContext, manifest: &Manifest) -> Result<()> {
-    for (table, to) in SENT.into_iter().filter(|(_, to)| shared.bus.publishes(*to)) {
+pub(super) async fn publish(context: &StreamContext, manifest: &Manifest) -> Result<()> {
+    for (table, to) in SENT.into_iter().filter(|(_, to)| context.bus.publishes(*to)) {
         let Some(change) = manifest.tables.get(table.name) else { continue };
         // What compaction or a repair wrote again was sent before.
         let parts: Vec<_> = change.new_parts().collect();
-        let config = shared.context.session_config().clone();
-        let context = SessionContext::new_with_config_rt(config, shared.context.runtime_env());
-        let Some(rows) = table_files::rows(&context, &shared.sink, table, &parts).await? else { continue };
+        let config = context.task.session_config().clone();
+        let session = SessionContext::new_with_config_rt(config, context.task.runtime_env());
+        let Some(rows) = table_files::rows(&session, &context.sink, table, &parts).await? else { continue };
         let mut rows = rows.execute_stream().await?;
         while let Some(batch) = rows.next().await {
-            shared.bus.publish(to, table.name, &batch?).await?;
+            context.bus.publish(to, table.name, &batch?).await?;
         }
     }
     Ok(())

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
+use crate::error::{Error, Result};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
@@ -87,7 +87,7 @@ pub async fn rows(
             Some(folder) => folder.join(&part.path).into_os_string().into_string(),
             None => Ok(format!("{location}{}", part.path)),
         };
-        let path = path.ok().context("the folder of the tables has a name in Unicode")?;
+        let path = path.ok().ok_or(Error::PathNotUnicode)?;
         by_date.entry(part.date).or_default().push(path);
     }
     let mut all: Option<DataFrame> = None;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::Result;
+use crate::error::Result;
 use netcrab_schema::Table;
 use netcrab_sinks::delta::{DeltaSink, Tidied};
 use tokio_util::sync::CancellationToken;
@@ -51,7 +51,7 @@ pub async fn vacuum_periodically(sink: DeltaSink, keep: Duration, stop: Cancella
                     }
                 }
             }
-            Err(fault) => warn!(reason = %format!("{fault:#}"), "tables could not be tidied"),
+            Err(fault) => warn!(reason = %fault.chain(), "tables could not be tidied"),
         }
     }
 }

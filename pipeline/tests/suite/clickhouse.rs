@@ -85,7 +85,7 @@ fn repairs_leave_no_ghosts_in_clickhouse() {
                 if chance.random_bool(0.2) {
                     *shard = world.open(number as u32).await;
                 }
-                while chance.random_bool(0.8) && shard.late() > 0 {
+                while chance.random_bool(0.8) && shard.state().late_keys() > 0 {
                     now_ms += 7;
                     world.step(shard, now_ms, false).await;
                     tokio::time::sleep(Duration::from_millis(2)).await;

@@ -11,7 +11,8 @@ use netcrab_bus::{Bus, split};
 use netcrab_operators::rules::Rules;
 use netcrab_pipeline::config::Config;
 use netcrab_pipeline::config::stream::StreamSettings;
-use netcrab_pipeline::stream::shard::{EpochReport, EpochRequest, Shard, StreamContext};
+use netcrab_pipeline::stream::context::StreamContext;
+use netcrab_pipeline::stream::shard::{EpochReport, EpochRequest, Shard};
 use netcrab_schema::arrow::event_in_flight;
 use netcrab_sinks::clickhouse::ClickHouse;
 use netcrab_sources::generate::{self, Traffic};
@@ -43,8 +44,8 @@ impl World {
             sink: sink(tables),
             clickhouse,
             settings,
-            context: netcrab_pipeline::plans::resources::task_context(&config).unwrap(),
-            live: None,
+            task: netcrab_pipeline::plans::resources::task_context(&config).unwrap(),
+            feed: None,
         };
         Self { shared: Arc::new(shared), rules: Arc::new(Rules::default()), bus }
     }
@@ -106,14 +107,14 @@ fn epochs_in_any_cut_and_taken_up_again_leave_the_tables_of_a_batch() {
             let shard = chance.random_range(0..2usize);
             world.step(&mut shards[shard], 0, false).await;
             if chance.random_bool(0.3) {
-                let uninterrupted = shards[shard].state_bytes().unwrap();
+                let uninterrupted = shards[shard].state().to_bytes().unwrap();
                 shards[shard] = world.open(shard as u32).await;
-                assert!(uninterrupted == shards[shard].state_bytes().unwrap(), "the state taken up differs");
+                assert!(uninterrupted == shards[shard].state().to_bytes().unwrap(), "the state taken up differs");
             }
         }
         for shard in &mut shards {
             world.finish(shard).await;
-            assert_eq!(shard.open_sessions().0, 0);
+            assert_eq!(shard.state().open_counts().0, 0);
         }
     });
     assert_same(&derived(&tables), &expected);
@@ -135,27 +136,27 @@ fn late_events_are_brought_to_their_sessions_and_the_tables_are_those_of_a_batch
         for events in traffic(3600, 11) {
             world.append(&events).await;
             for (number, shard) in shards.iter_mut().enumerate() {
-                let waited = shard.late() > 0;
+                let waited = shard.state().late_keys() > 0;
                 now_ms += 7;
                 let report = world.step(shard, i64::MAX / 2 + now_ms, false).await;
                 late += report.map_or(0, |report| report.late);
-                repaired += usize::from(waited && shard.late() == 0);
-                while chance.random_bool(0.9) && shard.late() > 0 {
+                repaired += usize::from(waited && shard.state().late_keys() == 0);
+                while chance.random_bool(0.9) && shard.state().late_keys() > 0 {
                     now_ms += 7;
                     world.step(shard, i64::MAX / 2 + now_ms, false).await;
                     tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-                    repaired += usize::from(shard.late() == 0);
+                    repaired += usize::from(shard.state().late_keys() == 0);
                 }
                 if chance.random_bool(0.2) {
-                    let uninterrupted = shard.state_bytes().unwrap();
+                    let uninterrupted = shard.state().to_bytes().unwrap();
                     *shard = world.open(number as u32).await;
-                    assert!(uninterrupted == shard.state_bytes().unwrap(), "the state taken up differs");
+                    assert!(uninterrupted == shard.state().to_bytes().unwrap(), "the state taken up differs");
                 }
             }
         }
         for shard in &mut shards {
             world.finish(shard).await;
-            assert_eq!((shard.open_sessions().0, shard.late()), (0, 0));
+            assert_eq!((shard.state().open_counts().0, shard.state().late_keys()), (0, 0));
         }
     });
     assert!(late > 20 && repaired > 2, "{late} events were late and {repaired} repairs ran");
@@ -242,15 +243,15 @@ fn along(course: &Course, folder: &Path, events: &RecordBatch) -> (Vec<String>, 
                 let report = world.step(&mut shards[number], now_ms, false).await;
                 late += report.map_or(0, |report| report.late);
                 if chance.random_bool(0.1) {
-                    let uninterrupted = shards[number].state_bytes().unwrap();
+                    let uninterrupted = shards[number].state().to_bytes().unwrap();
                     shards[number] = world.open(number as u32).await;
-                    assert!(uninterrupted == shards[number].state_bytes().unwrap(), "the state taken up differs");
+                    assert!(uninterrupted == shards[number].state().to_bytes().unwrap(), "the state taken up differs");
                 }
             }
         }
         for shard in &mut shards {
             world.finish(shard).await;
-            assert_eq!((shard.open_sessions().0, shard.late()), (0, 0));
+            assert_eq!((shard.state().open_counts().0, shard.state().late_keys()), (0, 0));
         }
     });
     (derived(folder), late)
@@ -351,17 +352,17 @@ fn late_events_are_repaired_after_a_restart_though_nothing_more_comes() {
         let events = traffic(2000, 11);
         let mut batches = events.iter();
         let now_ms = i64::MAX / 2;
-        while shard.late() == 0 {
+        while shard.state().late_keys() == 0 {
             world.append(batches.next().expect("some traffic is late")).await;
             world.step(&mut shard, now_ms, false).await;
         }
         let mut shard = world.open(0).await;
         for later_ms in [0, 49] {
             world.step(&mut shard, now_ms + later_ms, false).await;
-            assert!(shard.late() > 0, "{later_ms} ms after the restart");
+            assert!(shard.state().late_keys() > 0, "{later_ms} ms after the restart");
         }
         let tries = std::time::Instant::now();
-        while shard.late() > 0 {
+        while shard.state().late_keys() > 0 {
             assert!(tries.elapsed().as_secs() < 60, "the repair that began never ends");
             world.step(&mut shard, now_ms + 100, false).await;
         }

@@ -9,11 +9,11 @@
 //! what lay before it goes.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Write};
+use std::io::Cursor;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use crate::error::{Error, Result};
 use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
@@ -61,7 +61,7 @@ pub trait OpenSessionFeed: Send + Sync {
 #[derive(Debug)]
 pub struct FeedChange {
     /// Keys with nothing open any more.
-    pub gone: Vec<u32>,
+    pub closed: Vec<u32>,
     /// The sessions of others.
     pub opened: OpenSessionRows,
     /// Their rows of events_sessionized, where they are wanted.
@@ -77,7 +77,7 @@ impl OpenSessionFeed for OpenSessionsView {
     }
 
     async fn change(&self, shard: u32, change: FeedChange) -> Result<()> {
-        Ok(OpenSessionsView::apply(self, shard, &change.gone, &change.opened, &change.events_on_demand)?)
+        Ok(OpenSessionsView::apply(self, shard, &change.closed, &change.opened, &change.events_on_demand)?)
     }
 }
 
@@ -170,14 +170,14 @@ async fn list(folder: &Folder) -> Result<Vec<(u64, String)>> {
     Ok(files)
 }
 
-fn encode(FeedChange { gone, opened, events, .. }: &FeedChange) -> Result<Vec<u8>> {
+fn encode(FeedChange { closed, opened, events, .. }: &FeedChange) -> Result<Vec<u8>> {
     let streams = [&opened.sessions, &opened.incidents, events].map(|batches| stream(batches));
     let [sessions, incidents, events] = streams;
     let (sessions, incidents, events) = (sessions?, incidents?, events?);
     let bytes = [sessions.len(), incidents.len(), events.len()];
-    let mut file = serde_json::to_vec(&FileHead { gone: gone.clone(), keys: opened.keys.clone(), bytes })?;
+    let mut file = serde_json::to_vec(&FileHead { gone: closed.clone(), keys: opened.keys.clone(), bytes })?;
     file.push(b'\n');
-    [sessions, incidents, events].iter().try_for_each(|stream| file.write_all(stream))?;
+    [sessions, incidents, events].iter().for_each(|stream| file.extend_from_slice(stream));
     Ok(file)
 }
 
@@ -190,12 +190,12 @@ fn stream(batches: &[RecordBatch]) -> Result<Vec<u8>> {
 
 /// The head of a file and its three streams.
 fn split(bytes: &[u8]) -> Result<(FileHead, [&[u8]; 3])> {
-    let line = bytes.iter().position(|byte| *byte == b'\n').context("the file has no head")?;
+    let line = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| Error::defect("a feed file has no head"))?;
     let head: FileHead = serde_json::from_slice(&bytes[..line])?;
     let mut rest = &bytes[line + 1..];
     let mut streams = [rest; 3];
     for (stream, length) in streams.iter_mut().zip(head.bytes) {
-        (*stream, rest) = rest.split_at_checked(length).context("the file ends too early")?;
+        (*stream, rest) = rest.split_at_checked(length).ok_or_else(|| Error::defect("a feed file ends too early"))?;
     }
     Ok((head, streams))
 }
@@ -227,8 +227,8 @@ impl OpenSessionEvents for FileEvents {
 }
 
 /// The error for events of open sessions that could not be had.
-pub(super) fn unreadable_events(fault: anyhow::Error) -> StoreError {
-    StoreError::Query { query: "open sessions", source: fault.into() }
+pub(super) fn unreadable_events(error: Error) -> StoreError {
+    StoreError::Query { query: "open sessions", source: error.into() }
 }
 
 /// Follows what the shards beside the tables in `tables` show, for as long as `store` is events_on_demand.
@@ -244,7 +244,7 @@ pub async fn follow(tables: Folder, live: Arc<OpenSessionsView>, store: Arc<Delt
                 }
                 follower.take(found);
             }
-            Err(fault) => tracing::warn!(reason = %format!("{fault:#}"), "open sessions not shown"),
+            Err(fault) => tracing::warn!(reason = %fault.chain(), "open sessions not shown"),
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -294,7 +294,7 @@ impl Follower {
                         found.push(ReadFile { shard, number, whole, events, gone, opened });
                     }
                     Err(fault) => {
-                        tracing::warn!(file = %folder.name_of(name), reason = %format!("{fault:#}"), "open sessions not shown");
+                        tracing::warn!(file = %folder.name_of(name), reason = %fault.chain(), "open sessions not shown");
                     }
                 }
             }

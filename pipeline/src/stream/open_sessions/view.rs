@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Result;
+use crate::error::Result;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::datasource::memory::MemorySourceConfig;
@@ -22,12 +22,16 @@ use super::feed;
 
 /// Looks at open sessions without closing them.
 pub(in crate::stream) struct OpenSessionView {
-    pub(in crate::stream) state: Arc<Mutex<OpenSessions>>,
-    pub(in crate::stream) rules: Arc<Rules>,
-    pub(in crate::stream) context: Arc<TaskContext>,
+    open: Arc<Mutex<OpenSessions>>,
+    rules: Arc<Rules>,
+    context: Arc<TaskContext>,
 }
 
 impl OpenSessionView {
+    pub(in crate::stream) fn new(open: Arc<Mutex<OpenSessions>>, rules: Arc<Rules>, context: Arc<TaskContext>) -> Self {
+        Self { open, rules, context }
+    }
+
     /// The sessions that are open under these keys, as rows of `tables`; and the key of each.
     pub(in crate::stream) async fn rows(
         &self,
@@ -37,7 +41,7 @@ impl OpenSessionView {
         let schema = netcrab_operators::session::schema(chain::event_fields(tables));
         let (mut sessions, mut of_sessions) = (Vec::new(), Vec::new());
         {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             let mut peeking = state.peek(keys)?;
             while let Some((batch, of_batch)) = state.next_peeked(&mut peeking, &schema)? {
                 sessions.push(batch);

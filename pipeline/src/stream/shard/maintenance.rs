@@ -1,184 +1,271 @@
-//! What a shard does beside its epochs: small files brought together, and late events brought to their sessions.
+//! What a shard does in the background between its epochs: compaction of small files, and repairs of late events.
 //!
-//!     an epoch begins it ─▶ a task, with memory of its own, on the files of that time ─▶ a later epoch takes it up
+//!     an epoch starts a task, with memory of its own, on the files of that time ─▶ a later epoch commits the result
 //!
-//! One thing after another, and never in the way of an epoch. What came of it is of use only while the files that it
-//! replaces are still in the tables.
+//! One task runs at a time, and no epoch waits for it. A result counts only while the files that it replaces are
+//! still in the tables; else the task starts again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::SessionContext;
 use netcrab_operators::rules::Rules;
 use netcrab_schema::Table;
 use netcrab_sinks::{Change, Part};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::repair::{self, MaintenanceContext, Repair, rewritten};
-use super::super::table_files::{self, TableFiles};
-use super::super::{compaction, retention};
-use super::{EpochPlan, EpochRequest, Shard, StreamContext};
+use super::epoch::{EpochPlan, EpochRequest};
+use super::state::ShardState;
+use crate::error::{Error, Result};
+use crate::stream::compaction::{self, Compaction};
+use crate::stream::context::StreamContext;
+use crate::stream::maintenance_context::{MaintenanceContext, rewritten};
+use crate::stream::repair::{self, Repair};
+use crate::stream::retention;
+use crate::stream::table_files::{self, TableFiles};
 
-/// Memory that work beside the epochs may take, bytes; beyond it, it spills.
-const MAINTENANCE_BYTES: usize = 384 << 20;
-
-/// Small files on their way together.
-pub(super) struct RunningCompaction {
-    table: &'static Table,
-    /// The small files.
-    removed: Vec<String>,
-    began: Instant,
-    pub(super) task: AbortOnDropHandle<Result<Vec<Part>>>,
+/// The background work of a shard.
+pub(super) struct Maintenance {
+    compaction: Option<RunningCompaction>,
+    repair: Option<RunningRepair>,
+    /// Since when late events wait, where some do.
+    late_since_ms: Option<i64>,
+    /// After a repair that failed: none is tried before this time.
+    repair_not_before_ms: i64,
+    /// Tables whose compaction failed; not tried again until the shard is opened again.
+    uncompactable: BTreeSet<&'static str>,
 }
 
-/// LateKeys events on their way to their sessions.
-pub(super) struct RunningRepair {
+impl Default for Maintenance {
+    fn default() -> Self {
+        Self {
+            compaction: None,
+            repair: None,
+            late_since_ms: None,
+            repair_not_before_ms: i64::MIN,
+            uncompactable: BTreeSet::new(),
+        }
+    }
+}
+
+/// A compaction under way.
+struct RunningCompaction {
+    table: &'static Table,
+    /// The small files that it replaces.
+    removed: Vec<String>,
+    began: Instant,
+    task: AbortOnDropHandle<Result<Vec<Part>>>,
+}
+
+/// A repair under way.
+struct RunningRepair {
     began: Instant,
     task: AbortOnDropHandle<Result<Repair>>,
 }
 
-/// Where work beside the epochs is done. It has memory of its own, for it shall not take theirs.
-pub(super) fn maintenance_context<'a>(
-    shared: &'a StreamContext,
-    files: &'a TableFiles,
-    rules: &'a Arc<Rules>,
-    run: &'a str,
-    shard: u32,
-) -> Result<MaintenanceContext<'a>> {
-    let pool = Arc::new(FairSpillPool::new(MAINTENANCE_BYTES));
-    let runtime = RuntimeEnvBuilder::from_runtime_env(&shared.context.runtime_env()).with_memory_pool(pool);
-    // One file after another, in its order.
-    let mut config = shared.context.session_config().clone().with_target_partitions(1);
-    // What merges spilled rows must have room for some batches of each.
-    config = config.with_sort_spill_reservation_bytes(MAINTENANCE_BYTES / 4);
-    // A view would hold, and count, all texts of the page that it comes from.
-    config.options_mut().execution.parquet.schema_force_view_types = false;
-    let session = SessionContext::new_with_config_rt(config, runtime.build_arc()?);
-    let needs_deleted_rows = shared.clickhouse.is_some();
-    Ok(MaintenanceContext { sink: &shared.sink, files, session, rules, run, shard, needs_deleted_rows })
+/// Why an epoch runs even where the bus has nothing new and no session is due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    /// A repair is done and this epoch commits it.
+    pub(super) repair_done: bool,
+    /// A repair begins with the end of this epoch.
+    pub(super) repair_begins: bool,
+    compaction_done: bool,
 }
 
-impl Shard {
-    /// Whether late events have waited long enough, and no others are repaired.
-    pub(super) fn repair_due(&mut self, request: EpochRequest<'_>) -> bool {
-        if self.done.late.is_empty() || !self.done.repairing.is_empty() {
-            return false;
-        }
-        // Where nobody knows since when they wait, as after a restart, they wait from now on.
-        let since_ms = *self.late_since_ms.get_or_insert(request.now_ms);
-        let (waited_ms, repair_ms) = (request.now_ms.saturating_sub(since_ms), self.shared.settings.repair_ms as i64);
-        let due = self.done.late.len() >= repair::KEYS_MAX || waited_ms >= repair_ms;
-        // Small files cost a repair more than their rows do: they are brought together first, for a while.
-        let small = || self.compacting.is_some() || compaction::next(&self.files, &self.uncompactable).is_some();
-        request.finish || (due && (waited_ms >= repair_ms.saturating_mul(2) || !small()))
+impl Due {
+    pub(super) fn any(self) -> bool {
+        self.repair_done || self.repair_begins || self.compaction_done
+    }
+}
+
+impl Maintenance {
+    /// What is due at the next epoch.
+    pub(super) fn due(
+        &mut self,
+        context: &StreamContext,
+        state: &ShardState,
+        request: EpochRequest<'_>,
+        repair_done: bool,
+    ) -> Due {
+        let repair_begins = self.repair_is_due(context, state, request);
+        let compaction_done = self.compaction.as_ref().is_some_and(|compaction| compaction.task.is_finished());
+        Due { repair_done, repair_begins, compaction_done }
     }
 
-    /// The repair that was made beside the epochs, once it is done. The end of a stream waits for it.
-    pub(super) async fn repaired(&mut self, request: EpochRequest<'_>) -> Result<Option<Repair>> {
-        let waits = self.compacting.is_some() || (request.now_ms < self.repair_again_ms && !request.finish);
-        if self.repairing.is_none() && !waits {
-            self.repairing = self.begin_repair(request.rules);
+    /// Whether late events have waited long enough, and no others are under repair.
+    fn repair_is_due(&mut self, context: &StreamContext, state: &ShardState, request: EpochRequest<'_>) -> bool {
+        let (late, repairing) = (&state.position().late, &state.position().repairing);
+        if late.is_empty() || !repairing.is_empty() {
+            return false;
         }
-        let is_done = |repairing: &mut RunningRepair| request.finish || repairing.task.is_finished();
-        let Some(RunningRepair { began, task }) = self.repairing.take_if(is_done) else { return Ok(None) };
-        let repair = match task.await.map_err(anyhow::Error::from).flatten() {
+        // After a restart nobody knows since when they wait: they wait from now on.
+        let since_ms = *self.late_since_ms.get_or_insert(request.now_ms);
+        let (waited_ms, repair_ms) = (request.now_ms.saturating_sub(since_ms), context.settings.repair_ms as i64);
+        let due = late.len() >= repair::KEYS_MAX || waited_ms >= repair_ms;
+        // Many small files make a repair slow, so compaction goes first, but not for ever.
+        let small_files = || self.compaction.is_some() || compaction::next(&state.files, &self.uncompactable).is_some();
+        request.finish || (due && (waited_ms >= repair_ms.saturating_mul(2) || !small_files()))
+    }
+
+    /// Notes that a repair began with the epoch that was just committed.
+    pub(super) fn repair_began(&mut self) {
+        self.late_since_ms = None;
+    }
+
+    /// The result of the running repair, once it is done; starts a repair where one is to run. At the end of a stream
+    /// it waits for the result.
+    ///
+    /// # Errors
+    /// At the end of a stream, what made the repair fail. Otherwise a repair that fails is logged and tried again.
+    pub(super) async fn take_repair(
+        &mut self,
+        context: &Arc<StreamContext>,
+        state: &ShardState,
+        request: EpochRequest<'_>,
+    ) -> Result<Option<Repair>> {
+        let waits = self.compaction.is_some() || (request.now_ms < self.repair_not_before_ms && !request.finish);
+        if self.repair.is_none() && !waits {
+            self.repair = start_repair(context, state, request.rules);
+        }
+        let is_done = |repair: &mut RunningRepair| request.finish || repair.task.is_finished();
+        let Some(RunningRepair { began, task }) = self.repair.take_if(is_done) else { return Ok(None) };
+        let repair = match task.await.map_err(Error::from).flatten() {
             Ok(repair) => repair,
-            Err(fault) if request.finish => {
-                return Err(fault.context("late events could not be brought to their sessions"));
-            }
-            Err(fault) => {
-                // What is on the bus goes on meanwhile; the sessions of these events stay open until it succeeds.
-                tracing::warn!(shard = self.number, reason = %format!("{fault:#}"), "late events have to wait");
-                self.repair_again_ms = request.now_ms.saturating_add(self.shared.settings.repair_ms as i64);
+            Err(source) if request.finish => return Err(Error::Repair { source: Box::new(source) }),
+            Err(error) => {
+                // Epochs go on; the sessions of these keys stay open until a repair succeeds.
+                tracing::warn!(shard = state.number(), reason = %error.chain(), "repair of late events failed; it is tried again");
+                self.repair_not_before_ms = request.now_ms.saturating_add(context.settings.repair_ms as i64);
                 return Ok(None);
             }
         };
-        if self.still_applies(&repair.changes, began) {
+        if still_applies(context, state, &repair.changes, began) {
             return Ok(Some(repair));
         }
-        tracing::info!(shard = self.number, "files under repair were replaced or are old; it begins again");
-        self.repairing = self.begin_repair(request.rules);
+        tracing::info!(shard = state.number(), "files under repair were replaced or are old; the repair starts again");
+        self.repair = start_repair(context, state, request.rules);
         Ok(None)
     }
 
-    /// Begins to bring late events to their sessions, where a repair of them has begun.
-    fn begin_repair(&self, rules: &Arc<Rules>) -> Option<RunningRepair> {
-        if self.done.repairing.is_empty() {
-            return None;
-        }
-        let keys = repair::late_keys(&self.done.repairing, &self.lock());
-        let (shared, files, rules, shard) =
-            (Arc::clone(&self.shared), self.files.clone(), Arc::clone(rules), self.number);
-        // Where others try as much, they see the same files and take the same names.
-        let run = format!("repair {} {}", self.done.digest, self.done.rules);
-        let rules_since_ms = self.done.rules_since_ms;
-        let task = tokio::spawn(async move {
-            let place = maintenance_context(&shared, &files, &rules, &run, shard)?;
-            repair::prepare(&place, &keys, rules_since_ms).await
-        });
-        Some(RunningRepair { began: Instant::now(), task: AbortOnDropHandle::new(task) })
-    }
-
-    /// Whether the files that something beside the epochs replaces are still in the tables, and those it wrote are
-    /// sure not to be tidied away yet.
-    fn still_applies(&self, changes: &BTreeMap<String, Change>, began: Instant) -> bool {
-        let keep = Duration::from_millis(self.shared.settings.keep_removed_ms);
-        let there = |(name, change): (&String, &Change)| {
-            netcrab_schema::by_name(name).is_some_and(|table| self.files.contains_all(table, &change.removed))
-        };
-        began.elapsed() <= keep / 2 && changes.iter().all(there)
-    }
-
-    /// What changes in the tables without any event: days that expire, or files that were brought together.
-    pub(super) async fn maintenance_changes(
+    /// What maintenance changes in the tables in this epoch: expired days, or else a compaction that is done. At the
+    /// end of a stream it waits for the compaction.
+    pub(super) async fn changes(
         &mut self,
+        context: &Arc<StreamContext>,
+        state: &ShardState,
         plan: &EpochPlan,
         request: EpochRequest<'_>,
     ) -> BTreeMap<String, Change> {
-        let expired = retention::expired(&self.shared.settings, &self.files, plan.watermark_ms);
-        if expired.is_empty() { self.compacted(plan, request).await } else { expired }
+        let expired = retention::expired(&context.settings, &state.files, plan.watermark_ms);
+        if expired.is_empty() { self.take_compaction(context, state, plan, request).await } else { expired }
     }
 
-    /// Begins to bring small files together beside the epochs, where there are many.
-    pub(super) fn compact(&self, plan: &EpochPlan, rules: &Arc<Rules>) -> Option<RunningCompaction> {
-        let compaction::Compaction { table, parts } = compaction::next(&self.files, &self.uncompactable)?;
+    /// Starts a compaction where there are many small files and nothing else runs in the background.
+    pub(super) fn compact_when_idle(
+        &mut self,
+        context: &Arc<StreamContext>,
+        state: &ShardState,
+        plan: &EpochPlan,
+        request: EpochRequest<'_>,
+    ) {
+        if self.compaction.is_none() && state.position().repairing.is_empty() && !request.finish {
+            self.compaction = self.start_compaction(context, state, plan, request.rules);
+        }
+    }
+
+    fn start_compaction(
+        &self,
+        context: &Arc<StreamContext>,
+        state: &ShardState,
+        plan: &EpochPlan,
+        rules: &Arc<Rules>,
+    ) -> Option<RunningCompaction> {
+        let Compaction { table, parts } = compaction::next(&state.files, &self.uncompactable)?;
         let removed = parts.iter().map(|part| part.path.clone()).collect();
-        let (shared, rules, run, shard) = (Arc::clone(&self.shared), Arc::clone(rules), plan.name.clone(), self.number);
+        let (context, rules, run, shard) = (Arc::clone(context), Arc::clone(rules), plan.name.clone(), state.number());
         let task = tokio::spawn(async move {
             let none = TableFiles::default();
-            let place = maintenance_context(&shared, &none, &rules, &run, shard)?;
-            let paths = parts.iter().collect::<Vec<_>>();
-            let rows = table_files::rows(&place.session, place.sink, table, &paths).await?;
-            let rows = rows.context("files to compact")?;
-            place.session.register_table("small", rows.into_view())?;
-            place.stage(table, place.session.sql(&table.folded("small")).await?, "compact").await
+            let work = MaintenanceContext::new(&context, &none, &rules, &run, shard)?;
+            let rows = table_files::rows(&work.session, work.sink, table, &parts.iter().collect::<Vec<_>>()).await?;
+            let rows = rows.ok_or_else(|| Error::defect("a compaction has no files"))?;
+            work.session.register_table("small", rows.into_view())?;
+            work.stage(table, work.session.sql(&table.folded("small")).await?, "compact").await
         });
         Some(RunningCompaction { table, removed, began: Instant::now(), task: AbortOnDropHandle::new(task) })
     }
 
-    /// What compaction changes in this epoch: nothing, until it is done. The end of a stream waits for it.
-    async fn compacted(&mut self, plan: &EpochPlan, request: EpochRequest<'_>) -> BTreeMap<String, Change> {
-        if request.finish && self.compacting.is_none() && self.done.repairing.is_empty() {
-            self.compacting = self.compact(plan, request.rules);
+    async fn take_compaction(
+        &mut self,
+        context: &Arc<StreamContext>,
+        state: &ShardState,
+        plan: &EpochPlan,
+        request: EpochRequest<'_>,
+    ) -> BTreeMap<String, Change> {
+        if request.finish && self.compaction.is_none() && state.position().repairing.is_empty() {
+            self.compaction = self.start_compaction(context, state, plan, request.rules);
         }
-        let is_done = |compacting: &mut RunningCompaction| request.finish || compacting.task.is_finished();
-        let Some(RunningCompaction { table, removed, began, task }) = self.compacting.take_if(is_done) else {
+        let is_done = |compaction: &mut RunningCompaction| request.finish || compaction.task.is_finished();
+        let Some(RunningCompaction { table, removed, began, task }) = self.compaction.take_if(is_done) else {
             return BTreeMap::new();
         };
-        let added = match task.await.map_err(anyhow::Error::from).flatten() {
+        let added = match task.await.map_err(Error::from).flatten() {
             Ok(added) => added,
-            Err(fault) => {
-                tracing::warn!(shard = self.number, table = table.name, reason = %format!("{fault:#}"), "small files stay apart");
+            Err(error) => {
+                let table_name = table.name;
+                tracing::warn!(shard = state.number(), table = table_name, reason = %error.chain(), "compaction failed");
                 self.uncompactable.insert(table.name);
                 return BTreeMap::new();
             }
         };
-        let changes =
-            BTreeMap::from([(table.name.to_owned(), Change { added: rewritten(added), removed, ..Change::default() })]);
-        if self.still_applies(&changes, began) { changes } else { BTreeMap::new() }
+        let change = Change { added: rewritten(added), removed, ..Change::default() };
+        let changes = BTreeMap::from([(table.name.to_owned(), change)]);
+        if still_applies(context, state, &changes, began) { changes } else { BTreeMap::new() }
     }
+}
+
+/// Starts the repair of the keys that are under repair, where there are some.
+fn start_repair(context: &Arc<StreamContext>, state: &ShardState, rules: &Arc<Rules>) -> Option<RunningRepair> {
+    let position = state.position();
+    if position.repairing.is_empty() {
+        return None;
+    }
+    let keys = repair::late_keys(&position.repairing, &state.open());
+    let (context, files, rules, shard) = (Arc::clone(context), state.files.clone(), Arc::clone(rules), state.number());
+    // Another process that tries the same repair sees the same files and stages under the same names.
+    let run = format!("repair {} {}", position.digest, position.rules);
+    let rules_since_ms = position.rules_since_ms;
+    let task = tokio::spawn(async move {
+        let work = MaintenanceContext::new(&context, &files, &rules, &run, shard)?;
+        repair::prepare(&work, &keys, rules_since_ms).await
+    });
+    Some(RunningRepair { began: Instant::now(), task: AbortOnDropHandle::new(task) })
+}
+
+/// What a repair that is done changes in the tables, with the rows that other epochs added meanwhile.
+pub(super) async fn repair_changes(
+    context: &StreamContext,
+    state: &ShardState,
+    plan: &EpochPlan,
+    request: EpochRequest<'_>,
+    repair: &Repair,
+) -> Result<BTreeMap<String, Change>> {
+    let mut changes = repair.changes.clone();
+    let work = MaintenanceContext::new(context, &state.files, request.rules, &plan.name, state.number())?;
+    repair::reinsert_concurrent_rows(&work, &mut changes).await?;
+    Ok(changes)
+}
+
+/// Whether the files that a task replaces are still in the tables, and vacuum cannot have removed those it wrote.
+fn still_applies(
+    context: &StreamContext,
+    state: &ShardState,
+    changes: &BTreeMap<String, Change>,
+    began: Instant,
+) -> bool {
+    let retention = Duration::from_millis(context.settings.keep_removed_ms);
+    let in_table = |(name, change): (&String, &Change)| {
+        netcrab_schema::by_name(name).is_some_and(|table| state.files.contains_all(table, &change.removed))
+    };
+    began.elapsed() <= retention / 2 && changes.iter().all(in_table)
 }

@@ -1,0 +1,271 @@
+//! What can stop a run, a re-run, a stream or a copy to ClickHouse, and who must act.
+
+use datafusion::error::DataFusionError;
+use netcrab_operators::sessionize::streaming::CheckpointError;
+use netcrab_schema::WhoActs;
+
+use crate::checkpoints;
+use crate::checkpoints::folder;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An operation of the pipeline that was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of the stream's epochs.
+    #[error(transparent)]
+    Checkpoints(#[from] checkpoints::Error),
+    /// A file beside the tables.
+    #[error(transparent)]
+    Folder(#[from] folder::Error),
+    /// A table.
+    #[error(transparent)]
+    Sink(#[from] netcrab_sinks::Error),
+    /// The event bus.
+    #[error(transparent)]
+    Bus(#[from] netcrab_bus::Error),
+    /// The input of a run.
+    #[error(transparent)]
+    Source(#[from] netcrab_sources::Error),
+    /// The file of open sessions, or the events pushed into them.
+    #[error(transparent)]
+    OpenSessions(#[from] CheckpointError),
+    /// The view of open sessions in the API.
+    #[error(transparent)]
+    Store(#[from] netcrab_api::StoreError),
+    /// A plan.
+    #[error(transparent)]
+    Plan(#[from] DataFusionError),
+    /// A batch.
+    #[error(transparent)]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// The log of a Delta table.
+    #[error(transparent)]
+    Delta(#[from] deltalake::DeltaTableError),
+    /// A document that NetCrab wrote itself.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// A task ended early, which only a panic does.
+    #[error("a background task of NetCrab ended; please report what it said")]
+    Task(#[from] tokio::task::JoinError),
+    /// Rules of the sinks or schemas that this release breaks itself.
+    #[error("defect of NetCrab: {what}; please report it")]
+    Defect {
+        /// What is wrong.
+        what: String,
+    },
+    /// A run or re-run into tables that a stream feeds.
+    #[error(
+        "these tables are fed by a stream; send it the events (netcrab serve, netcrab ingest), or choose another \
+         --tables"
+    )]
+    FedByStream,
+    /// The last day of a re-run lies before its first.
+    #[error("--to {to} lies before --from {from}; swap them")]
+    DaysSwapped {
+        /// The first day.
+        from: jiff::civil::Date,
+        /// The last day.
+        to: jiff::civil::Date,
+    },
+    /// A re-run without stored events.
+    #[error("there are no events in events_raw to recompute from; load some with `netcrab run SOURCE --tables DIR`")]
+    NoStoredEvents,
+    /// events_raw cannot be read as a source.
+    #[error("events_raw could not be read back")]
+    StoredEvents(#[source] netcrab_sources::Error),
+    /// The folder for spilled data cannot be used.
+    #[error("could not prepare the folder for spilled data; check `run.spill_dir`")]
+    SpillFolder(#[source] DataFusionError),
+    /// The address of the tables cannot be understood.
+    #[error("`{address}` is not {expected}")]
+    Address {
+        /// The address as given.
+        address: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A path that is not Unicode, which object stores need.
+    #[error("the folder of the tables has a name that is not Unicode; choose another --tables")]
+    PathNotUnicode,
+    /// A backfill without tables.
+    #[error("there are no tables with rows in {tables}; check the path given to --tables")]
+    NoTables {
+        /// The address of the tables.
+        tables: String,
+    },
+    /// A backfill beside a stream that runs.
+    #[error("a stream is running on these tables; stop `netcrab serve` and `netcrab process` first")]
+    StreamRuns,
+    /// A backfill into a ClickHouse with other rows.
+    #[error("ClickHouse is not empty: `{table}` has rows{of}; give --replace to empty it first")]
+    ClickHouseNotEmpty {
+        /// The table.
+        table: String,
+        /// ` of …, which these tables do not have`, or empty.
+        of: String,
+    },
+    /// ClickHouse lacks epochs of a shard: the stream ran without it.
+    #[error(
+        "ClickHouse has the tables of shard {shard} up to epoch {inserted}, Delta up to {applied}; stop the stream and \
+         run `netcrab backfill --to clickhouse`"
+    )]
+    ClickHouseBehind {
+        /// The shard.
+        shard: u32,
+        /// The last epoch in ClickHouse.
+        inserted: i64,
+        /// The last epoch in the Delta tables.
+        applied: u64,
+    },
+    /// A manifest names a table of another release.
+    #[error("an epoch names the table `{table}`, which this release does not know")]
+    UnknownTable {
+        /// The table.
+        table: String,
+    },
+    /// Epochs that a restart needs are gone.
+    #[error("epochs before {before} of shard {shard} are gone and its open sessions were never written")]
+    EpochsMissing {
+        /// The shard.
+        shard: u32,
+        /// The oldest epoch that is there.
+        before: u64,
+    },
+    /// The bus lacks events that a restart needs.
+    #[error("the bus has no events from {from} of shard {shard}, which epoch {epoch} read")]
+    BusLacksEpoch {
+        /// The shard.
+        shard: u32,
+        /// The first offset that is missing.
+        from: u64,
+        /// The epoch that read it.
+        epoch: u64,
+    },
+    /// events_raw lacks the events of a session that a repair takes back.
+    #[error("events_raw has no events of session {session_key} of {org_id}")]
+    NoEventsOfSession {
+        /// The session.
+        session_key: String,
+        /// Its organisation.
+        org_id: String,
+    },
+    /// The open sessions could not be rebuilt.
+    #[error("the open sessions could not be read back")]
+    Restore {
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
+    /// Late events could not be merged into their sessions at the end of a stream.
+    #[error("late events could not be merged into their sessions")]
+    Repair {
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
+    /// A shard stopped.
+    #[error("shard {shard} cannot go on")]
+    Shard {
+        /// The shard.
+        shard: u32,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
+}
+
+impl Error {
+    /// Who must act before the same operation can succeed.
+    ///
+    /// A stream retries what may pass, a full disk included, for as long as it takes; it stops where only an
+    /// operator can help.
+    pub fn who_acts(&self) -> WhoActs {
+        use netcrab_bus::Error as BusError;
+        use netcrab_sinks::Error as SinkError;
+        match self {
+            Self::Checkpoints(error) => match error {
+                checkpoints::Error::ShardTaken { .. } | checkpoints::Error::Damaged { .. } => WhoActs::Operator,
+                checkpoints::Error::File(_) => WhoActs::Retry,
+            },
+            Self::OpenSessions(error) => match error {
+                CheckpointError::Version | CheckpointError::Events | CheckpointError::Settings { .. } => {
+                    WhoActs::Operator
+                }
+                _ => WhoActs::Retry,
+            },
+            Self::Sink(SinkError::Schema { .. }) | Self::Bus(BusError::Gone { .. }) => WhoActs::Operator,
+            // Space, rights and reachability come back without a restart.
+            Self::Sink(_) | Self::Bus(_) | Self::Folder(_) | Self::Store(_) | Self::Delta(_) => WhoActs::Retry,
+            Self::Plan(_) | Self::Arrow(_) | Self::Json(_) | Self::Task(_) | Self::StoredEvents(_) => WhoActs::Retry,
+            Self::EpochsMissing { .. } | Self::BusLacksEpoch { .. } | Self::NoEventsOfSession { .. } => WhoActs::Retry,
+            Self::UnknownTable { .. } | Self::Defect { .. } | Self::PathNotUnicode => WhoActs::Retry,
+            Self::Source(_) => WhoActs::Sender,
+            Self::FedByStream
+            | Self::DaysSwapped { .. }
+            | Self::NoStoredEvents
+            | Self::SpillFolder(_)
+            | Self::Address { .. }
+            | Self::NoTables { .. }
+            | Self::StreamRuns
+            | Self::ClickHouseNotEmpty { .. }
+            | Self::ClickHouseBehind { .. } => WhoActs::Operator,
+            Self::Restore { source } | Self::Repair { source } | Self::Shard { source, .. } => source.who_acts(),
+        }
+    }
+
+    /// The error for something that only a defect of NetCrab can cause.
+    pub(crate) fn defect(what: impl Into<String>) -> Self {
+        Self::Defect { what: what.into() }
+    }
+
+    /// The error for a column that a batch of NetCrab's own lacks.
+    pub(crate) fn no_column(name: &str) -> Self {
+        Self::defect(format!("no column `{name}`"))
+    }
+
+    /// The error with its causes, for one line of a log.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(error: Error, expected: WhoActs) {
+        assert_eq!(error.who_acts(), expected, "{error}");
+    }
+
+    #[test]
+    fn a_stream_retries_a_full_disk_and_stops_for_a_shard_that_another_process_took() {
+        check(netcrab_sinks::Error::Full { table: "events_raw", place: "./tables".to_owned() }.into(), WhoActs::Retry);
+        check(checkpoints::Error::ShardTaken { shard: 1, epoch: 2 }.into(), WhoActs::Operator);
+        check(Error::ClickHouseBehind { shard: 0, inserted: 1, applied: 2 }, WhoActs::Operator);
+        check(netcrab_bus::Error::Gone { shard: 0, from: 1, oldest: 2 }.into(), WhoActs::Operator);
+    }
+
+    #[test]
+    fn a_cause_decides_for_what_wraps_it() {
+        let lost = || Box::new(Error::from(checkpoints::Error::ShardTaken { shard: 1, epoch: 2 }));
+        check(Error::Restore { source: lost() }, WhoActs::Operator);
+        check(Error::Shard { shard: 1, source: Box::new(Error::Restore { source: lost() }) }, WhoActs::Operator);
+    }
+
+    #[test]
+    fn a_chain_names_every_cause_in_one_line() {
+        let error = Error::Restore { source: Box::new(Error::EpochsMissing { shard: 0, before: 7 }) };
+        let line = "the open sessions could not be read back: epochs before 7 of shard 0 are gone and its open \
+                    sessions were never written";
+        assert_eq!(error.chain(), line);
+    }
+}

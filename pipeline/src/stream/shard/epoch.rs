@@ -1,0 +1,256 @@
+//! An epoch: a range of the bus and a watermark, decided before its plans run.
+//!
+//!     bus from the last offset, clock ─▶ EpochPlan ─▶ plans ─▶ staged files ─▶ Manifest
+//!
+//! The clock takes part in the watermark only. Everything else follows from the range, the watermark and the open
+//! sessions, so whoever repeats the epoch stages the same rows under the same names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::TimestampMillisecondType;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::physical_plan::ExecutionPlan;
+use netcrab_bus::{Fault, Fetched};
+use netcrab_operators::chain::{self, DERIVED, TablePlan};
+use netcrab_operators::rules::Rules;
+use netcrab_operators::sessionize::streaming::StreamingSessionizeExec;
+use netcrab_schema::arrow::event_in_flight;
+use netcrab_schema::tables::{EVENTS_RAW, REJECTS};
+use netcrab_sinks::{Change, RunId};
+use netcrab_sources::reject;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::maintenance::Due;
+use super::state::ShardState;
+use crate::checkpoints::manifest::{FORMAT, LateKeys, Manifest, StateFile, digest};
+use crate::error::Result;
+use crate::plans::date_exec::DatedExec;
+use crate::plans::staging::{Staging, stage_all};
+use crate::plans::table_order::in_table_order;
+use crate::stream::context::StreamContext;
+use crate::stream::crash_points::{self, Step};
+use crate::stream::watermark::{self, WatermarkInput};
+
+/// What a caller asks of the next epoch.
+#[derive(Debug, Clone, Copy)]
+pub struct EpochRequest<'a> {
+    /// The wall clock, ms.
+    pub now_ms: i64,
+    /// Whether the stream has ended: the epoch that reaches the end of the bus closes every session.
+    pub finish: bool,
+    /// The rules to derive with.
+    pub rules: &'a Arc<Rules>,
+}
+
+/// What an epoch did.
+#[derive(Debug, Clone, Default)]
+pub struct EpochReport {
+    /// Its number.
+    pub epoch: u64,
+    /// Events read.
+    pub events: u64,
+    /// Sessions closed.
+    pub closed: u64,
+    /// Events that came too late for their session.
+    pub late: u64,
+    /// Offsets of the bus that remain unread because one epoch takes a bounded number of bytes.
+    pub lag: u64,
+    /// How long each step took, in the order of the steps.
+    pub steps: Vec<(Step, Duration)>,
+}
+
+impl EpochReport {
+    pub(super) fn new(manifest: &Manifest, late: u64, lag: u64, timer: StepTimer) -> Self {
+        let rows = |change: &Change| change.added.iter().map(|part| part.rows).sum();
+        Self {
+            epoch: manifest.epoch,
+            events: manifest.events,
+            closed: manifest.tables.get("fact_sessions").map_or(0, rows),
+            late,
+            lag,
+            steps: timer.steps,
+        }
+    }
+}
+
+/// Times the steps of an epoch.
+pub(super) struct StepTimer {
+    steps: Vec<(Step, Duration)>,
+    since: Instant,
+}
+
+impl StepTimer {
+    pub(super) fn start() -> Self {
+        Self { steps: Vec::with_capacity(Step::ALL.len()), since: Instant::now() }
+    }
+
+    /// Ends a step; tests may kill the process behind it.
+    pub(super) fn done(&mut self, step: Step) {
+        crash_points::after(step);
+        self.record(step);
+    }
+
+    /// Ends a step that has crash points of its own.
+    pub(super) fn record(&mut self, step: Step) {
+        self.steps.push((step, self.since.elapsed()));
+        self.since = Instant::now();
+    }
+}
+
+/// An epoch about to run.
+pub(super) struct EpochPlan {
+    pub(super) epoch: u64,
+    /// Identifies what the epoch does: an attempt at the same epoch has the same name.
+    pub(super) name: String,
+    /// Names the files that it stages.
+    pub(super) run: RunId,
+    pub(super) fetched: Fetched,
+    pub(super) watermark_ms: i64,
+    latest_ms: i64,
+    rules: String,
+    rules_since_ms: i64,
+    /// Offsets of the bus that are left for later epochs.
+    pub(super) lag: u64,
+    /// Whether a repair of late events begins with its end.
+    begins_repair: bool,
+}
+
+/// What an epoch did before its commit, for its manifest.
+pub(super) struct EpochOutput {
+    pub(super) tables: BTreeMap<String, Change>,
+    pub(super) late: LateKeys,
+    pub(super) forgotten_ms: i64,
+    pub(super) state: Option<StateFile>,
+    pub(super) reopened: Option<StateFile>,
+    pub(super) repaired: bool,
+}
+
+impl EpochPlan {
+    /// Decides what the next epoch is; `None` where it would change nothing.
+    pub(super) async fn next(
+        context: &StreamContext,
+        state: &mut ShardState,
+        request: EpochRequest<'_>,
+        due: Due,
+    ) -> Result<Option<Self>> {
+        let (shard, from) = (state.number(), state.next_offset());
+        let fetched = context.bus.read(shard, from, None, context.settings.epoch_bytes_max).await?;
+        for fault in &fetched.faults {
+            let Fault { shard, offsets, reason, .. } = fault;
+            tracing::warn!(shard, ?offsets, %reason, "not an event; see the table rejects");
+        }
+        let end = context.bus.bounds(shard).await?.end;
+        let position = state.position();
+        let latest_ms = fetched.batches.iter().filter_map(latest_ts).fold(position.latest_ms, i64::max);
+        let idle = fetched.next == from;
+        let input = WatermarkInput {
+            previous_ms: position.watermark_ms,
+            latest_ms,
+            idle_ms: state.idle_ms(idle, request.now_ms),
+            now_ms: request.now_ms,
+        };
+        let watermark_ms = match request.finish && fetched.next == end {
+            true => i64::MAX,
+            false => watermark::next(&context.settings, input),
+        };
+        let sessions_due = state.open().next_due().is_some_and(|due| due <= watermark_ms);
+        if idle && !sessions_due && !due.any() {
+            return Ok(None);
+        }
+        let position = state.position();
+        let epoch = position.epoch + 1;
+        let rules =
+            digest(&[env!("CARGO_PKG_VERSION").as_bytes(), &serde_json::to_vec(request.rules.as_ref())?].concat());
+        let rules_since_ms = if rules == position.rules { position.rules_since_ms } else { position.closed_ms };
+        let name = format!(
+            "{shard} {epoch} {} {from} {} {watermark_ms} {rules} {}",
+            position.digest, fetched.next, due.repair_done
+        );
+        let run = RunId::of_shard(shard, xxh3_128(name.as_bytes()));
+        let lag = end.saturating_sub(fetched.next);
+        let begins_repair = due.repair_begins;
+        Ok(Some(Self { epoch, name, run, fetched, watermark_ms, latest_ms, rules, rules_since_ms, lag, begins_repair }))
+    }
+
+    /// Runs the plans of the epoch; returns what they add to each table.
+    pub(super) async fn stage(
+        &self,
+        context: &StreamContext,
+        state: &ShardState,
+        rules: &Arc<Rules>,
+    ) -> Result<BTreeMap<String, Change>> {
+        let plans = self.plans(state, rules)?;
+        let mut staging = Staging { sink: &context.sink, staged: Vec::new() };
+        let ids = |_: &netcrab_schema::Table| &self.run;
+        // The files of an epoch that fails stay: another process that works on the same epoch stages files of the
+        // same names, and may have committed them. Vacuum removes those that no epoch committed.
+        stage_all(&context.sink, &plans, &context.task, &ids, &mut staging).await?;
+        let staged = staging.staged.into_iter().filter(|(_, staged)| !staged.parts.is_empty());
+        let changes =
+            staged.map(|(table, staged)| (table.name.to_owned(), Change { added: staged.parts, ..Change::default() }));
+        Ok(changes.collect())
+    }
+
+    fn plans(&self, state: &ShardState, rules: &Arc<Rules>) -> Result<Vec<TablePlan>> {
+        let events = || -> Result<Arc<dyn ExecutionPlan>> {
+            let batches = self.fetched.batches.clone();
+            Ok(MemorySourceConfig::try_new_exec(&[batches], event_in_flight(), None)?)
+        };
+        let columns = chain::event_fields(&DERIVED);
+        let sessions = StreamingSessionizeExec::new(events()?, state.shared(), self.watermark_ms, columns)?;
+        let mut plans = chain::plans_over(Arc::new(sessions), rules, &DERIVED);
+        plans.push((&EVENTS_RAW, Arc::new(DatedExec::new(events()?))));
+        if !self.fetched.faults.is_empty() {
+            let rows = vec![rejects(&self.fetched.faults)?];
+            plans.push((&REJECTS, MemorySourceConfig::try_new_exec(&[rows], REJECTS.in_flight(), None)?));
+        }
+        plans.into_iter().map(|(table, plan)| Ok((table, in_table_order(table, plan)?))).collect()
+    }
+
+    /// The manifest of the epoch; `state` is that before it.
+    pub(super) fn manifest(&self, state: &ShardState, output: EpochOutput) -> Manifest {
+        let (shard, position) = (state.number(), state.position());
+        let EpochOutput { tables, late, forgotten_ms, state, reopened, repaired } = output;
+        let before = |late: &LateKeys| if state.is_some() { late.clone() } else { LateKeys::new() };
+        Manifest {
+            format: FORMAT,
+            shard,
+            epoch: self.epoch,
+            parent: position.digest.clone(),
+            from: position.next,
+            to: self.fetched.next,
+            events: self.fetched.rows() as u64,
+            watermark_ms: self.watermark_ms,
+            latest_ms: self.latest_ms,
+            forgotten_ms,
+            late_before: before(&position.late),
+            repairing_before: before(&position.repairing),
+            state,
+            reopened,
+            late,
+            repair_begins: self.begins_repair,
+            repaired,
+            tables,
+            rules: self.rules.clone(),
+            rules_since_ms: self.rules_since_ms,
+        }
+    }
+}
+
+/// Entries of the bus that are no events, as rows of `rejects`.
+fn rejects(faults: &[Fault]) -> Result<RecordBatch> {
+    let files: Vec<String> = faults.iter().map(|fault| format!("bus/shard-{:04}", fault.shard)).collect();
+    let rejected = faults.iter().zip(&files);
+    Ok(reject::rows(
+        rejected.map(|(fault, file)| (file.as_str(), fault.offsets.start, fault.name, fault.field.as_deref())),
+    )?)
+}
+
+/// The latest ts of a batch, ms.
+fn latest_ts(batch: &RecordBatch) -> Option<i64> {
+    let ts = batch.column_by_name("ts")?.as_primitive_opt::<TimestampMillisecondType>()?;
+    arrow::compute::max(ts)
+}
