@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use jiff::Timestamp;
-use netcrab_packs::definition::Definition;
+use netcrab_packs::definition::{Definition, Privacy};
 use netcrab_packs::noise::epsilon;
 use netcrab_packs::rows::columns_of;
 use netcrab_packs::{ReleasePlan, method};
@@ -58,6 +58,7 @@ fn frictionless(kind: &DataType) -> &'static str {
     }
 }
 
+/// The description of a version: what it covers, its rules and privacy, and its files with their SHA-256.
 pub(super) fn manifest(
     version: &str,
     stored: &StoredRelease,
@@ -90,23 +91,27 @@ pub(super) fn manifest(
             "aboutBroughtTogether": release.merged,
         },
         "rules": { "minOrgs": min_orgs, "minSessions": min_sessions, "orgsNeeded": plan.orgs_needed() },
-        "privacy": {
-            "unit": privacy.unit,
-            "perVersion": {
-                "epsilon": rounded_up(epsilon(plan.rho_window, plan.delta_window)?),
-                "delta": 2.0 * plan.delta_window,
-                "rho": plan.rho_window,
-            },
-            "inTotal": {
-                "epsilon": privacy.epsilon, "delta": privacy.delta, "rho": plan.rho_total,
-                "versionsOfAPeriod": plan.windows,
-            },
-            "maxCellsPerUnit": privacy.max_cells_per_unit,
-            "maxShareOfCell": privacy.max_share_of_cell,
-            "wholeOrgUnits": privacy.whole_org_units,
-            "plan": plan,
-        },
+        "privacy": privacy_section(privacy, plan)?,
         "files": files.iter().map(file).collect::<Vec<_>>(),
+    }))
+}
+
+fn privacy_section(privacy: &Privacy, plan: &ReleasePlan) -> Result<Value, Error> {
+    Ok(json!({
+        "unit": privacy.unit,
+        "perVersion": {
+            "epsilon": rounded_up(epsilon(plan.rho_window, plan.delta_window)?),
+            "delta": 2.0 * plan.delta_window,
+            "rho": plan.rho_window,
+        },
+        "inTotal": {
+            "epsilon": privacy.epsilon, "delta": privacy.delta, "rho": plan.rho_total,
+            "versionsOfAPeriod": plan.windows,
+        },
+        "maxCellsPerUnit": privacy.max_cells_per_unit,
+        "maxShareOfCell": privacy.max_share_of_cell,
+        "wholeOrgUnits": privacy.whole_org_units,
+        "plan": plan,
     }))
 }
 

@@ -13,7 +13,6 @@ use crate::commands::grouped;
 /// Prints the privacy of a pack, what a cell needs to be released, and its margins by the number of its sessions.
 pub(super) fn plan(context: &Context, definition: &Definition) -> Result<()> {
     let plan = ReleasePlan::of(definition)?;
-    let sizes = [1, 3, 10].map(|times| u64::from(definition.min_sessions) * times);
     if context.json {
         println!("{}", json!({ "packId": definition.pack_id, "plan": plan, "orgsNeeded": plan.orgs_needed() }));
         return Ok(());
@@ -35,6 +34,13 @@ pub(super) fn plan(context: &Context, definition: &Definition) -> Result<()> {
         grouped(u64::from(definition.min_sessions))
     );
     println!("an organisation weighs at most {} sessions of a cell", grouped(u64::from(plan.org_sessions_max)));
+    print_margins(definition, &plan);
+    Ok(())
+}
+
+/// Prints the expected margin of each query for cells of one, three and ten times the fewest sessions.
+fn print_margins(definition: &Definition, plan: &ReleasePlan) {
+    let sizes = [1, 3, 10].map(|times| u64::from(definition.min_sessions) * times);
     println!(
         "\n{:<28}{:>16}{:>16}{:>16}",
         "margin with sessions:",
@@ -53,5 +59,4 @@ pub(super) fn plan(context: &Context, definition: &Definition) -> Result<()> {
         println!("{what:<28}{small:>16.4}{middle:>16.4}{large:>16.4}");
     }
     println!("\nThe margins hold in both directions, nineteen times of twenty, for the noise alone.");
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use netcrab_market::{Market, Status, Version};
 use netcrab_packs::noise::epsilon;
 use netcrab_packs::{Definition, ReleasePlan, rows};
@@ -89,23 +89,12 @@ pub(super) async fn show(context: &Context, market: &Market, pack: &str, version
 }
 
 pub(super) async fn diff(context: &Context, market: &Market, pack: &str, first: &str, second: &str) -> Result<()> {
-    let mut lines: Vec<Vec<String>> = Vec::new();
-    for named in [first, second] {
-        let version = find(market, pack, Some(named)).await?;
-        let stored = StoredRelease::read(market, &version).await?;
-        let files = files::files(&version.version, &stored)?;
-        let csv = files.iter().find(|(name, _)| name == "data.csv").map(|(_, bytes)| bytes.clone()).unwrap_or_default();
-        let mut text = vec![format!("window {}/{}", version.window_from, version.window_to)];
-        text.extend(serde_json::to_string_pretty(&stored.definition)?.lines().map(str::to_owned));
-        text.extend(String::from_utf8_lossy(&csv).lines().map(str::to_owned));
-        lines.push(text);
-    }
-    let [before, after] = lines.as_slice() else { bail!("two versions") };
+    let (before, after) = (lines_of(market, pack, first).await?, lines_of(market, pack, second).await?);
     let only = |these: &[String], those: &[String]| -> Vec<String> {
         let those: std::collections::BTreeSet<&String> = those.iter().collect();
         these.iter().filter(|line| !those.contains(line)).cloned().collect()
     };
-    let (removed, added) = (only(before, after), only(after, before));
+    let (removed, added) = (only(&before, &after), only(&after, &before));
     if context.json {
         println!("{}", json!({ "gone": removed, "come": added }));
     } else {
@@ -113,6 +102,18 @@ pub(super) async fn diff(context: &Context, market: &Market, pack: &str, first: 
         added.iter().for_each(|line| println!("+ {line}"));
     }
     Ok(())
+}
+
+/// A version as lines of text: its window, its definition, its rows.
+async fn lines_of(market: &Market, pack: &str, version: &str) -> Result<Vec<String>> {
+    let version = find(market, pack, Some(version)).await?;
+    let stored = StoredRelease::read(market, &version).await?;
+    let files = files::files(&version.version, &stored)?;
+    let rows = files.iter().find(|(name, _)| name == "data.csv").map(|(_, bytes)| bytes.as_slice());
+    let mut lines = vec![format!("window {}/{}", version.window_from, version.window_to)];
+    lines.extend(serde_json::to_string_pretty(&stored.definition)?.lines().map(str::to_owned));
+    lines.extend(String::from_utf8_lossy(rows.unwrap_or_default()).lines().map(str::to_owned));
+    Ok(lines)
 }
 
 pub(super) async fn verify(context: &Context, market: &Market, pack: Option<String>) -> Result<ExitCode> {
@@ -125,9 +126,8 @@ pub(super) async fn verify(context: &Context, market: &Market, pack: Option<Stri
     for pack in packs {
         for version in market.versions(&pack).await? {
             versions += 1;
-            differences.extend(
-                files::differences(&folder, &version.version, &StoredRelease::read(market, &version).await?).await?,
-            );
+            let stored = StoredRelease::read(market, &version).await?;
+            differences.extend(files::differences(&folder, &version.version, &stored).await?);
         }
     }
     if context.json {
