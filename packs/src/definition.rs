@@ -169,7 +169,7 @@ pub struct Definition {
     pub sources: Vec<String>,
 }
 
-/// A fault of a definition, for whoever wrote it to mend.
+/// A fault of a definition, for its author to correct.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The line, from 1.

@@ -100,6 +100,7 @@ pub struct Column {
     pub meaning: &'static str,
 }
 
+// A column's name, unit and meaning are written into each version's files, and a change of any makes a new major version.
 const fn column(name: &'static str, content: Content, unit: &'static str, meaning: &'static str) -> Column {
     Column { name, content, unit, meaning }
 }
