@@ -1,6 +1,8 @@
 //! The session key: whose events `sessionize` groups together. The rule stands here once (`docs/rules.md`, section 2).
 //!
-//!     session key = (org_id, product_id, session_id, or user_hash where session_id is empty)
+//! ```text
+//! session key = (org_id, product_id, session_id, or user_hash where session_id is empty)
+//! ```
 //!
 //! Not to be confused with the column `session_key`. Over time one session key has many sessions, one after
 //! another; the column is a hash of the session key *and* the first event of a session, and names one of them.
