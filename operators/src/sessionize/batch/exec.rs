@@ -9,7 +9,7 @@
 //!
 //! DataFusion's own sort would compare texts row by row through the whole input. PartitionTask by
 //! hash first keeps each sort within the cache and needs no merge: see
-//! `docs/decisions/0003-sessionize-by-scatter.md`.
+//! `docs/decisions/0003-sessionize-by-hash-partitioning.md`.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
