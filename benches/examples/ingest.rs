@@ -1,12 +1,12 @@
-//! Measures ingestion: HTTP in to durable acknowledgement, the load generator on the same machine.
+//! Measures ingestion from an HTTP request to its durable acknowledgement. The load generator runs on the same machine.
 //!
 //!     load (this program again, as a process of its own) ─ HTTP ─▶ API ─▶ built-in log, synced to disk
 //!
 //! `cargo run --release -p netcrab-benches --example ingest -- [ENCODING] [CONNECTIONS] [EVENTS_PER_S] [SECONDS]`
 //!
-//! ENCODING is `plain`, `gzip` or `zstd`. Batches have 500 events of generated traffic, each id new. With
-//! EVENTS_PER_S 0 every connection sends its next batch when the last was answered; else batches are due at
-//! that rate, and their latency counts from when they were due.
+//! ENCODING is `plain`, `gzip` or `zstd`. Batches have 500 events of generated traffic, without repeats. With
+//! EVENTS_PER_S 0 every connection sends its next batch when the last one is answered. Otherwise batches are
+//! due at that rate, and their latency counts from the time they are due.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -26,7 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const EVENTS: usize = 500;
 
-/// How often a sample of 200 batches is decoded alone.
+/// How many times a sample of 200 batches is decoded without a server.
 const ROUNDS: usize = 10;
 
 const ORG: &str = "acme";
@@ -75,8 +75,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// CPU that one batch takes to decompress and parse, and to parse alone, in ms: measured apart, on one
-/// thread, because a clock within the server also counts the time in which others had the core.
+/// CPU of one batch for decompressing and parsing, and for parsing alone, in ms. Measured apart, on one thread:
+/// a clock within the server would also count the time in which other threads had the core.
 fn decode_alone(encoding: &str) -> Result<(f64, f64)> {
     let batches = Batches::generate(encoding)?;
     let mut decoder = netcrab_sources::wire::BatchDecoder::new(netcrab_sources::SourceSettings::default());
@@ -131,7 +131,7 @@ async fn serve<T: Send + 'static>(folder: &std::path::Path, load: impl FnOnce(So
     outcome
 }
 
-/// Sends batches on many connections and says how it went.
+/// Sends batches on many connections and prints rates and latencies.
 fn load(address: SocketAddr, encoding: &str, connections: usize, events_per_s: u64, seconds: u64) -> Result<()> {
     let batches = Batches::generate(encoding)?;
     let (next, started) = (AtomicU64::new(0), Instant::now());
@@ -184,7 +184,7 @@ fn load(address: SocketAddr, encoding: &str, connections: usize, events_per_s: u
     Ok(())
 }
 
-/// Reads one answer and sees that all of its batch was accepted.
+/// Reads one answer and checks that its whole batch was accepted.
 fn answered(stream: &mut TcpStream) -> Result<()> {
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
@@ -200,7 +200,7 @@ fn answered(stream: &mut TcpStream) -> Result<()> {
     }
 }
 
-/// Bodies to send: plain ones again and again under new ids, compressed ones once each.
+/// Bodies to send: plain ones repeatedly under new ids, compressed ones once each.
 struct Batches {
     bodies: Vec<Vec<u8>>,
     /// Where the ids of each plain body end.
@@ -263,7 +263,7 @@ impl Batches {
 }
 
 fn batch(events: &str) -> String {
-    // The organisation of the key, whatever the generator called it.
+    // The organisation must be that of the key, whatever the generator named it.
     let org = events.split("\"orgId\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or(ORG);
     let events = events.replace(&format!("\"orgId\":\"{org}\""), &format!("\"orgId\":\"{ORG}\""));
     format!(r#"{{"agentId":"bench","sdkVersion":"1.0.0","events":[{events}]}}"#)

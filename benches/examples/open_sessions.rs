@@ -1,11 +1,11 @@
-//! Holds a million open sessions of 25 events each, and says what they cost.
+//! Holds a million open sessions of 25 events each, and prints their memory and speed.
 //!
 //!     25 epochs × 1,000,000 events ─▶ open sessions ─▶ memory, peak RSS, events/s ─▶ close all
 //!
 //!     cargo build --release --workspace --examples
 //!     target/release/examples/open_sessions [sessions]
 //!
-//! Fails when the process took more than 1 GiB at any time, or an event or a session went missing.
+//! Fails where the process used more than 1 GiB at any time, or where an event or a session is lost.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,11 +32,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Events of each session.
 const STEPS: u64 = 25;
-/// Events of a batch, as files and the bus give them.
+/// Events of a batch: as many as batches of files and of the bus have.
 const BATCH_EVENTS: u64 = 8192;
-/// Shapes of a group; `netcrab` has as many.
+/// Most entries of the action dictionary of a group; `netcrab` has the same bound.
 const ACTIONS_MAX: usize = 1 << 18;
-/// The bound this proves, in bytes.
+/// The bound on the memory of the process, in bytes.
 const PEAK_MAX: usize = 1 << 30;
 
 type State = Arc<Mutex<OpenSessions>>;
@@ -72,7 +72,7 @@ fn main() -> Result<ExitCode> {
     Ok(if peak <= PEAK_MAX { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs one epoch; gives the sessions that closed and their events.
+/// Runs one epoch. Returns the numbers of closed sessions and of their events.
 async fn epoch(step: Step, state: &State, watermark: i64) -> Result<(u64, u64)> {
     let input = StreamingTableExec::try_new(event_in_flight(), vec![Arc::new(step)], None, [], false, None)?;
     let plan = StreamingSessionizeExec::new(Arc::new(input), Arc::clone(state), watermark, fields_of_events())?;
@@ -98,7 +98,7 @@ fn mebibytes(bytes: usize) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// The most memory this process ever had resident.
+/// Peak resident memory of this process, in bytes.
 fn peak_bytes() -> Result<usize> {
     let status =
         std::fs::read_to_string("/proc/self/status").context("the peak is read from /proc, which Linux has")?;
@@ -107,12 +107,12 @@ fn peak_bytes() -> Result<usize> {
     Ok(kibibytes << 10)
 }
 
-/// One event of each session, made batch by batch.
+/// One event of each session, generated batch by batch.
 #[derive(Debug)]
 struct Step {
     step: u64,
     sessions: u64,
-    /// Nanoseconds spent to make events, all steps together.
+    /// Nanoseconds spent on generating events, over all steps.
     making: Arc<AtomicU64>,
 }
 

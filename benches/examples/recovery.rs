@@ -1,12 +1,12 @@
-//! A shard with a million open sessions: what its epochs write, and how soon it works again after a kill.
+//! A shard with a million open sessions: the bytes its epochs write, and the time of a restart after a kill.
 //!
-//!     events, an epoch for each slice ─▶ built-in log, open sessions, tables ─▶ dropped, opened anew
+//!     events, an epoch for each slice ─▶ built-in log, open sessions, tables ─▶ dropped, reopened
 //!
 //!     cargo build --release -p netcrab-benches --examples --features netcrab-pipeline/kafka
 //!     target/release/examples/recovery [sessions] [events of each]
 //!
-//! It says how many bytes of open sessions were written for each byte that came, and how long opening took:
-//! right after the open sessions were written, and just before they would be again.
+//! It prints how many bytes of checkpoints were written for each byte of events, and how long a restart takes:
+//! right after a checkpoint, and just before the next.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ mod traffic;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Events of a batch, as the ingestion API has them at full load.
+/// Events of a batch: as many as the ingestion API appends at full load.
 const BATCH_EVENTS: u64 = 500;
 /// Events of an epoch: a second of full load.
 const EPOCH_EVENTS: u64 = 50_000;
@@ -51,7 +51,7 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
     let log = LogSettings { bytes_max: 64 << 30, ..LogSettings::of(folder.join("_bus")) };
     let bus: Arc<dyn Bus> = Arc::new(Log::open(log, Arc::new(|| 0))?);
     let address = folder.to_str().context("a folder with a name in Unicode")?;
-    // Nothing closes: the gap is half an hour, and all of this takes minutes.
+    // No session closes: the gap is half an hour, and the whole run takes minutes.
     let settings = StreamSettings { lateness_ms: 0, ..StreamSettings::default() };
     let shared = Arc::new(StreamContext {
         bus: Arc::clone(&bus),
@@ -86,7 +86,7 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
                 written += state.bytes;
             }
         }
-        // As many events as are open came since the state was last written, nearly.
+        // Since the last checkpoint nearly as many events came as are open.
         if step + 2 == steps {
             let waiting = Checkpoints::of(&Folder::Disk(folder.to_owned()), 0).epochs().await?.len();
             let began = Instant::now();

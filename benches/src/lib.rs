@@ -1,1 +1,1 @@
-//! benches
+//! Benchmarks: programs in `examples/`, and scripts in Python that run `netcrab` against its rivals.
