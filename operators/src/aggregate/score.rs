@@ -21,7 +21,7 @@ pub struct Counts {
 /// Scores are whole multiples of this, so that sums of them are exact in any order.
 pub const UNIT: f64 = 1.0 / (1_u64 << 40) as f64;
 
-/// frustration = sigmoid(base + weights · counts), PRODUCT section 6.
+/// frustration = sigmoid(base + weights · counts) (`docs/rules.md`, section 6).
 pub fn frustration(weights: &Score, counts: &Counts) -> f64 {
     let x = weights.frustration_base
         + weights.rage_click * counts.rage_clicks as f64
@@ -32,7 +32,7 @@ pub fn frustration(weights: &Score, counts: &Counts) -> f64 {
     rounded(sigmoid(x))
 }
 
-/// efficiency = sigmoid(base − duration − clicks a task − revisits), PRODUCT section 6.
+/// efficiency = sigmoid(base − duration − clicks a task − revisits) (`docs/rules.md`, section 6).
 pub fn efficiency(weights: &Score, counts: &Counts) -> f64 {
     let d = (counts.duration_ms as f64 / 600_000.0).min(3.0);
     let c = (counts.click_count as f64 / counts.tasks_started.max(1) as f64 / 20.0).min(3.0);

@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 pub(crate) use rows::*;
 
-/// Everything a rule takes as a parameter; the defaults are those of PRODUCT.md.
+/// Everything a rule takes as a parameter; the defaults are those of `docs/rules.md`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rules {
     /// Longest quiet time inside a session.
