@@ -9,10 +9,10 @@ mod suite {
     mod disk;
     #[cfg(feature = "kafka")]
     mod kafka;
-    mod kept;
     mod kills;
     mod log;
     mod random;
+    mod test_server;
 
     use std::path::Path;
     use std::sync::Arc;

@@ -8,12 +8,12 @@ mod contract;
 mod filters;
 mod ingest;
 mod insights;
-#[path = "../../../bus/tests/suite/kept.rs"]
-mod kept;
 mod operations;
 mod paging;
 mod problems;
 #[path = "../../../sinks/tests/suite/server.rs"]
 mod server;
 mod speed;
+#[path = "../../../bus/tests/suite/test_server.rs"]
+mod test_server;
 mod world;

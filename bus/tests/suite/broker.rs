@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use netcrab_bus::kafka::{Kafka, Settings};
 
-use super::{Time, kept};
+use super::{Time, test_server};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/kafka.sh");
 
@@ -26,7 +26,7 @@ pub(crate) fn shared() -> Option<&'static Broker> {
     match SHARED.get_or_init(own) {
         Ok(broker) => Some(broker),
         Err(reason) => {
-            kept::not_run(reason);
+            test_server::skipped(reason);
             None
         }
     }
@@ -35,7 +35,7 @@ pub(crate) fn shared() -> Option<&'static Broker> {
 /// A broker that a test may stop and start.
 pub(crate) fn own() -> Result<Broker, String> {
     let folder = tempfile::tempdir().unwrap().keep();
-    let keeper = kept::start(SCRIPT, &folder)?;
+    let keeper = test_server::start(SCRIPT, &folder)?;
     Ok(Broker { folder, _keeper: keeper })
 }
 

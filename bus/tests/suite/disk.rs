@@ -6,7 +6,7 @@ use std::process::Command;
 use netcrab_bus::log::Settings;
 use netcrab_bus::{Bus, Error};
 
-use super::kept::not_run;
+use super::test_server::skipped;
 use super::{events, held, ids, log, log_with};
 
 /// A file system of its own, gone with the test.
@@ -33,7 +33,7 @@ impl Drop for Disk {
 async fn a_full_disk_refuses_keeps_what_was_acknowledged_and_goes_on_with_space() {
     let folder = tempfile::tempdir().unwrap();
     let Some(disk) = Disk::mount(folder.path(), "256k") else {
-        return not_run("it needs the right to mount a tmpfs");
+        return skipped("it needs the right to mount a tmpfs");
     };
     let ballast = disk.0.join("ballast");
     std::fs::write(&ballast, vec![1; 64 << 10]).unwrap();

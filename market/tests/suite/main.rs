@@ -4,12 +4,12 @@
 
 mod bounds;
 mod budgets;
-#[path = "../../../bus/tests/suite/kept.rs"]
-mod kept;
 mod leases;
 mod opening;
 mod opt_ins;
 mod postgres;
+#[path = "../../../bus/tests/suite/test_server.rs"]
+mod test_server;
 mod versions;
 
 use netcrab_market::{Contribution, Market, NewVersion, Spend};

@@ -4,7 +4,7 @@ use std::process::Child;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::kept;
+use super::test_server;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/postgres.sh");
 
@@ -27,7 +27,7 @@ pub(crate) async fn database() -> Option<String> {
             Some(server.url(&name))
         }
         Err(reason) => {
-            kept::not_run(&format!("on PostgreSQL: {reason}"));
+            test_server::skipped(&format!("on PostgreSQL: {reason}"));
             None
         }
     }
@@ -41,7 +41,7 @@ impl Server {
 
 fn start() -> Result<Server, String> {
     let folder = tempfile::tempdir().unwrap().keep();
-    let keeper = kept::start(SCRIPT, &folder)?;
+    let keeper = test_server::start(SCRIPT, &folder)?;
     let port = std::fs::read_to_string(folder.join("port")).unwrap();
     Ok(Server { port: port.trim().to_owned(), _keeper: keeper })
 }

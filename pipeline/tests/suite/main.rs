@@ -10,8 +10,6 @@ mod config;
 mod incremental;
 #[cfg(feature = "kafka")]
 mod kafka;
-#[path = "../../../bus/tests/suite/kept.rs"]
-mod kept;
 mod kills;
 #[path = "../../../sinks/tests/suite/proxy.rs"]
 mod proxy;
@@ -23,3 +21,5 @@ mod serve;
 #[path = "../../../sinks/tests/suite/server.rs"]
 mod server;
 mod stream;
+#[path = "../../../bus/tests/suite/test_server.rs"]
+mod test_server;

@@ -5,9 +5,9 @@
 mod clickhouse;
 mod contract;
 mod delta;
-#[path = "../../../bus/tests/suite/kept.rs"]
-mod kept;
 mod proxy;
 mod s3;
 mod server;
+#[path = "../../../bus/tests/suite/test_server.rs"]
+mod test_server;
 mod tidy;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use url::Url;
 
-use super::kept;
+use super::test_server;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/minio.sh");
 
@@ -22,7 +22,7 @@ pub(crate) fn root() -> Option<Url> {
             Some(Url::parse(&format!("{root}/")).unwrap())
         }
         Err(reason) => {
-            kept::not_run(&format!("on S3: {reason}"));
+            test_server::skipped(&format!("on S3: {reason}"));
             None
         }
     }
@@ -32,7 +32,7 @@ fn start() -> Result<Child, String> {
     let folder = tempfile::tempdir().unwrap().keep();
     // A bucket is a folder.
     std::fs::create_dir_all(folder.join("data/tables")).unwrap();
-    let keeper = kept::start(SCRIPT, &folder)?;
+    let keeper = test_server::start(SCRIPT, &folder)?;
     let port = std::fs::read_to_string(folder.join("port")).unwrap();
     let endpoint = format!("http://127.0.0.1:{}", port.trim());
     netcrab_sinks::s3::register(open_store(endpoint), netcrab_sources::store_hint);

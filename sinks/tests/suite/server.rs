@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use netcrab_sinks::clickhouse::{ClickHouse, Settings};
 
-use super::kept;
+use super::test_server;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/clickhouse.sh");
 
@@ -26,7 +26,7 @@ pub(crate) fn shared() -> Option<&'static Server> {
     match SHARED.get_or_init(own) {
         Ok(server) => Some(server),
         Err(reason) => {
-            kept::not_run(reason);
+            test_server::skipped(reason);
             None
         }
     }
@@ -35,7 +35,7 @@ pub(crate) fn shared() -> Option<&'static Server> {
 /// A server that a test may stop and start.
 pub(crate) fn own() -> Result<Server, String> {
     let folder = tempfile::tempdir().unwrap().keep();
-    let keeper = kept::start(SCRIPT, &folder)?;
+    let keeper = test_server::start(SCRIPT, &folder)?;
     Ok(Server { folder, _keeper: keeper })
 }
 

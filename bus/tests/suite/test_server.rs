@@ -1,11 +1,11 @@
-//! Servers of a test, started by a script of `scripts/` and gone with the process that asked for them.
+//! Starts a server that tests need by a script of `scripts/`; it ends with the process of the tests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Starts a server with its files in `folder`, which goes with it. The child stops it when its input ends, as it does
-/// when this process ends in whatever way.
+/// Starts a server with its files in `folder`. The child that this returns stops the server and removes the folder when
+/// its standard input ends, which it does when this process ends in whatever way.
 #[allow(dead_code, reason = "not every suite starts one")]
 pub(crate) fn start(script: &str, folder: &Path) -> Result<Child, String> {
     let keep = r#"trap '' INT TERM; if "$0" start "$1"; then echo up; read -r _; "$0" stop "$1"; fi; rm -rf "$1""#;
@@ -28,10 +28,10 @@ pub(crate) fn start(script: &str, folder: &Path) -> Result<Child, String> {
     Err(reason.trim().to_owned())
 }
 
-/// Says that the test which calls this does not run, whatever is captured; where all must run it fails.
-pub(crate) fn not_run(reason: &str) {
+/// Prints that the calling test is skipped, even where the output of tests is captured; fails it in CI.
+pub(crate) fn skipped(reason: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    let said = format!("not run: {name}: {reason}\n");
-    std::io::stderr().lock().write_all(said.as_bytes()).unwrap();
-    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{name} did not run: {reason}");
+    let line = format!("skipped: {name}: {reason}\n");
+    std::io::stderr().lock().write_all(line.as_bytes()).unwrap();
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{name} was skipped: {reason}");
 }
