@@ -24,7 +24,7 @@ use netcrab_operators::session::columns_of_facts;
 use netcrab_operators::share::share;
 use netcrab_schema::{Table, tables as schema};
 use netcrab_sinks::delta::DeltaSink;
-use netcrab_sinks::{Replace, RunId, Sink, Staged};
+use netcrab_sinks::{Replace, RunId, Sink, StagedTable};
 use netcrab_sources::Source;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -215,7 +215,7 @@ async fn stage_rejects(
     context: &Arc<TaskContext>,
     run: &RunId,
     summary: &mut RunSummary,
-) -> Result<Staged> {
+) -> Result<StagedTable> {
     let (batches, not_kept) = rejects.take();
     for batch in &batches {
         let reasons = batch.column_by_name("reason").and_then(|reasons| reasons.as_dictionary_opt::<Int32Type>());

@@ -10,9 +10,12 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use netcrab_schema::Table;
 
-use crate::{Change, Error, Part, Position, Replace, RunId, Sink, Staged};
+use crate::change::{Position, TableChange};
+use crate::error::Error;
+use crate::sink::Sink;
+use crate::staged::{Replace, RunId, StagedFile, StagedTable};
 
-/// Tables that go with the process.
+/// Tables in memory; they are lost with the process.
 #[derive(Debug, Default)]
 pub struct MemorySink {
     state: Mutex<State>,
@@ -21,33 +24,33 @@ pub struct MemorySink {
 #[derive(Debug, Default)]
 struct State {
     staged: HashMap<String, RecordBatch>,
-    tables: HashMap<&'static str, Kept>,
+    tables: HashMap<&'static str, StoredTable>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    parts: Vec<KeptPart>,
+struct StoredTable {
+    files: Vec<StoredFile>,
     runs: Vec<RunId>,
     /// The last transaction of each writer.
     positions: HashMap<String, i64>,
 }
 
 #[derive(Debug)]
-struct KeptPart {
+struct StoredFile {
     path: String,
     date: Option<i32>,
     rows: RecordBatch,
 }
 
 impl State {
-    /// Takes what was staged as these parts.
-    fn take(&mut self, parts: &[Part]) -> Vec<KeptPart> {
+    /// Takes the rows that were staged as these files.
+    fn take(&mut self, files: &[StagedFile]) -> Vec<StoredFile> {
         let staged = &mut self.staged;
-        let part = |part: &Part| {
-            let rows = staged.remove(&part.path)?;
-            Some(KeptPart { path: part.path.clone(), date: part.date, rows })
+        let stored = |file: &StagedFile| {
+            let rows = staged.remove(&file.path)?;
+            Some(StoredFile { path: file.path.clone(), date: file.date, rows })
         };
-        parts.iter().filter_map(part).collect()
+        files.iter().filter_map(stored).collect()
     }
 }
 
@@ -58,7 +61,7 @@ impl MemorySink {
         state
             .tables
             .get(table.name)
-            .map_or_else(Vec::new, |kept| kept.parts.iter().map(|part| part.rows.clone()).collect())
+            .map_or_else(Vec::new, |table| table.files.iter().map(|file| file.rows.clone()).collect())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -66,7 +69,7 @@ impl MemorySink {
     }
 }
 
-/// The rows of each date, in the order in which they come.
+/// The rows split where the date changes, in order.
 fn by_date(table: &Table, batch: &RecordBatch) -> Vec<(Option<i32>, RecordBatch)> {
     if !table.by_date {
         return vec![(None, batch.clone())];
@@ -90,15 +93,15 @@ impl Sink for MemorySink {
         table: &'static Table,
         run: &RunId,
         rows: SendableRecordBatchStream,
-    ) -> Result<Staged, Error> {
+    ) -> Result<StagedTable, Error> {
         let batches: Vec<RecordBatch> = rows.try_collect().await?;
-        let mut staged = Staged::default();
+        let mut staged = StagedTable::default();
         let mut state = self.state();
         for (date, rows) in
             batches.iter().flat_map(|batch| by_date(table, batch)).filter(|(_, rows)| rows.num_rows() > 0)
         {
-            let path = format!("{}/{}-{}", table.name, run.as_str(), staged.parts.len());
-            staged.parts.push(Part {
+            let path = format!("{}/{}-{}", table.name, run.as_str(), staged.files.len());
+            staged.files.push(StagedFile {
                 path: path.clone(),
                 date,
                 rows: rows.num_rows() as u64,
@@ -115,59 +118,59 @@ impl Sink for MemorySink {
         &self,
         table: &'static Table,
         run: &RunId,
-        staged: &Staged,
+        staged: &StagedTable,
         replace: Replace,
     ) -> Result<bool, Error> {
         let mut state = self.state();
-        if state.tables.get(table.name).is_some_and(|kept| kept.runs.contains(run)) {
+        if state.tables.get(table.name).is_some_and(|stored| stored.runs.contains(run)) {
             return Ok(false);
         }
-        let parts = state.take(&staged.parts);
-        let kept = state.tables.entry(table.name).or_default();
-        kept.parts.retain(|part| match part.date {
+        let files = state.take(&staged.files);
+        let stored = state.tables.entry(table.name).or_default();
+        stored.files.retain(|file| match file.date {
             Some(date) => !replace.covers(date),
             None => replace == Replace::Nothing,
         });
-        kept.parts.extend(parts);
-        kept.runs.push(run.clone());
+        stored.files.extend(files);
+        stored.runs.push(run.clone());
         Ok(true)
     }
 
-    async fn keep(&self, _: &'static Table, _: &Staged) -> Result<(), Error> {
+    async fn sync(&self, _: &'static Table, _: &StagedTable) -> Result<(), Error> {
         Ok(())
     }
 
-    async fn apply(&self, table: &'static Table, position: &Position, change: &Change) -> Result<bool, Error> {
+    async fn apply(&self, table: &'static Table, position: &Position, change: &TableChange) -> Result<bool, Error> {
         let mut state = self.state();
-        let come_to = state.tables.get(table.name).and_then(|kept| kept.positions.get(&position.writer));
-        if come_to.is_some_and(|&number| number >= position.number) {
+        let last = state.tables.get(table.name).and_then(|stored| stored.positions.get(&position.writer));
+        if last.is_some_and(|&number| number >= position.number) {
             return Ok(false);
         }
         let added = state.take(&change.added);
-        let kept = state.tables.entry(table.name).or_default();
-        kept.parts.retain(|part| !change.removed.contains(&part.path));
-        kept.parts.extend(added);
-        kept.positions.insert(position.writer.clone(), position.number);
+        let stored = state.tables.entry(table.name).or_default();
+        stored.files.retain(|file| !change.removed.contains(&file.path));
+        stored.files.extend(added);
+        stored.positions.insert(position.writer.clone(), position.number);
         Ok(true)
     }
 
     async fn position(&self, table: &'static Table, writer: &str) -> Result<Option<i64>, Error> {
-        Ok(self.state().tables.get(table.name).and_then(|kept| kept.positions.get(writer).copied()))
+        Ok(self.state().tables.get(table.name).and_then(|stored| stored.positions.get(writer).copied()))
     }
 
-    async fn discard(&self, _: &'static Table, staged: &Staged) -> Result<(), Error> {
+    async fn discard(&self, _: &'static Table, staged: &StagedTable) -> Result<(), Error> {
         let mut state = self.state();
-        staged.parts.iter().for_each(|part| {
-            state.staged.remove(&part.path);
+        staged.files.iter().for_each(|file| {
+            state.staged.remove(&file.path);
         });
         Ok(())
     }
 
     async fn holds(&self, table: &'static Table, run: &RunId) -> Result<bool, Error> {
-        Ok(self.state().tables.get(table.name).is_some_and(|kept| kept.runs.contains(run)))
+        Ok(self.state().tables.get(table.name).is_some_and(|stored| stored.runs.contains(run)))
     }
 
     async fn has_rows(&self, table: &'static Table) -> Result<bool, Error> {
-        Ok(self.state().tables.get(table.name).is_some_and(|kept| !kept.parts.is_empty()))
+        Ok(self.state().tables.get(table.name).is_some_and(|stored| !stored.files.is_empty()))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //!     rows sorted by date ─▶ date=2026-10-01/part-….parquet, date=2026-10-02/part-….parquet, …
 //!
-//! A file is closed at [`FILE_BYTES`]. Types are those at rest, so that any reader opens it.
+//! A file is closed at [`FILE_BYTES`]. Its types are those at rest, which every reader knows.
 
 use std::sync::Arc;
 
@@ -23,7 +23,10 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use crate::{Error, Part, RunId, Staged, stats};
+use crate::error::Error;
+use crate::file_fault::file_fault;
+use crate::staged::{RunId, StagedFile, StagedTable};
+use crate::stats;
 
 /// Size at which a file is closed and the next one begun, about: 128 MiB.
 const FILE_BYTES: usize = 128 << 20;
@@ -36,14 +39,14 @@ pub(crate) struct TableWriter<'a> {
     table: &'static Table,
     run: &'a RunId,
     store: Arc<dyn ObjectStore>,
-    /// Where the table lies, as messages name it.
+    /// The address of the table, for errors.
     place: String,
     schema: SchemaRef,
     open: Option<OpenFile>,
-    /// The file before, which is compressed and closed beside the writing of the open one.
-    closing: Option<SpawnedTask<Result<Part, ParquetError>>>,
+    /// The file before, which is compressed and closed while the next one is written.
+    closing: Option<SpawnedTask<Result<StagedFile, ParquetError>>>,
     files: usize,
-    staged: Staged,
+    staged: StagedTable,
 }
 
 struct OpenFile {
@@ -55,20 +58,23 @@ struct OpenFile {
 impl<'a> TableWriter<'a> {
     /// A writer of files into the root of `store`, which lies at `place`.
     pub(crate) fn new(table: &'static Table, run: &'a RunId, store: Arc<dyn ObjectStore>, place: String) -> Self {
-        let (schema, staged) = (file_schema(table), Staged::default());
+        let (schema, staged) = (file_schema(table), StagedTable::default());
         Self { table, run, store, place, schema, open: None, closing: None, files: 0, staged }
     }
 
     /// Writes all rows and closes the last file.
-    pub(crate) async fn write(mut self, mut rows: SendableRecordBatchStream) -> Result<Staged, (Staged, Error)> {
+    pub(crate) async fn write(
+        mut self,
+        mut rows: SendableRecordBatchStream,
+    ) -> Result<StagedTable, (StagedTable, Error)> {
         let written = self.write_all(&mut rows).await;
-        // What was begun is known about when this returns, so that it can be removed.
+        // Also on an error, so that the caller knows every file that it has to remove.
         let closed = self.closed().await;
         let written = written.and(closed);
-        let parts = std::mem::take(&mut self.staged);
+        let staged = std::mem::take(&mut self.staged);
         match written {
-            Ok(()) => Ok(parts),
-            Err(error) => Err((parts, error)),
+            Ok(()) => Ok(staged),
+            Err(error) => Err((staged, error)),
         }
     }
 
@@ -112,7 +118,7 @@ impl<'a> TableWriter<'a> {
         Ok(OpenFile { path, date, writer: writer.map_err(|error| self.fault(error))? })
     }
 
-    /// Begins to close the open file, once the one before is closed.
+    /// Starts closing the open file, once the one before it is closed.
     async fn close(&mut self) -> Result<(), Error> {
         let Some(open) = self.open.take() else { return Ok(()) };
         self.closed().await?;
@@ -120,23 +126,23 @@ impl<'a> TableWriter<'a> {
         Ok(())
     }
 
-    /// Waits until the file that is being closed is.
+    /// Waits until the file that is being closed is closed.
     async fn closed(&mut self) -> Result<(), Error> {
         let Some(closing) = self.closing.take() else { return Ok(()) };
-        let part = closing.join().await.map_err(|panic| self.fault(ParquetError::External(Box::new(panic))))?;
-        self.staged.parts.push(part.map_err(|error| self.fault(error))?);
+        let file = closing.join().await.map_err(|panic| self.fault(ParquetError::External(Box::new(panic))))?;
+        self.staged.files.push(file.map_err(|error| self.fault(error))?);
         Ok(())
     }
 
     fn fault(&self, error: ParquetError) -> Error {
-        crate::delta::file_fault(self.table, &self.place, Box::new(error))
+        file_fault(self.table, &self.place, Box::new(error))
     }
 }
 
 impl OpenFile {
-    async fn finish(mut self, table: &'static Table) -> Result<Part, ParquetError> {
+    async fn finish(mut self, table: &'static Table) -> Result<StagedFile, ParquetError> {
         let metadata = self.writer.finish().await?;
-        Ok(Part {
+        Ok(StagedFile {
             rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0),
             bytes: self.writer.bytes_written() as u64,
             stats: stats::stats(table, &metadata),
@@ -151,7 +157,7 @@ impl OpenFile {
     }
 }
 
-/// Lengths of the stretches of one date.
+/// The dates of the rows in order, each with how many rows follow one another with it.
 fn runs(table: &Table, batch: &RecordBatch) -> Vec<(Option<i32>, usize)> {
     let dates = batch.column_by_name("date").and_then(|dates| dates.as_primitive_opt::<Date32Type>());
     match dates.filter(|_| table.by_date) {
@@ -166,7 +172,7 @@ fn day(date: i32) -> String {
     day.map_or_else(|| date.to_string(), |day| day.format("%Y-%m-%d").to_string())
 }
 
-/// The columns of a file: those of the table but the partition's, in the types they are written from.
+/// The columns of a file: those of the table without the partition's, in the types that the writer takes.
 fn file_schema(table: &Table) -> SchemaRef {
     let in_file = |name: &&str| !table.partition().contains(name);
     let field = |column: &netcrab_schema::Column| {
@@ -180,7 +186,7 @@ fn file_schema(table: &Table) -> SchemaRef {
     Arc::new(Schema::new(columns.map(field).collect::<Vec<_>>()))
 }
 
-/// Rows in the types of `schema`: milliseconds become microseconds, the date moves to the path.
+/// The rows in the types of `schema`: milliseconds become microseconds; the date is dropped, as the path says it.
 fn at_rest(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, datafusion::error::DataFusionError> {
     let column = |field: &Arc<Field>| -> Result<ArrayRef, datafusion::error::DataFusionError> {
         let column = rows.column_by_name(field.name());
@@ -208,7 +214,7 @@ fn properties(table: &Table) -> WriterProperties {
         .set_compression(Compression::SNAPPY)
         .set_statistics_enabled(EnabledStatistics::Page);
     for column in table.columns().filter(|column| matches!(column.kind, Type::Text | Type::Repeated | Type::TextList)) {
-        // Ids and hashes do not repeat enough for a dictionary to pay.
+        // Ids and hashes repeat too seldom for a dictionary to save anything.
         let place = match column.kind {
             Type::TextList => ColumnPath::from(vec![column.name.to_owned(), "list".to_owned(), "element".to_owned()]),
             _ => ColumnPath::from(column.name),

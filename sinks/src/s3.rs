@@ -2,8 +2,8 @@
 //!
 //!     s3://bucket/tables ─▶ the store of the environment (AWS_ENDPOINT_URL, AWS_REGION, keys) ─▶ Delta's own log store
 //!
-//! A commit creates the next entry of the log only where nobody has (`If-None-Match: *`), so two writers cannot both
-//! have it, and no lock or table of locks is needed beside the bucket.
+//! A commit creates the next entry of the log on condition that nobody else has (`If-None-Match: *`). So two writers
+//! never write the same entry, and no lock is needed beside the bucket.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,16 +16,16 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;
 
-/// Opens the store of a bucket; the first text is the address, for messages.
+/// Opens the store of a bucket. The first text is the address, for errors; the second is the bucket's name.
 pub type Open = fn(&str, &str) -> Result<Arc<dyn ObjectStore>, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Says what a fault of a store asks of its reader.
+/// Says what the operator should do after an error of a store.
 pub type Mend = fn(&object_store::Error) -> &'static str;
 
 static STORES: OnceLock<(Open, Mend)> = OnceLock::new();
 
-/// Lets Delta open `s3://` addresses from then on. How a store of the environment is opened, and what its faults
-/// ask for, is the business of whoever reads from such stores too.
+/// Lets Delta open `s3://` addresses from then on. The caller says how a store is opened and what its errors ask for,
+/// because sources read from the same stores in the same way.
 pub fn register(open: Open, mend: Mend) {
     STORES.get_or_init(|| {
         for scheme in ["s3://", "s3a://"] {
@@ -38,6 +38,9 @@ pub fn register(open: Open, mend: Mend) {
 }
 
 /// The store of the bucket that `url` lies in.
+///
+/// # Errors
+/// `NotSupported` before [`register`] or for another scheme; `Generic` where the store cannot be opened.
 pub fn open(url: &Url) -> object_store::Result<Arc<dyn ObjectStore>> {
     let unknown = || object_store::Error::NotSupported { source: format!("no store is known for {url}").into() };
     let (open, _) = STORES.get().filter(|_| ["s3", "s3a"].contains(&url.scheme())).ok_or_else(unknown)?;
@@ -45,7 +48,7 @@ pub fn open(url: &Url) -> object_store::Result<Arc<dyn ObjectStore>> {
         .map_err(|source| object_store::Error::Generic { store: "S3", source })
 }
 
-/// What a fault of a store asks of its reader.
+/// What the operator should do after an error of a store.
 pub fn mend(error: &object_store::Error) -> &'static str {
     STORES.get().map_or("run the same command again", |(_, mend)| mend(error))
 }

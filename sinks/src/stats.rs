@@ -1,14 +1,14 @@
 //! Per-file statistics of the Delta protocol, from Parquet's own.
 //!
-//! Readers prune files by them: every non-list column's smallest and largest value, as far as
-//! Parquet recorded them exactly.
+//! Readers prune files by them: the smallest and largest value of every column that is no list, where Parquet recorded
+//! them exactly.
 
 use netcrab_schema::{Table, Type};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 use serde_json::{Map, Value, json};
 
-/// The longest text kept as a bound; a longer one is left out, which only prunes less.
+/// The longest text that is stored as a bound. A column with a longer one has no bounds; readers then prune less.
 const TEXT_BYTES_MAX: usize = 64;
 
 /// The `stats` of an add action.

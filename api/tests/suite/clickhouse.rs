@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
 use netcrab_api::{AppState, ClickHouseStore, router};
 use netcrab_sinks::delta::DeltaSink;
-use netcrab_sinks::{Change, Position};
+use netcrab_sinks::{Position, TableChange};
 use serde_json::Value;
 use tower::ServiceExt;
 use url::Url;
@@ -96,9 +96,9 @@ async fn two_stores_give_one_answer() {
     let tables = shared.tables().await;
     let delta = DeltaSink::new(Url::from_directory_path(world.folder.path()).unwrap());
     for &table in netcrab_schema::ALL {
-        let added = delta.parts(table, "").await.unwrap();
+        let added = delta.files(table, "").await.unwrap();
         let position = Position { writer: "test".to_owned(), number: 0 };
-        tables.write(table, 0, &position, &Change { added, ..Change::default() }, &delta).await.unwrap();
+        tables.write(table, 0, &position, &TableChange { added, ..TableChange::default() }, &delta).await.unwrap();
     }
     let store = Arc::new(ClickHouseStore::open(tables).await);
     let other = router(AppState::with_clock(&config(), store, now).unwrap());

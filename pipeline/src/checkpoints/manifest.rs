@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use netcrab_operators::sessionize::streaming::Visit;
-use netcrab_sinks::Change;
+use netcrab_sinks::TableChange;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -64,7 +64,7 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repaired: bool,
     /// What it changes in each table.
-    pub tables: BTreeMap<String, Change>,
+    pub tables: BTreeMap<String, TableChange>,
     /// Digest of the rules it derived with.
     pub rules: String,
     /// Sessions that closed at a watermark up to this may have been derived with other rules, ms.

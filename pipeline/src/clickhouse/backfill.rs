@@ -14,7 +14,7 @@ use netcrab_schema::clickhouse::rows_table;
 use netcrab_schema::{ALL, Table};
 use netcrab_sinks::clickhouse::ClickHouse;
 use netcrab_sinks::delta::DeltaSink;
-use netcrab_sinks::{Change, Part, Position};
+use netcrab_sinks::{Position, StagedFile, TableChange};
 
 use crate::checkpoints;
 use crate::checkpoints::folder::Folder;
@@ -23,7 +23,7 @@ use crate::stream::shard::apply::{POSITION_TABLE, writer};
 /// What is to be copied.
 #[derive(Debug)]
 pub struct Backfill {
-    parts: Vec<(&'static Table, Part)>,
+    parts: Vec<(&'static Table, StagedFile)>,
     done: BTreeSet<PartPosition>,
     /// The last epoch of each shard.
     epochs: Vec<(u32, u64)>,
@@ -44,7 +44,7 @@ const AT_ONCE: usize = 3;
 /// A table, and who a part of it is noted by.
 type PartPosition = (String, String);
 
-fn noted(table: &Table, part: &Part) -> PartPosition {
+fn noted(table: &Table, part: &StagedFile) -> PartPosition {
     (table.name.to_owned(), format!("backfill/{}", part.path))
 }
 
@@ -55,7 +55,7 @@ impl Backfill {
         let folder = Folder::of(sink)?;
         let epochs = checkpoints::applied_epochs(&folder).await?;
         for &table in ALL {
-            parts.extend(sink.parts(table, "").await?.into_iter().map(|part| (table, part)));
+            parts.extend(sink.files(table, "").await?.into_iter().map(|part| (table, part)));
         }
         if parts.is_empty() {
             return Err(Error::NoTables { tables: sink.root().to_string() });
@@ -90,7 +90,7 @@ impl Backfill {
         Ok(Self { parts, done, epochs })
     }
 
-    fn is_done(&self, table: &Table, part: &Part) -> bool {
+    fn is_done(&self, table: &Table, part: &StagedFile) -> bool {
         self.done.contains(&noted(table, part))
     }
 
@@ -122,7 +122,7 @@ pub async fn backfill(
     let copying = left.map(|(table, part)| async move {
         // The epochs of a stream are from 1.
         let position = Position { writer: noted(table, part).1, number: 0 };
-        let change = Change { added: vec![part.clone()], ..Change::default() };
+        let change = TableChange { added: vec![part.clone()], ..TableChange::default() };
         server.write(table, shard_of(part), &position, &change, sink).await?;
         server.note(table, &position).await?;
         Ok::<_, Error>((table, part))
@@ -141,7 +141,7 @@ pub async fn backfill(
 }
 
 /// The shard whose stream wrote a file; `u32::MAX` where a run did.
-fn shard_of(part: &Part) -> u32 {
+fn shard_of(part: &StagedFile) -> u32 {
     let mut after = part.path.split("-s").skip(1);
     after.find_map(|rest| rest.split_once('-')?.0.parse().ok()).unwrap_or(u32::MAX)
 }

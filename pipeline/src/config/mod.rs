@@ -44,7 +44,7 @@ pub struct Config {
     /// Where accepted events wait.
     pub bus: BusSettings,
     /// ClickHouse, where the tables lie there too.
-    pub clickhouse: netcrab_sinks::clickhouse::Settings,
+    pub clickhouse: netcrab_sinks::clickhouse::ClickHouseSettings,
     /// How a stream runs.
     pub stream: stream::StreamSettings,
     /// Packs: benchmarks across organisations.

@@ -8,7 +8,7 @@ use datafusion::physical_plan::common::spawn_buffered;
 use netcrab_operators::chain::TablePlan;
 use netcrab_schema::Table;
 use netcrab_sinks::delta::DeltaSink;
-use netcrab_sinks::{RunId, Sink, Staged};
+use netcrab_sinks::{RunId, Sink, StagedTable};
 
 /// Batches of a table that wait to be written.
 const BUFFERED_BATCHES: usize = 2;
@@ -16,7 +16,7 @@ const BUFFERED_BATCHES: usize = 2;
 /// Tables staged so far, to be discarded if the run fails.
 pub(crate) struct Staging<'a> {
     pub(crate) sink: &'a DeltaSink,
-    pub(crate) staged: Vec<(&'static Table, Staged)>,
+    pub(crate) staged: Vec<(&'static Table, StagedTable)>,
 }
 
 impl Staging<'_> {

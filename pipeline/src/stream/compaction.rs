@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use netcrab_schema::Table;
-use netcrab_sinks::Part;
+use netcrab_sinks::StagedFile;
 
 use super::table_files::TableFiles;
 
@@ -27,7 +27,7 @@ pub struct Compaction {
     /// The table.
     pub table: &'static Table,
     /// The files.
-    pub parts: Vec<Part>,
+    pub parts: Vec<StagedFile>,
 }
 
 /// What to compact next: the most files of one class, of one table and date; none of the tables in `without`.
@@ -39,15 +39,15 @@ pub fn next(files: &TableFiles, without: &BTreeSet<&str>) -> Option<Compaction> 
 }
 
 /// The fullest size class, where it is full.
-fn fullest(parts: &[Part]) -> Option<Vec<Part>> {
-    let mut classes: BTreeMap<u32, Vec<Part>> = BTreeMap::new();
+fn fullest(parts: &[StagedFile]) -> Option<Vec<StagedFile>> {
+    let mut classes: BTreeMap<u32, Vec<StagedFile>> = BTreeMap::new();
     for part in parts.iter().filter(|part| part.bytes < LARGE_BYTES) {
         classes.entry(class(part.bytes)).or_default().push(part.clone());
     }
     let mut fullest = classes.into_values().filter(|parts| parts.len() >= FILES_MIN).max_by_key(Vec::len)?;
     fullest.sort_by(|a, b| a.path.cmp(&b.path));
     let mut bytes = 0;
-    let mut fits = |part: &Part| {
+    let mut fits = |part: &StagedFile| {
         bytes += part.bytes;
         bytes <= LARGE_BYTES
     };
@@ -68,14 +68,14 @@ fn class(bytes: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use netcrab_schema::tables::{FACT_FLOWS, FACT_SESSIONS};
-    use netcrab_sinks::Change;
+    use netcrab_sinks::TableChange;
 
     use super::*;
 
     fn files(tables: &[(&'static Table, i32, usize, u64)]) -> TableFiles {
         let mut files = TableFiles::default();
         for (place, &(table, date, count, bytes)) in tables.iter().enumerate() {
-            let part = |file: usize| Part {
+            let part = |file: usize| StagedFile {
                 path: format!("date={date}/{place}-{file:03}"),
                 date: Some(date),
                 rows: 1,
@@ -84,7 +84,7 @@ mod tests {
                 moved: false,
             };
             let added = (0..count).map(part).collect();
-            files.apply(&BTreeMap::from([(table.name.to_owned(), Change { added, ..Change::default() })]));
+            files.apply(&BTreeMap::from([(table.name.to_owned(), TableChange { added, ..TableChange::default() })]));
         }
         files
     }

@@ -21,7 +21,7 @@ use netcrab_operators::rules::Rules;
 use netcrab_schema::Table;
 use netcrab_schema::arrow::to_store_type;
 use netcrab_sinks::delta::DeltaSink;
-use netcrab_sinks::{Part, RunId, Sink};
+use netcrab_sinks::{RunId, Sink, StagedFile};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::context::StreamContext;
@@ -78,7 +78,7 @@ impl<'a> MaintenanceContext<'a> {
         Ok(Self { sink: &stream.sink, files, session, rules, run, shard, needs_deleted_rows })
     }
 
-    pub(super) async fn rows(&self, table: &'static Table, parts: &[&Part]) -> Result<Option<DataFrame>> {
+    pub(super) async fn rows(&self, table: &'static Table, parts: &[&StagedFile]) -> Result<Option<DataFrame>> {
         table_files::rows(&self.session, self.sink, table, parts).await
     }
 
@@ -111,12 +111,17 @@ impl<'a> MaintenanceContext<'a> {
     }
 
     /// Stages rows of `table`; `what` tells them from others that the epoch stages.
-    pub(super) async fn stage(&self, table: &'static Table, rows: DataFrame, what: &str) -> Result<Vec<Part>> {
+    pub(super) async fn stage(&self, table: &'static Table, rows: DataFrame, what: &str) -> Result<Vec<StagedFile>> {
         let plan = table_files::typed(rows, table, to_store_type)?.create_physical_plan().await?;
         self.stage_plan(table, plan, what).await
     }
 
-    async fn stage_plan(&self, table: &'static Table, plan: Arc<dyn ExecutionPlan>, what: &str) -> Result<Vec<Part>> {
+    async fn stage_plan(
+        &self,
+        table: &'static Table,
+        plan: Arc<dyn ExecutionPlan>,
+        what: &str,
+    ) -> Result<Vec<StagedFile>> {
         let rows = in_table_order(table, plan)?.execute(0, self.session.task_ctx())?;
         self.stage_rows(table, rows, what).await
     }
@@ -127,10 +132,10 @@ impl<'a> MaintenanceContext<'a> {
         table: &'static Table,
         rows: SendableRecordBatchStream,
         what: &str,
-    ) -> Result<Vec<Part>> {
+    ) -> Result<Vec<StagedFile>> {
         let name = format!("{} {what} {}", self.run, table.name);
         let run = RunId::of_shard(self.shard, xxh3_128(name.as_bytes()));
-        Ok(self.sink.stage(table, &run, rows).await?.parts)
+        Ok(self.sink.stage(table, &run, rows).await?.files)
     }
 
     /// The rows of a file that are of `sessions`, or all others, in the order of the file.
@@ -139,7 +144,7 @@ impl<'a> MaintenanceContext<'a> {
     pub(super) async fn filter_file(
         &self,
         table: &'static Table,
-        part: &Part,
+        part: &StagedFile,
         sessions: &Arc<HashSet<String>>,
         of_them: bool,
     ) -> Result<SendableRecordBatchStream> {
@@ -158,7 +163,7 @@ impl<'a> MaintenanceContext<'a> {
     pub(super) async fn contains_any(
         &self,
         table: &'static Table,
-        part: &Part,
+        part: &StagedFile,
         sessions: &HashSet<String>,
     ) -> Result<bool> {
         let Some(rows) = self.rows(table, &[part]).await? else { return Ok(false) };
@@ -182,7 +187,7 @@ fn mask(batch: &RecordBatch, sessions: &HashSet<String>, of_them: bool) -> Resul
 }
 
 /// Parts whose rows were in the table before.
-pub(super) fn rewritten(mut parts: Vec<Part>) -> Vec<Part> {
+pub(super) fn rewritten(mut parts: Vec<StagedFile>) -> Vec<StagedFile> {
     parts.iter_mut().for_each(|part| part.moved = true);
     parts
 }

@@ -30,7 +30,7 @@ pub(super) async fn publish(context: &StreamContext, manifest: &Manifest) -> Res
     for (table, to) in SENT.into_iter().filter(|(_, to)| context.bus.publishes(*to)) {
         let Some(change) = manifest.tables.get(table.name) else { continue };
         // What compaction or a repair wrote again was sent before.
-        let parts: Vec<_> = change.new_parts().collect();
+        let parts: Vec<_> = change.new_files().collect();
         let config = context.task.session_config().clone();
         let session = SessionContext::new_with_config_rt(config, context.task.runtime_env());
         let Some(rows) = table_files::rows(&session, &context.sink, table, &parts).await? else { continue };

@@ -8,19 +8,19 @@ use std::collections::BTreeMap;
 
 use netcrab_operators::session::DAY_MS;
 use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED};
-use netcrab_sinks::Change;
+use netcrab_sinks::TableChange;
 
 use super::table_files::TableFiles;
 use crate::config::stream::StreamSettings;
 
 /// What leaves the tables at `watermark_ms`; whole dates only.
-pub fn expired(settings: &StreamSettings, files: &TableFiles, watermark_ms: i64) -> BTreeMap<String, Change> {
+pub fn expired(settings: &StreamSettings, files: &TableFiles, watermark_ms: i64) -> BTreeMap<String, TableChange> {
     // The end of a stream says nothing about time.
     if watermark_ms == i64::MAX {
         return BTreeMap::new();
     }
     let today = watermark_ms.div_euclid(DAY_MS);
-    let mut changes: BTreeMap<String, Change> = BTreeMap::new();
+    let mut changes: BTreeMap<String, TableChange> = BTreeMap::new();
     for (table, date, parts) in files.all() {
         let days = if [EVENTS_RAW.name, EVENTS_SESSIONIZED.name].contains(&table) {
             settings.events_days
@@ -40,7 +40,7 @@ pub fn expired(settings: &StreamSettings, files: &TableFiles, watermark_ms: i64)
 #[cfg(test)]
 mod tests {
     use netcrab_schema::tables::FACT_SESSIONS;
-    use netcrab_sinks::Part;
+    use netcrab_sinks::StagedFile;
 
     use super::*;
 
@@ -48,7 +48,7 @@ mod tests {
     fn a_date_is_kept_for_as_many_days_after_it_and_no_more() {
         let mut files = TableFiles::default();
         for table in [&EVENTS_RAW, &FACT_SESSIONS] {
-            let part = |date: i32| Part {
+            let part = |date: i32| StagedFile {
                 path: format!("{date}"),
                 date: Some(date),
                 rows: 1,
@@ -57,7 +57,7 @@ mod tests {
                 moved: false,
             };
             let added = (0..10).map(part).collect();
-            files.apply(&BTreeMap::from([(table.name.to_owned(), Change { added, ..Change::default() })]));
+            files.apply(&BTreeMap::from([(table.name.to_owned(), TableChange { added, ..TableChange::default() })]));
         }
         let settings = StreamSettings { events_days: 3, ..StreamSettings::default() };
         let of_day = |day: i64, ms: i64| {

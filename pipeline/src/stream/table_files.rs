@@ -11,12 +11,12 @@ use datafusion::dataframe::DataFrame;
 use datafusion::prelude::{ParquetReadOptions, SessionContext, col, lit};
 use netcrab_schema::Table;
 use netcrab_sinks::delta::DeltaSink;
-use netcrab_sinks::{Change, Part};
+use netcrab_sinks::{StagedFile, TableChange};
 
 /// The files of one shard: by table, and by date where it has dates.
 #[derive(Debug, Clone, Default)]
 pub struct TableFiles {
-    tables: BTreeMap<&'static str, BTreeMap<Option<i32>, Vec<Part>>>,
+    tables: BTreeMap<&'static str, BTreeMap<Option<i32>, Vec<StagedFile>>>,
 }
 
 impl TableFiles {
@@ -24,20 +24,20 @@ impl TableFiles {
     pub async fn read(sink: &DeltaSink, shard: u32) -> Result<Self> {
         let mut files = Self::default();
         for &table in netcrab_schema::ALL {
-            for part in sink.parts(table, &format!("-s{shard:04}-")).await? {
+            for part in sink.files(table, &format!("-s{shard:04}-")).await? {
                 files.add(table, part);
             }
         }
         Ok(files)
     }
 
-    fn add(&mut self, table: &'static Table, part: Part) {
-        let part = Part { stats: String::new(), ..part };
+    fn add(&mut self, table: &'static Table, part: StagedFile) {
+        let part = StagedFile { stats: String::new(), ..part };
         self.tables.entry(table.name).or_default().entry(part.date).or_default().push(part);
     }
 
     /// Takes note of what an epoch changed.
-    pub fn apply(&mut self, changes: &BTreeMap<String, Change>) {
+    pub fn apply(&mut self, changes: &BTreeMap<String, TableChange>) {
         for (name, change) in changes {
             let Some(table) = netcrab_schema::by_name(name) else { continue };
             let removed: BTreeSet<&str> = change.removed.iter().map(String::as_str).collect();
@@ -50,7 +50,7 @@ impl TableFiles {
     }
 
     /// The files of a table by date.
-    pub fn of(&self, table: &Table) -> impl Iterator<Item = (Option<i32>, &[Part])> {
+    pub fn of(&self, table: &Table) -> impl Iterator<Item = (Option<i32>, &[StagedFile])> {
         self.tables.get(table.name).into_iter().flatten().map(|(date, parts)| (*date, parts.as_slice()))
     }
 
@@ -61,12 +61,12 @@ impl TableFiles {
     }
 
     /// Every table with its files by date.
-    pub fn all(&self) -> impl Iterator<Item = (&'static str, Option<i32>, &[Part])> {
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, Option<i32>, &[StagedFile])> {
         self.tables.iter().flat_map(|(name, dates)| dates.iter().map(|(date, parts)| (*name, *date, parts.as_slice())))
     }
 
     /// The files of a table on some dates.
-    pub fn on(&self, table: &Table, dates: &BTreeSet<i32>) -> Vec<&Part> {
+    pub fn on(&self, table: &Table, dates: &BTreeSet<i32>) -> Vec<&StagedFile> {
         let parts = self.of(table).filter(|(date, _)| date.is_some_and(|date| dates.contains(&date)));
         parts.flat_map(|(_, parts)| parts).collect()
     }
@@ -77,7 +77,7 @@ pub async fn rows(
     context: &SessionContext,
     sink: &DeltaSink,
     table: &'static Table,
-    parts: &[&Part],
+    parts: &[&StagedFile],
 ) -> Result<Option<DataFrame>> {
     let location = sink.location(table);
     let folder = location.to_file_path().ok();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use netcrab_schema::Table;
-use netcrab_sinks::delta::{DeltaSink, Tidied};
+use netcrab_sinks::delta::{DeltaSink, Vacuumed};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -20,17 +20,17 @@ use crate::checkpoints::folder::Folder;
 const EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(900));
 
 /// Tidies every table of `sink`; tells what was removed from each.
-pub async fn vacuum(sink: &DeltaSink, keep: Duration, dry_run: bool) -> Result<Vec<(&'static Table, Tidied)>> {
+pub async fn vacuum(sink: &DeltaSink, keep: Duration, dry_run: bool) -> Result<Vec<(&'static Table, Vacuumed)>> {
     let mut spared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for manifest in checkpoints::unapplied(&Folder::of(sink)?).await? {
         for (table, change) in manifest.tables {
-            spared.entry(table).or_default().extend(change.staged().map(|part| part.path.clone()));
+            spared.entry(table).or_default().extend(change.staged_files().map(|part| part.path.clone()));
         }
     }
     let mut tidied = Vec::new();
     for &table in netcrab_schema::ALL {
         let spared = spared.remove(table.name).unwrap_or_default();
-        tidied.push((table, sink.tidy(table, keep, &spared, dry_run).await?));
+        tidied.push((table, sink.vacuum(table, keep, &spared, dry_run).await?));
     }
     Ok(tidied)
 }
@@ -45,7 +45,7 @@ pub async fn vacuum_periodically(sink: DeltaSink, keep: Duration, stop: Cancella
         }
         match vacuum(&sink, keep, false).await {
             Ok(tidied) => {
-                for (table, Tidied { files, bytes, log_entries }) in tidied {
+                for (table, Vacuumed { files, bytes, log_entries }) in tidied {
                     if files + log_entries > 0 {
                         info!(table = table.name, files, bytes, log_entries, "removed what nobody reads any more");
                     }

@@ -216,7 +216,7 @@ fn killed_at_each_step_and_at_random_behind_a_network_that_fails_it_counts_every
     }
     finish(&tables, proxy.address(), &database);
     assert_same(&derived(&tables), &expected);
-    let settings = netcrab_sinks::clickhouse::Settings { database, ..shared.settings() };
+    let settings = netcrab_sinks::clickhouse::ClickHouseSettings { database, ..shared.settings() };
     let server = ClickHouse::new(&settings).unwrap();
     assert_same(&block_on(shown(&server)), &expected);
     assert_eq!(block_on(count(&server, "events_raw")), MANY as i64);
@@ -253,11 +253,11 @@ fn while_clickhouse_is_stopped_events_wait_and_none_is_lost() {
     child.wait().unwrap();
     finish(&tables, &address, &database);
     assert_same(&derived(&tables), &expected);
-    let settings = netcrab_sinks::clickhouse::Settings { database, ..own.settings() };
+    let settings = netcrab_sinks::clickhouse::ClickHouseSettings { database, ..own.settings() };
     assert_same(&block_on(shown(&ClickHouse::new(&settings).unwrap())), &expected);
 }
 
-fn copying(command: &[&str], settings: &netcrab_sinks::clickhouse::Settings) -> Command {
+fn copying(command: &[&str], settings: &netcrab_sinks::clickhouse::ClickHouseSettings) -> Command {
     let mut program = netcrab(command);
     program.env("NETCRAB_CLICKHOUSE__HOSTS", format!("[\"{}\"]", settings.hosts[0]));
     program.env("NETCRAB_CLICKHOUSE__DATABASE", &settings.database);

@@ -32,7 +32,7 @@ fn files(tables: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
     let sink = sink(tables);
     let (mut lie, mut named) = (BTreeSet::new(), BTreeSet::new());
     for &table in netcrab_schema::ALL {
-        let parts = block_on(sink.parts(table, "part-")).unwrap();
+        let parts = block_on(sink.files(table, "part-")).unwrap();
         named.extend(parts.into_iter().map(|part| format!("{}/{}", table.name, part.path)));
         let mut folders = vec![tables.join(table.name)];
         while let Some(folder) = folders.pop() {

@@ -6,14 +6,14 @@ use clickhouse::{Client, Compression};
 use serde::Deserialize;
 use url::Url;
 
-use crate::Error;
+use crate::error::Error;
 
 /// Where ClickHouse is; table `[clickhouse]` of `netcrab.toml`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Addresses of the HTTP interface, `http://` or `https://`, all of servers that hold the same tables: the next one
-    /// is asked where one does not answer. Certificates are checked against those of the system, or those in
+pub struct ClickHouseSettings {
+    /// Addresses of the HTTP interface, `http://` or `https://`, all of servers that have the same tables: where one does
+    /// not answer, the next one is tried. Certificates are checked against those of the system, or those in
     /// `SSL_CERT_FILE`. Default: none; then ClickHouse is not used.
     pub hosts: Vec<String>,
     /// The database; it is created where it is missing. Default: `netcrab`.
@@ -22,16 +22,16 @@ pub struct Settings {
     pub user: String,
     /// The user's password; better given as `NETCRAB_CLICKHOUSE__PASSWORD`. Default: empty.
     pub password: String,
-    /// How long one request may take, in milliseconds; it is sent again after that. Default: 30_000 (30 s).
+    /// How long one request may take, in milliseconds; after that it is sent again. Default: 30_000 (30 s).
     pub timeout_ms: u64,
-    /// Most rows of one insert: what is held in memory for it, about 300 bytes each. Default: 131_072.
+    /// Most rows of one insert; it takes about 300 bytes of memory for each. Default: 131_072.
     pub insert_rows_max: usize,
 }
 
-impl std::fmt::Debug for Settings {
+impl std::fmt::Debug for ClickHouseSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { hosts, database, user, timeout_ms, insert_rows_max, .. } = self;
-        f.debug_struct("Settings")
+        f.debug_struct("ClickHouseSettings")
             .field("hosts", hosts)
             .field("database", database)
             .field("user", user)
@@ -41,7 +41,7 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for ClickHouseSettings {
     fn default() -> Self {
         Self {
             hosts: Vec::new(),
@@ -54,8 +54,11 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    /// Refuses what no connection can be made with.
+impl ClickHouseSettings {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`Error::ClickHouseRefuses`] for the first setting out of its bounds.
     pub fn check(&self) -> Result<(), Error> {
         let refuse = |reason: String, mend| Err(Error::ClickHouseRefuses { reason, mend });
         if self.hosts.is_empty() {
@@ -94,7 +97,7 @@ impl Settings {
             .with_url(host)
             .with_user(self.user.as_str())
             .with_compression(Compression::Lz4)
-            // The server stops what nobody waits for any more.
+            // The server stops a query that nobody waits for any more.
             .with_setting("max_execution_time", self.timeout().as_secs().max(1).to_string());
         if self.password.is_empty() { client } else { client.with_password(self.password.as_str()) }
     }

@@ -1,16 +1,19 @@
-//! What must be there before rows are written: looked at, made, and brought up to this release, at every start.
+//! Checks, creates and migrates the tables at every start, before rows are written.
 
 use netcrab_schema::clickhouse::{self as ddl, POSITIONS};
 use netcrab_schema::{Table, all_tables};
 
-use super::ClickHouse;
-use crate::Error;
+use super::client::ClickHouse;
+use crate::error::Error;
 
-/// The oldest server that is known to do.
+/// The oldest release of the server that NetCrab is tested with.
 const SERVER_MIN: (u64, u64) = (24, 8);
 
 impl ClickHouse {
-    /// Creates what is missing, adds columns that are new in this release, and refuses what it cannot write to.
+    /// Creates missing tables and views, and adds columns that are new in this release.
+    ///
+    /// # Errors
+    /// [`Error::ClickHouseRefuses`] where the server is too old, or a table has other columns or another order.
     pub async fn prepare(&self) -> Result<(), Error> {
         self.check_server().await?;
         self.create_database().await?;
@@ -24,10 +27,10 @@ impl ClickHouse {
     }
 
     async fn create_database(&self) -> Result<(), Error> {
-        // Its own name would be refused for a database that is not there.
+        // A request that names a database is refused while the database does not exist.
         let database = &self.settings.database;
         let create = format!("CREATE DATABASE IF NOT EXISTS {database}");
-        self.persist(&create, |client| {
+        self.with_retries(&create, |client| {
             let query = client.with_database("default").query_raw(&create);
             async move { query.execute().await }
         })
@@ -36,7 +39,7 @@ impl ClickHouse {
 
     async fn check_server(&self) -> Result<(), Error> {
         let version = self
-            .persist("SELECT version()", |client| {
+            .with_retries("SELECT version()", |client| {
                 let query = client.with_database("default").query_raw("SELECT version()");
                 async move { query.fetch_one::<String>().await }
             })
@@ -50,13 +53,13 @@ impl ClickHouse {
         Ok(())
     }
 
-    /// Adds columns that an older release did not know; columns of other types are another schema.
+    /// Adds the columns that an older release did not have. Refuses a column of another type.
     async fn migrate(&self, table: &'static Table) -> Result<(), Error> {
         let rows = ddl::rows_table(table);
         let params = [("table", rows.clone())];
-        let there =
+        let columns =
             "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {table:String}";
-        let answer = self.rows(there, &params).await?;
+        let answer = self.rows(columns, &params).await?;
         let found: Vec<(String, String)> = answer.texts("name")?.into_iter().zip(answer.texts("type")?).collect();
         for ((name, definition), (_, kind)) in ddl::definitions(table).zip(ddl::types(table)) {
             match found.iter().find(|(found, _)| found == name) {
@@ -85,10 +88,10 @@ impl ClickHouse {
         Ok(())
     }
 
-    /// Inserts are known by name only within a window; without one an insert whose answer got lost counts twice.
+    /// Refuses tables without a deduplication window: there an insert whose answer got lost would count twice.
     async fn check_windows(&self) -> Result<(), Error> {
         let names = all_tables().map(|table| format!("'{}'", ddl::rows_table(table))).collect::<Vec<_>>().join(", ");
-        // Tables that are replicated know inserts by name by themselves.
+        // Replicated tables have a window by default.
         let without = format!(
             "SELECT name FROM system.tables WHERE database = currentDatabase() AND name IN ({names}) \
              AND engine NOT LIKE 'Replicated%' AND engine NOT LIKE 'Shared%' \
@@ -101,12 +104,15 @@ impl ClickHouse {
         Err(Error::ClickHouseRefuses { reason, mend })
     }
 
-    /// The last transaction of every writer, by table.
+    /// The last transaction of every writer and table: (table, writer, number), in this order.
+    ///
+    /// # Errors
+    /// Where ClickHouse refuses.
     pub async fn positions(&self) -> Result<Vec<(String, String, i64)>, Error> {
-        let question = format!(
+        let query = format!(
             "SELECT table, writer, toString(max(number)) AS number FROM {POSITIONS} GROUP BY table, writer ORDER BY table, writer"
         );
-        let answer = self.rows(&question, &[]).await?;
+        let answer = self.rows(&query, &[]).await?;
         let numbers = answer.texts("number")?.into_iter().map(|number| number.parse().unwrap_or(0));
         let named = answer.texts("table")?.into_iter().zip(answer.texts("writer")?);
         Ok(named.zip(numbers).map(|((table, writer), number)| (table, writer, number)).collect())

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use netcrab_schema::clickhouse as ddl;
 use netcrab_schema::tables::{EVENTS_RAW, FACT_FLOWS, FACT_SESSIONS};
 use netcrab_schema::{ALL, Table};
-use netcrab_sinks::clickhouse::{ClickHouse, ClickHouseSink, Settings};
+use netcrab_sinks::clickhouse::{ClickHouse, ClickHouseSettings, ClickHouseSink};
 use netcrab_sinks::delta::DeltaSink;
-use netcrab_sinks::{Change, Position, Replace, RunId, Sink};
+use netcrab_sinks::{Position, Replace, RunId, Sink, TableChange};
 use url::Url;
 
 use super::contract::flows;
@@ -25,7 +25,7 @@ async fn text(server: &ClickHouse, question: &str) -> String {
     answer.texts("x").unwrap().join(" ")
 }
 
-async fn refused(settings: &Settings) -> String {
+async fn refused(settings: &ClickHouseSettings) -> String {
     let prepared = match ClickHouse::new(settings) {
         Ok(server) => server.prepare().await,
         Err(error) => Err(error),
@@ -92,7 +92,7 @@ async fn without_a_window_of_names_it_does_not_start() {
 async fn wrong_settings_say_what_to_do() {
     let Some(shared) = server::shared() else { return };
     let settings = shared.settings();
-    let wrong = |change: fn(&mut Settings)| {
+    let wrong = |change: fn(&mut ClickHouseSettings)| {
         let mut settings = settings.clone();
         change(&mut settings);
         settings
@@ -127,14 +127,15 @@ async fn an_insert_whose_answer_got_lost_counts_once() {
         asked += 1;
         [Fault::None, Fault::LostAnswer, BUSY, Fault::Refused][asked % 4]
     });
-    let settings = Settings { hosts: vec![format!("http://{}", proxy.address())], timeout_ms: 700, ..direct.clone() };
+    let settings =
+        ClickHouseSettings { hosts: vec![format!("http://{}", proxy.address())], timeout_ms: 700, ..direct.clone() };
     ClickHouse::new(&direct).unwrap().prepare().await.unwrap();
     let server = ClickHouse::new(&settings).unwrap();
     let (_folder, staging) = folder();
     let sink = ClickHouseSink::new(server, staging);
     for number in 1..=3 {
         let staged = sink.stage(TABLE, &RunId::of_shard(1, number), flows(&[(1, 1), (2, 10)])).await.unwrap();
-        let change = Change { added: staged.parts, ..Change::default() };
+        let change = TableChange { added: staged.files, ..TableChange::default() };
         let position = Position { writer: "a".to_owned(), number: number as i64 };
         assert!(sink.apply(TABLE, &position, &change).await.unwrap());
     }
@@ -147,7 +148,7 @@ async fn where_one_host_is_gone_the_next_is_asked() {
     let Some(shared) = server::shared() else { return };
     let settings = shared.settings();
     let gone = "http://127.0.0.1:1".to_owned();
-    let settings = Settings { hosts: vec![gone.clone(), settings.hosts[0].clone(), gone], ..settings };
+    let settings = ClickHouseSettings { hosts: vec![gone.clone(), settings.hosts[0].clone(), gone], ..settings };
     let server = ClickHouse::new(&settings).unwrap();
     let began = Instant::now();
     server.prepare().await.unwrap();

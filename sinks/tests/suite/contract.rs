@@ -13,7 +13,7 @@ use netcrab_schema::tables::FACT_FLOWS;
 use netcrab_sinks::clickhouse::{ClickHouse, ClickHouseSink};
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::memory::MemorySink;
-use netcrab_sinks::{Change, Position, Replace, RunId, Sink};
+use netcrab_sinks::{Position, Replace, RunId, Sink, TableChange};
 use url::Url;
 
 use super::{s3, server};
@@ -175,10 +175,10 @@ fn position(writer: &str, number: i64) -> Position {
 }
 
 /// A change that adds these rows, staged.
-async fn adds(sink: &dyn Sink, run: u128, rows: &[(i32, i64)]) -> Change {
+async fn adds(sink: &dyn Sink, run: u128, rows: &[(i32, i64)]) -> TableChange {
     let staged = sink.stage(TABLE, &RunId::of_shard(7, run), flows(rows)).await.unwrap();
-    sink.keep(TABLE, &staged).await.unwrap();
-    Change { added: staged.parts, ..Change::default() }
+    sink.sync(TABLE, &staged).await.unwrap();
+    TableChange { added: staged.files, ..TableChange::default() }
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ async fn a_change_takes_parts_out_and_adds_others_at_once() {
         sink.apply(TABLE, &position("a", 2), &two).await.unwrap();
         let mut change = adds(sink, 3, &[(1, 11)]).await;
         change.removed = one.added.iter().filter(|part| part.date == Some(1)).map(|part| part.path.clone()).collect();
-        change.lost = adds(sink, 4, &[(1, 1)]).await.added;
+        change.deleted_rows = adds(sink, 4, &[(1, 1)]).await.added;
         sink.apply(TABLE, &position("a", 3), &change).await.unwrap();
         assert_eq!(opened.rows().await, [(1, 11), (2, 2), (3, 3)]);
     }
@@ -243,9 +243,9 @@ async fn two_sinks(root: &Url) {
     }
     let again = adds(&there, 9, &[(1, 9)]).await;
     assert!(!there.apply(TABLE, &position("a", 4), &again).await.unwrap(), "the other sink's change is seen");
-    let parts = here.parts(TABLE, "-s0007-").await.unwrap();
+    let parts = here.files(TABLE, "-s0007-").await.unwrap();
     assert_eq!(parts.iter().map(|part| part.rows).sum::<u64>(), 5);
-    assert_eq!(here.parts(TABLE, "-s0008-").await.unwrap().len(), 0);
+    assert_eq!(here.files(TABLE, "-s0008-").await.unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -265,7 +265,7 @@ async fn writers_that_race_for_one_table_all_get_their_rows_in_once() {
         for racer in race.collect::<Vec<_>>() {
             racer.await.unwrap();
         }
-        let parts = DeltaSink::new(root).parts(TABLE, "").await.unwrap();
+        let parts = DeltaSink::new(root).files(TABLE, "").await.unwrap();
         assert_eq!(parts.iter().map(|part| part.rows).sum::<u64>(), 20);
     }
 }

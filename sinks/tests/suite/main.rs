@@ -10,4 +10,4 @@ mod s3;
 mod server;
 #[path = "../../../bus/tests/suite/test_server.rs"]
 mod test_server;
-mod tidy;
+mod vacuum;

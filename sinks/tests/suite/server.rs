@@ -5,7 +5,7 @@ use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use netcrab_sinks::clickhouse::{ClickHouse, Settings};
+use netcrab_sinks::clickhouse::{ClickHouse, ClickHouseSettings};
 
 use super::test_server;
 
@@ -46,9 +46,13 @@ impl Server {
     }
 
     /// Settings for a database that nobody else uses.
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> ClickHouseSettings {
         let database = format!("test_{}_{}", std::process::id(), DATABASES.fetch_add(1, Ordering::Relaxed));
-        Settings { hosts: vec![format!("http://{}", self.address())], database, ..Settings::default() }
+        ClickHouseSettings {
+            hosts: vec![format!("http://{}", self.address())],
+            database,
+            ..ClickHouseSettings::default()
+        }
     }
 
     /// Tables that nobody else uses.

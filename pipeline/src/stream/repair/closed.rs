@@ -5,7 +5,7 @@ use arrow::datatypes::Date32Type;
 use netcrab_operators::sessionize::streaming::closes_at;
 use netcrab_schema::Table;
 use netcrab_schema::tables::FACT_SESSIONS;
-use netcrab_sinks::Part;
+use netcrab_sinks::StagedFile;
 
 use super::columns::{int_column, text_column};
 use super::late::{LateKey, late_batch};
@@ -79,6 +79,6 @@ pub(super) async fn closed_sessions(context: &MaintenanceContext<'_>, keys: &[La
 }
 
 /// The files of a table from a date on.
-pub(super) fn since<'a>(files: &'a TableFiles, table: &Table, from: i32) -> Vec<&'a Part> {
+pub(super) fn since<'a>(files: &'a TableFiles, table: &Table, from: i32) -> Vec<&'a StagedFile> {
     files.of(table).filter(|(date, _)| date.is_some_and(|date| date >= from)).flat_map(|(_, parts)| parts).collect()
 }

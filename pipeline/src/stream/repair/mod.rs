@@ -34,7 +34,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::TimestampMillisecondType;
 use netcrab_operators::rules::Rules;
 use netcrab_operators::session::DAY_MS;
-use netcrab_sinks::Change;
+use netcrab_sinks::TableChange;
 
 use self::closed::{ClosedSession, closed_sessions};
 use self::columns::{column, text_column};
@@ -52,7 +52,7 @@ pub struct Repair {
     /// Sessions to open again.
     pub reopened: Vec<ReopenedSessions>,
     /// What leaves the tables.
-    pub changes: BTreeMap<String, Change>,
+    pub changes: BTreeMap<String, TableChange>,
 }
 
 /// Plans a repair of these keys; sessions that closed at or before `rules_since_ms` may know other rules.

@@ -14,7 +14,7 @@ use netcrab_schema::events::EVENT;
 use netcrab_schema::tables::{
     DIM_TASK_TYPES, EVENTS_SESSIONIZED, FACT_FLOWS, FACT_INCIDENTS, FACT_SCREEN_HOTSPOTS, FACT_SESSIONS, FACT_TASKS,
 };
-use netcrab_sinks::{Change, Part, below_zero};
+use netcrab_sinks::{StagedFile, TableChange, negated_sums};
 
 use super::closed::ClosedSession;
 use crate::error::{Error, Result};
@@ -32,12 +32,12 @@ pub(super) async fn retract(
     context: &MaintenanceContext<'_>,
     retracted: &[&ClosedSession],
     recomputed: &BTreeSet<ProductDay<'_>>,
-    changes: &mut BTreeMap<String, Change>,
+    changes: &mut BTreeMap<String, TableChange>,
 ) -> Result<()> {
     let all: Vec<&str> = retracted.iter().map(|closed| closed.session_key.as_str()).collect();
     let retracted_keys: Arc<HashSet<String>> = Arc::new(all.iter().map(|&key| key.to_owned()).collect());
     let dates: BTreeSet<i32> = retracted.iter().map(|closed| closed.date).collect();
-    let mut touched: BTreeMap<&str, Vec<&Part>> = BTreeMap::new();
+    let mut touched: BTreeMap<&str, Vec<&StagedFile>> = BTreeMap::new();
     for table in OF_SESSIONS {
         let touched = touched.entry(table.name).or_default();
         for part in context.files.on(table, &dates) {
@@ -51,7 +51,7 @@ pub(super) async fn retract(
             change.added.extend(rewritten(context.stage_rows(table, stays, &format!("stays of {}", part.path)).await?));
             if context.needs_deleted_rows {
                 let lost = context.filter_file(table, part, &retracted_keys, true).await?;
-                change.lost.extend(context.stage_rows(table, lost, &format!("lost of {}", part.path)).await?);
+                change.deleted_rows.extend(context.stage_rows(table, lost, &format!("lost of {}", part.path)).await?);
             }
             touched.push(part);
         }
@@ -66,7 +66,7 @@ pub(super) async fn retract(
         let taken_out = retracted.iter().filter(|closed| !recomputed.contains(&closed.day()));
         let taken_out: Vec<&str> = taken_out.map(|closed| closed.session_key.as_str()).collect();
         for (table, rows) in sums(context, rows_of(events, &taken_out)?).await? {
-            let rows = rows.iter().map(|rows| below_zero(table, rows)).collect::<Result<Vec<_>, _>>()?;
+            let rows = rows.iter().map(|rows| negated_sums(table, rows)).collect::<Result<Vec<_>, _>>()?;
             let change = changes.entry(table.name.to_owned()).or_default();
             change.added.extend(context.stage(table, context.session.read_batches(rows)?, "taken out").await?);
         }
@@ -85,7 +85,7 @@ pub(super) async fn retract(
                 .stage(table, context.of_days(rows, recomputed.iter().copied(), JoinType::LeftAnti)?, "stays")
                 .await?,
         ));
-        change.anew.extend(recomputed.iter().map(|day| (day.0.to_owned(), day.1.to_owned(), day.2)));
+        change.recomputed_days.extend(recomputed.iter().map(|day| (day.0.to_owned(), day.1.to_owned(), day.2)));
     }
     let events = context.files.on(&EVENTS_SESSIONIZED, &dates);
     let Some(events) = context.rows(&EVENTS_SESSIONIZED, &events).await? else { return Ok(()) };
@@ -100,21 +100,25 @@ pub(super) async fn retract(
 /// Adds what came into days of sums while these were summed recomputed: a sink that keeps rows takes such days out whole.
 pub async fn reinsert_concurrent_rows(
     context: &MaintenanceContext<'_>,
-    changes: &mut BTreeMap<String, Change>,
+    changes: &mut BTreeMap<String, TableChange>,
 ) -> Result<()> {
     for table in SUMMED {
-        let Some(change) =
-            changes.get_mut(table.name).filter(|change| context.needs_deleted_rows && !change.anew.is_empty())
+        let Some(change) = changes
+            .get_mut(table.name)
+            .filter(|change| context.needs_deleted_rows && !change.recomputed_days.is_empty())
         else {
             continue;
         };
-        let dates: BTreeSet<i32> = change.anew.iter().map(|day| day.2).collect();
+        let dates: BTreeSet<i32> = change.recomputed_days.iter().map(|day| day.2).collect();
         let mut parts = context.files.on(table, &dates);
         parts.retain(|part| !change.removed.contains(&part.path));
         let Some(rows) = context.rows(table, &parts).await? else { continue };
-        let days = change.anew.iter().map(|(org_id, product_id, date)| (org_id.as_str(), product_id.as_str(), *date));
+        let days = change
+            .recomputed_days
+            .iter()
+            .map(|(org_id, product_id, date)| (org_id.as_str(), product_id.as_str(), *date));
         let rows = context.of_days(rows, days, JoinType::LeftSemi)?;
-        change.again = context.stage(table, rows, "meanwhile").await?;
+        change.reinserted_rows = context.stage(table, rows, "meanwhile").await?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use netcrab_schema::Table;
 use netcrab_schema::tables::EVENTS_RAW;
-use netcrab_sinks::{Change, Position, Sink, Staged};
+use netcrab_sinks::{Position, Sink, StagedTable, TableChange};
 
 use super::epoch::StepTimer;
 use crate::checkpoints::Checkpoints;
@@ -42,10 +42,10 @@ pub(super) async fn check_clickhouse(context: &StreamContext, shard: u32, checkp
 }
 
 /// Makes the staged files durable.
-pub(super) async fn sync(context: &StreamContext, tables: &BTreeMap<String, Change>) -> Result<()> {
+pub(super) async fn sync(context: &StreamContext, tables: &BTreeMap<String, TableChange>) -> Result<()> {
     for (name, change) in tables {
-        let staged = Staged { parts: change.staged().cloned().collect() };
-        context.sink.keep(table(name)?, &staged).await?;
+        let staged = StagedTable { files: change.staged_files().cloned().collect() };
+        context.sink.sync(table(name)?, &staged).await?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::streaming::StreamingSessionizeExec;
 use netcrab_schema::arrow::event_in_flight;
 use netcrab_schema::tables::{EVENTS_RAW, REJECTS};
-use netcrab_sinks::{Change, RunId};
+use netcrab_sinks::{RunId, TableChange};
 use netcrab_sources::reject;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -64,7 +64,7 @@ pub struct EpochReport {
 
 impl EpochReport {
     pub(super) fn new(manifest: &Manifest, late: u64, lag: u64, timer: StepTimer) -> Self {
-        let rows = |change: &Change| change.added.iter().map(|part| part.rows).sum();
+        let rows = |change: &TableChange| change.added.iter().map(|part| part.rows).sum();
         Self {
             epoch: manifest.epoch,
             events: manifest.events,
@@ -120,7 +120,7 @@ pub(super) struct EpochPlan {
 
 /// What an epoch did before its commit, for its manifest.
 pub(super) struct EpochOutput {
-    pub(super) tables: BTreeMap<String, Change>,
+    pub(super) tables: BTreeMap<String, TableChange>,
     pub(super) late: LateKeys,
     pub(super) forgotten_ms: i64,
     pub(super) state: Option<StateFile>,
@@ -181,16 +181,17 @@ impl EpochPlan {
         context: &StreamContext,
         state: &ShardState,
         rules: &Arc<Rules>,
-    ) -> Result<BTreeMap<String, Change>> {
+    ) -> Result<BTreeMap<String, TableChange>> {
         let plans = self.plans(state, rules)?;
         let mut staging = Staging { sink: &context.sink, staged: Vec::new() };
         let ids = |_: &netcrab_schema::Table| &self.run;
         // The files of an epoch that fails stay: another process that works on the same epoch stages files of the
         // same names, and may have committed them. Vacuum removes those that no epoch committed.
         stage_all(&context.sink, &plans, &context.task, &ids, &mut staging).await?;
-        let staged = staging.staged.into_iter().filter(|(_, staged)| !staged.parts.is_empty());
-        let changes =
-            staged.map(|(table, staged)| (table.name.to_owned(), Change { added: staged.parts, ..Change::default() }));
+        let staged = staging.staged.into_iter().filter(|(_, staged)| !staged.files.is_empty());
+        let changes = staged.map(|(table, staged)| {
+            (table.name.to_owned(), TableChange { added: staged.files, ..TableChange::default() })
+        });
         Ok(changes.collect())
     }
 

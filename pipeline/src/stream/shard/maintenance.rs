@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use netcrab_operators::rules::Rules;
 use netcrab_schema::Table;
-use netcrab_sinks::{Change, Part};
+use netcrab_sinks::{StagedFile, TableChange};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::epoch::{EpochPlan, EpochRequest};
@@ -54,7 +54,7 @@ struct RunningCompaction {
     /// The small files that it replaces.
     removed: Vec<String>,
     began: Instant,
-    task: AbortOnDropHandle<Result<Vec<Part>>>,
+    task: AbortOnDropHandle<Result<Vec<StagedFile>>>,
 }
 
 /// A repair under way.
@@ -156,7 +156,7 @@ impl Maintenance {
         state: &ShardState,
         plan: &EpochPlan,
         request: EpochRequest<'_>,
-    ) -> BTreeMap<String, Change> {
+    ) -> BTreeMap<String, TableChange> {
         let expired = retention::expired(&context.settings, &state.files, plan.watermark_ms);
         if expired.is_empty() { self.take_compaction(context, state, plan, request).await } else { expired }
     }
@@ -201,7 +201,7 @@ impl Maintenance {
         state: &ShardState,
         plan: &EpochPlan,
         request: EpochRequest<'_>,
-    ) -> BTreeMap<String, Change> {
+    ) -> BTreeMap<String, TableChange> {
         if request.finish && self.compaction.is_none() && state.position().repairing.is_empty() {
             self.compaction = self.start_compaction(context, state, plan, request.rules);
         }
@@ -218,7 +218,7 @@ impl Maintenance {
                 return BTreeMap::new();
             }
         };
-        let change = Change { added: rewritten(added), removed, ..Change::default() };
+        let change = TableChange { added: rewritten(added), removed, ..TableChange::default() };
         let changes = BTreeMap::from([(table.name.to_owned(), change)]);
         if still_applies(context, state, &changes, began) { changes } else { BTreeMap::new() }
     }
@@ -249,7 +249,7 @@ pub(super) async fn repair_changes(
     plan: &EpochPlan,
     request: EpochRequest<'_>,
     repair: &Repair,
-) -> Result<BTreeMap<String, Change>> {
+) -> Result<BTreeMap<String, TableChange>> {
     let mut changes = repair.changes.clone();
     let work = MaintenanceContext::new(context, &state.files, request.rules, &plan.name, state.number())?;
     repair::reinsert_concurrent_rows(&work, &mut changes).await?;
@@ -260,11 +260,11 @@ pub(super) async fn repair_changes(
 fn still_applies(
     context: &StreamContext,
     state: &ShardState,
-    changes: &BTreeMap<String, Change>,
+    changes: &BTreeMap<String, TableChange>,
     began: Instant,
 ) -> bool {
     let retention = Duration::from_millis(context.settings.keep_removed_ms);
-    let in_table = |(name, change): (&String, &Change)| {
+    let in_table = |(name, change): (&String, &TableChange)| {
         netcrab_schema::by_name(name).is_some_and(|table| state.files.contains_all(table, &change.removed))
     };
     began.elapsed() <= retention / 2 && changes.iter().all(in_table)

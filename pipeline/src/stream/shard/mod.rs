@@ -23,7 +23,7 @@ use netcrab_api::open_sessions::OpenSessionRows;
 use netcrab_operators::rules::Rules;
 use netcrab_schema::Table;
 use netcrab_schema::tables::{EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS};
-use netcrab_sinks::Change;
+use netcrab_sinks::TableChange;
 
 use self::apply::{apply, check_clickhouse, sync};
 use self::epoch::{EpochOutput, EpochPlan, StepTimer};
@@ -177,7 +177,7 @@ impl Shard {
     }
 }
 
-fn add_changes(to: &mut BTreeMap<String, Change>, changes: BTreeMap<String, Change>) {
+fn add_changes(to: &mut BTreeMap<String, TableChange>, changes: BTreeMap<String, TableChange>) {
     for (table, change) in changes {
         to.entry(table).or_default().add(change);
     }
