@@ -1,6 +1,6 @@
-//! Bounds of what is stored, and the errors that name them.
+//! The bounds of stored values.
 
-use crate::Error;
+use crate::error::Error;
 
 /// Longest name of an organisation, in bytes.
 pub const ORG_ID_BYTES_MAX: usize = 64;

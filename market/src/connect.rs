@@ -1,9 +1,9 @@
-//! A URL into connections, and into transactions that write one after the other.
+//! Connects to the database of a URL, and begins write transactions, of which there is one at a time.
 //!
-//! SQLite     a write-ahead log, every commit flushed, foreign keys held; a writer waits for another one
-//! PostgreSQL a transaction that writes holds one advisory lock until it ends
+//! SQLite      a write-ahead log, flushed at every commit, foreign keys enforced; a writer waits for another one
+//! PostgreSQL  a write transaction holds one advisory lock until it ends
 //!
-//! Both wait at most [`WAIT`] for another writer, then the answer is [`Error::Busy`].
+//! Both wait at most [`WAIT`] for another writer; then the answer is [`Error::Busy`].
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,20 +11,20 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Transaction};
 
-use crate::Error;
+use crate::error::{Error, busy};
 
 /// Most connections of one process.
 const CONNECTIONS_MAX: u32 = 8;
-/// How long another writer is waited for.
+/// How long a writer waits for another one.
 const WAIT: Duration = Duration::from_secs(30);
-/// How long a server may take to answer the first time.
+/// How long a server may take to accept the first connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
-/// Pause between two looks at a file that is being made by another process.
+/// Pause between two tries to open a file that another process is creating.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Takes the writers' turn on PostgreSQL until the transaction ends. The number is "netcrab" in ASCII: no other
-/// program's lock. Notices, such as that a table exists already, are nothing to log.
-const TAKE_TURN: &str = "SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = '30s'; \
+/// Takes the writers' lock of PostgreSQL until the transaction ends. Its number is "netcrab" in ASCII, so that no other
+/// program uses it. Notices, such as that a table exists already, are not logged.
+const LOCK_WRITERS: &str = "SET LOCAL client_min_messages = warning; SET LOCAL lock_timeout = '30s'; \
                          SELECT pg_advisory_xact_lock(31073797997224290)";
 
 /// Which database it is.
@@ -37,7 +37,7 @@ pub(crate) enum Engine {
 /// Where the database is.
 pub(crate) struct Address {
     pub(crate) engine: Engine,
-    /// The database for messages: without user and password.
+    /// The name of the database in errors, without user and password.
     pub(crate) name: String,
     options: AnyConnectOptions,
 }
@@ -78,13 +78,13 @@ impl Address {
     }
 }
 
-/// Connections to the database, of which one was tried.
+/// A pool of connections to the database, after one connection was tried.
 pub(crate) async fn pool(address: &Address) -> Result<AnyPool, Error> {
     sqlx::any::install_default_drivers();
     if let (Engine::Sqlite, Some(folder)) = (address.engine, Path::new(&address.name).parent()) {
         std::fs::create_dir_all(folder).map_err(|fault| address.fault(fault.into()))?;
     }
-    // The pool would try a server that does not answer again and again, and then not say why it gave up.
+    // The pool would retry a server that does not answer until its time-out, and then not say why it failed.
     try_once(address).await.map_err(|fault| address.fault(fault))?;
     let engine = address.engine;
     let pool = AnyPoolOptions::new()
@@ -108,7 +108,7 @@ async fn prepare(connection: &mut AnyConnection, engine: Engine) -> Result<(), s
     let settings = "PRAGMA busy_timeout = 30000; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL";
     connection.execute(settings).await?;
     let mut waited = Duration::ZERO;
-    // SQLite waits for nobody where two processes turn the same new file to a write-ahead log.
+    // The busy time-out of SQLite does not cover two processes that switch the same new file to a write-ahead log.
     while let Err(fault) = connection.execute("PRAGMA journal_mode = WAL").await {
         if !busy(&fault) || waited >= WAIT {
             return Err(fault);
@@ -119,27 +119,20 @@ async fn prepare(connection: &mut AnyConnection, engine: Engine) -> Result<(), s
     Ok(())
 }
 
-/// Begins a transaction that writes, when it is its turn.
+/// Begins a write transaction once no other one is open.
 pub(crate) async fn begin_write(pool: &AnyPool, engine: Engine) -> Result<Transaction<'static, Any>, sqlx::Error> {
     match engine {
         Engine::Sqlite => pool.begin_with("BEGIN IMMEDIATE").await,
         Engine::Postgres => {
-            // Whoever had the turn before has committed: each statement sees it.
+            // Read committed, so that statements see what the writer before has committed.
             let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-            transaction.execute(TAKE_TURN).await?;
+            transaction.execute(LOCK_WRITERS).await?;
             Ok(transaction)
         }
     }
 }
 
-/// Whether another writer held the database for too long.
-pub(crate) fn busy(fault: &sqlx::Error) -> bool {
-    let code = fault.as_database_error().and_then(|fault| fault.code());
-    // SQLITE_BUSY and its kinds; PostgreSQL's lock_not_available.
-    code.is_some_and(|code| ["5", "261", "517", "55P03"].contains(&&*code))
-}
-
-/// Statements hold nothing that an operator asks for.
+/// Does not log statements: they contain nothing that an operator needs.
 fn silent(options: AnyConnectOptions) -> AnyConnectOptions {
     options.disable_statement_logging()
 }
@@ -154,7 +147,7 @@ fn without_user(server: &str) -> String {
     place.rsplit_once('@').map_or(place, |(_, place)| place).to_owned()
 }
 
-/// A path as the path of a URL.
+/// A path, encoded as the path of a URL.
 fn encode(path: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
     path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()

@@ -1,6 +1,8 @@
-//! What can go wrong, and who mends it how.
+//! What can go wrong in the operational database, and who must act.
 
-use crate::Status;
+use netcrab_schema::WhoActs;
+
+use crate::status::Status;
 
 /// An error of the operational database.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +13,7 @@ pub enum Error {
         /// What is wrong with it; the URL itself may hold a password.
         fault: &'static str,
     },
-    /// The file cannot be opened, made or written.
+    /// The file cannot be opened, created or written.
     #[error(
         "could not open the database file `{path}`; this user must be able to write the file and its folder, and the \
          file must be one that netcrab made"
@@ -22,7 +24,7 @@ pub enum Error {
         /// What the system says.
         source: sqlx::Error,
     },
-    /// The server does not let us in.
+    /// The server cannot be reached, or refuses the connection.
     #[error(
         "could not connect to PostgreSQL at `{server}`; check that it runs, that the database exists, and the user and \
          password"
@@ -46,13 +48,15 @@ pub enum Error {
         /// The newest schema of this release.
         known: i64,
     },
-    /// Another writer held the database for 30 seconds.
-    #[error("could not {doing}: another process has held the database for 30 s; wait until it is done, then try again")]
+    /// Another writer had the database locked for 30 seconds.
+    #[error(
+        "could not {doing}: another process has had the database locked for 30 s; wait until it is done, then try again"
+    )]
     Busy {
         /// What was asked.
         doing: &'static str,
     },
-    /// The database did not do what was asked; a retry may help.
+    /// The database failed.
     #[error("could not {doing}; check that the database runs and its disk is not full, then try again")]
     Database {
         /// What was asked.
@@ -60,7 +64,7 @@ pub enum Error {
         /// What the database says.
         source: sqlx::Error,
     },
-    /// A value that this crate did not write.
+    /// A stored value that this crate never writes.
     #[error("table `{table}` holds {column} `{value}`, which netcrab does not write; restore the row from a backup")]
     Stored {
         /// The table.
@@ -103,14 +107,14 @@ pub enum Error {
         /// The bound.
         max: usize,
     },
-    /// An organisation without a vertical opts in.
+    /// An organisation without a vertical cannot opt in.
     #[error("organisation `{org_id}` has no vertical yet; set its vertical, then opt in")]
     NoVertical {
         /// The organisation.
         org_id: String,
     },
 
-    /// The version is not its major and minor number.
+    /// The version is not `major.minor`.
     #[error("version `{version}` is not made of its numbers; write `{major}.{minor}`, both zero or more")]
     VersionNumbers {
         /// The version as given.
@@ -144,19 +148,19 @@ pub enum Error {
         /// The version.
         version: String,
     },
-    /// A status does not follow from the one that stands.
+    /// The status may not follow the current one.
     #[error("version {version} of pack `{pack_id}` is {from} and cannot become {to}; {}", from.ways())]
     Transition {
         /// The pack.
         pack_id: String,
         /// The version.
         version: String,
-        /// The status that stands.
+        /// The current status.
         from: Status,
         /// The status that was asked for.
         to: Status,
     },
-    /// A spend or a budget that is no amount.
+    /// A spend or a budget that is negative or not finite.
     #[error("{what} of {unit} in {period} is {value}; it must be a finite number, zero or more")]
     Amount {
         /// `rho`, `delta`, `rho budget` or `delta budget`.
@@ -168,10 +172,10 @@ pub enum Error {
         /// The value.
         value: f64,
     },
-    /// A spend would go over its budget.
+    /// A spend would exceed its budget.
     #[error(transparent)]
     OverBudget(Box<OverBudget>),
-    /// A contribution of fewer than no sessions.
+    /// A contribution of a negative number of sessions.
     #[error("organisation `{org_id}` contributes {sessions} sessions; give zero or more")]
     Sessions {
         /// The organisation.
@@ -187,7 +191,7 @@ pub enum Error {
     },
 }
 
-/// A spend that was refused: the budget would not bear it. Nothing was stored.
+/// A spend that was refused because it exceeds its budget. Nothing was stored.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
     "version {version} of pack `{pack_id}` asks for {what} {asked} of {unit} in {period}, where {spent} of {budget} is \
@@ -213,11 +217,59 @@ pub struct OverBudget {
 }
 
 impl Error {
-    /// A fault of the database while `doing`, which reads after "could not".
+    /// Who must act before the operation can succeed.
+    pub fn who_acts(&self) -> WhoActs {
+        match self {
+            Error::Busy { .. } | Error::Database { .. } | Error::Server { .. } => WhoActs::Retry,
+            Error::Url { .. } | Error::File { .. } | Error::Newer { .. } | Error::Stored { .. } => WhoActs::Operator,
+            Error::Empty { .. }
+            | Error::TooLong { .. }
+            | Error::Nul { .. }
+            | Error::TooMany { .. }
+            | Error::NoVertical { .. }
+            | Error::VersionNumbers { .. }
+            | Error::VersionExists { .. }
+            | Error::InputExists { .. }
+            | Error::NoVersion { .. }
+            | Error::Transition { .. }
+            | Error::Amount { .. }
+            | Error::OverBudget(_)
+            | Error::Sessions { .. }
+            | Error::ContributionTwice { .. } => WhoActs::Sender,
+        }
+    }
+
+    /// The error for a failure of the database while `doing`, which reads after "could not".
     pub(crate) fn doing(doing: &'static str) -> impl Fn(sqlx::Error) -> Self {
-        move |source| match crate::connect::busy(&source) {
+        move |source| match busy(&source) {
             true => Self::Busy { doing },
             false => Self::Database { doing, source },
+        }
+    }
+}
+
+/// Whether another writer had the database locked for too long.
+pub(crate) fn busy(fault: &sqlx::Error) -> bool {
+    let code = fault.as_database_error().and_then(|fault| fault.code());
+    // SQLITE_BUSY and its kinds; PostgreSQL's lock_not_available.
+    code.is_some_and(|code| ["5", "261", "517", "55P03"].contains(&&*code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_database_is_retried_and_a_wrong_value_is_the_senders() {
+        for (error, who) in [
+            (Error::Busy { doing: "store a version" }, WhoActs::Retry),
+            (Error::Database { doing: "store a version", source: sqlx::Error::WorkerCrashed }, WhoActs::Retry),
+            (Error::Newer { database: "market.db".to_owned(), found: 2, known: 1 }, WhoActs::Operator),
+            (Error::Url { fault: "it names no file" }, WhoActs::Operator),
+            (Error::NoVertical { org_id: "acme".to_owned() }, WhoActs::Sender),
+            (Error::Empty { what: "the pack" }, WhoActs::Sender),
+        ] {
+            assert_eq!(error.who_acts(), who, "{error}");
         }
     }
 }

@@ -1,12 +1,17 @@
-//! One builder at a time: a name that one holder has until an instant.
+//! Leases, so that one builder works at a time: a holder has a name until the lease expires.
 //!
-//! A holder that dies loses the name when its time is up; one that lives takes it again before.
+//! A holder that lives renews its lease before it expires; the lease of one that dies expires.
 
-use crate::{Error, Market, bounds, rows};
+use crate::database::Market;
+use crate::error::Error;
+use crate::{bounds, rows};
 
 impl Market {
-    /// Takes the lease `name` for `holder` until `until_ms`: where it is free, has expired at `now_ms`, or is the
-    /// holder's own, which then ends at `until_ms` instead. False where somebody else has it.
+    /// Takes or renews the lease `name` for `holder` until `until_ms`. Returns false where another holder has a lease that
+    /// has not expired at `now_ms`.
+    ///
+    /// # Errors
+    /// Those of names out of their bounds; [`Error::Busy`] and [`Error::Database`].
     pub async fn lease(&self, name: &str, holder: &str, until_ms: i64, now_ms: i64) -> Result<bool, Error> {
         bounds::text("the lease", name)?;
         bounds::text("the holder", holder)?;
@@ -15,7 +20,10 @@ impl Market {
         Ok(taken.rows_affected() == 1)
     }
 
-    /// Gives the lease `name` back; nothing happens where `holder` does not have it.
+    /// Releases the lease `name`. Does nothing where `holder` does not have it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] and [`Error::Database`].
     pub async fn release_lease(&self, name: &str, holder: &str) -> Result<(), Error> {
         let release = sqlx::query("DELETE FROM leases WHERE name = $1 AND holder = $2")
             .bind(rows::sought(name))

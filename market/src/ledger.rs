@@ -1,4 +1,4 @@
-//! What a version spends of a privacy budget, into the ledger, while the budget bears it.
+//! The privacy ledger: what each version spends of a privacy budget.
 //!
 //!     spent so far + rho ≤ rho budget, and the same for delta ─▶ a row of privacy_ledger
 //!
@@ -8,19 +8,21 @@
 
 use sqlx::{Any, Transaction};
 
-use crate::store::NewVersion;
-use crate::{Error, Market, OverBudget, bounds, rows};
+use crate::database::Market;
+use crate::error::{Error, OverBudget};
+use crate::new_version::NewVersion;
+use crate::{bounds, rows};
 
-/// Sums of many amounts differ by rounding from what they add up to; a budget may be overdrawn by this part of it, so
-/// that it can be used up exactly.
+/// How much of a budget may be overspent, as a fraction of it. Sums of many amounts have rounding errors; without this a
+/// budget could not be used up exactly.
 const SLACK: f64 = 1e-9;
 
 const READ: &str = "read the privacy ledger";
 
-/// What a version spends about one unit in one period, and the budget it stays under.
+/// What a version spends for one unit in one period, and its budget.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spend {
-    /// Whose privacy it is: `visitor_month`, `org`, ….
+    /// The unit of privacy: `visitor_month`, `org`, ….
     pub unit: String,
     /// The period that the budget is for, such as `2026-10`.
     pub period: String,
@@ -28,16 +30,16 @@ pub struct Spend {
     pub rho: f64,
     /// The failure probability that is spent.
     pub delta: f64,
-    /// Most rho that all versions of the pack spend about this unit in this period.
+    /// Most rho that all versions of the pack may spend for this unit in this period.
     pub rho_budget: f64,
-    /// Most delta, in the same way.
+    /// Most delta that they may spend.
     pub delta_budget: f64,
 }
 
-/// What all versions of a pack have spent about one unit in one period.
+/// What all versions of a pack have spent for one unit in one period.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spent {
-    /// Whose privacy it is.
+    /// The unit of privacy.
     pub unit: String,
     /// The period.
     pub period: String,
@@ -45,17 +47,19 @@ pub struct Spent {
     pub rho: f64,
     /// The sum of delta.
     pub delta: f64,
-    /// The budget that the last spend was held against.
+    /// The rho budget of the last spend.
     pub rho_budget: f64,
-    /// Its budget of delta.
+    /// The delta budget of the last spend.
     pub delta_budget: f64,
     /// How many versions have spent.
     pub versions: i64,
 }
 
 impl Market {
-    /// What a pack has spent, by unit and period, sorted; with what it spent for versions revoked since, which stays
-    /// spent.
+    /// What a pack has spent, sorted by unit and period. What a version spent stays spent when it is revoked.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
     pub async fn spent(&self, pack_id: &str) -> Result<Vec<Spent>, Error> {
         let found = sqlx::query(include_str!("sql/spent.sql")).bind(rows::sought(pack_id)).fetch_all(&self.pool).await;
         let found = found.map_err(Error::doing(READ))?;
@@ -76,7 +80,7 @@ impl Market {
     }
 }
 
-/// Refuses spends that are no amounts.
+/// Refuses spends with values out of their bounds.
 pub(crate) fn check(spends: &[Spend]) -> Result<(), Error> {
     bounds::entries("spends", spends.len(), bounds::LIST_ENTRIES_MAX)?;
     for spend in spends {
@@ -97,7 +101,7 @@ fn amount(what: &'static str, value: f64, spend: &Spend) -> Result<(), Error> {
     Err(Error::Amount { what, unit: spend.unit.clone(), period: spend.period.clone(), value })
 }
 
-/// Adds a spend of `version` to the ledger; refuses one that the budget does not bear.
+/// Adds a spend of `version` to the ledger. Refuses one that exceeds the budget.
 pub(crate) async fn add(
     write: &mut Transaction<'static, Any>,
     version: &NewVersion,
@@ -125,7 +129,7 @@ pub(crate) async fn add(
     Ok(())
 }
 
-/// The first part of a spend that its budget does not bear, after rho and delta were `spent`.
+/// Whether a spend exceeds its budget, and in what, when this much of rho and delta was `spent` before.
 fn over_budget(version: &NewVersion, spend: &Spend, spent: (f64, f64)) -> Option<OverBudget> {
     let parts = [("rho", spent.0, spend.rho, spend.rho_budget), ("delta", spent.1, spend.delta, spend.delta_budget)];
     let over = parts.into_iter().find(|(_, spent, asked, budget)| spent + asked > budget * (1.0 + SLACK));

@@ -1,13 +1,13 @@
-//! An empty or older database into one with today's tables.
+//! Brings an empty or older database to the tables of this release.
 //!
-//! Each migration runs in one transaction that also notes its number, so a process that dies leaves the database at
-//! one schema or the next. Two processes that open at once take turns; the second finds the work done.
-//! A migration that was released is never edited: a change is a new number.
+//! Each migration runs in one transaction that also stores its number, so a process that dies leaves the database at one
+//! schema or the next. Of two processes that open it at once, the second waits and finds the work done.
+//! A released migration is never edited: a change is a new migration.
 
-use sqlx::Executor;
+use sqlx::{AnyPool, Executor};
 
-use crate::connect::Engine;
-use crate::{Error, Market};
+use crate::connect::{self, Engine};
+use crate::error::Error;
 
 /// The migrations in order, for SQLite and for PostgreSQL; the first is number 1.
 const MIGRATIONS: [(&str, &str); 1] =
@@ -15,15 +15,15 @@ const MIGRATIONS: [(&str, &str); 1] =
 
 const DOING: &str = "bring the database up to date";
 
-/// Applies the migrations that are missing; refuses a database that has more of them than this release.
-pub(crate) async fn bring_up_to_date(market: &Market, database: &str) -> Result<(), Error> {
-    while apply_next(market, database).await? {}
+/// Applies the missing migrations. Refuses a database that has more of them than this release.
+pub(crate) async fn bring_up_to_date(pool: &AnyPool, engine: Engine, database: &str) -> Result<(), Error> {
+    while apply_next(pool, engine, database).await? {}
     Ok(())
 }
 
 /// Applies one migration; false where none is missing.
-async fn apply_next(market: &Market, database: &str) -> Result<bool, Error> {
-    let mut write = market.write(DOING).await?;
+async fn apply_next(pool: &AnyPool, engine: Engine, database: &str) -> Result<bool, Error> {
+    let mut write = connect::begin_write(pool, engine).await.map_err(Error::doing(DOING))?;
     let numbers = "CREATE TABLE IF NOT EXISTS schema_migrations (number BIGINT PRIMARY KEY)";
     write.execute(numbers).await.map_err(Error::doing(DOING))?;
     let found = sqlx::query_scalar("SELECT COALESCE(MAX(number), 0) FROM schema_migrations");
@@ -36,7 +36,7 @@ async fn apply_next(market: &Market, database: &str) -> Result<bool, Error> {
     let Some((sqlite, postgres)) = next else {
         return Ok(false);
     };
-    let migration = match market.engine {
+    let migration = match engine {
         Engine::Sqlite => sqlite,
         Engine::Postgres => postgres,
     };

@@ -1,16 +1,18 @@
-//! What organisations agreed to, into the contributors of a build.
+//! What organisations opted into, and the contributors of a build that follow from it.
 //!
 //!     org_settings  acme  B2B_CRM
 //!     pack_opt_ins  acme  ux_benchmarks  *      excludes /admin   ─▶ contributor acme, all    excludes /admin
 //!                   acme  ux_benchmarks  shop   excludes /legal   ─▶ contributor acme, shop   excludes /admin, /legal
 //!
-//! Nobody contributes without an opt-in, and none counts after an opt-out.
+//! Nobody contributes without an opt-in, and an opt-out ends it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::any::AnyRow;
 
-use crate::{Error, Market, bounds, rows};
+use crate::database::Market;
+use crate::error::Error;
+use crate::{bounds, rows};
 
 /// An organisation agrees to contribute to packs of a category.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,11 +21,11 @@ pub struct OptIn {
     pub org_id: String,
     /// The category of packs.
     pub category: String,
-    /// The product whose sessions contribute; `None`: those of all products.
+    /// The product whose sessions contribute; `None` for those of all products.
     pub product_id: Option<String>,
-    /// Prefixes of routes that stay out.
+    /// Prefixes of routes that are excluded.
     pub excluded_paths: Vec<String>,
-    /// Segments that stay out.
+    /// Segments that are excluded.
     pub excluded_segments: Vec<String>,
 }
 
@@ -38,21 +40,21 @@ pub struct Organisation {
     pub opt_ins: Vec<OptIn>,
 }
 
-/// Sessions that may go into a build: those of one product, or of all.
+/// The sessions of an organisation that may go into a build: those of one product, or of all.
 ///
-/// An organisation that has one contributor for all products and one for `shop` contributes everything; for `shop`
-/// the second one's exclusions hold, which include the first one's.
+/// An organisation with one contributor for all products and one for `shop` contributes the sessions of all products.
+/// For `shop` the exclusions of the second one apply, which include those of the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contributor {
     /// The organisation.
     pub org_id: String,
     /// The vertical it works in.
     pub vertical: String,
-    /// The product; `None`: all that no other contributor of the organisation names.
+    /// The product; `None` for all products that no other contributor of the organisation names.
     pub product_id: Option<String>,
-    /// Prefixes of routes that stay out; sorted.
+    /// Prefixes of routes that are excluded; sorted.
     pub excluded_paths: Vec<String>,
-    /// Segments that stay out; sorted.
+    /// Segments that are excluded; sorted.
     pub excluded_segments: Vec<String>,
 }
 
@@ -60,7 +62,10 @@ const READ: &str = "read the organisations";
 const TABLE: &str = "pack_opt_ins";
 
 impl Market {
-    /// Says which vertical an organisation works in; replaces what stood.
+    /// Sets the vertical of an organisation, or replaces it.
+    ///
+    /// # Errors
+    /// Those of texts out of their bounds; [`Error::Busy`] and [`Error::Database`].
     pub async fn set_vertical(&self, org_id: &str, vertical: &str, now_ms: i64) -> Result<(), Error> {
         bounds::org_id(org_id)?;
         bounds::text("the vertical", vertical)?;
@@ -69,9 +74,11 @@ impl Market {
         Ok(())
     }
 
-    /// Notes an opt-in; replaces what stood for the same organisation, category and product.
+    /// Stores an opt-in, or replaces the one for the same organisation, category and product.
     ///
-    /// Errors: [`Error::NoVertical`] where the organisation has none: no build would ask it.
+    /// # Errors
+    /// [`Error::NoVertical`] where the organisation has no vertical, as no build would include it; those of texts out of
+    /// their bounds; [`Error::Busy`] and [`Error::Database`].
     pub async fn opt_in(&self, opt_in: &OptIn, now_ms: i64) -> Result<(), Error> {
         check(opt_in)?;
         let note = sqlx::query(include_str!("sql/opt_in.sql"))
@@ -90,9 +97,11 @@ impl Market {
         Ok(())
     }
 
-    /// Ends an opt-in; false where there was none for exactly this category and product.
+    /// Ends an opt-in. Returns false where there was none for exactly this category and product: an opt-in for all
+    /// products and one for a product are two, and each is ended on its own.
     ///
-    /// An opt-in for all products and one for a product are two: each is ended on its own.
+    /// # Errors
+    /// Those of texts out of their bounds; [`Error::Busy`] and [`Error::Database`].
     pub async fn opt_out(&self, org_id: &str, category: &str, product_id: Option<&str>) -> Result<bool, Error> {
         check_key(org_id, category, product_id)?;
         let end = sqlx::query("DELETE FROM pack_opt_ins WHERE org_id = $1 AND category = $2 AND product_id = $3");
@@ -102,6 +111,9 @@ impl Market {
     }
 
     /// All organisations with their opt-ins, sorted.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; [`Error::Stored`] where a stored list cannot be read.
     pub async fn organisations(&self) -> Result<Vec<Organisation>, Error> {
         let found = sqlx::query(include_str!("sql/organisations.sql")).fetch_all(&self.pool).await;
         let mut organisations = BTreeMap::new();
@@ -117,11 +129,14 @@ impl Market {
         Ok(organisations)
     }
 
-    /// Who contributes to a pack of these categories, sorted: organisations of `vertical`, or of any where it is
+    /// The contributors to a pack of these categories, sorted: organisations of `vertical`, or of any vertical where it is
     /// `None`, with an opt-in for one of the categories.
     ///
-    /// There is one contributor for each organisation and product that opted in. Exclusions of all its matching
-    /// opt-ins for that product are united, and those for all products hold for it too.
+    /// There is one contributor for each organisation and product that opted in. It has the exclusions of all matching
+    /// opt-ins for that product and for all products.
+    ///
+    /// # Errors
+    /// As [`Self::organisations`].
     pub async fn contributors(&self, vertical: Option<&str>, categories: &[String]) -> Result<Vec<Contributor>, Error> {
         let mut organisations = self.organisations().await?;
         organisations.retain(|organisation| vertical.is_none_or(|vertical| organisation.vertical == vertical));
@@ -129,7 +144,7 @@ impl Market {
     }
 }
 
-/// Paths and segments that stay out.
+/// Excluded paths and segments.
 type Exclusions<'a> = (BTreeSet<&'a String>, BTreeSet<&'a String>);
 
 fn united(organisation: &Organisation, categories: &[String]) -> Vec<Contributor> {
@@ -150,7 +165,7 @@ fn united(organisation: &Organisation, categories: &[String]) -> Vec<Contributor
     by_product.into_iter().map(contributor).collect()
 }
 
-/// The opt-in of a row; none where the organisation has none.
+/// The opt-in of a row; `None` where the organisation has none.
 fn opt_in_of(row: &AnyRow, org_id: &str) -> Result<Option<OptIn>, Error> {
     let Some(category) = rows::value::<Option<String>>(row, "category", READ)? else {
         return Ok(None);
@@ -166,7 +181,7 @@ fn opt_in_of(row: &AnyRow, org_id: &str) -> Result<Option<OptIn>, Error> {
     }))
 }
 
-/// All products are the empty one in the table: a key has no NULL.
+/// The product as it is stored: all products are the empty text, because a key column cannot be NULL.
 fn stored_product(product_id: Option<&str>) -> &str {
     product_id.unwrap_or("")
 }

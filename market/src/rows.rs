@@ -1,11 +1,11 @@
-//! A row of an answer into values, and values into what a query asks for.
+//! Values of rows, and values as they are stored and searched for.
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, Decode, Row, Type};
 
-use crate::Error;
+use crate::error::Error;
 
-/// The value of a column; `doing` is what the answer is for.
+/// The value of a column; `doing` says for what, in an error.
 pub(crate) fn value<'r, T>(row: &'r AnyRow, column: &str, doing: &'static str) -> Result<T, Error>
 where
     T: Decode<'r, Any> + Type<Any>,
@@ -13,8 +13,8 @@ where
     row.try_get(column).map_err(Error::doing(doing))
 }
 
-/// A text to look for. One with NUL, which PostgreSQL does not even compare, is looked for as the empty text: no row
-/// holds either.
+/// A text to search for. A text with NUL, which PostgreSQL refuses even in a comparison, becomes the empty text: no row
+/// has either.
 pub(crate) fn sought(text: &str) -> &str {
     if text.contains('\0') { "" } else { text }
 }

@@ -1,69 +1,34 @@
-//! A built version into the database, with all that belongs to it, or nothing.
+//! Stores a built version with all that belongs to it, or nothing.
 //!
-//!     writers' turn ─▶ known? ─▶ pack_versions ─▶ budget bears it? ─▶ privacy_ledger ─▶ pack_org_membership ─▶ commit
+//!     lock ─▶ known? ─▶ pack_versions ─▶ within budget? ─▶ privacy_ledger ─▶ pack_org_membership ─▶ commit
 //!
-//! Writers take turns, so what one has read of the ledger is true until it commits: two that store at the same time
-//! never spend the same rest of a budget. A process that dies before the commit has stored and spent nothing; one
+//! Only one transaction writes at a time, so the ledger that it reads does not change until it commits: two processes
+//! never spend the same remainder of a budget. A process that dies before the commit has stored and spent nothing. One
 //! that dies during it finds its version by the input ([`Market::version_of_input`]), or stores it again.
 
 use sqlx::{Any, Transaction};
 
-use crate::{Error, Market, Spend, bounds, ledger, rows};
-
-/// A version as it was built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewVersion {
-    /// The pack.
-    pub pack_id: String,
-    /// `major.minor`.
-    pub version: String,
-    /// Changes with the schema.
-    pub major: i64,
-    /// Changes with the method, its parameters or the window.
-    pub minor: i64,
-    /// The kind of pack.
-    pub kind: String,
-    /// Digest of the definition.
-    pub definition: String,
-    /// Digest of the schema.
-    pub schema: String,
-    /// Digest of the method.
-    pub method: String,
-    /// Digest of all that the result was made from: definition, window, contributors and data.
-    pub input: String,
-    /// First day of the window, ISO.
-    pub window_from: String,
-    /// Last day of the window, ISO.
-    pub window_to: String,
-    /// The noisy result, in whatever form the builder reads again; at most [`crate::RESULT_BYTES_MAX`] bytes.
-    pub result: Vec<u8>,
-    /// When it was built.
-    pub created_at_ms: i64,
-}
-
-/// What an organisation gave to a version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contribution {
-    /// The organisation.
-    pub org_id: String,
-    /// Its sessions in the result.
-    pub sessions: i64,
-}
+use crate::database::Market;
+use crate::error::Error;
+use crate::ledger::{self, Spend};
+use crate::new_version::{Contribution, NewVersion, check, check_contributions};
+use crate::rows;
 
 const STORE: &str = "store a version";
 const READ: &str = "read the contributions to a version";
 
-/// Contributions of one insert: far below the parameters that SQLite and PostgreSQL take.
+/// Most contributions of one insert, far below the number of parameters that SQLite and PostgreSQL allow.
 const INSERT_ROWS_MAX: usize = 500;
 
 impl Market {
     /// Stores a version as a draft, with its contributions and what it spends, in one transaction.
     ///
-    /// Spends are held against their budgets one after the other, on top of all that the pack's versions have spent
-    /// about the same unit in the same period.
+    /// Each spend is added to what the pack's versions have spent for the same unit and period, and compared with its
+    /// budget.
     ///
-    /// Errors, and nothing is stored: [`Error::VersionExists`], [`Error::InputExists`], [`Error::OverBudget`], and
-    /// those of values out of bounds.
+    /// # Errors
+    /// [`Error::VersionExists`], [`Error::InputExists`], [`Error::OverBudget`], those of values out of bounds,
+    /// [`Error::Busy`] and [`Error::Database`]. Nothing is stored then.
     pub async fn store(
         &self,
         version: &NewVersion,
@@ -85,7 +50,10 @@ impl Market {
         write.commit().await.map_err(Error::doing(STORE))
     }
 
-    /// Who contributed to a version, and how many sessions; sorted, empty where there is no such version.
+    /// The contributions to a version, sorted by organisation; empty where there is no such version.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
     pub async fn contributions(&self, pack_id: &str, version: &str) -> Result<Vec<Contribution>, Error> {
         let query = "SELECT org_id, sessions FROM pack_org_membership WHERE pack_id = $1 AND version = $2";
         let found =
@@ -141,6 +109,7 @@ async fn insert_contributions(
     let places = (0..contributions.len()).map(|row| format!("($1, $2, ${}, ${})", 2 * row + 3, 2 * row + 4));
     let places = places.collect::<Vec<_>>().join(", ");
     let insert = format!("INSERT INTO pack_org_membership (pack_id, version, org_id, sessions) VALUES {places}");
+    // The text has numbers of parameters only; the values are bound.
     let mut query = sqlx::query(&insert).bind(&*version.pack_id).bind(&*version.version);
     for Contribution { org_id, sessions } in contributions {
         query = query.bind(&**org_id).bind(*sessions);
@@ -151,34 +120,5 @@ async fn insert_contributions(
             false => Error::doing(STORE)(fault),
         }
     })?;
-    Ok(())
-}
-
-fn check(version: &NewVersion) -> Result<(), Error> {
-    bounds::text("the pack", &version.pack_id)?;
-    bounds::text("the version", &version.version)?;
-    bounds::text("the kind of the pack", &version.kind)?;
-    bounds::text("the digest of the definition", &version.definition)?;
-    bounds::text("the digest of the schema", &version.schema)?;
-    bounds::text("the digest of the method", &version.method)?;
-    bounds::text("the digest of the input", &version.input)?;
-    bounds::text("the first day of the window", &version.window_from)?;
-    bounds::text("the last day of the window", &version.window_to)?;
-    bounds::bytes("the result", version.result.len(), bounds::RESULT_BYTES_MAX)?;
-    let NewVersion { major, minor, .. } = *version;
-    if major < 0 || minor < 0 || version.version != format!("{major}.{minor}") {
-        return Err(Error::VersionNumbers { version: version.version.clone(), major, minor });
-    }
-    Ok(())
-}
-
-fn check_contributions(contributions: &[Contribution]) -> Result<(), Error> {
-    bounds::entries("contributions", contributions.len(), bounds::CONTRIBUTIONS_MAX)?;
-    for Contribution { org_id, sessions } in contributions {
-        bounds::org_id(org_id)?;
-        if *sessions < 0 {
-            return Err(Error::Sessions { org_id: org_id.clone(), sessions: *sessions });
-        }
-    }
     Ok(())
 }

@@ -1,72 +1,11 @@
-//! Versions of packs as they stand, and the one thing about them that changes: their status.
-//!
-//!     draft ─▶ active ─▶ deprecated ─▶ revoked
-//!       │        └──────────────────────▲
-//!       └───────────────────────────────┘
-
-use std::fmt;
+//! Reads the stored versions of packs, and changes their status.
 
 use sqlx::any::AnyRow;
 
-use crate::{Error, Market, rows};
-
-/// Where a version is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Status {
-    /// Stored, not yet offered.
-    Draft,
-    /// Offered.
-    Active,
-    /// Served to those who have it, offered to nobody.
-    Deprecated,
-    /// Served to nobody.
-    Revoked,
-}
-
-impl Status {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Draft, Self::Active, Self::Deprecated, Self::Revoked];
-
-    /// The status as it is stored and shown.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Draft => "draft",
-            Self::Active => "active",
-            Self::Deprecated => "deprecated",
-            Self::Revoked => "revoked",
-        }
-    }
-
-    /// What a version of this status may become.
-    pub fn next(self) -> &'static [Self] {
-        match self {
-            Self::Draft => &[Self::Active, Self::Revoked],
-            Self::Active => &[Self::Deprecated, Self::Revoked],
-            Self::Deprecated => &[Self::Revoked],
-            Self::Revoked => &[],
-        }
-    }
-
-    /// What may be done instead, for an error.
-    pub(crate) fn ways(self) -> String {
-        let next: Vec<_> = self.next().iter().map(|status| status.name()).collect();
-        if next.is_empty() {
-            return format!("{self} is final, store a new version instead");
-        }
-        format!("from {self} it may become {}", next.join(" or "))
-    }
-
-    fn parse(name: String) -> Result<Self, Error> {
-        let known = Self::ALL.into_iter().find(|status| status.name() == name);
-        known.ok_or(Error::Stored { table: "pack_versions", column: "status", value: name })
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use crate::database::Market;
+use crate::error::Error;
+use crate::rows;
+use crate::status::Status;
 
 /// A stored version, without its result, which may be large: see [`Market::result`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,13 +28,13 @@ pub struct Version {
     pub method: String,
     /// Digest of all that the result was made from.
     pub input: String,
-    /// First day of the window, ISO.
+    /// First day of the window, such as `2026-10-01`.
     pub window_from: String,
-    /// Last day of the window, ISO.
+    /// Last day of the window, included.
     pub window_to: String,
-    /// Size of the result.
+    /// Size of the result, in bytes.
     pub result_bytes: i64,
-    /// Where it is in its life.
+    /// Its status.
     pub status: Status,
     /// When it was stored.
     pub created_at_ms: i64,
@@ -107,37 +46,49 @@ pub struct Version {
     pub revoked_at_ms: Option<i64>,
 }
 
-/// Versions of the pack `$1`.
-const VERSIONS: &str = include_str!("sql/versions.sql");
+/// All versions of the pack `$1`, its version `$2`, and its version that was made from the input `$2`.
+const VERSIONS: &str = concat!(include_str!("sql/versions.sql"), " ORDER BY major, minor");
+const VERSION: &str = concat!(include_str!("sql/versions.sql"), " AND version = $2");
+const VERSION_OF_INPUT: &str = concat!(include_str!("sql/versions.sql"), " AND input = $2");
 const READ: &str = "read the versions of a pack";
 const CHANGE: &str = "change the status of a version";
 
 impl Market {
-    /// The versions of a pack, oldest first, which is by number.
+    /// The versions of a pack, sorted by number, which is the oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; [`Error::Stored`] where a row has an unknown status.
     pub async fn versions(&self, pack_id: &str) -> Result<Vec<Version>, Error> {
-        let query = format!("{VERSIONS} ORDER BY major, minor");
-        let found = sqlx::query(&query).bind(rows::sought(pack_id)).fetch_all(&self.pool).await;
+        let found = sqlx::query(VERSIONS).bind(rows::sought(pack_id)).fetch_all(&self.pool).await;
         found.map_err(Error::doing(READ))?.iter().map(version_of).collect()
     }
 
-    /// One version.
+    /// One version; `None` where there is no such version.
+    ///
+    /// # Errors
+    /// As [`Self::versions`].
     pub async fn version(&self, pack_id: &str, version: &str) -> Result<Option<Version>, Error> {
-        self.one_version("version", pack_id, version).await
+        self.one_version(VERSION, pack_id, version).await
     }
 
-    /// The version made from exactly this input: a build that is done again finds it.
+    /// The version that was made from exactly this input. A repeated build finds its version by it.
+    ///
+    /// # Errors
+    /// As [`Self::versions`].
     pub async fn version_of_input(&self, pack_id: &str, input: &str) -> Result<Option<Version>, Error> {
-        self.one_version("input", pack_id, input).await
+        self.one_version(VERSION_OF_INPUT, pack_id, input).await
     }
 
-    async fn one_version(&self, column: &str, pack_id: &str, value: &str) -> Result<Option<Version>, Error> {
-        let query = format!("{VERSIONS} AND {column} = $2");
+    async fn one_version(&self, query: &'static str, pack_id: &str, value: &str) -> Result<Option<Version>, Error> {
         let found =
-            sqlx::query(&query).bind(rows::sought(pack_id)).bind(rows::sought(value)).fetch_optional(&self.pool).await;
+            sqlx::query(query).bind(rows::sought(pack_id)).bind(rows::sought(value)).fetch_optional(&self.pool).await;
         found.map_err(Error::doing(READ))?.as_ref().map(version_of).transpose()
     }
 
-    /// The result of a version, byte by byte as it was stored.
+    /// The result of a version, as it was stored; `None` where there is no such version.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
     pub async fn result(&self, pack_id: &str, version: &str) -> Result<Option<Vec<u8>>, Error> {
         let result = sqlx::query_scalar("SELECT result FROM pack_versions WHERE pack_id = $1 AND version = $2");
         let result = result.bind(rows::sought(pack_id)).bind(rows::sought(version)).fetch_optional(&self.pool).await;
@@ -145,6 +96,9 @@ impl Market {
     }
 
     /// The packs that have a version, sorted.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
     pub async fn pack_ids(&self) -> Result<Vec<String>, Error> {
         let found = sqlx::query_scalar("SELECT DISTINCT pack_id FROM pack_versions").fetch_all(&self.pool).await;
         let mut pack_ids: Vec<String> = found.map_err(Error::doing("read the packs"))?;
@@ -152,19 +106,20 @@ impl Market {
         Ok(pack_ids)
     }
 
-    /// Moves a version on in its life ([`Status::next`]) and notes when.
+    /// Changes the status of a version and stores the time, `now_ms`.
     ///
-    /// Errors: [`Error::NoVersion`]; [`Error::Transition`] where `status` does not follow from the one that stands,
-    /// the same one included.
+    /// # Errors
+    /// [`Error::NoVersion`]; [`Error::Transition`] where `status` may not follow the current one ([`Status::next`]),
+    /// also where it is the same; [`Error::Busy`] and [`Error::Database`].
     pub async fn set_status(&self, pack_id: &str, version: &str, status: Status, now_ms: i64) -> Result<(), Error> {
         let mut write = self.write(CHANGE).await?;
-        let stands = sqlx::query_scalar("SELECT status FROM pack_versions WHERE pack_id = $1 AND version = $2");
-        let stands = stands.bind(rows::sought(pack_id)).bind(rows::sought(version)).fetch_optional(&mut *write).await;
+        let current = sqlx::query_scalar("SELECT status FROM pack_versions WHERE pack_id = $1 AND version = $2");
+        let current = current.bind(rows::sought(pack_id)).bind(rows::sought(version)).fetch_optional(&mut *write).await;
         let (pack, name) = (pack_id.to_owned(), version.to_owned());
-        let Some(stands) = stands.map_err(Error::doing(CHANGE))? else {
+        let Some(current) = current.map_err(Error::doing(CHANGE))? else {
             return Err(Error::NoVersion { pack_id: pack, version: name });
         };
-        let from = Status::parse(stands)?;
+        let from = parse_status(current)?;
         if !from.next().contains(&status) {
             return Err(Error::Transition { pack_id: pack, version: name, from, to: status });
         }
@@ -173,6 +128,11 @@ impl Market {
         set.execute(&mut *write).await.map_err(Error::doing(CHANGE))?;
         write.commit().await.map_err(Error::doing(CHANGE))
     }
+}
+
+fn parse_status(name: String) -> Result<Status, Error> {
+    let known = Status::ALL.into_iter().find(|status| status.name() == name);
+    known.ok_or(Error::Stored { table: "pack_versions", column: "status", value: name })
 }
 
 fn version_of(row: &AnyRow) -> Result<Version, Error> {
@@ -189,7 +149,7 @@ fn version_of(row: &AnyRow) -> Result<Version, Error> {
         window_from: rows::value(row, "window_from", READ)?,
         window_to: rows::value(row, "window_to", READ)?,
         result_bytes: rows::value(row, "result_bytes", READ)?,
-        status: Status::parse(rows::value(row, "status", READ)?)?,
+        status: parse_status(rows::value(row, "status", READ)?)?,
         created_at_ms: rows::value(row, "created_at_ms", READ)?,
         activated_at_ms: rows::value(row, "activated_at_ms", READ)?,
         deprecated_at_ms: rows::value(row, "deprecated_at_ms", READ)?,
