@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use netcrab_api::{AgentKey, ApiConfig, AppState, IngestSettings, NoTables, Server};
-use netcrab_bus::log::{Log, Settings as LogSettings};
+use netcrab_bus::log::{Log, LogSettings};
 use netcrab_sources::generate::{self, FileLayout};
 
 #[global_allocator]

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use arrow::array::RecordBatch;
-use netcrab_bus::log::{Log, Settings as LogSettings};
+use netcrab_bus::log::{Log, LogSettings};
 use netcrab_bus::{Bus, split};
 use netcrab_operators::rules::Rules;
 use netcrab_pipeline::checkpoints::Checkpoints;
@@ -55,6 +55,7 @@ async fn run(folder: &std::path::Path, sessions: u64, steps: u64) -> Result<()> 
     let settings = StreamSettings { lateness_ms: 0, ..StreamSettings::default() };
     let shared = Arc::new(StreamContext {
         bus: Arc::clone(&bus),
+        results: None,
         clickhouse: None,
         sink: DeltaSink::new(netcrab_pipeline::tables::address(address)?),
         settings,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arrow::array::RecordBatch;
 use futures::future::join_all;
-use netcrab_bus::log::{Log, Settings};
+use netcrab_bus::log::{Log, LogSettings};
 use netcrab_bus::{Bus, Clock};
 use netcrab_sources::generate::{self, Traffic};
 
@@ -37,7 +37,7 @@ async fn main() -> Result<(), AnyError> {
 async fn run(folder: &Path, batches: &Arc<Vec<RecordBatch>>, appenders: usize, time: Duration) -> Result<(), AnyError> {
     let clock: Clock =
         Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64));
-    let bus = Arc::new(Log::open(Settings { bytes_max: 64 << 30, ..Settings::of(folder) }, clock)?);
+    let bus = Arc::new(Log::open(LogSettings { bytes_max: 64 << 30, ..LogSettings::of(folder) }, clock)?);
     let started = Instant::now();
     let append = |appender: usize| {
         let (bus, batches) = (bus.clone(), batches.clone());

@@ -1,4 +1,4 @@
-//! What can go wrong on the bus, said so that its reader knows what to do.
+//! What can go wrong on the bus, and who must act.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::DataType;
+use netcrab_schema::WhoActs;
 
-/// An operation of the bus that was not done.
+/// Why the bus could not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// There is no room now. The sender tries again after `retry_after`.
+    /// A queue or the log is full. The sender tries again after `retry_after`.
     #[error("{what} is full at {bytes_max} bytes; send again in {} s, {mend}", .retry_after.as_secs_f32())]
     Full {
         /// What is full.
@@ -22,7 +23,7 @@ pub enum Error {
         /// What to do when it stays so.
         mend: &'static str,
     },
-    /// The disk is full; nothing of the append was kept. The sender tries again after `retry_after`.
+    /// The disk is full; nothing of the append was stored. The sender tries again after `retry_after`.
     #[error(
         "no space is left on the disk of `{}`; make room, or lower `bytes_max`; appending goes on by itself", .path.display()
     )]
@@ -32,7 +33,7 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
-    /// The append could never succeed; the sender must act.
+    /// The append is larger than a bound allows, so a retry cannot succeed.
     #[error("{what} of {bytes} bytes is larger than {bytes_max}; send less at once, or raise `{setting}`")]
     TooLarge {
         /// What is too large.
@@ -44,12 +45,12 @@ pub enum Error {
         /// The setting.
         setting: &'static str,
     },
-    /// The batch is no batch of events in flight.
+    /// The batch does not have the columns of events in flight.
     #[error("column `{column}` is {found}, expected {expected}; give batches of `schema::arrow::event_in_flight`")]
     Schema {
         /// The event column.
         column: String,
-        /// What stands there.
+        /// What is there.
         found: String,
         /// What should.
         expected: String,
@@ -62,20 +63,20 @@ pub enum Error {
         /// How many there are.
         shards: u32,
     },
-    /// The range is no longer kept.
+    /// The range is no longer retained.
     #[error(
-        "shard {shard} is kept from offset {oldest} on, and {from} was asked for; \
-         go on from {oldest} and re-run the days between from their source, or keep more (`age_max_ms`, `bytes_max`)"
+        "shard {shard} is retained from offset {oldest} on, and {from} was asked for; \
+         go on from {oldest} and re-run the days between from their source, or retain more (`age_max_ms`, `bytes_max`)"
     )]
     Gone {
         /// The shard.
         shard: u32,
         /// The offset asked for.
         from: u64,
-        /// The oldest that is kept.
+        /// The oldest offset that is retained.
         oldest: u64,
     },
-    /// The range begins beyond the end.
+    /// The range begins after the end.
     #[error(
         "shard {shard} ends at offset {end}, and {from} was asked for; \
          is this the bus the checkpoint was made with? restore it, or start from a fresh checkpoint"
@@ -112,7 +113,7 @@ pub enum Error {
         /// What to do.
         mend: &'static str,
     },
-    /// The log was made otherwise than the settings say.
+    /// The log has another layout than the settings say.
     #[error("the log in `{}` has {found}, and the settings say {expected}; {mend}", .path.display())]
     Layout {
         /// The log's folder.
@@ -124,7 +125,7 @@ pub enum Error {
         /// What to do.
         mend: &'static str,
     },
-    /// A write or a flush failed, and what is on the disk is unknown until the log is opened anew.
+    /// A write or a flush failed. What is on the disk is unknown until the log is opened again.
     #[error("the log stopped writing ({cause}); check the disk of `{}`, then restart", .path.display())]
     Stopped {
         /// The file that could not be written.
@@ -146,7 +147,7 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
-    /// Kafka answered no, and would again; the operator must act.
+    /// Kafka refused, and a retry would be refused again.
     #[error("Kafka at `{servers}` refuses to {what} ({cause}); {mend}")]
     Refused {
         /// What was tried.
@@ -158,7 +159,7 @@ pub enum Error {
         /// What to do.
         mend: &'static str,
     },
-    /// The topic is made otherwise than the settings say.
+    /// The topic has another number of partitions than the settings say.
     #[error("topic `{topic}` has {found} partitions, and the settings say {expected}; {mend}")]
     Partitions {
         /// The topic.
@@ -170,7 +171,7 @@ pub enum Error {
         /// What to do.
         mend: &'static str,
     },
-    /// Events could not be written as JSON or read back, for a reason that is not theirs.
+    /// Events could not be encoded as JSON or decoded, although they are valid.
     #[error("could not {what} records of events ({cause})")]
     Records {
         /// What was tried.
@@ -208,19 +209,43 @@ pub enum Error {
         #[source]
         source: Arc<arrow::error::ArrowError>,
     },
-    /// A task of the bus is gone, which only a panic can do.
+    /// A task of the bus ended, which only happens after a panic.
     #[error("a task of the bus ended; restart, and report what it said")]
     Ended,
 }
 
 impl Error {
-    /// When to try again, where that helps: the answer is then 503 with Retry-After.
+    /// When a sender should try again, if that helps: the API then answers 503 with Retry-After.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::Full { retry_after, .. }
             | Error::DiskFull { retry_after, .. }
             | Error::Unavailable { retry_after, .. } => Some(*retry_after),
             _ => None,
+        }
+    }
+
+    /// Who must act before the operation can succeed. Every error with a [`Self::retry_after`] is
+    /// [`WhoActs::Retry`], and no other.
+    pub fn who_acts(&self) -> WhoActs {
+        match self {
+            Error::Full { .. } | Error::DiskFull { .. } | Error::Unavailable { .. } => WhoActs::Retry,
+            Error::TooLarge { .. } | Error::Schema { .. } => WhoActs::Sender,
+            Error::NoShard { .. }
+            | Error::Gone { .. }
+            | Error::Beyond { .. }
+            | Error::Locked { .. }
+            | Error::ReadOnly { .. }
+            | Error::Damaged { .. }
+            | Error::Layout { .. }
+            | Error::Stopped { .. }
+            | Error::Refused { .. }
+            | Error::Partitions { .. }
+            | Error::Records { .. }
+            | Error::Setting { .. }
+            | Error::Io { .. }
+            | Error::Arrow { .. }
+            | Error::Ended => WhoActs::Operator,
         }
     }
 
@@ -240,5 +265,32 @@ impl Error {
 
     pub(crate) fn setting(setting: &'static str, found: impl ToString, expected: &'static str) -> Error {
         Error::Setting { setting, found: found.to_string(), expected }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_with_a_time_to_retry_is_one_that_a_retry_helps() {
+        let retry_after = Duration::from_secs(1);
+        let path = PathBuf::from("/bus");
+        let full = Error::Full { what: "the log", bytes_max: 1, retry_after, mend: "raise `bytes_max`" };
+        let unavailable =
+            Error::Unavailable { what: "read", servers: "k:9092".to_owned(), cause: "down".to_owned(), retry_after };
+        let too_large = Error::TooLarge { what: "an event", bytes: 2, bytes_max: 1, setting: "frame_bytes_max" };
+        for (error, who) in [
+            (full, WhoActs::Retry),
+            (Error::DiskFull { path: path.clone(), retry_after }, WhoActs::Retry),
+            (unavailable, WhoActs::Retry),
+            (too_large, WhoActs::Sender),
+            (Error::Gone { shard: 0, from: 1, oldest: 2 }, WhoActs::Operator),
+            (Error::Locked { path }, WhoActs::Operator),
+            (Error::Ended, WhoActs::Operator),
+        ] {
+            assert_eq!(error.who_acts(), who, "{error}");
+            assert_eq!(error.retry_after().is_some(), who == WhoActs::Retry, "{error}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What an append takes: batches of events in flight.
+//! Checks that a batch has the columns of events in flight.
 
 use std::sync::{Arc, LazyLock};
 
@@ -15,7 +15,10 @@ pub(crate) fn schema() -> SchemaRef {
     SCHEMA.clone()
 }
 
-/// Says what is wrong with a batch that has not the columns of an event, in table order.
+/// Checks that a batch has the columns of an event, in the order of the table.
+///
+/// # Errors
+/// [`Error::Schema`] names the first column that is wrong.
 pub(crate) fn check(events: &RecordBatch) -> Result<(), Error> {
     let (given, expected) = (events.schema_ref().fields(), SCHEMA.fields());
     if Arc::ptr_eq(events.schema_ref(), &SCHEMA) {

@@ -1,33 +1,35 @@
 //! The built-in log: durable on this machine's disk, in plain files, with no other process.
 //!
 //!     DIR/layout                            how many shards
-//!     DIR/writer.lock · owner.lock          who writes · who works on the shards
+//!     DIR/writer.lock · owner.lock          locked by the process that writes · by the one that works on the shards
 //!     DIR/shard-0000/00000000000000000000.log   a segment, named by its first offset (`frame.rs`)
-//!     DIR/shard-0000/durable · released     how far: published for other processes
+//!     DIR/shard-0000/durable · released     two offsets, published for other processes (`mark.rs`)
 //!
-//! An offset is a batch. Appends of all senders that wait are written together and flushed once; each is
-//! answered when its flush is done. One process writes; others may read and release. Segments go when
-//! they are released and too old, or when there must be room. Nothing that is not released is deleted.
+//! Each batch has one offset. All appends that wait are written together and flushed once; each is answered when the
+//! flush is done. One process writes; others may read and release. The log deletes segments that are released once they
+//! are too old or their room is needed, and never one that is not released.
 //!
-//! Invariant: what [`Bus::append`] answered with `Ok` is read back for ever after, in the place it has,
-//! or its loss is reported by an error or a fault.
+//! Invariant: events whose [`Bus::append`] returned `Ok` are read back at their offset ever after, or their loss is
+//! reported by an error or a fault.
 
+mod cursors;
 mod frame;
+mod layout;
 mod mark;
+mod open;
 mod owner;
 mod payload;
 mod queue;
 mod read;
 mod repair;
+mod retention;
 mod segment;
 mod settings;
 mod shards;
 mod writer;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::fs::{self, File};
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -35,28 +37,27 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
-use tracing::warn;
 
-pub use settings::Settings;
+pub use open::Repair;
+pub use settings::LogSettings;
 
 use crate::{Bus, Clock, Error, Fetched, Membership, events};
 use payload::Encoder;
 use queue::{Pending, Queue};
 use read::Wanted;
-use segment::Segment;
-use shards::{Info, Shard};
-use writer::{End, Flush, Writer};
+use shards::Shard;
+use writer::{Flush, Writer};
 
 /// The built-in log, open.
 pub struct Log {
-    settings: Settings,
+    settings: LogSettings,
     schema: SchemaRef,
     shards: Arc<Vec<Shard>>,
     repairs: Vec<Repair>,
     writing: Option<Writing>,
 }
 
-/// What only the process that writes has.
+/// What only the writing process has.
 struct Writing {
     encoder: Encoder,
     queue: Arc<Queue>,
@@ -65,36 +66,28 @@ struct Writing {
     lock: File,
 }
 
-/// What opening cut off a shard's end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repair {
-    /// The shard.
-    pub shard: u32,
-    /// How many bytes were cut.
-    pub bytes: u64,
-    /// Offsets that had been acknowledged and are gone; empty after a crash of the process or, where the
-    /// disk keeps what it flushed, of the machine. They are not used again, and reading them is a fault.
-    pub lost: Range<u64>,
-}
-
 impl Log {
-    /// Opens the log for writing and reading, making it where it does not exist and cutting what a crash
-    /// left half-written. Only one process may; `clock` dates what is appended.
-    pub fn open(settings: Settings, clock: Clock) -> Result<Self, Error> {
+    /// Opens the log for writing and reading. Creates it where it does not exist, and cuts off what a crash left
+    /// half-written. Only one process may have it open like this. `clock` gives the timestamps of appends.
+    ///
+    /// # Errors
+    /// [`Error::Setting`]; [`Error::Locked`] where another process writes it; [`Error::Layout`] where it has another
+    /// number of shards; [`Error::Damaged`]; [`Error::Io`].
+    pub fn open(settings: LogSettings, clock: Clock) -> Result<Self, Error> {
         Self::open_with(settings, clock, Arc::new(File::sync_data))
     }
 
-    fn open_with(settings: Settings, clock: Clock, flush: Flush) -> Result<Self, Error> {
+    fn open_with(settings: LogSettings, clock: Clock, flush: Flush) -> Result<Self, Error> {
         settings.check()?;
         let folder = &settings.folder;
-        fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
-        let lock = lock(&folder.join("writer.lock"))?;
-        keep_layout(folder, settings.shards)?;
+        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        let lock = layout::lock(&folder.join("writer.lock"))?;
+        layout::write_or_check(folder, settings.shards)?;
         let schema = events::schema();
         let encoder = Encoder::new(schema.clone())?;
         let (mut shards, mut ends, mut repairs) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..settings.shards {
-            let (shard, end, repair) = open_shard(folder, number, encoder.schema_message(), (clock)())?;
+            let (shard, end, repair) = open::open_shard(folder, number, encoder.schema_message(), (clock)())?;
             shards.push(shard);
             ends.push(end);
             repairs.extend(repair);
@@ -121,16 +114,20 @@ impl Log {
         Ok(Self { settings, schema, shards, repairs, writing })
     }
 
-    /// Opens a log that another process writes: to read, to release and to join, not to append. It must exist.
-    pub fn open_to_read(settings: Settings) -> Result<Self, Error> {
+    /// Opens a log that another process writes, to read, release and join, but not to append. It must exist.
+    ///
+    /// # Errors
+    /// [`Error::Setting`], [`Error::Layout`] and [`Error::Io`].
+    pub fn open_to_read(settings: LogSettings) -> Result<Self, Error> {
         settings.check()?;
-        keep_same_layout(&settings.folder, settings.shards)?;
-        let shards = (0..settings.shards).map(|number| Shard::theirs(number, Shard::folder(&settings.folder, number)));
+        layout::check(&settings.folder, settings.shards)?;
+        let shards =
+            (0..settings.shards).map(|number| Shard::for_reading(number, Shard::folder(&settings.folder, number)));
         let shards = Arc::new(shards.collect::<Result<Vec<_>, _>>()?);
         Ok(Self { settings, schema: events::schema(), shards, repairs: Vec::new(), writing: None })
     }
 
-    /// What opening cut off.
+    /// What opening cut off the ends of shards.
     pub fn repairs(&self) -> &[Repair] {
         &self.repairs
     }
@@ -203,7 +200,7 @@ impl Bus for Log {
     async fn release(&self, shard: u32, before: u64) -> Result<(), Error> {
         self.shard(shard)?.release(before)?;
         if let Some(writing) = &self.writing {
-            writing.queue.nudge();
+            writing.queue.wake();
         }
         Ok(())
     }
@@ -222,135 +219,13 @@ impl std::fmt::Debug for Log {
 impl Drop for Writing {
     fn drop(&mut self) {
         self.queue.close();
-        // What waits is written before the lock goes.
+        // The writer thread writes what waits, and ends; then the lock is released.
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        // Not left to the closing of the file: a process that was just started may hold a copy for a moment.
+        // Closing the file does not always release the lock: a child process may have a copy of it for a moment.
         let _ = self.lock.unlock();
     }
-}
-
-/// Opens one shard: finds its segments, repairs the last, and makes what is kept durable.
-fn open_shard(log: &Path, number: u32, schema: &[u8], now_ms: i64) -> Result<(Shard, End, Option<Repair>), Error> {
-    let folder = Shard::folder(log, number);
-    if !folder.exists() {
-        fs::create_dir(&folder).map_err(Error::io("make", &folder))?;
-        segment::flush_folder(log).map_err(Error::io("flush", log))?;
-    }
-    segment::sweep(&folder)?;
-    let published = Shard::published(&folder)?;
-    let mut segments = kept(&folder, number)?;
-    let last = match segments.last() {
-        Some(last) => Segment::open(&folder, number, last.first)?,
-        None => None,
-    };
-    let fresh = |next| -> Result<End, Error> {
-        let head = segment::head(number, next, now_ms, schema);
-        let made = segment::create(&folder, head, schema);
-        let (file, bytes) = made.map_err(Error::io("make a segment in", &folder))?;
-        Ok(End { file: Arc::new(file), first: next, bytes, next, made_at_ms: now_ms, newest_at_ms: now_ms })
-    };
-    let Some(last) = last else {
-        let end = fresh(published)?;
-        segments.push(Info { first: end.first, bytes: end.bytes, newest_at_ms: now_ms });
-        return Ok((Shard::ours(number, folder, segments, end.next)?, end, None));
-    };
-    let tail = repair::tail(&last, published)?;
-    let opened = OpenOptions::new().read(true).write(true).open(&last.path);
-    let file = opened.map_err(Error::io("open", &last.path))?;
-    if tail.torn_bytes > 0 {
-        file.set_len(tail.bytes).map_err(Error::io("cut", &last.path))?;
-    }
-    // Whole frames may stand in memory only: they were written, and the process ended before the flush.
-    file.sync_all().map_err(Error::io("flush", &last.path))?;
-    if let Some(info) = segments.last_mut() {
-        (info.bytes, info.newest_at_ms) = (tail.bytes, tail.newest_at_ms);
-    }
-    let lost = tail.next..published.max(tail.next);
-    let end = if lost.is_empty() && last.schema.as_slice() == schema {
-        let (first, made_at_ms) = (last.head.first, last.head.made_at_ms);
-        End {
-            file: Arc::new(file),
-            first,
-            bytes: tail.bytes,
-            next: tail.next,
-            made_at_ms,
-            newest_at_ms: tail.newest_at_ms,
-        }
-    } else {
-        fresh(lost.end)?
-    };
-    if end.first > last.head.first {
-        segments.push(Info { first: end.first, bytes: end.bytes, newest_at_ms: now_ms });
-    }
-    let repair =
-        (tail.torn_bytes > 0 || !lost.is_empty()).then_some(Repair { shard: number, bytes: tail.torn_bytes, lost });
-    if let Some(Repair { bytes, lost, .. }) = &repair {
-        let path = last.path.display();
-        match lost.is_empty() {
-            true => warn!(%path, bytes, "a torn tail was cut; nothing that was acknowledged is gone"),
-            false => warn!(%path, bytes, ?lost, "a torn tail was cut, and events that had been acknowledged are gone"),
-        }
-    }
-    Ok((Shard::ours(number, folder, segments, end.next)?, end, repair))
-}
-
-/// The segments of a shard, with the age of each as the head of the next one tells it.
-fn kept(folder: &Path, number: u32) -> Result<Vec<Info>, Error> {
-    let mut segments: Vec<Info> = Vec::new();
-    for first in segment::list(folder)? {
-        let Some(segment) = Segment::open(folder, number, first)? else { continue };
-        if let Some(before) = segments.last_mut() {
-            before.newest_at_ms = segment.head.made_at_ms;
-        }
-        segments.push(Info { first, bytes: segment.len()?, newest_at_ms: segment.head.made_at_ms });
-    }
-    Ok(segments)
-}
-
-fn lock(path: &Path) -> Result<File, Error> {
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    let file = opened.map_err(Error::io("open", path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_owned() }),
-        Err(TryLockError::Error(fault)) => Err(Error::io("lock", path)(fault)),
-    }
-}
-
-/// Writes how many shards the log has, or sees that it is as before.
-fn keep_layout(folder: &Path, shards: u32) -> Result<(), Error> {
-    let path = folder.join("layout");
-    if path.exists() {
-        return keep_same_layout(folder, shards);
-    }
-    let scratch = folder.join("layout.new");
-    let written = || -> std::io::Result<()> {
-        let mut file = File::create(&scratch)?;
-        file.write_all(format!("shards {shards}\n").as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&scratch, &path)?;
-        segment::flush_folder(folder)
-    };
-    written().map_err(Error::io("write", &path))
-}
-
-fn keep_same_layout(folder: &Path, shards: u32) -> Result<(), Error> {
-    let path = folder.join("layout");
-    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-    let expected = format!("shards {shards}");
-    if text.trim() == expected {
-        return Ok(());
-    }
-    // Events of a visit would go to another shard than those before them.
-    let mend = "set `shards` to what it has, or begin a new log in another folder when this one is read";
-    Err(Error::Layout {
-        path: folder.to_owned(),
-        found: format!("`{}`", text.trim()),
-        expected: format!("`{expected}`"),
-        mend,
-    })
 }
 
 #[cfg(test)]
@@ -361,6 +236,8 @@ mod tests {
 
     use arrow::array::new_null_array;
     use arrow::datatypes::{DataType, Schema};
+
+    use std::io::Write;
 
     use super::*;
 
@@ -398,7 +275,7 @@ mod tests {
             1 => Err(std::io::Error::other("the disk is on fire")),
             _ => file.sync_data(),
         });
-        let bus = Log::open_with(Settings::of(folder.path()), clock(), flush).unwrap();
+        let bus = Log::open_with(LogSettings::of(folder.path()), clock(), flush).unwrap();
         bus.append(vec![(0, blank())]).await.unwrap();
         for _ in 0..3 {
             let fault = bus.append(vec![(0, blank())]).await.unwrap_err();
@@ -407,12 +284,12 @@ mod tests {
             assert!(fault.retry_after().is_none());
         }
         assert_eq!(flushes.load(Ordering::Relaxed), 2);
-        // What was durable before is read on, and what was not is not.
+        // Events that were durable before are still read, the others are not.
         assert_eq!(bus.bounds(0).await.unwrap(), 0..1);
         assert_eq!(bus.read(0, 0, None, 1 << 20).await.unwrap().rows(), 1);
         drop(bus);
-        // Opened anew it goes on. The append that failed was written, so it may be there: that is allowed.
-        let bus = Log::open(Settings::of(folder.path()), clock()).unwrap();
+        // Opened again the log goes on. The append that failed was written, so it may be there: that is allowed.
+        let bus = Log::open(LogSettings::of(folder.path()), clock()).unwrap();
         bus.append(vec![(0, blank())]).await.unwrap();
         assert_eq!(bus.bounds(0).await.unwrap(), 0..3);
     }
@@ -432,7 +309,7 @@ mod tests {
         let mut frames = Vec::new();
         Encoder::new(events::schema()).unwrap().encode(&blank(), 1 << 20, &mut frames).unwrap();
         let queue_bytes_max = 3 * frames[0].len();
-        let settings = Settings { queue_bytes_max, ..Settings::of(folder.path()) };
+        let settings = LogSettings { queue_bytes_max, ..LogSettings::of(folder.path()) };
         let bus = Arc::new(Log::open_with(settings, clock(), flush).unwrap());
         let append = || {
             let bus = bus.clone();
@@ -488,7 +365,7 @@ mod tests {
         let (mut file, _) = segment::create(&shard, head, old.schema_message()).unwrap();
         file.write_all(frames[0].bytes()).unwrap();
         drop(file);
-        let bus = Log::open(Settings::of(folder.path()), clock()).unwrap();
+        let bus = Log::open(LogSettings::of(folder.path()), clock()).unwrap();
         bus.append(vec![(0, blank())]).await.unwrap();
         let fetched = bus.read(0, 0, None, 1 << 20).await.unwrap();
         assert_eq!(fetched.rows(), 2);

@@ -1,4 +1,4 @@
-//! The reference: events in memory, gone with the process.
+//! The reference implementation: events in memory, lost with the process.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -34,7 +34,7 @@ impl Shard {
 }
 
 impl Memory {
-    /// A bus of `shards` shards that holds at most `bytes_max` bytes, as its batches lie in memory.
+    /// A bus of `shards` shards that holds at most `bytes_max` bytes, as counted in memory.
     pub fn new(shards: u32, bytes_max: u64) -> Self {
         let count = shards.max(1);
         let shards = Mutex::new(vec![Shard::default(); count as usize]);
@@ -144,7 +144,7 @@ impl Bus for Memory {
     }
 }
 
-/// A member: the shards are its own from `Assigned` until it is dropped.
+/// A member. It owns all shards from `Assigned` until it is dropped.
 #[derive(Debug)]
 struct Member {
     shards: u32,

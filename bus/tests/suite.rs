@@ -21,7 +21,7 @@ mod suite {
     use arrow::array::{ArrayRef, AsArray, RecordBatch};
     use arrow::compute::cast;
     use arrow::datatypes::DataType;
-    use netcrab_bus::log::{Log, Settings};
+    use netcrab_bus::log::{Log, LogSettings};
     use netcrab_bus::memory::Memory;
     use netcrab_bus::{Bus, Clock, Error, Fetched, shard_of};
     use netcrab_schema::SessionKeyRef;
@@ -71,10 +71,10 @@ mod suite {
     }
 
     pub(crate) fn log(folder: &Path) -> Log {
-        log_with(Settings::of(folder))
+        log_with(LogSettings::of(folder))
     }
 
-    pub(crate) fn log_with(settings: Settings) -> Log {
+    pub(crate) fn log_with(settings: LogSettings) -> Log {
         Log::open(settings, Time::default().clock()).unwrap()
     }
 
@@ -135,7 +135,7 @@ mod suite {
     /// A fresh bus of every kind that can run here.
     pub(crate) async fn subjects(shards: u32) -> Vec<Subject> {
         let folder = tempfile::tempdir().unwrap();
-        let log = log_with(Settings { shards, segment_bytes: 64 << 10, ..Settings::of(folder.path()) });
+        let log = log_with(LogSettings { shards, segment_bytes: 64 << 10, ..LogSettings::of(folder.path()) });
         let memory = Memory::new(shards, 1 << 30);
         let subjects = vec![
             Subject { name: "memory", bus: Arc::new(memory), _folder: None },

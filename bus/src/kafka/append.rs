@@ -1,6 +1,6 @@
-//! Sends events and results; an append is done when every record of it is acknowledged by all replicas.
+//! Sends events and results. An append is done when all replicas have acknowledged each of its records.
 //!
-//!     batch ─▶ records ─▶ the producer's queue ─▶ broker ─▶ acknowledged, one by one ─▶ answer
+//!     batch ─▶ records ─▶ the producer's queue ─▶ broker ─▶ acknowledgements ─▶ answer
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,21 +19,21 @@ use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
-use super::client::{Complaint, fault};
-use super::settings::Settings;
+use super::client::{LastProblem, fault};
+use super::settings::KafkaSettings;
 use crate::{Clock, Error, Results, SessionKeyColumns, locked};
 
 pub(crate) struct Appender {
-    settings: Settings,
+    settings: KafkaSettings,
     clock: Clock,
-    complaint: Complaint,
+    last_problem: LastProblem,
     producer: ThreadedProducer<Deliveries>,
 }
 
-/// Takes the broker's answers.
-struct Deliveries(Complaint);
+/// Receives the broker's acknowledgements.
+struct Deliveries(LastProblem);
 
-/// An append on its way: how many records are not yet acknowledged, and who waits.
+/// An append in progress: how many records are not yet acknowledged, and who waits for them.
 struct Receipt {
     left: AtomicUsize,
     state: Mutex<State>,
@@ -59,7 +59,7 @@ impl Receipt {
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1
             && let Some(answer) = state.answer.take()
         {
-            // Whoever asked may have gone.
+            // The caller may no longer wait.
             let _ = answer.send(state.fault.take().map_or(Ok(()), Err));
         }
     }
@@ -84,14 +84,14 @@ impl ProducerContext for Deliveries {
 }
 
 impl Appender {
-    pub(crate) fn new(settings: Settings, clock: Clock) -> Result<Self, Error> {
-        let complaint = Complaint::default();
-        let made = ThreadedProducer::from_config_and_context(&settings.producer(), Deliveries(complaint.clone()));
-        let producer = made.map_err(|cause| fault(&settings, &complaint, "connect", cause))?;
-        Ok(Self { settings, clock, complaint, producer })
+    pub(crate) fn new(settings: KafkaSettings, clock: Clock) -> Result<Self, Error> {
+        let last_problem = LastProblem::default();
+        let made = ThreadedProducer::from_config_and_context(&settings.producer(), Deliveries(last_problem.clone()));
+        let producer = made.map_err(|cause| fault(&settings, &last_problem, "connect", cause))?;
+        Ok(Self { settings, clock, last_problem, producer })
     }
 
-    /// Sends events to their partitions.
+    /// Sends events to their partitions. The key of a record is its session key.
     pub(crate) async fn append(&self, events: &[(u32, RecordBatch)]) -> Result<(), Error> {
         let count = events.iter().map(|(_, batch)| batch.num_rows()).sum();
         if count == 0 {
@@ -108,7 +108,7 @@ impl Appender {
                 let [org_id, product_id, session_or_user] = keys.key(row).parts();
                 key.clear();
                 text.clear();
-                // An organisation and a product hold no slash, so the parts cannot be taken for others.
+                // An organisation and a product contain no slash, so different session keys give different texts.
                 key.extend([org_id, "/", product_id, "/", session_or_user]);
                 writer.write(row, &mut text);
                 let record = BaseRecord::with_opaque_to(&self.settings.topic, receipt.clone());
@@ -119,7 +119,7 @@ impl Appender {
         self.answered(answered).await
     }
 
-    /// Sends result rows, one record each, keyed by their session_key where they have one.
+    /// Sends result rows, one record each. A row's key is its column `session_key`, where the table has one.
     pub(crate) async fn publish(&self, to: Results, table: &str, rows: &RecordBatch) -> Result<(), Error> {
         let topic = self.settings.topic_of(to);
         if topic.is_empty() || rows.num_rows() == 0 {
@@ -163,24 +163,24 @@ impl Appender {
                 bytes_max: settings.record_bytes_max.into(),
                 setting: "record_bytes_max",
             },
-            _ => fault(settings, &self.complaint, "append", cause),
+            _ => fault(settings, &self.last_problem, "append", cause),
         })
     }
 
     async fn answered(&self, answered: oneshot::Receiver<Result<(), KafkaError>>) -> Result<(), Error> {
         let result = answered.await.map_err(|_| Error::Ended)?;
-        result.map_err(|cause| fault(&self.settings, &self.complaint, "append", cause))
+        result.map_err(|cause| fault(&self.settings, &self.last_problem, "append", cause))
     }
 }
 
 impl Drop for Appender {
     fn drop(&mut self) {
-        // What waits may still go; nobody was told that it did.
+        // Gives waiting records a last chance; no caller was told that they are durable.
         let _ = self.producer.flush(Duration::from_secs(1));
     }
 }
 
-/// Rows as JSON objects, camelCase, a line each.
+/// The rows as JSON objects with names in camelCase, one on each line.
 fn lines(rows: &RecordBatch) -> Result<Vec<u8>, Error> {
     let fields = rows.schema_ref().fields().iter();
     let fields =

@@ -1,4 +1,4 @@
-//! What all clients of the cluster have in common: they remember what went wrong last, and an error says it.
+//! What all clients of the cluster share: they remember their last problem, for the text of errors.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,14 +7,14 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use tracing::{debug, warn};
 
-use super::settings::Settings;
+use super::settings::KafkaSettings;
 use crate::{Error, locked};
 
-/// The last thing that a client complained of; kept short.
+/// The last problem that a client logged, at most 300 characters.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Complaint(Arc<Mutex<String>>);
+pub(crate) struct LastProblem(Arc<Mutex<String>>);
 
-impl Complaint {
+impl LastProblem {
     fn set(&self, text: &str) {
         *locked(&self.0) = text.chars().take(300).collect();
     }
@@ -24,7 +24,7 @@ impl Complaint {
     }
 }
 
-impl ClientContext for Complaint {
+impl ClientContext for LastProblem {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
@@ -41,10 +41,15 @@ impl ClientContext for Complaint {
     }
 }
 
-/// What a failure of `what` means to the one who asked.
-pub(crate) fn fault(settings: &Settings, complaint: &Complaint, what: &'static str, fault: KafkaError) -> Error {
+/// The error of the bus for a failure of `what`.
+pub(crate) fn fault(
+    settings: &KafkaSettings,
+    last_problem: &LastProblem,
+    what: &'static str,
+    fault: KafkaError,
+) -> Error {
     let servers = settings.servers.clone();
-    let cause = match complaint.get() {
+    let cause = match last_problem.get() {
         heard if heard.is_empty() => fault.to_string(),
         heard => format!("{fault}: {heard}"),
     };
@@ -54,7 +59,7 @@ pub(crate) fn fault(settings: &Settings, complaint: &Complaint, what: &'static s
             "give the user rights on the topics and the group"
         }
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
-            "make the topic, or correct its name"
+            "create the topic, or correct its name"
         }
         Some(Code::Fatal) => "restart",
         Some(Code::MessageSizeTooLarge) => "raise the topic's `max.message.bytes`, or lower `record_bytes_max`",

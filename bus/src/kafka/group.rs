@@ -1,9 +1,9 @@
-//! Who works on the shards: the consumer group decides, and this tells the one who holds them.
+//! Who works on the shards: the consumer group decides, and this tells the member.
 //!
-//!     the group's thread ─ poll ─▶ gained ──────────────────────▶ member
+//!     the group's thread ─ poll ─▶ assigned ────────────────────▶ member
 //!                              └─▶ revoked ─▶ member finishes ─▶ handed over, or the time is up
 //!
-//! The group's consumer reads nothing: its partitions are paused. Ranges are read by [`super::read`].
+//! The group's consumer reads no events: its partitions are paused. [`super::read`] reads them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,18 +20,18 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::client::{Complaint, fault};
-use super::settings::Settings;
+use super::client::{LastProblem, fault};
+use super::settings::KafkaSettings;
 use crate::{Error, Handover, Membership, ShardAssignment, locked};
 
 /// The consumer that is a member of the group.
 pub(crate) type GroupConsumer = BaseConsumer<Rebalances>;
 
-/// Tells the member what the group decides.
+/// Passes the decisions of the group to the member.
 pub(crate) struct Rebalances {
-    complaint: Complaint,
+    last_problem: LastProblem,
     handover: Duration,
-    // A change waits for the one before it to be handed over, so what stands here is bounded by the shards.
+    // Each revocation waits for its handover before the next change, so the shards bound the length of this queue.
     changes: mpsc::UnboundedSender<Result<ShardAssignment, Error>>,
 }
 
@@ -42,7 +42,7 @@ impl Rebalances {
         if self.changes.send(Ok(ShardAssignment::Revoked(handover))).is_err() {
             return;
         }
-        // The thread that polls waits here; another of the client goes on telling the group that it lives.
+        // The polling thread waits here. Another thread of the client sends the heartbeats meanwhile.
         if let Err(RecvTimeoutError::Timeout) = finished.recv_timeout(self.handover) {
             let waited_ms = self.handover.as_millis() as u64;
             warn!(waited_ms, "shards go to another member before they were handed over");
@@ -52,11 +52,11 @@ impl Rebalances {
 
 impl ClientContext for Rebalances {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.complaint.log(level, facility, message);
+        self.last_problem.log(level, facility, message);
     }
 
     fn error(&self, fault: KafkaError, reason: &str) {
-        self.complaint.error(fault, reason);
+        self.last_problem.error(fault, reason);
     }
 }
 
@@ -77,7 +77,7 @@ impl ConsumerContext for Rebalances {
             }
             let shards = shards(partitions);
             if !shards.is_empty() {
-                info!(?shards, "shards gained");
+                info!(?shards, "shards assigned");
                 let _ = self.changes.send(Ok(ShardAssignment::Assigned(shards)));
             }
         }
@@ -98,13 +98,13 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Joins the group; `joined` is where others find the consumer to commit with, while it lives.
-    pub(crate) fn join(settings: Settings, joined: &Mutex<Weak<GroupConsumer>>) -> Result<Self, Error> {
+    /// Joins the group. Puts the consumer into `joined`, where others find it to commit with.
+    pub(crate) fn join(settings: KafkaSettings, joined: &Mutex<Weak<GroupConsumer>>) -> Result<Self, Error> {
         let (sender, changes) = mpsc::unbounded_channel();
-        let complaint = Complaint::default();
+        let last_problem = LastProblem::default();
         let context =
-            Rebalances { complaint: complaint.clone(), handover: settings.handover(), changes: sender.clone() };
-        let failed = |cause| fault(&settings, &complaint, "join the group", cause);
+            Rebalances { last_problem: last_problem.clone(), handover: settings.handover(), changes: sender.clone() };
+        let failed = |cause| fault(&settings, &last_problem, "join the group", cause);
         let consumer = GroupConsumer::from_config_and_context(&settings.consumer(), context).map_err(failed)?;
         consumer.subscribe(&[&settings.topic]).map_err(failed)?;
         let consumer = Arc::new(consumer);
@@ -114,8 +114,8 @@ impl Member {
         let poll = move || {
             while !left.load(Ordering::Acquire) {
                 let Some(Err(cause)) = consumer.poll(Duration::from_millis(50)) else { continue };
-                match fault(&settings, &complaint, "stay in the group", cause.clone()) {
-                    // The client tries again by itself.
+                match fault(&settings, &last_problem, "stay in the group", cause.clone()) {
+                    // The client retries by itself.
                     Error::Unavailable { .. } => {}
                     _ if cause.rdkafka_error_code() == Some(Code::AutoOffsetReset) => {}
                     refused => {
@@ -145,7 +145,7 @@ impl fmt::Debug for Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        // Nobody listens any more, so nothing is waited for: the shards go at once.
+        // Nobody finishes any work, so the shards move at once.
         self.changes.close();
         while self.changes.try_recv().is_ok() {}
         self.leaves.store(true, Ordering::Release);

@@ -1,7 +1,7 @@
-//! Reads ranges of partitions, through a few connections that stay where they stopped.
+//! Reads ranges of partitions, through a few connections that keep their position.
 //!
-//!     range ─▶ a connection that stands at its beginning, or the one idle longest ─▶ records ─▶ batches
-//!                                                                                         └──▶ faults
+//!     range ─▶ a connection that is at its beginning, or the one idle longest ─▶ records ─▶ batches
+//!                                                                                     └──▶ faults
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,16 +14,16 @@ use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::client::{Complaint, fault};
-use super::settings::Settings;
+use super::client::{LastProblem, fault};
+use super::settings::KafkaSettings;
 use crate::{Error, Fault, Fetched, locked};
 
-/// How long a connection that goes on may be silent below the end before it is asked anew.
+/// How long a connection may be silent before the end of its range until its partition is assigned again.
 const SILENCE_MAX: Duration = Duration::from_millis(200);
 
-impl ConsumerContext for Complaint {}
+impl ConsumerContext for LastProblem {}
 
-/// What is to be read.
+/// A range to read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Range {
     pub(crate) shard: u32,
@@ -34,33 +34,33 @@ pub(crate) struct Range {
 
 /// The connections.
 pub(crate) struct Readers {
-    settings: Settings,
+    settings: KafkaSettings,
     sources: netcrab_sources::SourceSettings,
     seed: u128,
     free: Arc<Semaphore>,
-    /// The one that was used last stands last.
+    /// In the order of their last use.
     idle: Mutex<Vec<Reader>>,
 }
 
 struct Reader {
-    consumer: BaseConsumer<Complaint>,
-    complaint: Complaint,
-    /// The shard it is assigned, and the offset that comes next.
+    consumer: BaseConsumer<LastProblem>,
+    last_problem: LastProblem,
+    /// The shard that is assigned to it, and the next offset.
     at: Option<(u32, u64)>,
 }
 
 impl Readers {
-    pub(crate) fn new(settings: Settings, sources: netcrab_sources::SourceSettings, seed: u128) -> Self {
+    pub(crate) fn new(settings: KafkaSettings, sources: netcrab_sources::SourceSettings, seed: u128) -> Self {
         let free = Arc::new(Semaphore::new(settings.readers_max));
         Self { settings, sources, seed, free, idle: Mutex::default() }
     }
 
-    /// A right to read; waits until one of the connections is free.
-    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, Error> {
+    /// A permit to read; waits until one of the connections is free.
+    pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
         self.free.clone().acquire_owned().await.map_err(|_| Error::Ended)
     }
 
-    /// Reads a range; blocks, and needs a turn.
+    /// Reads a range. Blocks; the caller must have a permit.
     pub(crate) fn read(&self, range: Range) -> Result<Fetched, Error> {
         let mut reader = self.reader(range)?;
         let result = reader.read(self, range);
@@ -80,28 +80,19 @@ impl Readers {
         if !idle.is_empty() && idle.len() + 1 >= self.settings.readers_max {
             return Ok(idle.remove(0));
         }
-        let complaint = Complaint::default();
-        let made = BaseConsumer::from_config_and_context(&self.settings.consumer(), complaint.clone());
-        let consumer = made.map_err(|cause| fault(&self.settings, &complaint, "connect", cause))?;
-        Ok(Reader { consumer, complaint, at: None })
+        let last_problem = LastProblem::default();
+        let made = BaseConsumer::from_config_and_context(&self.settings.consumer(), last_problem.clone());
+        let consumer = made.map_err(|cause| fault(&self.settings, &last_problem, "connect", cause))?;
+        Ok(Reader { consumer, last_problem, at: None })
     }
 }
 
 impl Reader {
     fn read(&mut self, readers: &Readers, range: Range) -> Result<Fetched, Error> {
         let (settings, Range { shard, from, .. }) = (&readers.settings, range);
-        let failed = |cause| fault(settings, &self.complaint, "read", cause);
-        let ends = self.consumer.fetch_watermarks(&settings.topic, shard as i32, settings.timeout());
-        let (oldest, end) = ends.map_err(failed)?;
-        let (oldest, end) = (oldest.max(0) as u64, end.max(0) as u64);
-        if from > end {
-            return Err(Error::Beyond { shard, from, end });
-        }
-        if from < oldest {
-            return Err(Error::Gone { shard, from, oldest });
-        }
+        let (oldest, end) = self.bounds_around(settings, shard, from)?;
         let stop = range.to.map_or(end, |to| to.min(end));
-        let mut taken = Taken::new(readers, range);
+        let mut taken = RecordsRead::new(readers, range);
         if from >= stop {
             return taken.finish();
         }
@@ -116,25 +107,17 @@ impl Reader {
                     heard = Instant::now();
                     let offset = message.offset().max(0) as u64;
                     if offset >= stop {
-                        // What lies between is not for readers: marks of transactions, or records compacted away.
+                        // The offsets between are no events: marks of transactions, or records compacted away.
                         taken.fetched.next = stop;
                         self.at = None;
                         return taken.finish();
                     }
                     taken.record(offset, message.payload())?;
                 }
-                // On a fresh assignment the end is that of now or later. Before, it may be one passed long ago.
+                // After a fresh assignment the end is the current one. Before it, it may be an outdated one.
                 Some(Err(KafkaError::PartitionEOF(_))) if fresh => taken.fetched.next = stop,
                 Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-                Some(Err(cause)) => match cause.rdkafka_error_code() {
-                    Some(Code::OffsetOutOfRange | Code::AutoOffsetReset) => {
-                        let from = taken.fetched.next;
-                        return Err(Error::Gone { shard, from, oldest: oldest.max(from + 1) });
-                    }
-                    // The client connects again by itself.
-                    Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve) => {}
-                    _ => return Err(fault(settings, &self.complaint, "read", cause)),
-                },
+                Some(Err(cause)) => self.check_fault(settings, cause, shard, taken.fetched.next, oldest)?,
             }
             if !fresh && heard.elapsed() > SILENCE_MAX {
                 self.assign(settings, shard, taken.fetched.next)?;
@@ -142,23 +125,55 @@ impl Reader {
             }
             if heard.elapsed() > settings.timeout() || started.elapsed() > 10 * settings.timeout() {
                 let timed_out = KafkaError::MessageConsumption(Code::OperationTimedOut);
-                return Err(fault(settings, &self.complaint, "read", timed_out));
+                return Err(fault(settings, &self.last_problem, "read", timed_out));
             }
         }
         self.at = Some((shard, taken.fetched.next));
         taken.finish()
     }
 
-    fn assign(&mut self, settings: &Settings, shard: u32, from: u64) -> Result<(), Error> {
+    /// The oldest offset that is retained and the end; an error where `from` is not between them.
+    fn bounds_around(&self, settings: &KafkaSettings, shard: u32, from: u64) -> Result<(u64, u64), Error> {
+        let ends = self.consumer.fetch_watermarks(&settings.topic, shard as i32, settings.timeout());
+        let (oldest, end) = ends.map_err(|cause| fault(settings, &self.last_problem, "read", cause))?;
+        let (oldest, end) = (oldest.max(0) as u64, end.max(0) as u64);
+        if from > end {
+            return Err(Error::Beyond { shard, from, end });
+        }
+        if from < oldest {
+            return Err(Error::Gone { shard, from, oldest });
+        }
+        Ok((oldest, end))
+    }
+
+    /// The error that ends a read at offset `from`; none where the client reconnects by itself.
+    fn check_fault(
+        &self,
+        settings: &KafkaSettings,
+        cause: KafkaError,
+        shard: u32,
+        from: u64,
+        oldest: u64,
+    ) -> Result<(), Error> {
+        match cause.rdkafka_error_code() {
+            Some(Code::OffsetOutOfRange | Code::AutoOffsetReset) => {
+                Err(Error::Gone { shard, from, oldest: oldest.max(from + 1) })
+            }
+            Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve) => Ok(()),
+            _ => Err(fault(settings, &self.last_problem, "read", cause)),
+        }
+    }
+
+    fn assign(&mut self, settings: &KafkaSettings, shard: u32, from: u64) -> Result<(), Error> {
         let mut place = TopicPartitionList::new();
         let added = place.add_partition_offset(&settings.topic, shard as i32, Offset::Offset(from as i64));
         let assigned = added.and_then(|()| self.consumer.assign(&place));
-        assigned.map_err(|cause| fault(settings, &self.complaint, "read", cause))
+        assigned.map_err(|cause| fault(settings, &self.last_problem, "read", cause))
     }
 }
 
-/// Records read so far.
-struct Taken {
+/// The records that were read so far.
+struct RecordsRead {
     shard: u32,
     batch_rows: usize,
     decoder: record::RecordDecoder,
@@ -166,7 +181,7 @@ struct Taken {
     bytes: usize,
 }
 
-impl Taken {
+impl RecordsRead {
     fn new(readers: &Readers, range: Range) -> Self {
         let decoder = record::RecordDecoder::new(readers.sources.clone(), readers.seed);
         let fetched = Fetched { next: range.from, ..Fetched::default() };

@@ -13,14 +13,14 @@ use crate::{Error, Results};
 /// Settings of the Kafka bus; table `[bus.kafka]` of `netcrab.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct KafkaSettings {
     /// Where to find the cluster: `host:port`, several with commas. Default: `127.0.0.1:9092`.
     pub servers: String,
-    /// The topic of accepted events. Default: `events.raw`. Kafka deletes by the topic's own retention, read
-    /// or not: let it be longer than the pipeline ever stands still.
+    /// The topic of accepted events. Default: `events.raw`. Kafka deletes by the topic's own retention, whether events
+    /// were read or not: set it longer than the pipeline ever stands still.
     pub topic: String,
-    /// How many partitions, which are the shards, `topic` has. Default: 8. A topic that does not exist is
-    /// made with so many; one with another number is refused, because visits would change their shard.
+    /// How many partitions `topic` has; they are the shards. Default: 8. A topic that does not exist is created with so
+    /// many. A topic with another number is refused, because session keys would change their shard.
     pub shards: u32,
     /// The consumer group of those who work on the shards. Default: `netcrab`.
     pub group: String,
@@ -32,7 +32,7 @@ pub struct Settings {
     pub analytics: String,
     /// How to log in and whether to encrypt. Default: neither.
     pub security: Security,
-    /// Most that may wait to be sent, in bytes. Default: 67_108_864 (64 MiB), at most 2 TiB, counted in KiB.
+    /// Most bytes that may wait to be sent. Default: 67_108_864 (64 MiB), at most 2 TiB, counted in KiB.
     /// Beyond it appending is refused with `Full`.
     pub queue_bytes_max: u64,
     /// Longest record, in bytes. Default: 1_048_576 (1 MiB). A longer event is refused with `TooLarge`;
@@ -42,15 +42,15 @@ pub struct Settings {
     pub batch_rows: usize,
     /// How long a request may take in all, repeats included, in ms. Default: 30_000. Then the error is `Unavailable`.
     pub timeout_ms: u64,
-    /// What a refused sender is told to wait, in ms. Default: 1_000.
+    /// How long a refused sender is told to wait, in ms. Default: 1_000.
     pub retry_after_ms: u64,
     /// How often to look for new events, in ms. Default: 100.
     pub poll_ms: u64,
-    /// How long the holder of a shard has to finish when the shard is to go, in ms. Default: 30_000, at most 240_000.
+    /// How long the owner of a shard has to finish its work when the shard moves to another process, in ms. Default: 30_000, at most 240_000.
     pub handover_ms: u64,
     /// Connections that read at the same time. Default: 4. More shards than that take turns.
     pub readers_max: usize,
-    /// Further properties of librdkafka by their names there; they win over all of the above. Default: none.
+    /// Further properties of librdkafka, by their names there. They take precedence over all of the above. Default: none.
     pub properties: BTreeMap<String, String>,
 }
 
@@ -94,7 +94,7 @@ pub enum Sasl {
     ScramSha512,
 }
 
-/// A text that is never printed.
+/// A text that `Debug` does not print.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -112,7 +112,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl Default for Settings {
+impl Default for KafkaSettings {
     fn default() -> Self {
         Self {
             servers: "127.0.0.1:9092".to_owned(),
@@ -136,7 +136,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl KafkaSettings {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let within = |setting, found: u64, low: u64, high: u64, expected| match (low..=high).contains(&found) {
             true => Ok(()),
@@ -162,7 +162,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The topic that these results go to; empty where they go nowhere.
+    /// The topic of these results; empty where they are not sent.
     pub(crate) fn topic_of(&self, results: Results) -> &str {
         match results {
             Results::Sessionized => &self.sessionized,
@@ -187,7 +187,7 @@ impl Settings {
         Duration::from_millis(self.handover_ms)
     }
 
-    /// The properties of one that sends.
+    /// The properties of a producer.
     pub(crate) fn producer(&self) -> ClientConfig {
         let mut config = self.client();
         config
@@ -197,13 +197,13 @@ impl Settings {
             .set("linger.ms", "5")
             .set("message.timeout.ms", self.timeout_ms.to_string())
             .set("message.max.bytes", self.record_bytes_max.to_string())
-            // Counted in bytes alone.
+            // No bound in messages: the queue is bounded in bytes.
             .set("queue.buffering.max.messages", "0")
             .set("queue.buffering.max.kbytes", (self.queue_bytes_max >> 10).to_string());
         self.with_properties(config)
     }
 
-    /// The properties of one that reads.
+    /// The properties of a consumer.
     pub(crate) fn consumer(&self) -> ClientConfig {
         let mut config = self.client();
         config
@@ -211,7 +211,7 @@ impl Settings {
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            // A place that is gone is an error, not another place.
+            // An offset that is no longer retained is an error. The consumer must not jump to another one.
             .set("auto.offset.reset", "error")
             .set("enable.partition.eof", "true")
             .set("partition.assignment.strategy", "cooperative-sticky")
@@ -230,7 +230,7 @@ impl Settings {
             (true, _) => "SASL_SSL",
         };
         config.set("bootstrap.servers", &self.servers).set("client.id", "netcrab").set("security.protocol", protocol);
-        // A broker that is back is met within a second, not within ten.
+        // Reconnects within a second after the broker is back; the default is ten.
         config.set("reconnect.backoff.max.ms", "1000");
         let mechanism = match security.sasl {
             Sasl::None => None,
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_password_is_never_printed() {
-        let mut settings = Settings::default();
+        let mut settings = KafkaSettings::default();
         settings.security.password = Secret::new("hunter2");
         assert!(!format!("{settings:?}").contains("hunter2"));
     }
@@ -281,7 +281,7 @@ mod tests {
     fn security_says_the_protocol() {
         let check = |tls, sasl, protocol| {
             let security = Security { tls, sasl, username: "u".to_owned(), ..Security::default() };
-            let settings = Settings { security, ..Settings::default() };
+            let settings = KafkaSettings { security, ..KafkaSettings::default() };
             assert_eq!(settings.producer().get("security.protocol"), Some(protocol));
         };
         check(false, Sasl::None, "PLAINTEXT");
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn further_properties_win() {
         let properties = BTreeMap::from([("linger.ms".to_owned(), "50".to_owned())]);
-        let settings = Settings { properties, ..Settings::default() };
+        let settings = KafkaSettings { properties, ..KafkaSettings::default() };
         assert_eq!(settings.producer().get("linger.ms"), Some("50"));
     }
 }

@@ -7,8 +7,8 @@
 //!               32 rows u32 · 36 zero u32 · 40 payload xxh3 u64 · 48 zero u64 · 56 xxh3 of 0..56
 //!               64 the payload: Arrow IPC messages, dictionaries and one record batch
 //!
-//! `durable` is the shard's durable end when the frame was written. It tells a torn group of writes from
-//! damage: a frame that was written when an earlier one was durable proves that the earlier one was whole.
+//! `durable` is the shard's durable end when the frame was written. It distinguishes a torn group of writes from damage:
+//! a frame that says an earlier one was durable proves that the earlier one was whole.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -50,7 +50,7 @@ impl FrameHead {
         seal(out);
     }
 
-    /// The head that stands at the beginning of `bytes`, if one does.
+    /// The head at the beginning of `bytes`, if there is one.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let head = sealed(bytes).filter(|head| head[0..4] == FRAME_MAGIC)?;
         let found = Self {
@@ -82,7 +82,7 @@ pub(crate) struct SegmentHead {
 }
 
 impl SegmentHead {
-    /// The length of the head and the schema: where the first frame stands.
+    /// The length of the head and the schema: where the first frame begins.
     pub(crate) fn bytes(&self) -> u64 {
         HEAD as u64 + u64::from(self.schema_bytes)
     }
@@ -99,7 +99,7 @@ impl SegmentHead {
         seal(out);
     }
 
-    /// The head that stands at the beginning of `bytes`, if one does.
+    /// The head at the beginning of `bytes`, if there is one.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let head = sealed(bytes).filter(|head| head[0..8] == SEGMENT_MAGIC)?;
         Some(Self {

@@ -1,9 +1,9 @@
-//! An offset that one process publishes and others read: how far a shard is durable, how far it is released.
+//! An offset that one process publishes and others read: up to where a shard is durable, or released.
 //!
 //!     0 offset u64 · 8 xxh3 of 0..8
 //!
-//! Written in place, and not flushed: it guides, it decides nothing that a crash could undo. A reader that
-//! meets it half-written reads again.
+//! It is written in place and not flushed: nothing depends on it that a crash could undo. A reader that finds it
+//! half-written reads again.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,7 +16,7 @@ use crate::Error;
 
 const BYTES: usize = 16;
 
-/// How often a mark is read again when it does not hold together.
+/// How often a mark whose hash is wrong is read again.
 const READS_MAX: u32 = 100;
 
 #[derive(Debug)]
@@ -26,19 +26,19 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// The mark in this file; made where it does not exist.
+    /// The mark in this file; created where it does not exist.
     pub(crate) fn open(path: PathBuf) -> Result<Self, Error> {
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = opened.map_err(Error::io("open", &path))?;
         let mark = Self { path, file };
-        // Takes its place on the disk now, so that a full one does not keep a shard from being released.
+        // Allocates its block now, so that a shard can be released also when the disk is full.
         if mark.file.metadata().map_err(Error::io("read", &mark.path))?.len() == 0 {
             mark.write(0).map_err(Error::io("write", &mark.path))?;
         }
         Ok(mark)
     }
 
-    /// The mark in this file, to be read only; `None` where it does not exist.
+    /// The mark in this file, for reading only; `None` where it does not exist.
     pub(crate) fn open_to_read(path: &Path) -> Result<Option<Self>, Error> {
         match File::open(path) {
             Ok(file) => Ok(Some(Self { path: path.to_owned(), file })),
@@ -47,7 +47,7 @@ impl Mark {
         }
     }
 
-    /// The offset; 0 where none was written, or what was written is not whole.
+    /// The offset; 0 where none was written, or its hash is wrong.
     pub(crate) fn read(&self) -> Result<u64, Error> {
         for _ in 0..READS_MAX {
             let mut bytes = [0; BYTES];

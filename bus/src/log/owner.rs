@@ -1,4 +1,4 @@
-//! Who works on the shards of a log: whoever holds `owner.lock`, all of them; the others wait for it.
+//! Who works on the shards of a log: the member that has the lock of `owner.lock` owns all of them; the others wait.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::settings::Settings;
+use super::settings::LogSettings;
 use crate::{Error, Membership, ShardAssignment};
 
-/// A member; the shards are its own from `Assigned` until it is dropped or its process ends.
+/// A member. It owns all shards from `Assigned` until it is dropped or its process ends.
 #[derive(Debug)]
 pub(crate) struct Member {
     path: PathBuf,
@@ -19,7 +19,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &LogSettings) -> Self {
         Self { path: settings.folder.join("owner.lock"), shards: settings.shards, poll: settings.poll(), lock: None }
     }
 }

@@ -1,9 +1,9 @@
-//! A batch of events into the bytes of a frame, and back.
+//! Encodes a batch of events as the bytes of a frame, and decodes it.
 //!
 //!     batch ─ only the texts its rows use ─▶ [64 free bytes][dictionaries][record batch]
 //!
-//! A frame stands alone: it carries its dictionaries. The schema stands once, in the segment's head.
-//! Reading copies nothing: the arrays point into the buffer that was read from the file.
+//! A frame contains its dictionaries, so each can be decoded alone; the schema is in the segment's head. Decoding copies
+//! nothing: the arrays point into the buffer that was read from the file.
 
 use std::sync::Arc;
 
@@ -22,11 +22,11 @@ use crate::Error;
 /// The alignment within a frame: that of the widest value, a view.
 const ALIGNMENT: usize = 16;
 
-/// A batch, ready to be written but for its place.
+/// An encoded batch. Its head is written once its offset is known.
 #[derive(Debug)]
 pub(crate) struct Frame {
     bytes: Vec<u8>,
-    /// Where the frame begins in `bytes`; what stands before it is not part of it.
+    /// Where the frame begins in `bytes`. The bytes before are not part of it.
     begin: usize,
     rows: u32,
     payload_hash: u64,
@@ -103,15 +103,15 @@ impl Encoder {
             StreamWriter::try_new_with_options(Vec::with_capacity(room), &self.schema, self.options.clone())?;
         writer.write(&events)?;
         let bytes = std::mem::take(writer.get_mut());
-        // The schema's message stands before the payload and is not stored; its last bytes are where the
-        // head goes, so nothing is moved.
+        // The schema's message precedes the payload and is not stored. The head overwrites its last bytes, so that
+        // nothing has to be moved.
         let payload = self.schema_message.len();
         let payload_hash = xxh3_64(&bytes[payload..]);
         Ok(Frame { bytes, begin: payload - HEAD, rows: events.num_rows() as u32, payload_hash })
     }
 }
 
-/// A column that holds no more text than its rows use: dictionaries and views are shared between batches.
+/// A column with only the texts that its rows use. Dictionaries and views are shared between batches.
 fn compact(column: &ArrayRef) -> Result<ArrayRef, arrow::error::ArrowError> {
     match column.data_type() {
         DataType::Dictionary(_, _) => {
@@ -124,7 +124,7 @@ fn compact(column: &ArrayRef) -> Result<ArrayRef, arrow::error::ArrowError> {
             for (place, key) in used.set_indices().enumerate() {
                 places[key] = place as i32;
             }
-            // A null's key may be any number.
+            // The key of a null may be any number.
             let keys = dictionary.keys().unary(|key: i32| places.get(key as usize).copied().unwrap_or(0));
             let values = filter(dictionary.values(), &BooleanArray::new(used, None))?;
             Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, values)?))
@@ -142,7 +142,7 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder of frames stored with the schema of `schema_message`; what it gives has the schema `wanted`.
+    /// A decoder of frames stored with the schema of `schema_message`; it gives batches of the schema `wanted`.
     pub(crate) fn new(schema_message: Buffer, wanted: SchemaRef) -> Result<Self, Error> {
         let mut decoder = StreamDecoder::new();
         let mut message = schema_message;
@@ -158,7 +158,7 @@ impl Decoder {
         self.fitted(decoded.map_err(fault)?)
     }
 
-    /// The batch with the columns of today: those that were not known when it was stored are null.
+    /// The batch with the columns of this release. Columns that the stored batch does not have are null.
     fn fitted(&self, stored: RecordBatch) -> Result<RecordBatch, Error> {
         if same(stored.schema_ref(), &self.wanted) {
             return Ok(stored);

@@ -1,4 +1,4 @@
-//! Appends that wait for the writer, bounded in bytes.
+//! The appends that wait for the writer, bounded in bytes.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::payload::Frame;
 use crate::{Error, locked};
 
-/// One append: its frames, and who waits for it.
+/// One append: its frames, and where to send the answer.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) frames: Vec<(u32, Frame)>,
@@ -34,7 +34,7 @@ struct State {
     pending: Vec<Pending>,
     /// Bytes that wait or are being written.
     bytes: u64,
-    nudged: bool,
+    woken: bool,
     closed: bool,
     stopped: Option<Error>,
 }
@@ -44,7 +44,7 @@ impl Queue {
         Self { bytes_max, retry_after, state: Mutex::default(), more: Condvar::new() }
     }
 
-    /// Hands an append to the writer, where there is room.
+    /// Adds an append, if there is room.
     pub(crate) fn push(&self, pending: Pending) -> Result<(), Error> {
         let (bytes, bytes_max) = (pending.bytes(), self.bytes_max);
         if bytes > bytes_max {
@@ -64,18 +64,18 @@ impl Queue {
         Ok(())
     }
 
-    /// Has the writer look at what may be deleted.
-    pub(crate) fn nudge(&self) {
-        self.lock().nudged = true;
+    /// Wakes the writer, so that it deletes what was released.
+    pub(crate) fn wake(&self) {
+        self.lock().woken = true;
         self.more.notify_one();
     }
 
-    /// Everything that waits; nothing where the writer was only nudged, `None` where the log is closed.
+    /// Waits for appends and gives all of them; none after [`Self::wake`], `None` once the log is closed.
     pub(crate) fn take(&self) -> Option<Vec<Pending>> {
         let mut state = self.lock();
         loop {
-            if !state.pending.is_empty() || state.nudged {
-                state.nudged = false;
+            if !state.pending.is_empty() || state.woken {
+                state.woken = false;
                 return Some(std::mem::take(&mut state.pending));
             }
             if state.closed {
@@ -85,25 +85,25 @@ impl Queue {
         }
     }
 
-    /// Gives back the room of appends that were answered.
+    /// Frees the room of appends that were answered.
     pub(crate) fn free(&self, bytes: u64) {
         self.lock().bytes -= bytes;
     }
 
-    /// Refuses everything from now on.
+    /// Refuses every append from now on.
     pub(crate) fn stop(&self, fault: Error) {
         self.lock().stopped = Some(fault);
     }
 
-    /// Refuses everything from now on, and what waits too.
+    /// Refuses every append from now on, and those that wait too.
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         state.stopped.get_or_insert(Error::Ended);
-        // Their answers go with them, which is an answer.
+        // Dropping an answer's sender tells its receiver that the writer ended.
         state.pending.clear();
     }
 
-    /// Lets the writer end when it has written what waits.
+    /// Lets the writer end once it has written what waits.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.more.notify_one();

@@ -1,8 +1,6 @@
-//! Reads a range of a shard: finds its first frame, then goes on from segment to segment.
+//! Reads a range of a shard: finds its first frame, then reads on from segment to segment.
 //!
 //!     from ─▶ segment ─ cursor, frame heads ─▶ byte ─ chunks ─▶ frames ─ checked ─▶ batches
-
-use std::collections::BTreeMap;
 
 use arrow::datatypes::SchemaRef;
 
@@ -12,16 +10,10 @@ use super::segment::{Found, Segment};
 use super::shards::Shard;
 use crate::{Error, Fault, Fetched, LOST, locked};
 
-/// Most that is read from the file at once, unless a frame is larger.
+/// Most bytes that are read from the file at once, unless a frame is larger.
 const CHUNK_BYTES: usize = 4 << 20;
 
-/// Most places of a shard that are remembered.
-const CURSORS_MAX: usize = 256;
-
-/// Where frames begin that reads ended at: offset to (first offset of the segment, byte).
-pub(crate) type Cursors = BTreeMap<u64, (u64, u64)>;
-
-/// What the caller wants.
+/// The range that the caller wants: up to offset `to`, or the durable end, and about `bytes_max` bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted {
     pub(crate) from: u64,
@@ -29,7 +21,7 @@ pub(crate) struct Wanted {
     pub(crate) bytes_max: usize,
 }
 
-/// Reads what is wanted of a shard, as far as it is durable.
+/// Reads a range of a shard, as far as it is durable.
 pub(crate) fn read(shard: &Shard, schema: &SchemaRef, wanted: Wanted) -> Result<Fetched, Error> {
     let (from, number) = (wanted.from, shard.number);
     let end = shard.durable()?;
@@ -72,7 +64,7 @@ struct Reading<'a> {
     shard: &'a Shard,
     fetched: Fetched,
     bytes_left: u64,
-    /// Nothing more may be taken.
+    /// Whether `bytes_max` is reached.
     full: bool,
 }
 
@@ -116,18 +108,15 @@ impl Reading<'_> {
                 return Err(segment.damaged(at, "a frame is cut off"));
             }
         }
-        self.remember(segment.head.first, at);
+        locked(&self.shard.cursors).remember(self.fetched.next, segment.head.first, at);
         Ok(whole)
     }
 
-    /// Where the next frame stands in `segment`; `None` where the file ends before it.
+    /// The byte at which the next frame begins in `segment`; `None` where the file ends before it.
     fn find(&self, segment: &Segment) -> Result<Option<u64>, Error> {
         let (first, wanted) = (segment.head.first, self.fetched.next);
-        let known = locked(&self.shard.cursors).range(..=wanted).next_back().map(|(offset, place)| (*offset, *place));
-        let (mut offset, mut at) = match known {
-            Some((offset, (of, at))) if of == first => (offset, at),
-            _ => (first, segment.head.bytes()),
-        };
+        let known = locked(&self.shard.cursors).before(first, wanted);
+        let (mut offset, mut at) = known.unwrap_or((first, segment.head.bytes()));
         while offset < wanted {
             match segment.frame_head(at)? {
                 Found::Frame(head) if head.offset == offset => at += head.frame_bytes(),
@@ -139,14 +128,7 @@ impl Reading<'_> {
         Ok(Some(at))
     }
 
-    fn remember(&self, first: u64, at: u64) {
-        let mut cursors = locked(&self.shard.cursors);
-        cursors.insert(self.fetched.next, (first, at));
-        if cursors.len() > CURSORS_MAX {
-            cursors.pop_first();
-        }
-    }
-
+    /// Reports the events up to offset `to` as lost, and goes on there.
     fn lost(&mut self, to: u64) {
         if to > self.fetched.next {
             let reason = "these events were lost: their segment was removed, or its end was torn".to_owned();

@@ -1,26 +1,26 @@
-//! What a crash left of the last segment: frames that are whole, and perhaps a torn tail.
+//! Finds what a crash left of the last segment: whole frames, and perhaps a torn tail.
 //!
 //!     ▓▓▓▓ ▓▓▓▓ ▓▓░░            a torn tail: cut
-//!     ▓▓▓▓ ░░░░ ▓▓▓▓            the third was written with the second (their group was never durable): cut
-//!     ▓▓▓▓ ░░░░ ▓▓▓▓            the third was written when the second was durable: damage, refused
+//!     ▓▓▓▓ ░░░░ ▓▓▓▓            the third frame was written together with the second, and neither was durable: cut
+//!     ▓▓▓▓ ░░░░ ▓▓▓▓            the third frame was written when the second was durable: damage, refused
 //!
-//! A disk may write the pages of one flush in any order, so a whole frame after a bad one proves nothing
-//! by itself. What proves damage is a later frame that says the bad one was durable when it was written,
-//! or the published mark together with any whole frame.
+//! A disk may write the pages of one flush in any order, so a whole frame after a bad one does not prove damage. Two
+//! things do: a later frame that says the bad one was durable when it was written, and the published mark together with
+//! any whole frame.
 //!
-//! Where the cut takes what the mark says was acknowledged (the disk lost it, or the file was shortened),
-//! its offsets are not used again: readers may be beyond them.
+//! Where the cut removes events that the mark says were acknowledged (the disk lost them, or somebody shortened the
+//! file), their offsets are not used again, because readers may be past them.
 
 use super::frame::{FrameHead, HEAD};
 use super::segment::{Found, Segment};
 use crate::Error;
 
-/// The last segment as it stands.
+/// The end of the last segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tail {
-    /// The length of what is whole.
+    /// The length up to the end of the last whole frame.
     pub(crate) bytes: u64,
-    /// The length of what is to be cut.
+    /// How many bytes to cut after that.
     pub(crate) torn_bytes: u64,
     /// The offset after the last whole frame.
     pub(crate) next: u64,
@@ -28,7 +28,10 @@ pub(crate) struct Tail {
     pub(crate) newest_at_ms: i64,
 }
 
-/// Looks through the last segment; `published` is the shard's durable mark. Damage is an error.
+/// Finds the end of the last segment; `published` is the shard's durable mark.
+///
+/// # Errors
+/// [`Error::Damaged`], see above.
 pub(crate) fn tail(segment: &Segment, published: u64) -> Result<Tail, Error> {
     let length = segment.len()?;
     let mut tail = Tail {
@@ -56,7 +59,7 @@ pub(crate) fn tail(segment: &Segment, published: u64) -> Result<Tail, Error> {
     Ok(tail)
 }
 
-/// Whole frames that stand anywhere between `from` and the end. Frames begin at multiples of 16.
+/// The whole frames between byte `from` and the end. Frames begin at multiples of 16.
 fn frames_after(segment: &Segment, from: u64, length: u64) -> Result<Vec<FrameHead>, Error> {
     let rest = segment.bytes(from, length.saturating_sub(from) as usize)?;
     let mut frames = Vec::new();

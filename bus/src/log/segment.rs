@@ -1,4 +1,4 @@
-//! A segment: one file of frames, named by the offset of its first.
+//! A segment: one file of frames, named by the offset of its first frame.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ const UNFINISHED: &str = ".new";
 pub(crate) const MEND: &str = "restore the file from a copy, or move it out of the folder while nothing runs: \
      its events are then reported as lost, and the rest is read on";
 
-/// Longest schema that a segment's head may carry.
+/// Longest schema of a segment's head, in bytes.
 const SCHEMA_BYTES_MAX: u32 = 1 << 20;
 
 /// The file of the segment that begins at `first`.
@@ -38,7 +38,7 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<u64>, Error> {
     Ok(firsts)
 }
 
-/// Removes what a crash left of segments that were being made.
+/// Removes unfinished segments that a crash left.
 pub(crate) fn sweep(folder: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let path = entry.map_err(Error::io("list", folder))?.path();
@@ -49,12 +49,12 @@ pub(crate) fn sweep(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Flushes what was created or removed in a folder.
+/// Makes the creation and removal of files in a folder durable.
 pub(crate) fn flush_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Makes a segment, durable with its name; gives it open for writing at its end, and its length.
+/// Creates a segment and makes it and its name durable; gives the file, open for writing at its end, and its length.
 pub(crate) fn create(folder: &Path, head: SegmentHead, schema: &[u8]) -> io::Result<(File, u64)> {
     let path = path(folder, head.first);
     let unfinished = path.with_extension(format!("log{UNFINISHED}"));
@@ -91,10 +91,10 @@ pub(crate) struct Segment {
     file: File,
 }
 
-/// What stands at a place of a segment.
+/// What is at a byte of a segment.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// A frame, whole.
+    /// The head of a frame.
     Frame(FrameHead),
     /// The end of the file.
     End,
@@ -152,7 +152,7 @@ impl Segment {
         })
     }
 
-    /// What stands at `at`, with its payload checked. Nothing larger than what is left of the file is read.
+    /// What is at byte `at`, with its payload checked. Reads no more than the rest of the file.
     pub(crate) fn check(&self, at: u64) -> Result<Found, Error> {
         let found = self.frame_head(at)?;
         let Found::Frame(head) = found else { return Ok(found) };
@@ -168,7 +168,7 @@ impl Segment {
     }
 }
 
-/// Reads until `length` bytes are there or the file ends. The buffer is aligned for any array.
+/// Reads `length` bytes, or up to the end of the file. The buffer is aligned for any array.
 fn read_up_to(file: &File, at: u64, length: usize) -> io::Result<Buffer> {
     let mut buffer = MutableBuffer::from_len_zeroed(length);
     let mut read = 0;

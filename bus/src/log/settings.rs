@@ -10,34 +10,34 @@ use crate::Error;
 /// Settings of the built-in log; table `[bus.log]` of `netcrab.toml`. Amounts are bytes on disk unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// The folder of the log; made where it does not exist. Default: empty, which is `_bus` beside the tables.
+pub struct LogSettings {
+    /// The folder of the log; created where it does not exist. Default: empty, which is `_bus` beside the tables.
     pub folder: PathBuf,
     /// How many shards. Default: 1. An existing log keeps its number: another one here is refused.
     pub shards: u32,
     /// A segment is closed before it would grow beyond this. Default: 67_108_864 (64 MiB).
-    /// Whole segments are deleted, so this is also how coarsely the log forgets.
+    /// Only whole segments are deleted, so this is also the step in which the log forgets.
     pub segment_bytes: u64,
-    /// Most the log may hold, all shards together. Default: 8_589_934_592 (8 GiB).
-    /// At it, segments that were released go first; where there are none, appending is refused with
-    /// `Full` until the reader has released some.
+    /// Most bytes of the whole log, all shards together. Default: 8_589_934_592 (8 GiB).
+    /// Beyond it the oldest released segments are deleted; where there are none, appends are refused with `Full` until
+    /// the reader releases some.
     pub bytes_max: u64,
     /// Released segments whose newest events were appended longer ago than this are deleted, in ms.
     /// Default: 259_200_000 (3 days). What is not released is never deleted.
     pub age_max_ms: i64,
-    /// Most that may wait to be written. Default: 67_108_864 (64 MiB). Beyond it appending is refused with `Full`.
+    /// Most bytes that may wait to be written. Default: 67_108_864 (64 MiB). Beyond it appends are refused with `Full`.
     pub queue_bytes_max: u64,
-    /// Largest batch stored as one; a larger one is cut in half until it fits. Default: 8_388_608 (8 MiB).
+    /// Largest batch that is stored as one; a larger one is split in half until it fits. Default: 8_388_608 (8 MiB).
     /// A single event larger than this is refused with `TooLarge`.
     pub frame_bytes_max: u64,
-    /// What a refused sender is told to wait, in ms. Default: 1_000.
+    /// How long a refused sender is told to wait, in ms. Default: 1_000.
     pub retry_after_ms: u64,
-    /// How often a process that only reads looks for more, and one that waits for the shards tries again,
+    /// How often a process that only reads looks for new events, and one that waits for the shards tries to lock them,
     /// in ms. Default: 100.
     pub poll_ms: u64,
 }
 
-impl Default for Settings {
+impl Default for LogSettings {
     fn default() -> Self {
         Self {
             folder: PathBuf::new(),
@@ -53,12 +53,13 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl LogSettings {
     /// The defaults, in this folder.
     pub fn of(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), ..Self::default() }
     }
 
+    /// Checks that every setting is within its bounds.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let within = |setting, found: u64, low: u64, high: u64, expected| match (low..=high).contains(&found) {
             true => Ok(()),

@@ -1,23 +1,23 @@
-//! What the writer and the readers of a log share: its shards and how far each goes.
+//! The shards of a log, shared by its writer and its readers: segments, durable end, released offset.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
+use super::cursors::Cursors;
 use super::mark::Mark;
-use super::read::Cursors;
 use super::segment;
 use crate::{Error, locked};
 
-/// The name of the file that says how far a shard is durable.
+/// The file with the offset up to which a shard is durable.
 const DURABLE: &str = "durable";
 
-/// The name of the file that says how far a shard is released.
+/// The file with the offset up to which a shard is released.
 const RELEASED: &str = "released";
 
-/// A segment as the writer knows it.
+/// What the writer knows of a segment.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Info {
+pub(crate) struct SegmentInfo {
     /// Its first offset.
     pub(crate) first: u64,
     /// Its length.
@@ -37,13 +37,13 @@ pub(crate) struct Shard {
     extent: Extent,
 }
 
-/// How a process knows a shard's segments and end.
+/// Where a process knows a shard's segments and durable end from.
 #[derive(Debug)]
 enum Extent {
-    /// It writes them.
-    Ours { segments: Mutex<Vec<Info>>, durable: AtomicU64, mark: Mark },
-    /// Another one does.
-    Theirs { mark: OnceLock<Mark> },
+    /// This process writes the shard.
+    Writer { segments: Mutex<Vec<SegmentInfo>>, durable: AtomicU64, mark: Mark },
+    /// Another process writes it.
+    Reader { mark: OnceLock<Mark> },
 }
 
 impl Shard {
@@ -52,22 +52,27 @@ impl Shard {
         log.join(format!("shard-{number:04}"))
     }
 
-    /// What the published mark in this folder says.
+    /// The durable end that was published in this folder; 0 where none was.
     pub(crate) fn published(folder: &std::path::Path) -> Result<u64, Error> {
         Mark::open_to_read(&folder.join(DURABLE))?.map_or(Ok(0), |mark| mark.read())
     }
 
     /// A shard that this process writes.
-    pub(crate) fn ours(number: u32, folder: PathBuf, segments: Vec<Info>, durable: u64) -> Result<Self, Error> {
+    pub(crate) fn for_writing(
+        number: u32,
+        folder: PathBuf,
+        segments: Vec<SegmentInfo>,
+        durable: u64,
+    ) -> Result<Self, Error> {
         let mark = Mark::open(folder.join(DURABLE))?;
         mark.write(durable).map_err(Error::io("write", mark.path()))?;
-        let extent = Extent::Ours { segments: Mutex::new(segments), durable: AtomicU64::new(durable), mark };
+        let extent = Extent::Writer { segments: Mutex::new(segments), durable: AtomicU64::new(durable), mark };
         Self::new(number, folder, extent)
     }
 
     /// A shard that another process writes.
-    pub(crate) fn theirs(number: u32, folder: PathBuf) -> Result<Self, Error> {
-        Self::new(number, folder, Extent::Theirs { mark: OnceLock::new() })
+    pub(crate) fn for_reading(number: u32, folder: PathBuf) -> Result<Self, Error> {
+        Self::new(number, folder, Extent::Reader { mark: OnceLock::new() })
     }
 
     fn new(number: u32, folder: PathBuf, extent: Extent) -> Result<Self, Error> {
@@ -79,8 +84,8 @@ impl Shard {
     /// The durable end.
     pub(crate) fn durable(&self) -> Result<u64, Error> {
         match &self.extent {
-            Extent::Ours { durable, .. } => Ok(durable.load(Ordering::Acquire)),
-            Extent::Theirs { mark } => {
+            Extent::Writer { durable, .. } => Ok(durable.load(Ordering::Acquire)),
+            Extent::Reader { mark } => {
                 if let Some(mark) = mark.get() {
                     return mark.read();
                 }
@@ -93,27 +98,27 @@ impl Shard {
     /// The first offsets of the segments, in order; never empty for the process that writes.
     pub(crate) fn firsts(&self) -> Result<Vec<u64>, Error> {
         match &self.extent {
-            Extent::Ours { segments, .. } => Ok(locked(segments).iter().map(|info| info.first).collect()),
-            Extent::Theirs { .. } => segment::list(&self.folder),
+            Extent::Writer { segments, .. } => Ok(locked(segments).iter().map(|info| info.first).collect()),
+            Extent::Reader { .. } => segment::list(&self.folder),
         }
     }
 
     /// The segments, for the writer to change; none in a process that only reads.
-    pub(crate) fn segments(&self) -> Option<MutexGuard<'_, Vec<Info>>> {
+    pub(crate) fn segments(&self) -> Option<MutexGuard<'_, Vec<SegmentInfo>>> {
         match &self.extent {
-            Extent::Ours { segments, .. } => Some(locked(segments)),
-            Extent::Theirs { .. } => None,
+            Extent::Writer { segments, .. } => Some(locked(segments)),
+            Extent::Reader { .. } => None,
         }
     }
 
-    /// Makes it known that the shard is durable up to `end`.
+    /// Publishes that the shard is durable up to `end`.
     pub(crate) fn publish(&self, end: u64) -> std::io::Result<()> {
-        let Extent::Ours { durable, mark, .. } = &self.extent else { return Ok(()) };
+        let Extent::Writer { durable, mark, .. } = &self.extent else { return Ok(()) };
         durable.store(end, Ordering::Release);
         mark.write(end)
     }
 
-    /// Makes it known that what lies before `before` may go.
+    /// Publishes that the events before `before` are released.
     pub(crate) fn release(&self, before: u64) -> Result<(), Error> {
         if self.released_to.fetch_max(before, Ordering::AcqRel) < before {
             self.released.write(before).map_err(Error::io("write", self.released.path()))?;
@@ -121,7 +126,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Up to where the shard is released, by whichever process.
+    /// Up to where any process has released the shard.
     pub(crate) fn released(&self) -> u64 {
         let written = self.released.read().unwrap_or(0);
         self.released_to.fetch_max(written, Ordering::AcqRel).max(written)

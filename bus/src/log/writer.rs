@@ -1,33 +1,33 @@
-//! The one thread that writes a log: everything that waits becomes one write and one flush per shard.
+//! The thread that writes a log (group commit): all appends that wait become one write and one flush per shard.
 //!
 //!     queue ─▶ admit (is there room?) ─▶ write ─▶ flush ─▶ publish the new ends ─▶ answer all
-//!                                          │         └─ fails: stop for good, what is on the disk is unknown
-//!                                          └─ disk full: take back, answer, go on
+//!                                          │         └─ fails: stop for good, as what is on the disk is unknown
+//!                                          └─ disk full: roll back, answer, go on
 //!
-//! A failed flush is never tried again: the kernel may have dropped the pages and report success then.
+//! A failed flush is never retried: the kernel may have dropped the pages, and would then report success.
 
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::frame::HEAD;
 use super::payload::Frame;
 use super::queue::{Pending, Queue};
 use super::segment;
-use super::settings::Settings;
-use super::shards::{Info, Shard};
+use super::settings::LogSettings;
+use super::shards::{SegmentInfo, Shard};
 use crate::{Clock, Error};
 
-/// Flushes a file's contents to the disk.
+/// Flushes the contents of a file to the disk.
 pub(crate) type Flush = Arc<dyn Fn(&File) -> io::Result<()> + Send + Sync>;
 
-/// Shards that are flushed at the same time.
+/// Most shards that are flushed at the same time.
 const FLUSHES_MAX: usize = 16;
 
-/// The end of a shard: the segment that is written, and the next offset.
+/// The end of a shard: the segment that is appended to, and the next offset.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
     pub(crate) file: Arc<File>,
@@ -39,7 +39,7 @@ pub(crate) struct End {
 }
 
 pub(crate) struct Writer {
-    pub(crate) settings: Settings,
+    pub(crate) settings: LogSettings,
     pub(crate) clock: Clock,
     pub(crate) flush: Flush,
     pub(crate) schema_message: Vec<u8>,
@@ -51,7 +51,7 @@ pub(crate) struct Writer {
     pub(crate) appended: watch::Sender<()>,
 }
 
-/// Refuses everything when the thread ends, also by a panic: nobody may wait for a writer that is gone.
+/// Ends the queue when the thread ends, also by a panic, so that nobody waits for a writer that is gone.
 struct Ending(Arc<Queue>);
 
 impl Drop for Ending {
@@ -62,7 +62,7 @@ impl Drop for Ending {
 
 /// Why a group was not written.
 enum Failure {
-    /// The disk is full; nothing of the group is left.
+    /// The disk is full; the group was rolled back.
     DiskFull(Error),
     /// What is on the disk is unknown.
     Stopped(Error),
@@ -88,7 +88,7 @@ impl Writer {
         let result = loop {
             match self.write_group(&mut admitted, now_ms) {
                 Ok(()) => break Ok(()),
-                // What is no longer needed makes room first.
+                // Try again after deleting a segment that is no longer needed.
                 Err(Failure::DiskFull(_)) if self.retire_oldest() => {}
                 Err(Failure::DiskFull(fault)) => break Err(fault),
                 Err(Failure::Stopped(fault)) => {
@@ -106,11 +106,11 @@ impl Writer {
 
     fn answer(&self, pending: Pending, result: Result<(), Error>) {
         self.queue.free(pending.bytes());
-        // Whoever asked may have gone.
+        // The caller may no longer wait.
         let _ = pending.answer.send(result);
     }
 
-    /// Refuses what the log has no room for, in the order given.
+    /// Answers the appends that the log has no room for; gives the others, in order.
     fn admit(&mut self, pending: Vec<Pending>, now_ms: i64) -> Vec<Pending> {
         let mut admitted = Vec::with_capacity(pending.len());
         let mut sizes: Vec<u64> = self.ends.iter().map(|end| end.bytes).collect();
@@ -137,7 +137,8 @@ impl Writer {
         admitted
     }
 
-    /// What `pending` adds to the log, heads of new segments included; `sizes` are those of the last segments.
+    /// How many bytes `pending` adds to the log, heads of new segments included. `sizes` are the sizes of the last
+    /// segments; it adds to them.
     fn cost(&self, pending: &Pending, sizes: &mut [u64], now_ms: i64) -> u64 {
         let mut cost = 0;
         for (shard, frame) in &pending.frames {
@@ -162,7 +163,7 @@ impl Writer {
         size > self.head_bytes() && (old || size + frame_bytes > self.settings.segment_bytes)
     }
 
-    /// Writes the frames and makes them durable, or takes them back.
+    /// Writes the frames and makes them durable, or rolls them back.
     fn write_group(&mut self, group: &mut [Pending], now_ms: i64) -> Result<(), Failure> {
         let mut by_shard: Vec<Vec<&mut Frame>> = self.ends.iter().map(|_| Vec::new()).collect();
         for (shard, frame) in group.iter_mut().flat_map(|pending| &mut pending.frames) {
@@ -171,7 +172,7 @@ impl Writer {
         let before = self.ends.clone();
         for (shard, frames) in by_shard.into_iter().enumerate() {
             if let Err(fault) = self.write_shard(shard, frames, now_ms) {
-                return Err(self.take_back(before, shard, fault));
+                return Err(self.roll_back(before, shard, fault));
             }
         }
         let touched: Vec<usize> =
@@ -212,10 +213,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends the segment that is written and begins the next.
-    fn roll(&mut self, shard: usize, now_ms: i64) -> io::Result<()> {
+    /// Closes the segment that is appended to, and creates the next one.
+    pub(super) fn roll(&mut self, shard: usize, now_ms: i64) -> io::Result<()> {
         let end = &self.ends[shard];
-        // Whatever the reason, a failed flush must stop the log: never let it pass for a full disk.
+        // `other` hides the kind of the error: a failed flush must stop the log, and never count as a full disk.
         (self.flush)(&end.file).map_err(io::Error::other)?;
         let head = segment::head(shard as u32, end.next, now_ms, &self.schema_message);
         let (file, bytes) = segment::create(&self.shards[shard].folder, head, &self.schema_message)?;
@@ -223,7 +224,7 @@ impl Writer {
             if let Some(last) = segments.last_mut() {
                 (last.bytes, last.newest_at_ms) = (end.bytes, end.newest_at_ms);
             }
-            segments.push(Info { first: head.first, bytes, newest_at_ms: now_ms });
+            segments.push(SegmentInfo { first: head.first, bytes, newest_at_ms: now_ms });
         }
         let (first, next) = (head.first, head.first);
         self.ends[shard] = End { file: Arc::new(file), first, bytes, next, made_at_ms: now_ms, newest_at_ms: now_ms };
@@ -254,13 +255,13 @@ impl Writer {
         self.shards[shard].publish(end.next)
     }
 
-    /// Puts the shards back to where they stood; `shard` is the one that could not be written.
-    fn take_back(&mut self, before: Vec<End>, shard: usize, fault: io::Error) -> Failure {
+    /// Puts all shards back to their ends before the group. `shard` is the one that could not be written.
+    fn roll_back(&mut self, before: Vec<End>, shard: usize, fault: io::Error) -> Failure {
         if !matches!(fault.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             return self.stopped(shard, fault);
         }
         for (shard, before) in before.into_iter().enumerate() {
-            if let Err(fault) = self.take_back_shard(shard, before) {
+            if let Err(fault) = self.roll_back_shard(shard, before) {
                 return self.stopped(shard, fault);
             }
         }
@@ -269,7 +270,7 @@ impl Writer {
         Failure::DiskFull(Error::DiskFull { path, retry_after: self.settings.retry_after() })
     }
 
-    fn take_back_shard(&mut self, shard: usize, before: End) -> io::Result<()> {
+    fn roll_back_shard(&mut self, shard: usize, before: End) -> io::Result<()> {
         let folder = &self.shards[shard].folder;
         if let Some(mut segments) = self.shards[shard].segments() {
             while let Some(made) = segments.pop_if(|info| info.first > before.first) {
@@ -304,70 +305,9 @@ impl Writer {
     fn path(&self, shard: usize) -> std::path::PathBuf {
         segment::path(&self.shards[shard].folder, self.ends[shard].first)
     }
-
-    /// Deletes released segments that are older than they need be.
-    fn retire_aged(&mut self, now_ms: i64) {
-        let age_max_ms = self.settings.age_max_ms;
-        let aged = |newest_at_ms: i64| now_ms - newest_at_ms > age_max_ms;
-        for shard in 0..self.ends.len() {
-            let end = &self.ends[shard];
-            // The segment that is written goes too where nothing in it is needed.
-            if end.next > end.first
-                && aged(end.newest_at_ms)
-                && self.shards[shard].released() >= end.next
-                && let Err(fault) = self.roll(shard, now_ms)
-            {
-                warn!(reason = %fault, shard, "a segment that is old could not be closed");
-            }
-            while self.oldest(shard).is_some_and(|oldest| aged(oldest.newest_at_ms))
-                && let Some(oldest) = self.retirable(shard)
-                && self.retire(shard, oldest)
-            {}
-        }
-    }
-
-    fn oldest(&self, shard: usize) -> Option<Info> {
-        self.shards[shard].segments()?.first().copied()
-    }
-
-    /// Deletes the oldest released segment of all shards, if there is one.
-    fn retire_oldest(&mut self) -> bool {
-        let retirable = (0..self.ends.len()).filter_map(|shard| Some((shard, self.retirable(shard)?)));
-        match retirable.min_by_key(|(_, info)| info.newest_at_ms) {
-            Some((shard, info)) => self.retire(shard, info),
-            None => false,
-        }
-    }
-
-    /// The first segment of a shard, where it is released and not the last.
-    fn retirable(&self, shard: usize) -> Option<Info> {
-        let segments = self.shards[shard].segments()?;
-        let released = self.shards[shard].released();
-        match segments.as_slice() {
-            [first, second, ..] if second.first <= released => Some(*first),
-            _ => None,
-        }
-    }
-
-    fn retire(&mut self, shard: usize, info: Info) -> bool {
-        let path = segment::path(&self.shards[shard].folder, info.first);
-        if let Err(fault) = fs::remove_file(&path).or_else(|fault| match fault.kind() {
-            io::ErrorKind::NotFound => Ok(()),
-            _ => Err(fault),
-        }) {
-            warn!(path = %path.display(), reason = %fault, "an old segment could not be deleted");
-            return false;
-        }
-        if let Some(mut segments) = self.shards[shard].segments() {
-            segments.retain(|other| other.first != info.first);
-        }
-        self.bytes = self.bytes.saturating_sub(info.bytes);
-        info!(path = %path.display(), bytes = info.bytes, "an old segment was deleted");
-        true
-    }
 }
 
-/// Writes all frames at `at` with as few calls as the system allows; gives their length.
+/// Writes all frames at byte `at`, with as few system calls as possible; gives their length.
 fn write_all(mut file: &File, at: u64, frames: &[&mut Frame]) -> io::Result<u64> {
     file.seek(SeekFrom::Start(at))?;
     let mut slices: Vec<IoSlice<'_>> = frames.iter().map(|frame| IoSlice::new(frame.bytes())).collect();

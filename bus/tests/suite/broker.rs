@@ -5,7 +5,7 @@ use std::process::{Child, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use netcrab_bus::kafka::{Kafka, Settings};
+use netcrab_bus::kafka::{Kafka, KafkaSettings};
 
 use super::{Time, test_server};
 
@@ -61,9 +61,16 @@ impl Broker {
     }
 
     /// Settings for a topic and a group that nobody else uses.
-    pub(crate) fn settings(&self, shards: u32) -> Settings {
+    pub(crate) fn settings(&self, shards: u32) -> KafkaSettings {
         let topic = format!("events.raw.{}", TOPICS.fetch_add(1, Ordering::Relaxed));
-        Settings { servers: self.servers(), group: topic.clone(), topic, shards, poll_ms: 20, ..Settings::default() }
+        KafkaSettings {
+            servers: self.servers(),
+            group: topic.clone(),
+            topic,
+            shards,
+            poll_ms: 20,
+            ..KafkaSettings::default()
+        }
     }
 }
 
@@ -71,7 +78,7 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap().trim().to_owned()
 }
 
-pub(crate) async fn open(settings: Settings) -> Kafka {
+pub(crate) async fn open(settings: KafkaSettings) -> Kafka {
     let sources = netcrab_sources::SourceSettings::default();
     let time = Time::default();
     time.advance(1_790_000_200_000);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use netcrab_bus::log::Settings;
+use netcrab_bus::log::LogSettings;
 use netcrab_bus::{Bus, Error};
 
 use super::test_server::skipped;
@@ -38,7 +38,7 @@ async fn a_full_disk_refuses_keeps_what_was_acknowledged_and_goes_on_with_space(
     let ballast = disk.0.join("ballast");
     std::fs::write(&ballast, vec![1; 64 << 10]).unwrap();
     let at = disk.0.join("bus");
-    let settings = Settings { segment_bytes: 32 << 10, ..Settings::of(&at) };
+    let settings = LogSettings { segment_bytes: 32 << 10, ..LogSettings::of(&at) };
     let bus = log_with(settings.clone());
     let mut acknowledged = Vec::new();
     let full = loop {

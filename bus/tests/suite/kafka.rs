@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use netcrab_bus::kafka::{Kafka, Sasl, Secret, Security, Settings};
-use netcrab_bus::{Bus, Error, Results, ShardAssignment};
+use netcrab_bus::kafka::{Kafka, KafkaSettings, Sasl, Secret, Security};
+use netcrab_bus::{Bus, Error, ResultSink, Results, ShardAssignment};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
@@ -16,7 +16,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::broker::{open, own, shared};
 use super::{Time, events, held, ids, read_all, shard_of_session};
 
-fn producer(settings: &Settings, properties: &[(&str, &str)]) -> BaseProducer {
+fn producer(settings: &KafkaSettings, properties: &[(&str, &str)]) -> BaseProducer {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &settings.servers);
     for (property, value) in properties {
@@ -33,7 +33,7 @@ fn send(producer: &BaseProducer, topic: &str, partition: i32, payloads: &[&[u8]]
 }
 
 /// Everything of a topic of one partition, as key and value.
-fn consumed(settings: &Settings, topic: &str, count: usize) -> Vec<(Option<String>, String, Option<String>)> {
+fn consumed(settings: &KafkaSettings, topic: &str, count: usize) -> Vec<(Option<String>, String, Option<String>)> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &settings.servers).set("group.id", "look").set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.create().unwrap();
@@ -137,7 +137,7 @@ async fn a_topic_with_other_partitions_is_refused() {
     let Some(broker) = shared() else { return };
     let settings = broker.settings(2);
     open(settings.clone()).await;
-    let other = Settings { shards: 3, ..settings };
+    let other = KafkaSettings { shards: 3, ..settings };
     let fault = Kafka::open(other, Time::default().clock(), Default::default()).await.unwrap_err().to_string();
     assert!(fault.contains("has 2 partitions, and the settings say 3; set `shards`"), "{fault}");
 }
@@ -145,7 +145,7 @@ async fn a_topic_with_other_partitions_is_refused() {
 #[tokio::test]
 async fn an_event_longer_than_a_record_may_be_is_refused_for_good() {
     let Some(broker) = shared() else { return };
-    let settings = Settings { record_bytes_max: 1000, ..broker.settings(1) };
+    let settings = KafkaSettings { record_bytes_max: 1000, ..broker.settings(1) };
     let bus = open(settings).await;
     bus.append(vec![(0, events("s", 0..3))]).await.unwrap();
     let fault = bus.append(vec![(0, events(&"v".repeat(900), 0..1))]).await.unwrap_err();
@@ -164,12 +164,12 @@ async fn one_logs_in_with_scram_over_tls_and_not_with_a_wrong_password() {
         ca_file: Some(broker.folder.join("ca.pem")),
         ..Security::default()
     };
-    let settings = Settings { servers: broker.sasl_servers(), security, timeout_ms: 5000, ..broker.settings(1) };
-    let bus = open(Settings { timeout_ms: 30_000, ..settings.clone() }).await;
+    let settings = KafkaSettings { servers: broker.sasl_servers(), security, timeout_ms: 5000, ..broker.settings(1) };
+    let bus = open(KafkaSettings { timeout_ms: 30_000, ..settings.clone() }).await;
     bus.append(vec![(0, events("s", 0..3))]).await.unwrap();
     assert_eq!(held(&bus, 0).await, ids(&[events("s", 0..3)]));
     let wrong = Security { password: Secret::new("wrong"), ..settings.security.clone() };
-    let wrong = Settings { security: wrong, ..settings };
+    let wrong = KafkaSettings { security: wrong, ..settings };
     let fault = Kafka::open(wrong, Time::default().clock(), Default::default()).await.unwrap_err().to_string();
     assert!(fault.to_lowercase().contains("authentication"), "{fault}");
     assert!(!fault.contains("wrong"), "{fault}");
@@ -179,9 +179,9 @@ async fn one_logs_in_with_scram_over_tls_and_not_with_a_wrong_password() {
 async fn results_go_where_the_settings_say_keyed_by_their_session() {
     let Some(broker) = shared() else { return };
     let raw = broker.settings(1);
-    let settings = Settings { incidents: format!("{}.incidents", raw.topic), ..raw };
+    let settings = KafkaSettings { incidents: format!("{}.incidents", raw.topic), ..raw };
     // The topic of results is made like any other, here by opening a bus on it.
-    open(Settings { topic: settings.incidents.clone(), ..settings.clone() }).await;
+    open(KafkaSettings { topic: settings.incidents.clone(), ..settings.clone() }).await;
     let bus = open(settings.clone()).await;
     let columns: [(&str, ArrayRef); 2] = [
         ("session_key", Arc::new(StringArray::from(vec![Some("k1"), None]))),
@@ -324,7 +324,7 @@ async fn a_broker_that_stops_and_starts_again_loses_nothing_that_was_acknowledge
     let settings = broker.settings(2);
     // A broker that has just started takes its time.
     open(settings.clone()).await;
-    let bus = Arc::new(open(Settings { timeout_ms: 3000, queue_bytes_max: 256 << 10, ..settings }).await);
+    let bus = Arc::new(open(KafkaSettings { timeout_ms: 3000, queue_bytes_max: 256 << 10, ..settings }).await);
     let (stop, stops) = tokio::sync::watch::channel(false);
     let appending = tokio::spawn({
         let bus = bus.clone();

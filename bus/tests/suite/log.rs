@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use netcrab_bus::log::{Log, Settings};
+use netcrab_bus::log::{Log, LogSettings};
 use netcrab_bus::{Bus, Error, ShardAssignment};
 
 use super::{Time, events, held, ids, log, log_with, quick_folder, read_all, rows};
@@ -128,7 +128,7 @@ async fn damage_in_the_middle_is_refused_with_file_byte_and_mend() {
         if !mark && shard(folder.path()).join("durable").exists() {
             forget_mark(folder.path());
         }
-        let fault = Log::open(Settings::of(folder.path()), Time::default().clock()).unwrap_err().to_string();
+        let fault = Log::open(LogSettings::of(folder.path()), Time::default().clock()).unwrap_err().to_string();
         let begins = if byte < ends[0] { first_frame(&whole) } else { ends[0] };
         assert!(fault.contains(segment.to_str().unwrap()), "{fault}");
         assert!(fault.contains(&format!("at byte {begins}")), "{fault}");
@@ -139,7 +139,7 @@ async fn damage_in_the_middle_is_refused_with_file_byte_and_mend() {
 #[tokio::test]
 async fn the_mend_for_damage_works_a_segment_that_was_moved_away_is_reported_as_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { segment_bytes: 4096, ..Settings::of(folder.path()) };
+    let settings = LogSettings { segment_bytes: 4096, ..LogSettings::of(folder.path()) };
     let bus = log_with(settings.clone());
     for n in 0..3 {
         bus.append(vec![(0, events(&format!("s{n}"), 0..3))]).await.unwrap();
@@ -177,7 +177,7 @@ async fn a_group_whose_pages_reached_the_disk_out_of_order_is_a_torn_tail() {
     bytes[frames[1]..frames[2]].fill(0);
     fs::write(&segment, &bytes).unwrap();
     // With the mark they were acknowledged: this is damage.
-    let fault = Log::open(Settings::of(folder.path()), Time::default().clock()).unwrap_err();
+    let fault = Log::open(LogSettings::of(folder.path()), Time::default().clock()).unwrap_err();
     assert!(matches!(fault, Error::Damaged { .. }), "{fault}");
     forget_mark(folder.path());
     let bus = log(folder.path());
@@ -213,7 +213,7 @@ async fn a_segment_is_full_at_its_bytes_and_not_before() {
     let two = size(probe.path());
     for (segment_bytes, files) in [(two, 1), (two - 1, 2)] {
         let folder = tempfile::tempdir().unwrap();
-        let bus = log_with(Settings { segment_bytes: segment_bytes.max(4096), ..Settings::of(folder.path()) });
+        let bus = log_with(LogSettings { segment_bytes: segment_bytes.max(4096), ..LogSettings::of(folder.path()) });
         assert!(segment_bytes >= 4096, "the probe is too small to tell: {one} {two}");
         bus.append(batch()).await.unwrap();
         bus.append(batch()).await.unwrap();
@@ -226,7 +226,7 @@ async fn a_segment_is_full_at_its_bytes_and_not_before() {
 async fn the_log_is_full_at_its_bytes_and_not_before_and_a_release_makes_room() {
     let probe = tempfile::tempdir().unwrap();
     let batch = || vec![(0, events("s0", 0..3))];
-    let small = |folder: &Path, bytes_max| Settings { segment_bytes: 4096, bytes_max, ..Settings::of(folder) };
+    let small = |folder: &Path, bytes_max| LogSettings { segment_bytes: 4096, bytes_max, ..LogSettings::of(folder) };
     let bus = log_with(small(probe.path(), 1 << 30));
     for _ in 0..3 {
         bus.append(batch()).await.unwrap();
@@ -266,7 +266,7 @@ async fn the_log_is_full_at_its_bytes_and_not_before_and_a_release_makes_room() 
 async fn released_segments_go_when_they_are_too_old_and_not_before() {
     let folder = tempfile::tempdir().unwrap();
     let time = Time::default();
-    let settings = Settings { segment_bytes: 4096, age_max_ms: 1000, ..Settings::of(folder.path()) };
+    let settings = LogSettings { segment_bytes: 4096, age_max_ms: 1000, ..LogSettings::of(folder.path()) };
     let bus = Log::open(settings, time.clock()).unwrap();
     for n in 0..4 {
         bus.append(vec![(0, events(&format!("s{n}"), 0..3))]).await.unwrap();
@@ -308,7 +308,7 @@ async fn an_append_larger_than_the_queue_is_refused_for_good_and_one_that_fits_i
     let frame = size(folder.path()) - before;
     for (queue_bytes_max, fits) in [(frame, true), (frame - 1, false)] {
         let folder = tempfile::tempdir().unwrap();
-        let bus = log_with(Settings { queue_bytes_max, ..Settings::of(folder.path()) });
+        let bus = log_with(LogSettings { queue_bytes_max, ..LogSettings::of(folder.path()) });
         let result = bus.append(vec![(0, events("s", 0..3))]).await;
         assert_eq!(result.is_ok(), fits);
         if let Err(fault) = result {
@@ -324,7 +324,7 @@ async fn an_append_larger_than_the_queue_is_refused_for_good_and_one_that_fits_i
 #[tokio::test]
 async fn a_batch_larger_than_a_frame_is_stored_in_parts() {
     let folder = tempfile::tempdir().unwrap();
-    let bus = log_with(Settings { frame_bytes_max: 16 << 10, ..Settings::of(folder.path()) });
+    let bus = log_with(LogSettings { frame_bytes_max: 16 << 10, ..LogSettings::of(folder.path()) });
     let batch = events("s", 0..500);
     bus.append(vec![(0, batch.clone())]).await.unwrap();
     assert!(bus.bounds(0).await.unwrap().end > 1);
@@ -335,7 +335,7 @@ async fn a_batch_larger_than_a_frame_is_stored_in_parts() {
 async fn two_cannot_write_one_log_and_one_can_after_the_other() {
     let folder = tempfile::tempdir().unwrap();
     let first = log(folder.path());
-    let second = Log::open(Settings::of(folder.path()), Time::default().clock()).unwrap_err();
+    let second = Log::open(LogSettings::of(folder.path()), Time::default().clock()).unwrap_err();
     assert!(matches!(second, Error::Locked { .. }));
     assert!(second.to_string().contains("writer.lock` is open in another process; stop it"), "{second}");
     drop(first);
@@ -346,7 +346,7 @@ async fn two_cannot_write_one_log_and_one_can_after_the_other() {
 async fn another_number_of_shards_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     log(folder.path());
-    let settings = Settings { shards: 2, ..Settings::of(folder.path()) };
+    let settings = LogSettings { shards: 2, ..LogSettings::of(folder.path()) };
     let fault = Log::open(settings, Time::default().clock()).unwrap_err().to_string();
     assert!(fault.contains("has `shards 1`, and the settings say `shards 2`; set `shards`"), "{fault}");
 }
@@ -354,8 +354,8 @@ async fn another_number_of_shards_is_refused() {
 #[tokio::test]
 async fn a_reader_beside_the_writer_sees_what_is_durable_and_cannot_append() {
     let folder = tempfile::tempdir().unwrap();
-    let writer = log_with(Settings { segment_bytes: 4096, ..Settings::of(folder.path()) });
-    let reader = Log::open_to_read(Settings { poll_ms: 5, ..Settings::of(folder.path()) }).unwrap();
+    let writer = log_with(LogSettings { segment_bytes: 4096, ..LogSettings::of(folder.path()) });
+    let reader = Log::open_to_read(LogSettings { poll_ms: 5, ..LogSettings::of(folder.path()) }).unwrap();
     assert_eq!(reader.bounds(0).await.unwrap(), 0..0);
     for n in 0..6 {
         writer.append(vec![(0, events(&format!("s{n}"), 0..3))]).await.unwrap();
@@ -369,7 +369,8 @@ async fn a_reader_beside_the_writer_sees_what_is_durable_and_cannot_append() {
     drop(writer);
     let time = Time::default();
     time.advance(i64::MAX / 2);
-    let writer = Log::open(Settings { segment_bytes: 4096, ..Settings::of(folder.path()) }, time.clock()).unwrap();
+    let writer =
+        Log::open(LogSettings { segment_bytes: 4096, ..LogSettings::of(folder.path()) }, time.clock()).unwrap();
     settled(&writer, 4..6).await;
     assert!(matches!(reader.read(0, 0, None, 1).await.unwrap_err(), Error::Gone { .. }));
     assert_eq!(reader.bounds(0).await.unwrap(), 4..6);
@@ -379,7 +380,7 @@ async fn a_reader_beside_the_writer_sees_what_is_durable_and_cannot_append() {
 async fn the_shards_go_to_another_process_that_reads_when_the_first_gives_them_up() {
     let folder = tempfile::tempdir().unwrap();
     let writer = log(folder.path());
-    let reader = Log::open_to_read(Settings { poll_ms: 5, ..Settings::of(folder.path()) }).unwrap();
+    let reader = Log::open_to_read(LogSettings { poll_ms: 5, ..LogSettings::of(folder.path()) }).unwrap();
     let mut first = writer.join().await.unwrap();
     assert!(matches!(first.changed().await.unwrap(), ShardAssignment::Assigned(_)));
     let mut second = reader.join().await.unwrap();
@@ -392,7 +393,7 @@ async fn the_shards_go_to_another_process_that_reads_when_the_first_gives_them_u
 #[test]
 fn a_setting_out_of_its_bounds_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { segment_bytes: 10, ..Settings::of(folder.path()) };
+    let settings = LogSettings { segment_bytes: 10, ..LogSettings::of(folder.path()) };
     let fault = Log::open(settings, Time::default().clock()).unwrap_err().to_string();
     assert_eq!(fault, "setting `segment_bytes` is 10; expected 4096 (4 KiB) to 1073741824 (1 GiB)");
 }

@@ -1,6 +1,6 @@
 //! Random appends, reads, releases and reopenings: the log does what the memory bus does.
 
-use netcrab_bus::log::Settings;
+use netcrab_bus::log::LogSettings;
 use netcrab_bus::memory::Memory;
 use netcrab_bus::{Bus, Error};
 use proptest::prelude::*;
@@ -43,7 +43,7 @@ async fn range(bus: &dyn Bus, shard: u32, from: u64, to: u64, bytes_max: usize) 
 
 async fn run(steps: Vec<Step>) {
     let folder = quick_folder();
-    let settings = Settings { shards: 2, segment_bytes: 30_000, ..Settings::of(folder.path()) };
+    let settings = LogSettings { shards: 2, segment_bytes: 30_000, ..LogSettings::of(folder.path()) };
     let memory = Memory::new(2, u64::MAX);
     let mut log = Some(log_with(settings.clone()));
     for (number, step) in steps.into_iter().enumerate() {

@@ -57,7 +57,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         !config.api.agent_keys.is_empty(),
         "nobody may send events; add --agent-key nc_agent_secret=ORG or [[api.agent_keys]] in netcrab.toml"
     );
-    let bus = super::process::open_bus(&config, &arguments.tables, super::process::Access::Write).await?;
+    let bus = super::process::open_bus(&config, &arguments.tables, super::process::Access::Write).await?.bus;
     let sink = super::sink(&arguments.tables)?;
     let store = Arc::new(DeltaStore::open_url(sink.root(), DeltaLimits::default()).await?);
     let state = AppState::taking_events(&config.api, store, jiff::Timestamp::now, config.sources.clone(), bus)?;

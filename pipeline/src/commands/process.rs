@@ -11,7 +11,7 @@ use clap::Args;
 use netcrab_api::DeltaStore;
 use netcrab_api::open_sessions::OpenSessionsView;
 use netcrab_bus::log::Log;
-use netcrab_bus::{Bus, Clock};
+use netcrab_bus::{Bus, Clock, ResultSink};
 use netcrab_operators::rules::{Rules, Sessionize};
 use netcrab_pipeline::config::{BusKind, Config};
 use netcrab_pipeline::plans::resources::task_context;
@@ -101,10 +101,16 @@ pub(super) enum Access {
     Look,
 }
 
+/// An open bus, and where it sends results beside the tables, if anywhere.
+pub(super) struct OpenBus {
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) results: Option<Arc<dyn ResultSink>>,
+}
+
 /// The bus that the settings name.
-pub(super) async fn open_bus(config: &Config, tables: &str, access: Access) -> Result<Arc<dyn Bus>> {
+pub(super) async fn open_bus(config: &Config, tables: &str, access: Access) -> Result<OpenBus> {
     match config.bus.kind {
-        BusKind::Log => open_log(config, tables, access),
+        BusKind::Log => Ok(OpenBus { bus: open_log(config, tables, access)?, results: None }),
         BusKind::Kafka => open_kafka(config).await,
     }
 }
@@ -131,13 +137,14 @@ fn open_log(config: &Config, tables: &str, access: Access) -> Result<Arc<dyn Bus
 }
 
 #[cfg(feature = "kafka")]
-async fn open_kafka(config: &Config) -> Result<Arc<dyn Bus>> {
+async fn open_kafka(config: &Config) -> Result<OpenBus> {
     let opened = netcrab_bus::kafka::Kafka::open(config.bus.kafka.clone(), clock(), config.sources.clone()).await;
-    Ok(Arc::new(opened.context("Kafka cannot be used as the event bus")?))
+    let kafka = Arc::new(opened.context("Kafka cannot be used as the event bus")?);
+    Ok(OpenBus { bus: Arc::clone(&kafka) as Arc<dyn Bus>, results: Some(kafka) })
 }
 
 #[cfg(not(feature = "kafka"))]
-async fn open_kafka(_: &Config) -> Result<Arc<dyn Bus>> {
+async fn open_kafka(_: &Config) -> Result<OpenBus> {
     anyhow::bail!("this build has no Kafka; build it with `cargo build --release --features netcrab-pipeline/kafka`")
 }
 
@@ -145,7 +152,7 @@ async fn open_kafka(_: &Config) -> Result<Arc<dyn Bus>> {
 pub(super) async fn processor(
     config: &Config,
     tables: &str,
-    bus: Arc<dyn Bus>,
+    OpenBus { bus, results }: OpenBus,
     live_tables: Option<LiveTables>,
 ) -> Result<(watch::Sender<Arc<Rules>>, Arc<Processor>)> {
     let sink = super::sink(tables)?;
@@ -156,6 +163,7 @@ pub(super) async fn processor(
     };
     let context = StreamContext {
         bus,
+        results,
         sink,
         clickhouse: clickhouse(config).await?,
         settings: config.stream.clone(),

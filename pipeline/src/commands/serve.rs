@@ -97,16 +97,16 @@ async fn serve_stream(
     tables: &str,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let bus = super::process::open_bus(config, tables, Access::Write).await?;
+    let open_bus = super::process::open_bus(config, tables, Access::Write).await?;
+    let bus = Arc::clone(&open_bus.bus);
     let limits = DeltaLimits { refresh_ms: config.stream.epoch_ms.clamp(100, 2000), ..DeltaLimits::default() };
     let store = Arc::new(DeltaStore::open_url(&address(tables)?, limits).await?);
     let clickhouse = clickhouse_store(&config.api, config).await?;
     let live = Arc::new(OpenSessionsView::new(config.stream.live_sessions_max));
     let live_tables = LiveTables { live: Arc::clone(&live), tables: Arc::clone(&store) };
-    let (rules, processor) = super::process::processor(config, tables, Arc::clone(&bus), Some(live_tables)).await?;
+    let (rules, processor) = super::process::processor(config, tables, open_bus, Some(live_tables)).await?;
     let store = Arc::new(StoreWithOpenSessions::new(clickhouse.unwrap_or(store), live));
-    let state =
-        AppState::taking_events(&config.api, store, jiff::Timestamp::now, config.sources.clone(), Arc::clone(&bus))?;
+    let state = AppState::taking_events(&config.api, store, jiff::Timestamp::now, config.sources.clone(), bus)?;
     tokio::spawn(super::process::reload(file, rules));
     let stop = CancellationToken::new();
     let rejects = super::ingest::store_rejects(&state, processor.context.sink.clone(), &processor.context.task, &stop);

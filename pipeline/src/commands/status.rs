@@ -43,7 +43,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         if let Some((manifest, _)) = checkpoints.newest().await? {
             let applied = checkpoints.applied(manifest.epoch).await?;
             let end = match &bus {
-                Ok(bus) => bus.bounds(shard).await.ok().map(|bounds| bounds.end),
+                Ok(opened) => opened.bus.bounds(shard).await.ok().map(|bounds| bounds.end),
                 Err(_) => None,
             };
             let lag = end.map(|end| end.saturating_sub(manifest.to));

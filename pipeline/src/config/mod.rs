@@ -58,10 +58,10 @@ pub struct BusSettings {
     /// Which of them. Default: `log`.
     pub kind: BusKind,
     /// The log that is built in. Where its folder is empty it lies in `_bus` beside the tables.
-    pub log: netcrab_bus::log::Settings,
+    pub log: netcrab_bus::log::LogSettings,
     /// Kafka.
     #[cfg(feature = "kafka")]
-    pub kafka: netcrab_bus::kafka::Settings,
+    pub kafka: netcrab_bus::kafka::KafkaSettings,
     /// Kafka's settings, which this build does not read.
     #[cfg(not(feature = "kafka"))]
     pub kafka: NotRead,

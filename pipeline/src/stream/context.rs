@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::execution::TaskContext;
-use netcrab_bus::Bus;
+use netcrab_bus::{Bus, ResultSink};
 use netcrab_sinks::clickhouse::ClickHouse;
 use netcrab_sinks::delta::DeltaSink;
 
@@ -14,6 +14,8 @@ use crate::config::stream::StreamSettings;
 pub struct StreamContext {
     /// Where events come from.
     pub bus: Arc<dyn Bus>,
+    /// Where results are sent beside the tables, if anywhere.
+    pub results: Option<Arc<dyn ResultSink>>,
     /// The Delta tables.
     pub sink: DeltaSink,
     /// The same tables in ClickHouse, where it is configured.

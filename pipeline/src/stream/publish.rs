@@ -27,7 +27,8 @@ const SENT: [(&Table, Results); 4] = [
 
 /// Sends the rows of the sessions that an epoch closed.
 pub(super) async fn publish(context: &StreamContext, manifest: &Manifest) -> Result<()> {
-    for (table, to) in SENT.into_iter().filter(|(_, to)| context.bus.publishes(*to)) {
+    let Some(sink) = &context.results else { return Ok(()) };
+    for (table, to) in SENT.into_iter().filter(|(_, to)| sink.sends(*to)) {
         let Some(change) = manifest.tables.get(table.name) else { continue };
         // What compaction or a repair wrote again was sent before.
         let parts: Vec<_> = change.new_files().collect();
@@ -36,7 +37,7 @@ pub(super) async fn publish(context: &StreamContext, manifest: &Manifest) -> Res
         let Some(rows) = table_files::rows(&session, &context.sink, table, &parts).await? else { continue };
         let mut rows = rows.execute_stream().await?;
         while let Some(batch) = rows.next().await {
-            context.bus.publish(to, table.name, &batch?).await?;
+            sink.publish(to, table.name, &batch?).await?;
         }
     }
     Ok(())

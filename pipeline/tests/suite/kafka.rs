@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
-use netcrab_bus::kafka::{Kafka, Settings};
-use netcrab_bus::{Bus, Results, split};
+use netcrab_bus::kafka::{Kafka, KafkaSettings};
+use netcrab_bus::{Bus, ResultSink, Results, split};
 
 use crate::command_line::{answer, assert_same, derived, netcrab, query, stderr, text};
 use crate::stream::{batch_tables, block_on, traffic};
@@ -48,7 +48,7 @@ impl Drop for Broker {
 }
 
 /// The bus in Kafka, which dates what it is given as long past.
-fn open(settings: Settings) -> Kafka {
+fn open(settings: KafkaSettings) -> Kafka {
     block_on(Kafka::open(settings, Arc::new(|| 1_790_000_000_000), netcrab_sources::SourceSettings::default())).unwrap()
 }
 
@@ -80,7 +80,7 @@ fn two_processes_share_the_shards_one_is_killed_the_broker_stops_and_nothing_is_
     let expected = batch_tables(folder.path(), 1500, 17);
     let tables = folder.path().join("stream");
     // Events come with the times at which the traffic says they were received, so no clock takes part.
-    let settings = Settings { servers: servers.clone(), shards: SHARDS, ..Settings::default() };
+    let settings = KafkaSettings { servers: servers.clone(), shards: SHARDS, ..KafkaSettings::default() };
     let bus = open(settings);
     let mut first = process(&tables, &servers);
     let mut second = process(&tables, &servers);
@@ -110,8 +110,8 @@ fn two_processes_share_the_shards_one_is_killed_the_broker_stops_and_nothing_is_
 }
 
 /// Offsets that lie in all partitions of a topic.
-fn records(settings: &Settings, topic: &str) -> u64 {
-    let bus = open(Settings { topic: topic.to_owned(), ..settings.clone() });
+fn records(settings: &KafkaSettings, topic: &str) -> u64 {
+    let bus = open(KafkaSettings { topic: topic.to_owned(), ..settings.clone() });
     (0..SHARDS).map(|shard| block_on(bus.bounds(shard)).unwrap().end).sum()
 }
 
@@ -122,13 +122,13 @@ fn closed_sessions_go_to_their_topics_and_what_is_no_event_to_the_rejects() {
     let folder = tempfile::tempdir().unwrap();
     let expected = batch_tables(folder.path(), 800, 18);
     let tables = folder.path().join("stream");
-    let settings = Settings { servers: servers.clone(), shards: SHARDS, ..Settings::default() };
+    let settings = KafkaSettings { servers: servers.clone(), shards: SHARDS, ..KafkaSettings::default() };
     let bus = open(settings.clone());
     for events in traffic(800, 18) {
         block_on(bus.append(split(&events, SHARDS).unwrap())).unwrap();
     }
     // Somebody else writes to the topic what is no event.
-    let careless = open(Settings { analytics: settings.topic.clone(), ..settings.clone() });
+    let careless = open(KafkaSettings { analytics: settings.topic.clone(), ..settings.clone() });
     let noise = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef)]).unwrap();
     block_on(careless.publish(Results::Analytics, "noise", &noise)).unwrap();
     let topics = [("SESSIONIZED", "of.sessions"), ("INCIDENTS", "of.incidents"), ("ANALYTICS", "of.facts")];

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use netcrab_bus::log::{Log, Settings};
+use netcrab_bus::log::{Log, LogSettings};
 use netcrab_bus::{Bus, split};
 use netcrab_pipeline::stream::crash_points::Step;
 use netcrab_pipeline::stream::vacuum::vacuum;
@@ -24,7 +24,7 @@ fn log(tables: &Path) -> Log {
 }
 
 pub(crate) fn log_in(folder: &Path) -> Log {
-    Log::open(Settings::of(folder), std::sync::Arc::new(|| 0)).unwrap()
+    Log::open(LogSettings::of(folder), std::sync::Arc::new(|| 0)).unwrap()
 }
 
 /// The Parquet files of all tables: those that lie there, and those that are named.

@@ -41,6 +41,7 @@ impl World {
         let bus = Arc::new(Memory::new(shards, 1 << 30));
         let shared = StreamContext {
             bus: Arc::clone(&bus) as Arc<dyn Bus>,
+            results: None,
             sink: sink(tables),
             clickhouse,
             settings,
