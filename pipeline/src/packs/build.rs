@@ -116,8 +116,7 @@ impl PackBuilder<'_> {
             .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false)
             // The build side of a join is the bounded one of the slice, as the SQL has it.
             .set_bool("datafusion.optimizer.join_reordering", false);
-        let session = crate::tables::session_with(settings, self.facts, &self.config.run).await;
-        let context = session.map_err(|error| Error::Tables(error.into()))?;
+        let context = crate::tables::session_with(settings, self.facts, &self.config.run).await?;
         for table in tables_of_facts(kind) {
             if !context.table_exist(*table).map_err(netcrab_pack_build::Error::from)? {
                 return Err(Error::NoTable(table));

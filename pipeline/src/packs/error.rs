@@ -77,7 +77,7 @@ pub enum Error {
     Noise(#[from] noise::Error),
     /// The tables of facts could not be opened, or rows not be sorted.
     #[error(transparent)]
-    Tables(Box<dyn std::error::Error + Send + Sync>),
+    Tables(#[from] crate::error::Error),
     /// The tables of released packs could not be written.
     #[error(transparent)]
     Sink(#[from] netcrab_sinks::Error),
@@ -121,8 +121,9 @@ impl Error {
             Self::Contributions(error) => error.who_acts(),
             Self::Gate(error) => error.who_acts(),
             Self::Noise(error) => error.who_acts(),
+            Self::Tables(error) => error.who_acts(),
             // A store or a server that does not answer just now.
-            Self::Tables(_) | Self::Sink(_) | Self::Folder(_) => WhoActs::Retry,
+            Self::Sink(_) | Self::Folder(_) => WhoActs::Retry,
         }
     }
 }

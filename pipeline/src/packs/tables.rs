@@ -78,9 +78,8 @@ fn sorted_rows(
     let failed = |error: DataFusionError| Error::Tables(error.into());
     let source = MemorySourceConfig::try_new_exec(&[vec![batch.clone()]], batch.schema(), None).map_err(failed)?;
     let source: Arc<dyn ExecutionPlan> = source;
-    let plan = in_table_order(table, source).map_err(|error| Error::Tables(error.into()))?;
-    let context = task_context(config).map_err(|error| Error::Tables(error.into()))?;
-    plan.execute(0, context).map_err(failed)
+    let plan = in_table_order(table, source)?;
+    plan.execute(0, task_context(config)?).map_err(failed)
 }
 
 /// The rows of a version in the types of its table.
