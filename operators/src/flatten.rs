@@ -19,8 +19,8 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Exe
 use netcrab_schema::Table;
 
 use crate::session;
-use crate::sort::by_numbers;
 use crate::stage::{self, single_input_plan};
+use crate::table_order::by_numbers;
 
 /// Rows of a batch, about, for a sort that looks after each batch by itself.
 pub(crate) const BATCH_ROWS: usize = 1 << 16;

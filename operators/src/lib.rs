@@ -24,3 +24,4 @@ pub mod share;
 pub mod sort;
 mod stage;
 pub mod symbols;
+pub mod table_order;

@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 use netcrab_schema::arrow::LIST_ITEM;
 
 use super::score::{self, Counts};
-use crate::detect::scan::TaskPhase;
+use crate::detect::actions::TaskPhase;
 use crate::detect::{Events, Kind, Scan};
 use crate::rules::Score;
 use crate::session::{SessionBatch, column, symbols, tuples};

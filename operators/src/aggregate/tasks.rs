@@ -16,8 +16,8 @@ use netcrab_schema::arrow::in_flight_type;
 use netcrab_schema::tables::FACT_TASKS;
 
 use crate::detect::abandoned_task::Outcome;
-use crate::detect::scan::{EventType, TaskEvent, TaskPhase};
-use crate::detect::{Events, Scan};
+use crate::detect::actions::{EventType, TaskPhase};
+use crate::detect::{Events, Scan, TaskEvent};
 use crate::session::list_column;
 use crate::symbols;
 

@@ -2,8 +2,8 @@
 //!
 //! Rule: `docs/rules.md`, section 5. What counts is the next start or completion of the same type.
 
-use super::incidents::Found;
-use super::scan::TaskPhase;
+use super::actions::TaskPhase;
+use super::incidents::{Found, json};
 use super::{Events, Incidents, Kind, Scan, TaskEvent};
 use crate::rules::AbandonedTask;
 
@@ -54,7 +54,7 @@ pub(super) fn detect(rule: &AbandonedTask, events: &Events<'_>, scan: &Scan, fou
             on_element: false,
             started_at: events.ts[start],
             ended_at: events.ts[start],
-            detail: format_args!("{{\"task_type\":{},\"outcome\":\"{outcome}\"}}", super::json(task_type)),
+            detail: format_args!("{{\"task_type\":{},\"outcome\":\"{outcome}\"}}", json(task_type)),
             evidence: &[start],
         });
     }

@@ -4,7 +4,7 @@
 //!
 //! Rule: `docs/rules.md`, section 5. A → B → A → B is two.
 
-use super::incidents::Found;
+use super::incidents::{Found, json};
 use super::{Events, Incidents, Kind, Scan};
 use crate::rules::Backtrack;
 
@@ -23,7 +23,7 @@ pub(super) fn detect(rule: &Backtrack, events: &Events<'_>, scan: &Scan, found: 
             on_element: false,
             started_at: events.ts[via.row],
             ended_at: events.ts[back.row],
-            detail: format_args!("{{\"via_screen\":{},\"stay_ms\":{stay_ms}}}", super::json(via_screen)),
+            detail: format_args!("{{\"via_screen\":{},\"stay_ms\":{stay_ms}}}", json(via_screen)),
             evidence: &[from.row, via.row, back.row],
         });
     }

@@ -3,9 +3,9 @@
 //! Rule: `docs/rules.md`, section 5. Dead clicks on one target in quick succession are one incident;
 //! live clicks in between do not matter.
 
+use super::events::Target;
 use super::incidents::Found;
-use super::rage_click::Chain;
-use super::scan::Target;
+use super::scan::TargetClick;
 use super::{Events, Incidents, Kind, Scan};
 use crate::rules::DeadClick;
 
@@ -16,7 +16,7 @@ pub(super) fn detect(rule: &DeadClick, events: &Events<'_>, scan: &mut Scan, fou
     let dead = scan.clicks.iter().filter(|&&row| dead(rule, events, row));
     chains.extend(dead.map(|&row| (events.target(row).unwrap_or(Target::screen(events.of(row).screen)), row)));
     chains.sort_unstable();
-    let close = |a: &Chain, b: &Chain| a.0 == b.0 && events.ts[b.1] - events.ts[a.1] <= rule.chain_ms;
+    let close = |a: &TargetClick, b: &TargetClick| a.0 == b.0 && events.ts[b.1] - events.ts[a.1] <= rule.chain_ms;
     for clicks in chains.chunk_by(close) {
         let named: Vec<usize> = clicks.iter().map(|&(_, row)| row).collect();
         found.push(Found {

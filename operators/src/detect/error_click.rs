@@ -5,7 +5,7 @@
 
 use hashbrown::HashMap;
 
-use super::incidents::Found;
+use super::incidents::{Found, json};
 use super::{Events, Incidents, Kind, Scan};
 use crate::rules::ErrorClick;
 
@@ -48,7 +48,7 @@ fn report(events: &Events<'_>, errors: &[(usize, usize)], found: &mut Incidents)
         detail: format_args!(
             "{{\"errors\":{},\"error_code\":{},\"delay_ms\":{}}}",
             errors.len(),
-            super::json(code),
+            json(code),
             events.ts[first_error] - events.ts[click]
         ),
         evidence: &named,

@@ -12,8 +12,9 @@ use netcrab_schema::arrow::{LIST_ITEM, in_flight_type};
 use netcrab_schema::tables::FACT_INCIDENTS;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::scan::Action;
-use super::{Events, Kind};
+use super::actions::Action;
+use super::events::Events;
+use super::kind::Kind;
 use crate::rules::Detect;
 use crate::sessionize::fold::hex;
 use crate::sessionize::text;
@@ -46,6 +47,11 @@ pub fn incident_fields() -> Fields {
         Some(Field::new(column.name, in_flight_type(column.kind), column.nullable))
     };
     COLUMNS.iter().filter_map(column).collect()
+}
+
+/// `text` as a JSON string.
+pub(super) fn json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// One moment of friction, as a detector finds it.

@@ -9,11 +9,9 @@
 //! Rule: `docs/rules.md`, section 5. Clicks elsewhere in between do not break it.
 
 use super::incidents::Found;
+use super::scan::TargetClick;
 use super::{Events, Incidents, Kind, Scan};
 use crate::rules::RageClick;
-
-/// A click and its target, sorted so that the clicks of a target are neighbours, in order.
-pub(super) type Chain = (super::scan::Target, usize);
 
 /// Finds the rage clicks of a scanned session.
 pub(super) fn detect(rule: &RageClick, events: &Events<'_>, scan: &mut Scan, found: &mut Incidents) {
@@ -31,7 +29,7 @@ pub(super) fn detect(rule: &RageClick, events: &Events<'_>, scan: &mut Scan, fou
     scan.chains = chains;
 }
 
-fn of_target(window_ms: i64, reach: usize, events: &Events<'_>, clicks: &[Chain], found: &mut Incidents) {
+fn of_target(window_ms: i64, reach: usize, events: &Events<'_>, clicks: &[TargetClick], found: &mut Incidents) {
     let at = |click: usize| events.ts[clicks[click].1];
     let qualifies = |click: &usize| at(*click) - at(*click - reach) <= window_ms;
     let mut run: Option<(usize, usize)> = None;
@@ -48,7 +46,13 @@ fn of_target(window_ms: i64, reach: usize, events: &Events<'_>, clicks: &[Chain]
 }
 
 /// Reports the incident whose first and last qualifying clicks are these.
-fn report(reach: usize, events: &Events<'_>, clicks: &[Chain], run: Option<(usize, usize)>, found: &mut Incidents) {
+fn report(
+    reach: usize,
+    events: &Events<'_>,
+    clicks: &[TargetClick],
+    run: Option<(usize, usize)>,
+    found: &mut Incidents,
+) {
     let Some((first, last)) = run else { return };
     let named: Vec<usize> = clicks[first - reach..=last].iter().map(|&(_, row)| row).collect();
     found.push(Found {

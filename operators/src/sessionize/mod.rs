@@ -16,10 +16,17 @@
 pub mod action_dictionary;
 pub mod batch;
 pub mod bytes;
+pub mod dictionaries;
 pub mod fold;
+pub mod head;
 pub mod layout;
 pub mod order;
 pub mod packed;
+pub mod packer;
+pub mod packing;
 pub mod rows;
+pub mod selection;
 pub mod streaming;
 pub mod text;
+pub mod unpack;
+pub mod visitor;

@@ -28,14 +28,17 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Exe
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, StreamExt, stream};
 
-use super::hash_partitioner::{HashPartitioner, InSlabs, Spill};
+use super::hash_partitioner::HashPartitioner;
+use super::partition::InSlabs;
+use super::spill::Spill;
 use crate::rules::Sessionize;
 use crate::session;
+use crate::sessionize::dictionaries::{CodeRemapping, Dictionaries};
 use crate::sessionize::fold::{self, Cut};
 use crate::sessionize::layout::Layout;
 use crate::sessionize::order::{self, Order};
-use crate::sessionize::packed::Packer;
-use crate::sessionize::rows::{CodeRemapping, Dictionaries, Rows};
+use crate::sessionize::packer::Packer;
+use crate::sessionize::rows::Rows;
 use crate::stage::{self, single_input_plan};
 
 /// How much the shell takes on at once.

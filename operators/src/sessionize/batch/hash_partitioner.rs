@@ -7,32 +7,23 @@
 //! wait in memory or, beyond the limit, in a file, where each partition remembers its stretches.
 //! Neighbours share slabs of memory, and are folded one after another: what they leave holds the tables.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
-use datafusion::execution::disk_manager::DiskManager;
-use datafusion::execution::{SpillFile, SpillWriter};
-use datafusion::physical_plan::metrics::SpillMetrics;
-use memmap2::MmapMut;
+use datafusion::common::Result;
 
+use super::partition::{InSlabs, PackedPartition};
+use super::slabs::Slabs;
+use super::spill::Spill;
 use super::visitor_dictionary::VisitorDictionary;
 use crate::sessionize::bytes::put_varint;
 use crate::sessionize::layout::Layout;
-use crate::sessionize::packed::{BatchVisitor, Packer, Visitor};
-use crate::sessionize::rows::{CodeRemapping, Rows};
-
-/// Bytes of a block, unless one event alone needs more.
-const BLOCK_BYTES: usize = 16 << 10;
-
-/// Bytes of a slab: a huge page.
-const SLAB_BYTES: usize = 2 << 20;
+use crate::sessionize::packer::Packer;
+use crate::sessionize::visitor::{BatchVisitor, Visitor};
 
 /// Most groups of partitions that share slabs, and fewest partitions of a group.
 const GROUPS_MAX: usize = 16;
+
 const GROUP_PARTITIONS: usize = 8;
 
 /// Bytes that a partition remembers of each visitor, besides its key.
@@ -53,74 +44,6 @@ pub struct HashPartitioner {
     packed: Vec<u8>,
     recent: Recent,
     memory: usize,
-}
-
-/// A partition, and the memory it shares with its group.
-pub type InSlabs = (PackedPartition, Arc<Slabs>);
-
-/// The blocks of one partition.
-#[derive(Default)]
-pub struct PackedPartition {
-    visitors: VisitorDictionary,
-    open: Block,
-    full: Vec<Block>,
-    spilled: Vec<Stretch>,
-}
-
-/// A stretch of a slab.
-#[derive(Debug, Clone, Copy, Default)]
-struct Block {
-    slab: usize,
-    start: usize,
-    /// Where the events end.
-    filled: usize,
-    end: usize,
-}
-
-/// Bytes of a spill file.
-#[derive(Debug, Clone, Copy)]
-struct Stretch {
-    start: u64,
-    length: usize,
-}
-
-/// Memory for the blocks of a group of partitions.
-///
-/// It is the system's, not the allocator's: that would keep it, in pieces that nothing else fits into.
-#[derive(Default)]
-pub struct Slabs {
-    slabs: Vec<MmapMut>,
-    /// Bytes of the last slab that are some block's.
-    taken: usize,
-}
-
-impl Slabs {
-    fn block(&mut self, bytes: usize) -> Result<Block> {
-        if self.slabs.last().is_none_or(|slab| slab.len() - self.taken < bytes) {
-            self.slabs.push(slab(bytes).map_err(DataFusionError::IoError)?);
-            self.taken = 0;
-        }
-        let start = self.taken;
-        self.taken += bytes;
-        Ok(Block { slab: self.slabs.len() - 1, start, filled: start, end: self.taken })
-    }
-
-    fn bytes(&self, block: Block) -> &[u8] {
-        self.slabs.get(block.slab).map_or(&[], |slab| &slab[block.start..block.filled])
-    }
-
-    fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
-/// A slab for a block of so many bytes, and more where there is room.
-fn slab(bytes: usize) -> std::io::Result<MmapMut> {
-    let slab = MmapMut::map_anon(SLAB_BYTES.max(bytes))?;
-    // One fault instead of 512, where the system has huge pages to give.
-    #[cfg(target_os = "linux")]
-    let _ = slab.advise(memmap2::Advice::HugePage);
-    Ok(slab)
 }
 
 impl HashPartitioner {
@@ -197,11 +120,9 @@ impl HashPartitioner {
     /// The partitions, each with the memory that its group shares; and what gave symbols and shapes their codes.
     pub fn finish(self) -> (Vec<InSlabs>, Packer) {
         let slabs: Vec<Arc<Slabs>> = self.slabs.into_iter().map(Arc::new).collect();
-        let filled = self.filled.into_iter().enumerate().map(|(partition, filled)| {
-            (
-                PackedPartition { visitors: VisitorDictionary::default(), ..filled },
-                Arc::clone(&slabs[partition / self.group]),
-            )
+        let filled = self.filled.into_iter().enumerate().map(|(partition, mut filled)| {
+            filled.visitors = VisitorDictionary::default();
+            (filled, Arc::clone(&slabs[partition / self.group]))
         });
         (filled.collect(), self.packer)
     }
@@ -256,114 +177,5 @@ impl Recent {
 
     fn place(&self, keys: BatchVisitor) -> usize {
         keys.keys[self.by] as usize
-    }
-}
-
-impl PackedPartition {
-    /// Appends an event to the open block, or to a new one where it has no room; returns the bytes this took.
-    #[inline]
-    fn append(&mut self, slabs: &mut Slabs, packed: &[u8]) -> Result<usize> {
-        let room = self.open.end - self.open.filled;
-        let taken = if room < packed.len() { self.begin_block(slabs, packed.len())? } else { 0 };
-        let Block { slab, filled, .. } = self.open;
-        self.open.filled += packed.len();
-        slabs.slabs[slab][filled..self.open.filled].copy_from_slice(packed);
-        Ok(taken)
-    }
-
-    #[cold]
-    fn begin_block(&mut self, slabs: &mut Slabs, bytes: usize) -> Result<usize> {
-        let block = slabs.block(BLOCK_BYTES.max(bytes))?;
-        let full = std::mem::replace(&mut self.open, block);
-        if full.filled > full.start {
-            self.full.push(full);
-        }
-        Ok(block.end - block.start)
-    }
-
-    fn spill(&mut self, slabs: &Slabs, spill: &mut Spill) -> Result<()> {
-        self.visitors = VisitorDictionary::default();
-        let start = spill.length;
-        for block in self.full.drain(..).chain([std::mem::take(&mut self.open)]) {
-            spill.write(slabs.bytes(block))?;
-        }
-        let length =
-            usize::try_from(spill.length - start).map_err(|error| DataFusionError::External(Box::new(error)))?;
-        if length > 0 {
-            self.spilled.push(Stretch { start, length });
-        }
-        Ok(())
-    }
-
-    /// Bytes of the blocks in memory.
-    pub fn memory(&self) -> usize {
-        self.full.iter().chain([&self.open]).map(|block| block.end - block.start).sum()
-    }
-
-    /// Reads all events into `rows`, those in the spill file first.
-    pub fn read(
-        self,
-        slabs: &Slabs,
-        file: Option<&Path>,
-        layout: &Layout,
-        remapping: &CodeRemapping,
-        rows: &mut Rows,
-    ) -> Result<()> {
-        if !self.spilled.is_empty() {
-            let file = file.ok_or_else(|| exec_datafusion_err!("spilled events without a spill file"))?;
-            let mut file = File::open(file).map_err(DataFusionError::IoError)?;
-            let mut buffer = Vec::new();
-            for stretch in &self.spilled {
-                buffer.resize(stretch.length, 0);
-                file.seek(SeekFrom::Start(stretch.start)).map_err(DataFusionError::IoError)?;
-                file.read_exact(&mut buffer).map_err(DataFusionError::IoError)?;
-                rows.read(layout, remapping, rows.visitors(), &buffer)?;
-            }
-        }
-        let first_visitor = rows.visitors();
-        self.full
-            .iter()
-            .chain([&self.open])
-            .try_for_each(|&block| rows.read(layout, remapping, first_visitor, slabs.bytes(block)))
-    }
-}
-
-/// The spill file of one task, created when it is first written.
-pub struct Spill {
-    disk: Arc<DiskManager>,
-    metrics: SpillMetrics,
-    file: Option<(Arc<dyn SpillFile>, Box<dyn SpillWriter>)>,
-    length: u64,
-}
-
-impl Spill {
-    /// No file yet.
-    pub fn new(disk: Arc<DiskManager>, metrics: SpillMetrics) -> Self {
-        Self { disk, metrics, file: None, length: 0 }
-    }
-
-    fn write(&mut self, block: &[u8]) -> Result<()> {
-        if block.is_empty() {
-            return Ok(());
-        }
-        if self.file.is_none() {
-            let file = self.disk.create_tmp_file("sessionize")?;
-            let writer = file.open_writer()?;
-            self.metrics.spill_file_count.add(1);
-            self.file = Some((file, writer));
-        }
-        let Some((_, writer)) = &mut self.file else { return Ok(()) };
-        writer.write_all(block).map_err(DataFusionError::IoError)?;
-        self.length += block.len() as u64;
-        self.metrics.spilled_bytes.add(block.len());
-        Ok(())
-    }
-
-    /// The whole file, where one was needed; it is removed when it is dropped.
-    pub fn finish(self) -> Result<Option<Arc<dyn SpillFile>>> {
-        let Some((file, mut writer)) = self.file else { return Ok(None) };
-        writer.flush().map_err(DataFusionError::IoError)?;
-        writer.finish()?;
-        Ok(Some(file))
     }
 }

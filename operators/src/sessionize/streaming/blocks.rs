@@ -8,7 +8,7 @@
 
 use datafusion::common::{Result, resources_datafusion_err};
 
-use super::checkpoint::{CheckpointError, In, Out};
+use super::checkpoint_bytes::{CheckpointError, In, Out};
 
 /// Bytes of a block, one cache line.
 const BLOCK: usize = 64;

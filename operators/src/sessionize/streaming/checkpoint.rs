@@ -12,43 +12,17 @@ use std::io::{self, Read, Write};
 use arrow::datatypes::Fields;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::open::OpenSessions;
+use super::blocks::Blocks;
+use super::checkpoint_bytes::{CheckpointError, In, Out};
+use super::keys::Keys;
+use super::open::{Counts, OpenSessions};
+use super::timers::Timers;
 use crate::rules::Sessionize;
+use crate::sessionize::layout::Layout;
+use crate::sessionize::packer::Packer;
 
 /// What a state begins with: a name and the version of its form.
 const MAGIC: &[u8; 8] = b"ncopen\0\x01";
-
-/// Bytes asked for at once, so that a damaged length asks for little.
-const PIECE: usize = 1 << 20;
-
-/// Why open sessions could not be read back.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    /// Reading failed.
-    #[error("the open sessions could not be read")]
-    Read(#[from] io::Error),
-    /// The bytes are not what was written.
-    #[error("the open sessions are damaged; start from an earlier epoch, or from none")]
-    Damaged,
-    /// They were written by another release.
-    #[error(
-        "the open sessions were written in another form than this release reads; drain them with the release that wrote them"
-    )]
-    Version,
-    /// They hold other events.
-    #[error("the open sessions hold events of another schema; drain them with the release that wrote them")]
-    Events,
-    /// They were opened under other settings.
-    #[error(
-        "the open sessions were opened with sessionize.gap_ms = {gap_ms} and length_ms = {length_ms}; set these again, or drain them first"
-    )]
-    Settings {
-        /// The gap they were opened with.
-        gap_ms: i64,
-        /// The length they were opened with.
-        length_ms: i64,
-    },
-}
 
 impl OpenSessions {
     /// Writes the whole state. Late events that nobody took are no part of it.
@@ -85,6 +59,66 @@ impl OpenSessions {
         let expected = from.hash.digest();
         if from.number()? != expected { Err(CheckpointError::Damaged) } else { Ok(state) }
     }
+
+    fn write_parts(&self, to: &mut Out<'_>) -> std::io::Result<()> {
+        to.signed(self.forgotten_before)?;
+        to.number(self.counts.sessions as u64)?;
+        to.number(self.counts.events as u64)?;
+        write_codes(&self.packer, to)?;
+        self.keys.write(to)?;
+        self.blocks.write(to)?;
+        self.timers.write(to)
+    }
+
+    fn read_parts(
+        from: &mut In<'_>,
+        fields: &Fields,
+        settings: Sessionize,
+        actions_max: usize,
+    ) -> std::result::Result<Self, CheckpointError> {
+        let mut state = Self::new(fields, settings, actions_max).map_err(|_| CheckpointError::Events)?;
+        state.forgotten_before = from.signed()?;
+        state.counts = Counts { sessions: from.length()?, events: from.length()? };
+        read_codes(&mut state.packer, &state.layout, from)?;
+        state.keys = Keys::read(from)?;
+        state.blocks = Blocks::read_back(from)?;
+        state.timers = Timers::read(from)?;
+        Ok(state)
+    }
+}
+
+/// Writes all symbols and shapes.
+fn write_codes(packer: &Packer, to: &mut Out<'_>) -> std::io::Result<()> {
+    for interner in &packer.interners {
+        to.number(interner.len() as u64)?;
+        interner.texts().try_for_each(|text| to.text(text.as_bytes()))?;
+    }
+    for dictionary in &packer.dictionaries {
+        to.number(dictionary.len() as u64)?;
+        dictionary.tuples().try_for_each(|tuple| to.codes(tuple))?;
+    }
+    Ok(())
+}
+
+/// Takes the symbols and shapes that [`write_codes`] wrote, in place of none.
+fn read_codes(packer: &mut Packer, layout: &Layout, from: &mut In<'_>) -> std::result::Result<(), CheckpointError> {
+    for interner in &mut packer.interners {
+        for code in 0..from.length()? {
+            let text = String::from_utf8(from.text()?).map_err(|_| CheckpointError::Damaged)?;
+            if interner.intern(&text) as usize != code {
+                return Err(CheckpointError::Damaged);
+            }
+        }
+    }
+    for (group, dictionary) in packer.dictionaries.iter_mut().enumerate() {
+        for code in 0..from.length()? {
+            let tuple = from.codes()?;
+            if tuple.len() != layout.width(group) || dictionary.code(&tuple) != Some(code as u32) {
+                return Err(CheckpointError::Damaged);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A number for the names and types of event columns.
@@ -94,104 +128,4 @@ fn fingerprint(fields: &Fields) -> u64 {
         hash.update(format!("{} {} {}\n", field.name(), field.data_type(), field.is_nullable()).as_bytes());
     }
     hash.digest()
-}
-
-/// Where a state is written to; numbers are little-endian.
-pub(crate) struct Out<'a> {
-    to: &'a mut dyn Write,
-    hash: Xxh3,
-}
-
-impl Out<'_> {
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hash.update(bytes);
-        self.to.write_all(bytes)
-    }
-
-    pub(crate) fn number(&mut self, number: u64) -> io::Result<()> {
-        self.bytes(&number.to_le_bytes())
-    }
-
-    pub(crate) fn signed(&mut self, number: i64) -> io::Result<()> {
-        self.number(number.cast_unsigned())
-    }
-
-    /// How many numbers, then each in four bytes.
-    pub(crate) fn codes(&mut self, codes: &[u32]) -> io::Result<()> {
-        self.number(codes.len() as u64)?;
-        for codes in codes.chunks(PIECE / 4) {
-            let bytes: Vec<u8> = codes.iter().flat_map(|code| code.to_le_bytes()).collect();
-            self.bytes(&bytes)?;
-        }
-        Ok(())
-    }
-
-    /// How many bytes, then they.
-    pub(crate) fn text(&mut self, text: &[u8]) -> io::Result<()> {
-        self.number(text.len() as u64)?;
-        self.bytes(text)
-    }
-}
-
-/// Where a state is read from.
-pub(crate) struct In<'a> {
-    from: &'a mut dyn Read,
-    hash: Xxh3,
-}
-
-impl In<'_> {
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], CheckpointError> {
-        let mut bytes = [0; N];
-        self.fill(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    pub(crate) fn fill(&mut self, bytes: &mut [u8]) -> Result<(), CheckpointError> {
-        match self.from.read_exact(bytes) {
-            Ok(()) => {
-                self.hash.update(bytes);
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(CheckpointError::Damaged),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    pub(crate) fn number(&mut self) -> Result<u64, CheckpointError> {
-        Ok(u64::from_le_bytes(self.array()?))
-    }
-
-    pub(crate) fn signed(&mut self) -> Result<i64, CheckpointError> {
-        Ok(self.number()?.cast_signed())
-    }
-
-    pub(crate) fn length(&mut self) -> Result<usize, CheckpointError> {
-        usize::try_from(self.number()?).map_err(|_| CheckpointError::Damaged)
-    }
-
-    pub(crate) fn code(&mut self) -> Result<u32, CheckpointError> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    pub(crate) fn codes(&mut self) -> Result<Vec<u32>, CheckpointError> {
-        let length = self.length()?;
-        let bytes = self.exactly(length.checked_mul(4).ok_or(CheckpointError::Damaged)?)?;
-        Ok(bytes.as_chunks::<4>().0.iter().map(|code| u32::from_le_bytes(*code)).collect())
-    }
-
-    pub(crate) fn text(&mut self) -> Result<Vec<u8>, CheckpointError> {
-        let length = self.length()?;
-        self.exactly(length)
-    }
-
-    /// The next `length` bytes, which may be far fewer than a damaged length says.
-    fn exactly(&mut self, length: usize) -> Result<Vec<u8>, CheckpointError> {
-        let mut bytes = Vec::new();
-        while bytes.len() < length {
-            let start = bytes.len();
-            bytes.resize(length.min(start + PIECE), 0);
-            self.fill(&mut bytes[start..])?;
-        }
-        Ok(bytes)
-    }
 }

@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use datafusion::common::{Result, resources_datafusion_err};
 
 use super::blocks::Chain;
-use super::checkpoint::{CheckpointError, In, Out};
+use super::checkpoint_bytes::{CheckpointError, In, Out};
 use super::timers::NEVER;
 use crate::rules::Sessionize;
 

@@ -31,14 +31,14 @@
 
 pub mod blocks;
 mod checkpoint;
+mod checkpoint_bytes;
 mod close;
 mod exec;
 pub mod keys;
 mod open;
 pub mod timers;
 
-pub use checkpoint::CheckpointError;
-pub(super) use checkpoint::{In, Out};
+pub use checkpoint_bytes::CheckpointError;
 pub use close::{Closing, Peeking};
 pub use exec::StreamingSessionizeExec;
 pub use keys::closes_at;

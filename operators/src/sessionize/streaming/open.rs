@@ -5,24 +5,24 @@
 //! A plain structure: it reads no clock and does no IO, so the same batches and watermarks leave the
 //! same state.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
+use super::blocks::{Blocks, Chain, ROOM};
+use super::keys::{Keys, Slot, closes_at};
+use super::timers::{Timers, tick};
+use crate::rules::Sessionize;
+use crate::sessionize::dictionaries::{CodeRemapping, Dictionaries};
+use crate::sessionize::head::Head;
+use crate::sessionize::layout::Layout;
+use crate::sessionize::packer::Packer;
+use crate::sessionize::packing::Packing;
+use crate::sessionize::text;
+use crate::sessionize::visitor::Visitor;
 use arrow::array::RecordBatch;
 use arrow::datatypes::Fields;
 use datafusion::common::{Result, internal_datafusion_err};
 use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
-
-use super::blocks::{Blocks, Chain, ROOM};
-use super::checkpoint::{CheckpointError, In, Out};
-use super::keys::{Keys, Slot, closes_at};
-use super::timers::{Timers, tick};
-use crate::rules::Sessionize;
-use crate::sessionize::layout::Layout;
-use crate::sessionize::packed::{Head, Packer, Packing, Visitor};
-use crate::sessionize::rows::{CodeRemapping, Dictionaries};
-use crate::sessionize::text;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The open sessions of a shard, and what must be known of closed ones.
 pub struct OpenSessions {
@@ -32,7 +32,7 @@ pub struct OpenSessions {
     pub(super) blocks: Blocks,
     pub(super) timers: Timers,
     pub(super) counts: Counts,
-    packer: Packer,
+    pub(super) packer: Packer,
     named: Option<Named>,
     late: Late,
     /// Keys whose sessions changed since somebody asked, at most `changed_max`.
@@ -40,7 +40,7 @@ pub struct OpenSessions {
     changed_max: usize,
     /// Hashes of keys none of whose sessions closes for now.
     pub(super) held: HashSet<u64>,
-    forgotten_before: i64,
+    pub(super) forgotten_before: i64,
     scratch: Scratch,
 }
 
@@ -319,32 +319,6 @@ impl OpenSessions {
     /// No session closes at a watermark before this; `None` where nothing is open.
     pub fn next_due(&self) -> Option<i64> {
         self.timers.next()
-    }
-
-    pub(super) fn write_parts(&self, to: &mut Out<'_>) -> std::io::Result<()> {
-        to.signed(self.forgotten_before)?;
-        to.number(self.counts.sessions as u64)?;
-        to.number(self.counts.events as u64)?;
-        self.packer.write(to)?;
-        self.keys.write(to)?;
-        self.blocks.write(to)?;
-        self.timers.write(to)
-    }
-
-    pub(super) fn read_parts(
-        from: &mut In<'_>,
-        fields: &Fields,
-        settings: Sessionize,
-        actions_max: usize,
-    ) -> std::result::Result<Self, CheckpointError> {
-        let mut state = Self::new(fields, settings, actions_max).map_err(|_| CheckpointError::Events)?;
-        state.forgotten_before = from.signed()?;
-        state.counts = Counts { sessions: from.length()?, events: from.length()? };
-        state.packer.read_symbols(&state.layout, from)?;
-        state.keys = Keys::read(from)?;
-        state.blocks = Blocks::read_back(from)?;
-        state.timers = Timers::read(from)?;
-        Ok(state)
     }
 
     /// Dictionaries of all symbols and shapes, the same as before while nothing new was interned; of those of

@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use super::checkpoint::{CheckpointError, In, Out};
+use super::checkpoint_bytes::{CheckpointError, In, Out};
 
 /// Milliseconds of a tick.
 const TICK_MS: i64 = 1000;

@@ -1,15 +1,5 @@
-//! Adds up what sessions contribute: hotspots, flows and dimensions.
-//!
-//!     {…, screens: [checkout 1 visit]}
-//!     {…, screens: [checkout 2 visits]}  ─▶  checkout  3 visits
-//!
-//! Input   session batches out of `aggregate`
-//! Output  the rows of one table, one for each key, sorted by date and key
-//! State   one row for each key; it is held in memory and counted against the pool
-//!
-//! Sums are whole numbers (scores in units of 2⁻⁴⁰), so their order does not matter.
+//! The rows of a rolled-up table so far.
 
-use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -17,116 +7,13 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch};
 use arrow::array::{Date32Array, Float64Array, Int64Array, TimestampMillisecondArray};
 use arrow::datatypes::{Date32Type, Int64Type, TimestampMillisecondType};
 use datafusion::common::Result;
-use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::execution_plan::EmissionType;
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, RecordOutput};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
-use futures::{StreamExt, stream};
 use hashbrown::HashTable;
-use netcrab_schema::{Table, Type, tables};
+use netcrab_schema::Type;
 
+use super::tables::{From, Measure, RollUp};
 use crate::aggregate::score;
 use crate::session::{self, symbols, wrong_type};
-use crate::stage::{self, single_input_plan};
 use crate::symbols::{Interner, SymbolArray};
-
-/// How a table is rolled up from the list that `aggregate` gives.
-#[derive(Debug)]
-pub struct RollUp {
-    /// The table that results.
-    pub table: &'static Table,
-    list: &'static str,
-    symbols: &'static [&'static str],
-    measures: &'static [Measure],
-}
-
-/// One column that is not part of the key.
-#[derive(Debug)]
-struct Measure {
-    column: &'static str,
-    from: From,
-}
-
-/// What a measure is made from; the names are those of the list's fields.
-#[derive(Debug)]
-enum From {
-    Sum(&'static str),
-    /// A sum of scores in units.
-    Scores(&'static str),
-    /// The smallest text.
-    FirstText(&'static str),
-    /// The earliest of these instants that is there.
-    Earliest(&'static [&'static str]),
-    /// The latest of these instants that is there.
-    Latest(&'static [&'static str]),
-    /// Rows where the instant is there.
-    Present(&'static str),
-    /// Nothing yet.
-    Null,
-}
-
-const fn sum(column: &'static str) -> Measure {
-    Measure { column, from: From::Sum(column) }
-}
-
-/// fact_screen_hotspots.
-pub static HOTSPOTS: RollUp = RollUp {
-    table: &tables::FACT_SCREEN_HOTSPOTS,
-    list: "screens",
-    symbols: &["screen_id"],
-    measures: &[
-        Measure { column: "route", from: From::FirstText("route") },
-        sum("sessions"),
-        sum("visits"),
-        Measure { column: "frustration_sum", from: From::Scores("frustration_units") },
-        Measure { column: "efficiency_sum", from: From::Scores("efficiency_units") },
-        sum("rage_clicks"),
-        sum("dead_clicks"),
-        sum("error_clicks"),
-        sum("backtracks"),
-        sum("abandoned_tasks"),
-        sum("dropoffs"),
-        sum("time_spent_ms_sum"),
-    ],
-};
-
-/// fact_flows.
-pub static FLOWS: RollUp = RollUp {
-    table: &tables::FACT_FLOWS,
-    list: "moves",
-    symbols: &["from_screen", "to_screen"],
-    measures: &[
-        sum("moves"),
-        sum("sessions"),
-        Measure { column: "frustration_sum", from: From::Scores("frustration_units") },
-    ],
-};
-
-/// dim_task_types.
-pub static TASK_TYPES: RollUp = RollUp {
-    table: &tables::DIM_TASK_TYPES,
-    list: "tasks",
-    symbols: &["task_type"],
-    measures: &[
-        Measure { column: "first_seen_at", from: From::Earliest(&["started_at", "completed_at"]) },
-        Measure { column: "last_seen_at", from: From::Latest(&["completed_at", "started_at"]) },
-        Measure { column: "starts", from: From::Present("started_at") },
-        Measure { column: "completions", from: From::Present("completed_at") },
-    ],
-};
-
-/// dim_releases.
-pub static RELEASES: RollUp = RollUp {
-    table: &tables::DIM_RELEASES,
-    list: "releases",
-    symbols: &["version_tag"],
-    measures: &[
-        Measure { column: "first_seen_at", from: From::Earliest(&["first_seen_at"]) },
-        Measure { column: "released_at", from: From::Null },
-    ],
-};
 
 /// org, product, date and at most two symbols, in the codes of [`Totals`].
 type Key = [u32; 5];
@@ -334,63 +221,5 @@ impl Measure {
             From::Null => {}
         }
         Ok(())
-    }
-}
-
-/// Rolls session batches up into one table.
-#[derive(Debug)]
-pub struct RollUpExec {
-    input: Arc<dyn ExecutionPlan>,
-    roll_up: &'static RollUp,
-    properties: Arc<datafusion::physical_plan::PlanProperties>,
-    metrics: ExecutionPlanMetricsSet,
-}
-
-impl RollUpExec {
-    /// Rolls up the session batches of `input`, which has one partition.
-    pub fn new(input: Arc<dyn ExecutionPlan>, roll_up: &'static RollUp) -> Self {
-        let properties = stage::properties(roll_up.table.to_store(), 1, EmissionType::Final);
-        Self { input, roll_up, properties, metrics: ExecutionPlanMetricsSet::new() }
-    }
-
-    fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
-        Ok(Self::new(input, self.roll_up))
-    }
-}
-
-impl DisplayAs for RollUpExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RollUpExec: table={}, list={}", self.roll_up.table.name, self.roll_up.list)
-    }
-}
-
-impl ExecutionPlan for RollUpExec {
-    single_input_plan!("RollUpExec");
-
-    fn input_distribution_requirements(&self) -> datafusion::physical_plan::InputDistributionRequirements {
-        datafusion::physical_plan::InputDistributionRequirements::new(vec![
-            datafusion::physical_plan::Distribution::SinglePartition,
-        ])
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let baseline = BaselineMetrics::new(&self.metrics, partition);
-        let memory =
-            MemoryConsumer::new(format!("RollUpExec[{}]", self.roll_up.table.name)).register(context.memory_pool());
-        let mut input = self.input.execute(partition, context)?;
-        let mut totals = Totals::new(self.roll_up);
-        let rolled_up = async move {
-            while let Some(batch) = input.next().await {
-                let timer = baseline.elapsed_compute().timer();
-                totals.add(&batch?)?;
-                timer.done();
-                memory.try_resize(totals.memory())?;
-            }
-            let timer = baseline.elapsed_compute().timer();
-            let batch = totals.finish()?;
-            timer.done();
-            Ok(batch.record_output(&baseline))
-        };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream::once(rolled_up))))
     }
 }

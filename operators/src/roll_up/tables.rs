@@ -1,0 +1,99 @@
+//! How each table is rolled up.
+
+use netcrab_schema::{Table, tables};
+
+/// How a table is rolled up from the list that `aggregate` gives.
+#[derive(Debug)]
+pub struct RollUp {
+    /// The table that results.
+    pub table: &'static Table,
+    pub(super) list: &'static str,
+    pub(super) symbols: &'static [&'static str],
+    pub(super) measures: &'static [Measure],
+}
+
+/// One column that is not part of the key.
+#[derive(Debug)]
+pub(super) struct Measure {
+    pub(super) column: &'static str,
+    pub(super) from: From,
+}
+
+/// What a measure is made from; the names are those of the list's fields.
+#[derive(Debug)]
+pub(super) enum From {
+    Sum(&'static str),
+    /// A sum of scores in units.
+    Scores(&'static str),
+    /// The smallest text.
+    FirstText(&'static str),
+    /// The earliest of these instants that is there.
+    Earliest(&'static [&'static str]),
+    /// The latest of these instants that is there.
+    Latest(&'static [&'static str]),
+    /// Rows where the instant is there.
+    Present(&'static str),
+    /// Nothing yet.
+    Null,
+}
+
+const fn sum(column: &'static str) -> Measure {
+    Measure { column, from: From::Sum(column) }
+}
+
+/// fact_screen_hotspots.
+pub static HOTSPOTS: RollUp = RollUp {
+    table: &tables::FACT_SCREEN_HOTSPOTS,
+    list: "screens",
+    symbols: &["screen_id"],
+    measures: &[
+        Measure { column: "route", from: From::FirstText("route") },
+        sum("sessions"),
+        sum("visits"),
+        Measure { column: "frustration_sum", from: From::Scores("frustration_units") },
+        Measure { column: "efficiency_sum", from: From::Scores("efficiency_units") },
+        sum("rage_clicks"),
+        sum("dead_clicks"),
+        sum("error_clicks"),
+        sum("backtracks"),
+        sum("abandoned_tasks"),
+        sum("dropoffs"),
+        sum("time_spent_ms_sum"),
+    ],
+};
+
+/// fact_flows.
+pub static FLOWS: RollUp = RollUp {
+    table: &tables::FACT_FLOWS,
+    list: "moves",
+    symbols: &["from_screen", "to_screen"],
+    measures: &[
+        sum("moves"),
+        sum("sessions"),
+        Measure { column: "frustration_sum", from: From::Scores("frustration_units") },
+    ],
+};
+
+/// dim_task_types.
+pub static TASK_TYPES: RollUp = RollUp {
+    table: &tables::DIM_TASK_TYPES,
+    list: "tasks",
+    symbols: &["task_type"],
+    measures: &[
+        Measure { column: "first_seen_at", from: From::Earliest(&["started_at", "completed_at"]) },
+        Measure { column: "last_seen_at", from: From::Latest(&["completed_at", "started_at"]) },
+        Measure { column: "starts", from: From::Present("started_at") },
+        Measure { column: "completions", from: From::Present("completed_at") },
+    ],
+};
+
+/// dim_releases.
+pub static RELEASES: RollUp = RollUp {
+    table: &tables::DIM_RELEASES,
+    list: "releases",
+    symbols: &["version_tag"],
+    measures: &[
+        Measure { column: "first_seen_at", from: From::Earliest(&["first_seen_at"]) },
+        Measure { column: "released_at", from: From::Null },
+    ],
+};

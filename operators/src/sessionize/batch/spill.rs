@@ -1,0 +1,56 @@
+//! The spill file of one task.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::disk_manager::DiskManager;
+use datafusion::execution::{SpillFile, SpillWriter};
+use datafusion::physical_plan::metrics::SpillMetrics;
+
+/// The spill file of one task, created when it is first written.
+pub struct Spill {
+    disk: Arc<DiskManager>,
+    metrics: SpillMetrics,
+    file: Option<(Arc<dyn SpillFile>, Box<dyn SpillWriter>)>,
+    pub(super) length: u64,
+}
+
+/// Bytes of a spill file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    pub(super) start: u64,
+    pub(super) length: usize,
+}
+
+impl Spill {
+    /// No file yet.
+    pub fn new(disk: Arc<DiskManager>, metrics: SpillMetrics) -> Self {
+        Self { disk, metrics, file: None, length: 0 }
+    }
+
+    pub(super) fn write(&mut self, block: &[u8]) -> Result<()> {
+        if block.is_empty() {
+            return Ok(());
+        }
+        if self.file.is_none() {
+            let file = self.disk.create_tmp_file("sessionize")?;
+            let writer = file.open_writer()?;
+            self.metrics.spill_file_count.add(1);
+            self.file = Some((file, writer));
+        }
+        let Some((_, writer)) = &mut self.file else { return Ok(()) };
+        writer.write_all(block).map_err(DataFusionError::IoError)?;
+        self.length += block.len() as u64;
+        self.metrics.spilled_bytes.add(block.len());
+        Ok(())
+    }
+
+    /// The whole file, where one was needed; it is removed when it is dropped.
+    pub fn finish(self) -> Result<Option<Arc<dyn SpillFile>>> {
+        let Some((file, mut writer)) = self.file else { return Ok(None) };
+        writer.flush().map_err(DataFusionError::IoError)?;
+        writer.finish()?;
+        Ok(Some(file))
+    }
+}

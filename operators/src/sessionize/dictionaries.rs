@@ -1,0 +1,122 @@
+//! One dictionary for all tasks: their symbols and tuples, and how the codes of each task are remapped.
+
+use arrow::array::{ArrayRef, BooleanArray, StructArray, new_null_array};
+use arrow::datatypes::FieldRef;
+use datafusion::common::Result;
+use std::sync::Arc;
+
+use super::layout::{ACTION, CLIENT, Kept, Layout};
+use super::packer::Packer;
+use crate::session;
+use crate::symbols::{self, Interner, NULL_CODE};
+
+/// The shapes of every task, by column, in codes whose order is the order of the texts.
+#[derive(Debug)]
+pub struct Dictionaries {
+    pub(super) groups: [TupleColumns; 2],
+    /// The same as structs, see [`crate::session::TUPLES`].
+    pub(super) structs: [ArrayRef; 2],
+    /// For each symbol column of the layout, its texts in order.
+    pub symbols: Vec<ArrayRef>,
+}
+
+/// Shapes of one group, column by column.
+#[derive(Debug, Default)]
+pub(super) struct TupleColumns {
+    pub(super) columns: Vec<Vec<u32>>,
+    pub(super) rows: usize,
+}
+
+/// How the codes of one task become those of [`Dictionaries`].
+#[derive(Debug)]
+pub struct CodeRemapping {
+    /// For each column of the layout, our code for each of the task's.
+    pub(super) codes: Vec<Vec<u32>>,
+    /// Where the task's shapes begin in each group.
+    pub(super) starts: [usize; 2],
+}
+
+impl TupleColumns {
+    pub(super) fn clear(&mut self) {
+        self.rows = 0;
+        self.columns.iter_mut().for_each(Vec::clear);
+    }
+
+    pub(super) fn new(width: usize) -> Self {
+        Self { columns: vec![Vec::new(); width], rows: 0 }
+    }
+
+    /// Adds a task's tuple; `symbols` are the places of its columns.
+    pub(super) fn push(&mut self, tuple: impl Iterator<Item = u32>, symbols: &[usize], codes: &[Vec<u32>]) {
+        for (at, (column, code)) in self.columns.iter_mut().zip(tuple).enumerate() {
+            // What has no place among the symbols are the bits, which every task writes alike.
+            let ours = match symbols.get(at) {
+                Some(&place) => codes[place].get(code as usize).copied().unwrap_or(NULL_CODE),
+                None => code,
+            };
+            column.push(ours);
+        }
+        self.rows += 1;
+    }
+}
+
+impl Dictionaries {
+    /// Brings the symbols and shapes of all tasks together.
+    pub fn new(layout: &Layout, tasks: &[Packer]) -> Result<(Self, Vec<CodeRemapping>)> {
+        let mut dictionaries: Vec<ArrayRef> = Vec::new();
+        let mut codes: Vec<Vec<Vec<u32>>> = tasks.iter().map(|_| Vec::new()).collect();
+        for place in 0..layout.kept.len() {
+            let interners: Vec<&Interner> = tasks.iter().map(|task| &task.interners[place]).collect();
+            let (dictionary, remapped) = symbols::unify(&interners);
+            dictionaries.push(dictionary);
+            codes.iter_mut().zip(remapped).for_each(|(codes, table)| codes.push(table));
+        }
+        let mut groups = [CLIENT, ACTION].map(|group| TupleColumns::new(layout.width(group)));
+        let mut remappings = Vec::with_capacity(tasks.len());
+        for (task, codes) in tasks.iter().zip(codes) {
+            let starts = [CLIENT, ACTION].map(|group| groups[group].rows);
+            for ((group, tuples), symbols) in groups.iter_mut().zip(&task.dictionaries).zip(&layout.symbols) {
+                tuples.tuples().for_each(|tuple| group.push(tuple.iter().copied(), symbols, &codes));
+            }
+            remappings.push(CodeRemapping { codes, starts });
+        }
+        let none = TupleColumns::default();
+        let of = |group: usize| structs(layout, group, [&groups[group], &none], &dictionaries);
+        let structs = [of(CLIENT)?, of(ACTION)?];
+        Ok((Self { groups, structs, symbols: dictionaries }, remappings))
+    }
+
+    /// Bytes held, nearly.
+    pub fn memory(&self) -> usize {
+        let tuples: usize = self.groups.iter().flat_map(|group| &group.columns).map(|codes| codes.capacity() * 4).sum();
+        // Twice: as codes and as structs.
+        2 * tuples + self.symbols.iter().map(|texts| texts.get_buffer_memory_size()).sum::<usize>()
+    }
+}
+
+/// The shapes of one group as structs, those of `parts` one after another.
+pub(super) fn structs(
+    layout: &Layout,
+    group: usize,
+    parts: [&TupleColumns; 2],
+    dictionaries: &[ArrayRef],
+) -> Result<ArrayRef> {
+    let rows = parts.iter().map(|part| part.rows).sum();
+    let codes = |at: usize| parts.into_iter().flat_map(move |part| part.columns.get(at).into_iter().flatten().copied());
+    let fields = session::tuple_fields(group);
+    let column = |field: &FieldRef| -> ArrayRef {
+        let place = layout.fields.iter().position(|kept| kept.name() == field.name());
+        match place.map(|place| (place, layout.kept[place])) {
+            Some((place, Kept::Symbol { at, .. })) => {
+                Arc::new(symbols::column(codes(at).map(u32::cast_signed).collect(), &dictionaries[place]))
+            }
+            Some((_, Kept::Flag { shift })) => {
+                let flags = codes(layout.symbols[group].len()).map(|bits| bits >> shift & 3);
+                Arc::new(flags.map(|flag| (flag != 2).then_some(flag == 1)).collect::<BooleanArray>())
+            }
+            _ => new_null_array(field.data_type(), rows),
+        }
+    };
+    let columns = fields.iter().map(column).collect();
+    Ok(Arc::new(StructArray::try_new_with_length(fields, columns, None, rows)?))
+}

@@ -1,0 +1,102 @@
+//! A batch of events about to be packed: its columns, and the code of each row's client and action.
+
+use arrow::array::{Array, Float32Array, StringViewArray, TimestampMillisecondArray};
+use arrow::buffer::ScalarBuffer;
+
+use super::visitor::BatchVisitor;
+use crate::symbols::SymbolArray;
+
+/// A batch about to be packed.
+pub struct Packing {
+    pub(super) events: Columns,
+    pub(super) tuples: [Vec<TupleCode>; 2],
+    /// The tuples of shapes without a code.
+    pub(super) inline: Vec<u32>,
+}
+
+impl Packing {
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.events.ts.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Visitor row `row` is from.
+    pub fn batch_visitor(&self, row: usize) -> BatchVisitor {
+        let events = &self.events;
+        BatchVisitor {
+            keys: [events.ids[0][row], events.ids[1][row]],
+            owner: [events.owner[0][row], events.owner[1][row]],
+        }
+    }
+
+    /// When row `row` happened.
+    pub fn ts(&self, row: usize) -> i64 {
+        self.events.ts[row]
+    }
+}
+
+/// A shape of a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TupleCode {
+    /// This code in [`Packer::dictionaries`].
+    Known(u32),
+    /// The tuple that begins here in [`Packing::inline`].
+    Inline(u32),
+}
+
+/// The columns of a batch that a group's shapes are made of.
+pub(super) struct Symbols<'a> {
+    pub(super) columns: Vec<&'a SymbolArray>,
+    /// What is there of the rest, for the action.
+    pub(super) bits: &'a [u32],
+    pub(super) bits_width: u32,
+}
+
+impl Symbols<'_> {
+    /// For each row a number that stands for its keys and bits; `None` where they take more than 64 bits.
+    pub(super) fn numbers(&self, rows: usize) -> Option<Vec<u64>> {
+        // One more than the last key stands for null.
+        let width = |column: &SymbolArray| usize::BITS - column.values().len().leading_zeros();
+        let widths: u32 = self.columns.iter().map(|column| width(column)).sum();
+        if widths + self.bits_width > u64::BITS {
+            return None;
+        }
+        let mut numbers: Vec<u64> = self.bits.iter().map(|&bits| u64::from(bits)).collect();
+        numbers.resize(rows, 0);
+        let mut shift = self.bits_width;
+        for column in &self.columns {
+            let (keys, null) = (column.keys(), column.values().len() as u64);
+            let rows = numbers.iter_mut().zip(keys.values());
+            match keys.nulls() {
+                None => rows.for_each(|(number, &key)| *number |= u64::from(key.cast_unsigned()) << shift),
+                Some(nulls) if nulls.null_count() == keys.len() => {
+                    rows.for_each(|(number, _)| *number |= null << shift)
+                }
+                Some(nulls) => rows.zip(nulls).for_each(|((number, &key), valid)| {
+                    *number |= if valid { u64::from(key.cast_unsigned()) } else { null } << shift;
+                }),
+            }
+            // A shift by 64 is none: nothing follows a number that is full.
+            shift = (shift + width(column)).min(u64::BITS - 1);
+        }
+        Some(numbers)
+    }
+}
+
+/// The columns of a batch that are not symbols.
+pub(super) struct Columns {
+    /// Codes of org_id and product_id.
+    pub(super) owner: [Vec<u32>; 2],
+    /// Keys of session_id and user_hash in [`Packer::ids`].
+    pub(super) ids: [ScalarBuffer<i32>; 2],
+    pub(super) event_id: StringViewArray,
+    pub(super) ts: ScalarBuffer<i64>,
+    pub(super) instants: Vec<TimestampMillisecondArray>,
+    pub(super) reals: Vec<Float32Array>,
+    pub(super) texts: Vec<StringViewArray>,
+}

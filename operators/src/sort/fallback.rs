@@ -1,0 +1,58 @@
+//! Lets DataFusion sort, where numbers cannot or memory is used up.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{Result, internal_datafusion_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use futures::stream;
+use netcrab_schema::Table;
+
+use crate::{flatten, stage, table_order};
+
+/// A stream that is executed once.
+struct Once {
+    schema: SchemaRef,
+    rows: Mutex<Option<SendableRecordBatchStream>>,
+}
+
+impl fmt::Debug for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Once")
+    }
+}
+
+impl PartitionStream for Once {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).take();
+        rows.unwrap_or_else(|| {
+            let again = stream::once(async { Err(internal_datafusion_err!("rows are sorted once")) });
+            Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), again))
+        })
+    }
+}
+
+/// Lets DataFusion sort `rows`.
+pub(super) fn hand_on(
+    table: &Table,
+    rows: SendableRecordBatchStream,
+    context: Arc<TaskContext>,
+) -> Result<(Arc<SortExec>, SendableRecordBatchStream)> {
+    let schema = rows.schema();
+    let rows = Mutex::new(Some(stage::coalesce(rows, flatten::BATCH_ROWS)));
+    let once: Arc<dyn PartitionStream> = Arc::new(Once { schema: Arc::clone(&schema), rows });
+    let order = table_order::order(table, &schema)?;
+    let source = StreamingTableExec::try_new(schema, vec![once], None, [], false, None)?;
+    let sort = Arc::new(SortExec::new(order, Arc::new(source)));
+    let sorted = sort.execute(0, context)?;
+    Ok((sort, sorted))
+}
