@@ -36,14 +36,14 @@ type Message = Result<RecordBatch, Arc<DataFusionError>>;
 pub struct SharedExec {
     input: Arc<dyn ExecutionPlan>,
     reader: usize,
-    shared: Arc<Shared>,
+    shared: Arc<SharedPlan>,
     properties: Arc<datafusion::physical_plan::PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 /// What the readers of one plan share.
 #[derive(Debug)]
-struct Shared {
+struct SharedPlan {
     readers: usize,
     partitions: Mutex<Vec<Partition>>,
 }
@@ -59,13 +59,13 @@ struct Partition {
 pub fn share(input: &Arc<dyn ExecutionPlan>, readers: usize) -> Vec<Arc<dyn ExecutionPlan>> {
     let partitions = input.output_partitioning().partition_count();
     let partitions = Mutex::new((0..partitions).map(|_| Partition::default()).collect());
-    let shared = Arc::new(Shared { readers, partitions });
+    let shared = Arc::new(SharedPlan { readers, partitions });
     let reader = |reader| SharedExec::new(Arc::clone(input), reader, Arc::clone(&shared));
     (0..readers).map(|number| Arc::new(reader(number)) as Arc<dyn ExecutionPlan>).collect()
 }
 
 impl SharedExec {
-    fn new(input: Arc<dyn ExecutionPlan>, reader: usize, shared: Arc<Shared>) -> Self {
+    fn new(input: Arc<dyn ExecutionPlan>, reader: usize, shared: Arc<SharedPlan>) -> Self {
         let partitions = input.output_partitioning().partition_count();
         let properties = stage::properties(input.schema(), partitions, EmissionType::Incremental);
         Self { input, reader, shared, properties, metrics: ExecutionPlanMetricsSet::new() }

@@ -5,7 +5,7 @@ use crate::rules::Score;
 /// The counts that scores are made from.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(missing_docs, reason = "each is the fact_sessions column of that name")]
-pub struct Counts {
+pub struct ScoreInputs {
     pub rage_clicks: i64,
     pub backtracks: i64,
     pub error_events: i64,
@@ -21,8 +21,8 @@ pub struct Counts {
 /// Scores are whole multiples of this, so that sums of them are exact in any order.
 pub const UNIT: f64 = 1.0 / (1_u64 << 40) as f64;
 
-/// frustration = sigmoid(base + weights · counts) (`docs/rules.md`, section 6).
-pub fn frustration(weights: &Score, counts: &Counts) -> f64 {
+/// frustration = sigmoid(base + weights · counts), PRODUCT section 6.
+pub fn frustration(weights: &Score, counts: &ScoreInputs) -> f64 {
     let x = weights.frustration_base
         + weights.rage_click * counts.rage_clicks as f64
         + weights.backtrack * counts.backtracks as f64
@@ -32,8 +32,8 @@ pub fn frustration(weights: &Score, counts: &Counts) -> f64 {
     rounded(sigmoid(x))
 }
 
-/// efficiency = sigmoid(base − duration − clicks a task − revisits) (`docs/rules.md`, section 6).
-pub fn efficiency(weights: &Score, counts: &Counts) -> f64 {
+/// efficiency = sigmoid(base − duration − clicks a task − revisits), PRODUCT section 6.
+pub fn efficiency(weights: &Score, counts: &ScoreInputs) -> f64 {
     let d = (counts.duration_ms as f64 / 600_000.0).min(3.0);
     let c = (counts.click_count as f64 / counts.tasks_started.max(1) as f64 / 20.0).min(3.0);
     let u = (counts.screen_visits - counts.unique_screens).max(0) as f64 / counts.screen_visits.max(1) as f64;
@@ -66,17 +66,17 @@ mod tests {
 
     #[test]
     fn a_session_without_incidents_scores_0_047() {
-        let score = frustration(&Score::default(), &Counts::default());
+        let score = frustration(&Score::default(), &ScoreInputs::default());
         assert!((score - 0.047_425_873).abs() < 1e-8, "{score}");
     }
 
     #[test]
     fn duration_and_clicks_count_three_times_at_most() {
         let weights = Score::default();
-        let long = Counts { duration_ms: 1_800_000, click_count: 60, ..Counts::default() };
-        let longer = Counts { duration_ms: 9_800_000, click_count: 600, ..Counts::default() };
+        let long = ScoreInputs { duration_ms: 1_800_000, click_count: 60, ..ScoreInputs::default() };
+        let longer = ScoreInputs { duration_ms: 9_800_000, click_count: 600, ..ScoreInputs::default() };
         assert_eq!(efficiency(&weights, &long), efficiency(&weights, &longer));
-        let shorter = Counts { duration_ms: 1_799_999, ..long };
+        let shorter = ScoreInputs { duration_ms: 1_799_999, ..long };
         assert!(efficiency(&weights, &shorter) > efficiency(&weights, &long));
     }
 

@@ -1,4 +1,4 @@
-//! What a session adds to each screen it touched: its part of fact_screen_hotspots.
+//! What a session adds to each screen it touched: its contribution of fact_screen_hotspots.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use netcrab_schema::arrow::in_flight_type;
 
 use super::score;
 use super::sessions::Facts;
-use crate::detect::{Events, Kind, Scan};
+use crate::detect::{Events, IncidentKind, Scan};
 use crate::session::{list_column, symbols};
 use crate::symbols;
 
@@ -32,7 +32,7 @@ pub const ADDITIVE: [&str; 11] = [
 
 /// What one session adds to one screen.
 #[derive(Debug, Clone, Copy, Default)]
-struct Part {
+struct ScreenContribution {
     screen: i32,
     route: i32,
     /// The session visited the screen or filed an incident under it.
@@ -44,12 +44,12 @@ struct Part {
     time_spent_ms: i64,
 }
 
-/// The parts of all sessions of a batch; keeps its space from batch to batch.
+/// The contributions of all sessions of a batch; keeps its space from batch to batch.
 #[derive(Default)]
 pub struct Screens {
-    parts: Vec<Part>,
+    contributions: Vec<ScreenContribution>,
     ends: Vec<usize>,
-    /// Where the part of a screen stands, for the session whose number is in `seen_by`.
+    /// Where the contribution of a screen stands, for the session whose number is in `seen_by`.
     place: Vec<usize>,
     seen_by: Vec<usize>,
 }
@@ -57,7 +57,7 @@ pub struct Screens {
 impl Screens {
     /// Forgets the batch before; makes room for screens with codes below `screens`.
     pub fn begin(&mut self, screens: usize) {
-        self.parts.clear();
+        self.contributions.clear();
         self.ends.clear();
         self.place.resize(screens, 0);
         self.seen_by.clear();
@@ -65,57 +65,63 @@ impl Screens {
     }
 
     /// Adds a scanned session; returns how many distinct screens its events are on.
-    pub fn push(&mut self, events: &Events<'_>, scan: &Scan, incidents: impl Iterator<Item = (Kind, i32)>) -> i64 {
+    pub fn push(
+        &mut self,
+        events: &Events<'_>,
+        scan: &Scan,
+        incidents: impl Iterator<Item = (IncidentKind, i32)>,
+    ) -> i64 {
         let session = self.ends.len();
-        let start = self.parts.len();
+        let start = self.contributions.len();
         for row in scan.rows.clone() {
             let action = events.of(row);
-            let part = self.part(session, action.screen);
+            let contribution = self.contribution(session, action.screen);
             // Dictionary order is byte order: the smallest code is the first route.
-            part.route = if part.route < 0 { action.route } else { part.route.min(action.route) };
+            contribution.route =
+                if contribution.route < 0 { action.route } else { contribution.route.min(action.route) };
         }
-        let unique_screens = (self.parts.len() - start) as i64;
+        let unique_screens = (self.contributions.len() - start) as i64;
         let end_ts = events.ts[scan.rows.end - 1];
         for (i, visit) in scan.visits.iter().enumerate() {
             let until = scan.visits.get(i + 1).map_or(end_ts, |next| events.ts[next.row]);
-            let part = self.part(session, visit.screen);
-            part.shown = true;
-            part.visits += 1;
-            part.time_spent_ms += until - events.ts[visit.row];
-            part.dropoffs += i64::from(i + 1 == scan.visits.len());
+            let contribution = self.contribution(session, visit.screen);
+            contribution.shown = true;
+            contribution.visits += 1;
+            contribution.time_spent_ms += until - events.ts[visit.row];
+            contribution.dropoffs += i64::from(i + 1 == scan.visits.len());
         }
         for (kind, screen) in incidents {
-            let part = self.part(session, screen);
-            part.shown = true;
-            part.incidents[kind as usize] += 1;
+            let contribution = self.contribution(session, screen);
+            contribution.shown = true;
+            contribution.incidents[kind as usize] += 1;
         }
-        // A screen that the session neither visited nor had trouble on is no part of its hotspots.
+        // A screen that the session neither visited nor had trouble on is no contribution of its hotspots.
         let mut kept = start;
-        for at in start..self.parts.len() {
-            if self.parts[at].shown {
-                self.parts.swap(kept, at);
+        for at in start..self.contributions.len() {
+            if self.contributions[at].shown {
+                self.contributions.swap(kept, at);
                 kept += 1;
             }
         }
-        self.parts.truncate(kept);
+        self.contributions.truncate(kept);
         self.ends.push(kept);
         unique_screens
     }
 
-    fn part(&mut self, session: usize, screen: i32) -> &mut Part {
+    fn contribution(&mut self, session: usize, screen: i32) -> &mut ScreenContribution {
         let code = screen as usize;
         if self.seen_by[code] != session {
             self.seen_by[code] = session;
-            self.place[code] = self.parts.len();
-            self.parts.push(Part { screen, route: -1, ..Part::default() });
+            self.place[code] = self.contributions.len();
+            self.contributions.push(ScreenContribution { screen, route: -1, ..ScreenContribution::default() });
         }
-        &mut self.parts[self.place[code]]
+        &mut self.contributions[self.place[code]]
     }
 
     /// The list column `screens`, given the facts of each session.
     pub fn column(&self, events: &Events<'_>, facts: &[Facts]) -> Result<ArrayRef> {
         let mut start = 0;
-        let mut scores = Vec::with_capacity(self.parts.len());
+        let mut scores = Vec::with_capacity(self.contributions.len());
         let mut lengths = Vec::with_capacity(self.ends.len());
         for (&end, facts) in self.ends.iter().zip(facts) {
             let of_session = (score::units(facts.frustration_score), score::units(facts.efficiency_score));
@@ -123,68 +129,71 @@ impl Screens {
             lengths.push(end - start);
             start = end;
         }
-        let symbol = |name: &str, of: fn(&Part) -> i32| -> Result<ArrayRef> {
-            let codes = self.parts.iter().map(of).collect();
+        let symbol = |name: &str, of: fn(&ScreenContribution) -> i32| -> Result<ArrayRef> {
+            let codes = self.contributions.iter().map(of).collect();
             Ok(Arc::new(symbols::column(codes, events.symbols(name)?.values())))
         };
-        let number =
-            |of: &dyn Fn(&Part) -> i64| -> ArrayRef { Arc::new(self.parts.iter().map(of).collect::<Int64Array>()) };
+        let number = |of: &dyn Fn(&ScreenContribution) -> i64| -> ArrayRef {
+            Arc::new(self.contributions.iter().map(of).collect::<Int64Array>())
+        };
         let once = |units: &dyn Fn(&(i64, i64)) -> i64| -> ArrayRef {
-            let parts = self.parts.iter().zip(&scores);
+            let contributions = self.contributions.iter().zip(&scores);
             Arc::new(
-                parts.map(|(part, scores)| if part.visits > 0 { units(scores) } else { 0 }).collect::<Int64Array>(),
+                contributions
+                    .map(|(contribution, scores)| if contribution.visits > 0 { units(scores) } else { 0 })
+                    .collect::<Int64Array>(),
             )
         };
-        let filed = |kind: Kind| number(&|part| part.incidents[kind as usize]);
+        let filed = |kind: IncidentKind| number(&|contribution| contribution.incidents[kind as usize]);
         let columns = vec![
-            symbol("screen_id", |part| part.screen)?,
-            symbol("route", |part| part.route)?,
-            number(&|part| i64::from(part.visits > 0)),
-            number(&|part| part.visits),
+            symbol("screen_id", |contribution| contribution.screen)?,
+            symbol("route", |contribution| contribution.route)?,
+            number(&|contribution| i64::from(contribution.visits > 0)),
+            number(&|contribution| contribution.visits),
             once(&|scores| scores.0),
             once(&|scores| scores.1),
-            filed(Kind::RageClick),
-            filed(Kind::DeadClick),
-            filed(Kind::ErrorClick),
-            filed(Kind::Backtrack),
-            filed(Kind::AbandonedTask),
-            number(&|part| part.dropoffs),
-            number(&|part| part.time_spent_ms),
+            filed(IncidentKind::RageClick),
+            filed(IncidentKind::DeadClick),
+            filed(IncidentKind::ErrorClick),
+            filed(IncidentKind::Backtrack),
+            filed(IncidentKind::AbandonedTask),
+            number(&|contribution| contribution.dropoffs),
+            number(&|contribution| contribution.time_spent_ms),
         ];
         list_column(screen_fields(), lengths.into_iter(), columns)
     }
 }
 
-/// The fields of a part.
+/// The fields of a contribution.
 pub fn screen_fields() -> Fields {
     let field = |name: &str, kind| Field::new(name, in_flight_type(kind), false);
     let symbols = ["screen_id", "route"].map(|name| field(name, Type::Symbol));
     symbols.into_iter().chain(ADDITIVE.map(|name| field(name, Type::Int64))).collect()
 }
 
-/// Kind and screen of each incident, in the codes of the batch's dictionaries.
-pub struct Filed<'a> {
-    kinds: Vec<Option<Kind>>,
+/// IncidentKind and screen of each incident, in the codes of the batch's dictionaries.
+pub struct FiledIncidents<'a> {
+    kinds: Vec<Option<IncidentKind>>,
     screens: Cow<'a, [i32]>,
     offsets: &'a [i32],
 }
 
 /// What the incidents of a batch are, and where they are filed.
-pub fn filed(incidents: &ListArray) -> Result<Filed<'_>> {
+pub fn filed(incidents: &ListArray) -> Result<FiledIncidents<'_>> {
     let rows = incidents.values().as_struct();
     let kinds = symbols(rows, "kind")?;
-    let by_name = |name: Option<&str>| Kind::ALL.into_iter().find(|kind| Some(kind.name()) == name);
-    let kind_of: Vec<Option<Kind>> = kinds.values().as_string::<i32>().iter().map(by_name).collect();
-    Ok(Filed {
+    let by_name = |name: Option<&str>| IncidentKind::ALL.into_iter().find(|kind| Some(kind.name()) == name);
+    let kind_of: Vec<Option<IncidentKind>> = kinds.values().as_string::<i32>().iter().map(by_name).collect();
+    Ok(FiledIncidents {
         kinds: symbols::codes(kinds).iter().map(|&kind| kind_of[kind as usize]).collect(),
         screens: symbols::codes(symbols(rows, "screen_id")?),
         offsets: incidents.value_offsets(),
     })
 }
 
-impl Filed<'_> {
-    /// Kind and screen of each incident of a session.
-    pub fn of(&self, session: usize) -> impl Iterator<Item = (Kind, i32)> {
+impl FiledIncidents<'_> {
+    /// IncidentKind and screen of each incident of a session.
+    pub fn of(&self, session: usize) -> impl Iterator<Item = (IncidentKind, i32)> {
         let of_session = self.offsets[session] as usize..self.offsets[session + 1] as usize;
         of_session.filter_map(|incident| Some((self.kinds[incident]?, self.screens[incident])))
     }

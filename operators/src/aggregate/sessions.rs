@@ -13,9 +13,9 @@ use datafusion::common::Result;
 use hashbrown::HashMap;
 use netcrab_schema::arrow::LIST_ITEM;
 
-use super::score::{self, Counts};
+use super::score::{self, ScoreInputs};
 use crate::detect::actions::TaskPhase;
-use crate::detect::{Events, Kind, Scan};
+use crate::detect::{Events, IncidentKind, Scan};
 use crate::rules::Score;
 use crate::session::{SessionBatch, column, symbols, tuples};
 use crate::sessionize::layout::CLIENT;
@@ -28,7 +28,7 @@ const CLOSED: i64 = 1;
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each is the fact_sessions column of that name")]
 pub struct Facts {
-    pub counts: Counts,
+    pub counts: ScoreInputs,
     pub start_ts: i64,
     pub end_ts: i64,
     pub event_count: i64,
@@ -46,15 +46,15 @@ pub struct Facts {
 
 /// The facts of a scanned session with so many incidents of each kind and distinct screens.
 pub fn facts(weights: &Score, events: &Events<'_>, scan: &Scan, incidents: [i64; 5], unique_screens: i64) -> Facts {
-    let of_kind = |kind: Kind| incidents[kind as usize];
+    let of_kind = |kind: IncidentKind| incidents[kind as usize];
     let of_phase = |phase| scan.tasks.iter().filter(|task| events.of(task.row).task_phase == phase).count() as i64;
     let (start_ts, end_ts) = (events.ts[scan.rows.start], events.ts[scan.rows.end - 1]);
-    let counts = Counts {
-        rage_clicks: of_kind(Kind::RageClick),
-        backtracks: of_kind(Kind::Backtrack),
+    let counts = ScoreInputs {
+        rage_clicks: of_kind(IncidentKind::RageClick),
+        backtracks: of_kind(IncidentKind::Backtrack),
         error_events: scan.errors.len() as i64,
-        abandoned_tasks: of_kind(Kind::AbandonedTask),
-        dead_clicks: of_kind(Kind::DeadClick),
+        abandoned_tasks: of_kind(IncidentKind::AbandonedTask),
+        dead_clicks: of_kind(IncidentKind::DeadClick),
         duration_ms: end_ts - start_ts,
         click_count: scan.clicks.len() as i64,
         tasks_started: of_phase(TaskPhase::Start),
@@ -65,7 +65,7 @@ pub fn facts(weights: &Score, events: &Events<'_>, scan: &Scan, incidents: [i64;
         start_ts,
         end_ts,
         event_count: scan.rows.len() as i64,
-        error_clicks: of_kind(Kind::ErrorClick),
+        error_clicks: of_kind(IncidentKind::ErrorClick),
         context_switches: scan.focus_changes as i64,
         tasks_completed: of_phase(TaskPhase::Completed),
         tasks_failed: of_phase(TaskPhase::Failed),
@@ -173,7 +173,7 @@ impl TaskTypes {
 pub fn count_incidents(incidents: &ListArray) -> Result<Vec<[i64; 5]>> {
     let kinds = symbols(incidents.values().as_struct(), "kind")?;
     let names = kinds.values().as_string::<i32>();
-    let order: HashMap<&str, usize> = Kind::ALL.iter().map(|kind| (kind.name(), *kind as usize)).collect();
+    let order: HashMap<&str, usize> = IncidentKind::ALL.iter().map(|kind| (kind.name(), *kind as usize)).collect();
     let kind_of: Vec<Option<usize>> = names.iter().map(|name| order.get(name?).copied()).collect();
     let codes = symbols::codes(kinds);
     let mut counted = Vec::with_capacity(incidents.len());

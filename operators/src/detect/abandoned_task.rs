@@ -3,8 +3,8 @@
 //! Rule: `docs/rules.md`, section 5. What counts is the next start or completion of the same type.
 
 use super::actions::TaskPhase;
-use super::incidents::{Found, json};
-use super::{Events, Incidents, Kind, Scan, TaskEvent};
+use super::incidents::{Incident, json};
+use super::{Events, IncidentKind, Incidents, Scan, TaskEvent};
 use crate::rules::AbandonedTask;
 
 /// How a task that was begun went on.
@@ -48,8 +48,8 @@ pub(super) fn detect(rule: &AbandonedTask, events: &Events<'_>, scan: &Scan, fou
         let Some(outcome) = Outcome::of(events, rule.within_ms, task).abandoned() else { continue };
         let start = task.row;
         let task_type = events.text("task_type", events.of(start).task_type);
-        found.push(Found {
-            kind: Kind::AbandonedTask,
+        found.push(Incident {
+            kind: IncidentKind::AbandonedTask,
             first: start,
             on_element: false,
             started_at: events.ts[start],

@@ -4,8 +4,8 @@
 //!
 //! Rule: `docs/rules.md`, section 5. A → B → A → B is two.
 
-use super::incidents::{Found, json};
-use super::{Events, Incidents, Kind, Scan};
+use super::incidents::{Incident, json};
+use super::{Events, IncidentKind, Incidents, Scan};
 use crate::rules::Backtrack;
 
 /// Finds the backtracks of a scanned session.
@@ -17,8 +17,8 @@ pub(super) fn detect(rule: &Backtrack, events: &Events<'_>, scan: &Scan, found: 
             continue;
         }
         let via_screen = events.text("screen_id", via.screen);
-        found.push(Found {
-            kind: Kind::Backtrack,
+        found.push(Incident {
+            kind: IncidentKind::Backtrack,
             first: from.row,
             on_element: false,
             started_at: events.ts[via.row],

@@ -4,9 +4,9 @@
 //! live clicks in between do not matter.
 
 use super::events::Target;
-use super::incidents::Found;
+use super::incidents::Incident;
 use super::scan::TargetClick;
-use super::{Events, Incidents, Kind, Scan};
+use super::{Events, IncidentKind, Incidents, Scan};
 use crate::rules::DeadClick;
 
 /// Finds the dead clicks of a scanned session.
@@ -19,8 +19,8 @@ pub(super) fn detect(rule: &DeadClick, events: &Events<'_>, scan: &mut Scan, fou
     let close = |a: &TargetClick, b: &TargetClick| a.0 == b.0 && events.ts[b.1] - events.ts[a.1] <= rule.chain_ms;
     for clicks in chains.chunk_by(close) {
         let named: Vec<usize> = clicks.iter().map(|&(_, row)| row).collect();
-        found.push(Found {
-            kind: Kind::DeadClick,
+        found.push(Incident {
+            kind: IncidentKind::DeadClick,
             first: named[0],
             on_element: true,
             started_at: events.ts[named[0]],

@@ -5,8 +5,8 @@
 
 use hashbrown::HashMap;
 
-use super::incidents::{Found, json};
-use super::{Events, Incidents, Kind, Scan};
+use super::incidents::{Incident, json};
+use super::{Events, IncidentKind, Incidents, Scan};
 use crate::rules::ErrorClick;
 
 /// Finds the error clicks of a scanned session.
@@ -39,8 +39,8 @@ fn report(events: &Events<'_>, errors: &[(usize, usize)], found: &mut Incidents)
     let (click, first_error) = errors[0];
     let named: Vec<usize> = std::iter::once(click).chain(errors.iter().map(|&(_, error)| error)).collect();
     let code = events.text("error_code", events.of(first_error).error_code);
-    found.push(Found {
-        kind: Kind::ErrorClick,
+    found.push(Incident {
+        kind: IncidentKind::ErrorClick,
         first: click,
         on_element: true,
         started_at: events.ts[click],

@@ -11,7 +11,7 @@ use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties};
 
-use super::{Actions, Events, Incidents, Names, Scan, detect, incident_fields};
+use super::{Actions, Events, IncidentDictionaries, Incidents, Scan, detect, incident_fields};
 use crate::rules::Detect;
 use crate::session::{SessionBatch, list_column, list_field};
 use crate::stage::{self, single_input_plan};
@@ -21,7 +21,7 @@ use crate::stage::{self, single_input_plan};
 pub struct DetectExec {
     input: Arc<dyn ExecutionPlan>,
     rules: Arc<Detect>,
-    names: Arc<Names>,
+    names: Arc<IncidentDictionaries>,
     properties: Arc<datafusion::physical_plan::PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -32,7 +32,7 @@ impl DetectExec {
         let schema = with_incidents(&input.schema());
         let partitions = input.output_partitioning().partition_count();
         let properties = stage::properties(schema, partitions, EmissionType::Incremental);
-        let names = Arc::new(Names::new(&rules));
+        let names = Arc::new(IncidentDictionaries::new(&rules));
         Self { input, rules, names, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 
@@ -50,7 +50,7 @@ fn with_incidents(schema: &SchemaRef) -> SchemaRef {
 /// Adds the incidents of each session; `actions` are kept from batch to batch, `scan` is scratch space.
 fn add_incidents(
     rules: &Detect,
-    names: &Names,
+    names: &IncidentDictionaries,
     schema: &SchemaRef,
     batch: &RecordBatch,
     actions: &mut Actions,

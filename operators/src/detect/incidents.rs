@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::actions::Action;
 use super::events::Events;
-use super::kind::Kind;
+use super::incident_kind::IncidentKind;
 use crate::rules::Detect;
 use crate::sessionize::fold::hex;
 use crate::sessionize::text;
@@ -55,9 +55,9 @@ pub(super) fn json(text: &str) -> String {
 }
 
 /// One moment of friction, as a detector finds it.
-pub struct Found<'a> {
+pub struct Incident<'a> {
     /// What kind of friction.
-    pub kind: Kind,
+    pub kind: IncidentKind,
     /// Row of the first event named: its screen and route are the incident's.
     pub first: usize,
     /// Whether the element of the first event is the incident's too.
@@ -74,17 +74,17 @@ pub struct Found<'a> {
 
 /// The dictionaries that the incidents of every batch share: batches of one dictionary come together for nothing.
 #[derive(Debug)]
-pub struct Names {
+pub struct IncidentDictionaries {
     kinds: ArrayRef,
     rule_id: ArrayRef,
     rule_version: ArrayRef,
 }
 
-impl Names {
+impl IncidentDictionaries {
     /// The dictionaries of incidents found by `rules`.
     pub fn new(rules: &Detect) -> Self {
         Self {
-            kinds: Arc::new(StringArray::from_iter_values(Kind::ALL.map(Kind::name))),
+            kinds: Arc::new(StringArray::from_iter_values(IncidentKind::ALL.map(IncidentKind::name))),
             rule_id: Arc::new(StringArray::from_iter_values([&rules.rule_id])),
             rule_version: Arc::new(StringArray::from_iter_values([&rules.rule_version])),
         }
@@ -94,7 +94,7 @@ impl Names {
 /// All incidents of a batch.
 #[derive(Default)]
 pub struct Incidents {
-    kinds: Vec<Kind>,
+    kinds: Vec<IncidentKind>,
     first: Vec<u32>,
     on_element: Vec<bool>,
     started_at: Vec<i64>,
@@ -109,7 +109,7 @@ pub struct Incidents {
 
 impl Incidents {
     /// Adds an incident to the session being detected.
-    pub fn push(&mut self, found: Found<'_>) {
+    pub fn push(&mut self, found: Incident<'_>) {
         use std::fmt::Write;
         self.kinds.push(found.kind);
         self.first.push(found.first as u32);
@@ -147,7 +147,7 @@ impl Incidents {
     pub fn into_columns(
         self,
         rules: &Detect,
-        names: &Names,
+        names: &IncidentDictionaries,
         keys: &StringViewArray,
         events: &Events<'_>,
     ) -> Result<Vec<ArrayRef>> {

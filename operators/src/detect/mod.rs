@@ -13,8 +13,8 @@ mod detectors;
 mod error_click;
 mod events;
 mod exec;
+mod incident_kind;
 mod incidents;
-mod kind;
 mod rage_click;
 pub mod scan;
 
@@ -22,6 +22,6 @@ pub use actions::Actions;
 pub use detectors::detect;
 pub use events::Events;
 pub use exec::DetectExec;
-pub use incidents::{Incidents, Names, incident_fields};
-pub use kind::Kind;
+pub use incident_kind::IncidentKind;
+pub use incidents::{IncidentDictionaries, Incidents, incident_fields};
 pub use scan::{Scan, TaskEvent, Visit};

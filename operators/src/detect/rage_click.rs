@@ -8,9 +8,9 @@
 //!
 //! Rule: `docs/rules.md`, section 5. Clicks elsewhere in between do not break it.
 
-use super::incidents::Found;
+use super::incidents::Incident;
 use super::scan::TargetClick;
-use super::{Events, Incidents, Kind, Scan};
+use super::{Events, IncidentKind, Incidents, Scan};
 use crate::rules::RageClick;
 
 /// Finds the rage clicks of a scanned session.
@@ -55,8 +55,8 @@ fn report(
 ) {
     let Some((first, last)) = run else { return };
     let named: Vec<usize> = clicks[first - reach..=last].iter().map(|&(_, row)| row).collect();
-    found.push(Found {
-        kind: Kind::RageClick,
+    found.push(Incident {
+        kind: IncidentKind::RageClick,
         first: named[0],
         on_element: true,
         started_at: events.ts[named[0]],

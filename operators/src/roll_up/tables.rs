@@ -16,12 +16,12 @@ pub struct RollUp {
 #[derive(Debug)]
 pub(super) struct Measure {
     pub(super) column: &'static str,
-    pub(super) from: From,
+    pub(super) from: MeasureSource,
 }
 
 /// What a measure is made from; the names are those of the list's fields.
 #[derive(Debug)]
-pub(super) enum From {
+pub(super) enum MeasureSource {
     Sum(&'static str),
     /// A sum of scores in units.
     Scores(&'static str),
@@ -38,7 +38,7 @@ pub(super) enum From {
 }
 
 const fn sum(column: &'static str) -> Measure {
-    Measure { column, from: From::Sum(column) }
+    Measure { column, from: MeasureSource::Sum(column) }
 }
 
 /// fact_screen_hotspots.
@@ -47,11 +47,11 @@ pub static HOTSPOTS: RollUp = RollUp {
     list: "screens",
     symbols: &["screen_id"],
     measures: &[
-        Measure { column: "route", from: From::FirstText("route") },
+        Measure { column: "route", from: MeasureSource::FirstText("route") },
         sum("sessions"),
         sum("visits"),
-        Measure { column: "frustration_sum", from: From::Scores("frustration_units") },
-        Measure { column: "efficiency_sum", from: From::Scores("efficiency_units") },
+        Measure { column: "frustration_sum", from: MeasureSource::Scores("frustration_units") },
+        Measure { column: "efficiency_sum", from: MeasureSource::Scores("efficiency_units") },
         sum("rage_clicks"),
         sum("dead_clicks"),
         sum("error_clicks"),
@@ -70,7 +70,7 @@ pub static FLOWS: RollUp = RollUp {
     measures: &[
         sum("moves"),
         sum("sessions"),
-        Measure { column: "frustration_sum", from: From::Scores("frustration_units") },
+        Measure { column: "frustration_sum", from: MeasureSource::Scores("frustration_units") },
     ],
 };
 
@@ -80,10 +80,10 @@ pub static TASK_TYPES: RollUp = RollUp {
     list: "tasks",
     symbols: &["task_type"],
     measures: &[
-        Measure { column: "first_seen_at", from: From::Earliest(&["started_at", "completed_at"]) },
-        Measure { column: "last_seen_at", from: From::Latest(&["completed_at", "started_at"]) },
-        Measure { column: "starts", from: From::Present("started_at") },
-        Measure { column: "completions", from: From::Present("completed_at") },
+        Measure { column: "first_seen_at", from: MeasureSource::Earliest(&["started_at", "completed_at"]) },
+        Measure { column: "last_seen_at", from: MeasureSource::Latest(&["completed_at", "started_at"]) },
+        Measure { column: "starts", from: MeasureSource::Present("started_at") },
+        Measure { column: "completions", from: MeasureSource::Present("completed_at") },
     ],
 };
 
@@ -93,7 +93,7 @@ pub static RELEASES: RollUp = RollUp {
     list: "releases",
     symbols: &["version_tag"],
     measures: &[
-        Measure { column: "first_seen_at", from: From::Earliest(&["first_seen_at"]) },
-        Measure { column: "released_at", from: From::Null },
+        Measure { column: "first_seen_at", from: MeasureSource::Earliest(&["first_seen_at"]) },
+        Measure { column: "released_at", from: MeasureSource::Null },
     ],
 };

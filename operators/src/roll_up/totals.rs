@@ -10,7 +10,7 @@ use datafusion::common::Result;
 use hashbrown::HashTable;
 use netcrab_schema::Type;
 
-use super::tables::{From, Measure, RollUp};
+use super::tables::{Measure, MeasureSource, RollUp};
 use crate::aggregate::score;
 use crate::session::{self, symbols, wrong_type};
 use crate::symbols::{Interner, SymbolArray};
@@ -140,8 +140,8 @@ impl Totals {
         let values = &self.values[measure];
         let whole = order.iter().map(|&place| values[place]);
         match (&self.roll_up.measures[measure].from, kind) {
-            (From::Null, _) => Arc::new(TimestampMillisecondArray::new_null(order.len()).with_timezone("UTC")),
-            (From::FirstText(_), _) => {
+            (MeasureSource::Null, _) => Arc::new(TimestampMillisecondArray::new_null(order.len()).with_timezone("UTC")),
+            (MeasureSource::FirstText(_), _) => {
                 let texts = whole.map(|code| Some(self.texts.text(code as u32)));
                 Arc::new(texts.collect::<SymbolArray>())
             }
@@ -159,8 +159,8 @@ impl Measure {
     /// The value before any row.
     fn start(&self) -> i128 {
         match self.from {
-            From::Earliest(_) | From::FirstText(_) => i128::MAX,
-            From::Latest(_) => i128::MIN,
+            MeasureSource::Earliest(_) | MeasureSource::FirstText(_) => i128::MAX,
+            MeasureSource::Latest(_) => i128::MIN,
             _ => 0,
         }
     }
@@ -188,27 +188,27 @@ impl Measure {
         };
         let at = |row: usize| places[row] as usize;
         match &self.from {
-            From::Sum(name) | From::Scores(name) => {
+            MeasureSource::Sum(name) | MeasureSource::Scores(name) => {
                 let numbers = number(name)?;
                 numbers.iter().enumerate().for_each(|(row, &number)| values[at(row)] += i128::from(number));
             }
-            From::Earliest(names) => {
+            MeasureSource::Earliest(names) => {
                 let instants = first_present(names)?;
                 instants.iter().enumerate().for_each(|(row, at_ms)| {
                     values[at(row)] = at_ms.unwrap_or(i128::MAX).min(values[at(row)]);
                 });
             }
-            From::Latest(names) => {
+            MeasureSource::Latest(names) => {
                 let instants = first_present(names)?;
                 instants.iter().enumerate().for_each(|(row, at_ms)| {
                     values[at(row)] = at_ms.unwrap_or(i128::MIN).max(values[at(row)]);
                 });
             }
-            From::Present(name) => {
+            MeasureSource::Present(name) => {
                 let instants = instant(name)?;
                 (0..rows.len()).filter(|&row| instants.is_valid(row)).for_each(|row| values[at(row)] += 1);
             }
-            From::FirstText(name) => {
+            MeasureSource::FirstText(name) => {
                 let codes = texts.codes(symbols(rows, name)?);
                 for (row, &code) in codes.iter().enumerate() {
                     let value = &mut values[at(row)];
@@ -218,7 +218,7 @@ impl Measure {
                     }
                 }
             }
-            From::Null => {}
+            MeasureSource::Null => {}
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use arrow::datatypes::FieldRef;
 use datafusion::common::Result;
 use std::sync::Arc;
 
-use super::layout::{ACTION, CLIENT, Kept, Layout};
+use super::layout::{ACTION, CLIENT, ColumnEncoding, Layout};
 use super::packer::Packer;
 use crate::session;
 use crate::symbols::{self, Interner, NULL_CODE};
@@ -65,7 +65,7 @@ impl Dictionaries {
     pub fn new(layout: &Layout, tasks: &[Packer]) -> Result<(Self, Vec<CodeRemapping>)> {
         let mut dictionaries: Vec<ArrayRef> = Vec::new();
         let mut codes: Vec<Vec<Vec<u32>>> = tasks.iter().map(|_| Vec::new()).collect();
-        for place in 0..layout.kept.len() {
+        for place in 0..layout.encodings.len() {
             let interners: Vec<&Interner> = tasks.iter().map(|task| &task.interners[place]).collect();
             let (dictionary, remapped) = symbols::unify(&interners);
             dictionaries.push(dictionary);
@@ -105,12 +105,12 @@ pub(super) fn structs(
     let codes = |at: usize| parts.into_iter().flat_map(move |part| part.columns.get(at).into_iter().flatten().copied());
     let fields = session::tuple_fields(group);
     let column = |field: &FieldRef| -> ArrayRef {
-        let place = layout.fields.iter().position(|kept| kept.name() == field.name());
-        match place.map(|place| (place, layout.kept[place])) {
-            Some((place, Kept::Symbol { at, .. })) => {
+        let place = layout.fields.iter().position(|encoding| encoding.name() == field.name());
+        match place.map(|place| (place, layout.encodings[place])) {
+            Some((place, ColumnEncoding::Symbol { at, .. })) => {
                 Arc::new(symbols::column(codes(at).map(u32::cast_signed).collect(), &dictionaries[place]))
             }
-            Some((_, Kept::Flag { shift })) => {
+            Some((_, ColumnEncoding::Flag { shift })) => {
                 let flags = codes(layout.symbols[group].len()).map(|bits| bits >> shift & 3);
                 Arc::new(flags.map(|flag| (flag != 2).then_some(flag == 1)).collect::<BooleanArray>())
             }

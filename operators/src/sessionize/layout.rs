@@ -35,7 +35,7 @@ pub enum Id {
 
 /// How one column is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum ColumnEncoding {
     /// As a code of the event's visitor: 0 is org_id, 1 is product_id.
     Owner(usize),
     /// As code number `at` in the shape of a group.
@@ -79,7 +79,7 @@ pub struct Layout {
     /// The event columns, in table order.
     pub fields: Fields,
     /// How each is kept.
-    pub kept: Vec<Kept>,
+    pub encodings: Vec<ColumnEncoding>,
     /// For each group, the places of its symbol columns in `fields`.
     pub symbols: [Vec<usize>; 2],
     /// Places of org_id and product_id in `fields`.
@@ -104,7 +104,7 @@ impl Layout {
         }
         let mut layout = Self {
             fields: fields.clone(),
-            kept: Vec::with_capacity(fields.len()),
+            encodings: Vec::with_capacity(fields.len()),
             symbols: [Vec::new(), Vec::new()],
             owner: [place(fields, "org_id")?, place(fields, "product_id")?],
             instants: Vec::new(),
@@ -115,49 +115,49 @@ impl Layout {
         };
         let mut bits = 0;
         for (place, field) in fields.iter().enumerate() {
-            let kept = layout.keep(place, field, &mut bits)?;
-            layout.kept.push(kept);
+            let encoding = layout.encode(place, field, &mut bits)?;
+            layout.encodings.push(encoding);
         }
         layout.bits = bits;
         Ok(layout)
     }
 
-    fn keep(&mut self, place: usize, field: &Field, bits: &mut u32) -> Result<Kept> {
+    fn encode(&mut self, place: usize, field: &Field, bits: &mut u32) -> Result<ColumnEncoding> {
         let mut claim = |count: u32| {
             let bit = *bits;
             *bits += count;
             bit
         };
         Ok(match (field.name().as_str(), field.data_type()) {
-            ("ts", DataType::Timestamp(..)) => Kept::Ts,
-            ("session_id", DataType::Dictionary(..)) => Kept::Id(Id::Session),
-            ("user_hash", DataType::Dictionary(..)) => Kept::Id(Id::User),
-            ("event_id", DataType::Utf8View) => Kept::Id(Id::Event),
-            ("org_id", DataType::Dictionary(..)) => Kept::Owner(0),
-            ("product_id", DataType::Dictionary(..)) => Kept::Owner(1),
+            ("ts", DataType::Timestamp(..)) => ColumnEncoding::Ts,
+            ("session_id", DataType::Dictionary(..)) => ColumnEncoding::Id(Id::Session),
+            ("user_hash", DataType::Dictionary(..)) => ColumnEncoding::Id(Id::User),
+            ("event_id", DataType::Utf8View) => ColumnEncoding::Id(Id::Event),
+            ("org_id", DataType::Dictionary(..)) => ColumnEncoding::Owner(0),
+            ("product_id", DataType::Dictionary(..)) => ColumnEncoding::Owner(1),
             (name, DataType::Dictionary(..)) => {
                 let group = if OF_CLIENT.contains(&name) { CLIENT } else { ACTION };
                 self.symbols[group].push(place);
-                Kept::Symbol { group, at: self.symbols[group].len() - 1 }
+                ColumnEncoding::Symbol { group, at: self.symbols[group].len() - 1 }
             }
-            (_, DataType::Boolean) => Kept::Flag { shift: claim(2) },
+            (_, DataType::Boolean) => ColumnEncoding::Flag { shift: claim(2) },
             (name, DataType::Timestamp(..)) => {
                 let (at, bit) = (self.instants.len(), claim(1));
                 self.instants.push(bit);
                 if name == "received_at" {
                     self.received_at = at;
                 }
-                Kept::Instant { bit, at }
+                ColumnEncoding::Instant { bit, at }
             }
             (_, DataType::Float32) => {
                 let bit = claim(1);
                 self.reals |= 1 << bit;
-                Kept::Real { bit }
+                ColumnEncoding::Real { bit }
             }
             (_, DataType::Utf8View) => {
                 let bit = claim(1);
                 self.texts |= 1 << bit;
-                Kept::Text { bit }
+                ColumnEncoding::Text { bit }
             }
             (name, other) => {
                 return Err(exec_datafusion_err!("event column `{name}` is {other}, which no event column is"));

@@ -18,16 +18,16 @@
 use arrow::array::Array;
 
 use super::bytes::{put_real, put_signed, put_varint};
+use super::encoded_batch::{Columns, EncodedBatch, TupleCode};
 use super::head::{Head, OTHER_CLIENT, OTHER_SESSION, OTHER_USER};
 use super::layout::{ACTION, CLIENT, Layout};
 use super::packer::Packer;
-use super::packing::{Columns, Packing, TupleCode};
 use super::text;
 use super::visitor::Visitor;
 
 impl Packer {
     /// Appends everything of row `row` but its visitor; its ts is counted from `base_ts`.
-    pub fn append_body(&self, layout: &Layout, batch: &Packing, row: usize, base_ts: i64, to: &mut Vec<u8>) {
+    pub fn append_body(&self, layout: &Layout, batch: &EncodedBatch, row: usize, base_ts: i64, to: &mut Vec<u8>) {
         self.append_tuple(layout, CLIENT, batch, row, |tuple| tuple, to);
         self.append_tuple(layout, ACTION, batch, row, |tuple| tuple, to);
         append_event(&batch.events, row, base_ts, |real, to| to.extend_from_slice(&real.to_le_bytes()), to);
@@ -39,7 +39,7 @@ impl Packer {
         &self,
         layout: &Layout,
         group: usize,
-        batch: &Packing,
+        batch: &EncodedBatch,
         row: usize,
         lead: impl Fn(u64) -> u64,
         to: &mut Vec<u8>,
@@ -55,7 +55,7 @@ impl Packer {
     }
 
     /// Appends the head of a key that begins with row `row`, which is from `visitor`.
-    pub fn append_head(&self, layout: &Layout, batch: &Packing, row: usize, visitor: &Visitor, to: &mut Vec<u8>) {
+    pub fn append_head(&self, layout: &Layout, batch: &EncodedBatch, row: usize, visitor: &Visitor, to: &mut Vec<u8>) {
         visitor.owner.iter().for_each(|&code| put_varint(u64::from(code), to));
         self.append_tuple(layout, CLIENT, batch, row, |tuple| tuple, to);
         to.extend_from_slice(&visitor.key);
@@ -66,7 +66,7 @@ impl Packer {
     pub fn append_under(
         &self,
         layout: &Layout,
-        batch: &Packing,
+        batch: &EncodedBatch,
         row: usize,
         head: &Head<'_>,
         own: &Head<'_>,

@@ -7,8 +7,8 @@ use datafusion::common::{DataFusionError, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::action_dictionary::{ActionDictionary, RecentCodes};
-use super::layout::{ACTION, CLIENT, Id, Kept, Layout};
-use super::packing::{Columns, Packing, Symbols, TupleCode};
+use super::encoded_batch::{Columns, EncodedBatch, Symbols, TupleCode};
+use super::layout::{ACTION, CLIENT, ColumnEncoding, Id, Layout};
 use super::text;
 use super::visitor::{PackedDictionary, Visitor};
 use crate::session::wrong_type;
@@ -36,11 +36,11 @@ impl Packer {
     /// No events yet, and never more than `actions_max` shapes in a group.
     pub fn new(layout: &Layout, actions_max: usize) -> Self {
         Self {
-            interners: layout.kept.iter().map(|_| Interner::default()).collect(),
+            interners: layout.encodings.iter().map(|_| Interner::default()).collect(),
             dictionaries: [CLIENT, ACTION].map(|group| ActionDictionary::new(layout.width(group), actions_max)),
             hashes: [Vec::new(), Vec::new()],
             owner: layout.owner,
-            lookups: layout.kept.iter().map(|_| Lookup::default()).collect(),
+            lookups: layout.encodings.iter().map(|_| Lookup::default()).collect(),
             recent: <[RecentCodes; 2]>::default(),
             ids: <[PackedDictionary; 2]>::default(),
         }
@@ -55,7 +55,7 @@ impl Packer {
     }
 
     /// Gives the rows of `batch` their shapes.
-    pub fn start(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<Packing> {
+    pub fn encode(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<EncodedBatch> {
         let (events, bits) = self.read(layout, batch)?;
         for (hashes, place) in self.hashes.iter_mut().zip(layout.owner) {
             let interner = &self.interners[place];
@@ -69,7 +69,7 @@ impl Packer {
             let symbols = Symbols { columns, bits, bits_width };
             tuples[group] = self.tuple_codes(layout, group, &symbols, batch.num_rows(), &mut inline)?;
         }
-        Ok(Packing { events, tuples, inline })
+        Ok(EncodedBatch { events, tuples, inline })
     }
 
     /// The shape of each row in one group.
@@ -126,30 +126,34 @@ impl Packer {
         let (mut event_id, mut ids) = (None, [ScalarBuffer::default(), ScalarBuffer::default()]);
         let mut owner = [Vec::new(), Vec::new()];
         let (mut ts, mut instants, mut reals, mut texts) = (None, Vec::new(), Vec::new(), Vec::new());
-        for (place, (kept, column)) in layout.kept.iter().zip(batch.columns()).enumerate() {
+        for (place, (encoding, column)) in layout.encodings.iter().zip(batch.columns()).enumerate() {
             let wrong = || wrong(layout, place);
-            match *kept {
-                Kept::Owner(at) => {
+            match *encoding {
+                ColumnEncoding::Owner(at) => {
                     owner[at] = self.interners[place].codes(column.as_dictionary_opt().ok_or_else(wrong)?);
                 }
-                Kept::Symbol { .. } => {}
-                Kept::Flag { shift } => put_flags(column.as_boolean_opt().ok_or_else(wrong)?, shift, &mut bits),
-                Kept::Ts => ts = Some(instants_of(column).ok_or_else(wrong)?.values().clone()),
-                Kept::Id(Id::Event) => event_id = Some(column.as_string_view_opt().ok_or_else(wrong)?.clone()),
-                Kept::Id(id) => {
+                ColumnEncoding::Symbol { .. } => {}
+                ColumnEncoding::Flag { shift } => {
+                    put_flags(column.as_boolean_opt().ok_or_else(wrong)?, shift, &mut bits)
+                }
+                ColumnEncoding::Ts => ts = Some(instants_of(column).ok_or_else(wrong)?.values().clone()),
+                ColumnEncoding::Id(Id::Event) => {
+                    event_id = Some(column.as_string_view_opt().ok_or_else(wrong)?.clone())
+                }
+                ColumnEncoding::Id(id) => {
                     let keys: &SymbolArray = column.as_dictionary_opt().ok_or_else(wrong)?;
                     self.ids[id as usize].read(keys.values())?;
                     ids[id as usize] = keys.keys().values().clone();
                 }
-                Kept::Instant { bit, .. } => {
+                ColumnEncoding::Instant { bit, .. } => {
                     put_presence(column, bit, &mut bits);
                     instants.push(instants_of(column).ok_or_else(wrong)?.clone());
                 }
-                Kept::Real { bit } => {
+                ColumnEncoding::Real { bit } => {
                     put_presence(column, bit, &mut bits);
                     reals.push(column.as_primitive_opt::<Float32Type>().ok_or_else(wrong)?.clone());
                 }
-                Kept::Text { bit } => {
+                ColumnEncoding::Text { bit } => {
                     put_presence(column, bit, &mut bits);
                     texts.push(column.as_string_view_opt().ok_or_else(wrong)?.clone());
                 }
@@ -161,7 +165,7 @@ impl Packer {
     }
 
     /// Reads visitor row `row` is from.
-    pub fn visitor(&self, batch: &Packing, row: usize, visitor: &mut Visitor) {
+    pub fn visitor(&self, batch: &EncodedBatch, row: usize, visitor: &mut Visitor) {
         let keys = batch.batch_visitor(row);
         let [session, user] = keys.keys.map(|key| key as usize);
         let [sessions, users] = &self.ids;

@@ -9,7 +9,7 @@ use datafusion::common::Result;
 
 use super::bytes::Reader;
 use super::dictionaries::{Dictionaries, TupleColumns, structs};
-use super::layout::{ACTION, CLIENT, Id, Kept, Layout};
+use super::layout::{ACTION, CLIENT, ColumnEncoding, Id, Layout};
 use super::text;
 use crate::symbols::NULL_CODE;
 
@@ -145,9 +145,9 @@ impl Rows {
 
     /// The code of the symbol column at `place` of the layout in row `row`.
     pub fn symbol(&self, layout: &Layout, place: usize, row: usize) -> u32 {
-        match layout.kept[place] {
-            Kept::Owner(at) => self.visitors[self.visitor[row] as usize].owner[at],
-            Kept::Symbol { group, at } => self.code_in_tuple(group, at, self.tuples[group][row]),
+        match layout.encodings[place] {
+            ColumnEncoding::Owner(at) => self.visitors[self.visitor[row] as usize].owner[at],
+            ColumnEncoding::Symbol { group, at } => self.code_in_tuple(group, at, self.tuples[group][row]),
             _ => NULL_CODE,
         }
     }
@@ -185,21 +185,21 @@ impl Rows {
 
     /// Compares two rows in every column, in table order, null last.
     pub fn compare(&self, layout: &Layout, a: usize, b: usize) -> Ordering {
-        let mut columns = layout.kept.iter().enumerate();
-        let differs = columns.find_map(|(place, kept)| {
-            let order = match *kept {
-                Kept::Owner(_) | Kept::Symbol { .. } => {
+        let mut columns = layout.encodings.iter().enumerate();
+        let differs = columns.find_map(|(place, encoding)| {
+            let order = match *encoding {
+                ColumnEncoding::Owner(_) | ColumnEncoding::Symbol { .. } => {
                     self.symbol(layout, place, a).cmp(&self.symbol(layout, place, b))
                 }
-                Kept::Flag { shift } => self.flag(shift, a).cmp(&self.flag(shift, b)),
-                Kept::Ts => self.ts[a].cmp(&self.ts[b]),
-                Kept::Id(id) => text::compare(self.packed(id, a), self.packed(id, b)),
-                Kept::Instant { at, .. } => self.instants[at][a].cmp(&self.instants[at][b]),
-                Kept::Real { bit } => {
+                ColumnEncoding::Flag { shift } => self.flag(shift, a).cmp(&self.flag(shift, b)),
+                ColumnEncoding::Ts => self.ts[a].cmp(&self.ts[b]),
+                ColumnEncoding::Id(id) => text::compare(self.packed(id, a), self.packed(id, b)),
+                ColumnEncoding::Instant { at, .. } => self.instants[at][a].cmp(&self.instants[at][b]),
+                ColumnEncoding::Real { bit } => {
                     let of = |row| self.real(layout, bit, row).unwrap_or(f32::NAN);
                     of(a).total_cmp(&of(b))
                 }
-                Kept::Text { bit } => match (self.text(layout, bit, a), self.text(layout, bit, b)) {
+                ColumnEncoding::Text { bit } => match (self.text(layout, bit, a), self.text(layout, bit, b)) {
                     (Some(a), Some(b)) => text::compare(a, b),
                     (a, b) => a.is_none().cmp(&b.is_none()),
                 },

@@ -7,7 +7,7 @@ use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{Int32Type, TimestampMillisecondType};
 use datafusion::common::{Result, internal_datafusion_err};
 
-use super::layout::{ACTION, Id, Kept, Layout};
+use super::layout::{ACTION, ColumnEncoding, Id, Layout};
 use super::rows::{NO_INSTANT, Rows};
 use super::text;
 use crate::session::TUPLES;
@@ -38,27 +38,27 @@ impl Selection<'_> {
         let place = self.layout.place(name)?;
         let rows = self.rows.iter().map(|&row| row as usize);
         let (of, layout) = (self.of, self.layout);
-        Ok(match layout.kept[place] {
-            Kept::Owner(at) => {
+        Ok(match layout.encodings[place] {
+            ColumnEncoding::Owner(at) => {
                 let codes = rows.map(|row| of.visitors[of.visitor[row] as usize].owner[at].cast_signed()).collect();
                 Arc::new(symbols::column(codes, of.dictionary(place)))
             }
-            Kept::Symbol { .. } | Kept::Flag { .. } => {
+            ColumnEncoding::Symbol { .. } | ColumnEncoding::Flag { .. } => {
                 return Err(internal_datafusion_err!("event column `{name}` is part of a shape"));
             }
-            Kept::Ts => instants(rows.map(|row| of.ts[row]).collect(), None),
-            Kept::Instant { at, .. } => {
+            ColumnEncoding::Ts => instants(rows.map(|row| of.ts[row]).collect(), None),
+            ColumnEncoding::Instant { at, .. } => {
                 let values: Vec<i64> = rows.map(|row| of.instants[at][row]).collect();
                 let nulls = validity(&values, |value| *value != NO_INSTANT);
                 instants(values, nulls)
             }
-            Kept::Real { bit } => {
+            ColumnEncoding::Real { bit } => {
                 let reals = rows.zip(self.bits()).map(|(row, bits)| of.real_of(layout, bit, bits, row));
                 Arc::new(reals.collect::<Float32Array>())
             }
-            Kept::Id(Id::Event) => Arc::new(self.event_ids()?),
-            Kept::Id(id) => Arc::new(text::unpack_all(rows.map(|row| Some(of.packed(id, row))))),
-            Kept::Text { bit } => Arc::new(text::unpack_all(rows.map(|row| of.text(layout, bit, row)))),
+            ColumnEncoding::Id(Id::Event) => Arc::new(self.event_ids()?),
+            ColumnEncoding::Id(id) => Arc::new(text::unpack_all(rows.map(|row| Some(of.packed(id, row))))),
+            ColumnEncoding::Text { bit } => Arc::new(text::unpack_all(rows.map(|row| of.text(layout, bit, row)))),
         })
     }
 

@@ -16,18 +16,18 @@ use netcrab_schema::Table;
 use crate::{flatten, stage, table_order};
 
 /// A stream that is executed once.
-struct Once {
+struct OnceStream {
     schema: SchemaRef,
     rows: Mutex<Option<SendableRecordBatchStream>>,
 }
 
-impl fmt::Debug for Once {
+impl fmt::Debug for OnceStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Once")
+        f.write_str("OnceStream")
     }
 }
 
-impl PartitionStream for Once {
+impl PartitionStream for OnceStream {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -42,14 +42,14 @@ impl PartitionStream for Once {
 }
 
 /// Lets DataFusion sort `rows`.
-pub(super) fn hand_on(
+pub(super) fn sort_with_datafusion(
     table: &Table,
     rows: SendableRecordBatchStream,
     context: Arc<TaskContext>,
 ) -> Result<(Arc<SortExec>, SendableRecordBatchStream)> {
     let schema = rows.schema();
     let rows = Mutex::new(Some(stage::coalesce(rows, flatten::BATCH_ROWS)));
-    let once: Arc<dyn PartitionStream> = Arc::new(Once { schema: Arc::clone(&schema), rows });
+    let once: Arc<dyn PartitionStream> = Arc::new(OnceStream { schema: Arc::clone(&schema), rows });
     let order = table_order::order(table, &schema)?;
     let source = StreamingTableExec::try_new(schema, vec![once], None, [], false, None)?;
     let sort = Arc::new(SortExec::new(order, Arc::new(source)));

@@ -28,7 +28,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
 use futures::{StreamExt, TryStreamExt, stream};
 use netcrab_schema::Table;
 
-use self::fallback::hand_on;
+use self::fallback::sort_with_datafusion;
 use self::rows::Sorting;
 use crate::stage::{self, single_input_plan};
 use crate::table_order::{by_numbers, order};
@@ -95,7 +95,7 @@ impl ExecutionPlan for SortRowsExec {
                 drop(memory);
                 let rest = stream::iter(batches.into_iter().chain([batch]).map(Ok)).chain(input);
                 let rest = RecordBatchStreamAdapter::new(schema, rest);
-                let (sort, sorted) = hand_on(table, Box::pin(rest), context)?;
+                let (sort, sorted) = sort_with_datafusion(table, Box::pin(rest), context)?;
                 let counted = sorted.inspect_ok(move |batch| {
                     handed_on.add(batch.num_rows());
                     baseline.record_output(batch.num_rows());

@@ -9,7 +9,7 @@ use datafusion::common::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 use netcrab_schema::Table;
 
-use super::take::{Take, taker};
+use super::take::{TakeColumn, taker};
 use crate::session::wrong_type;
 use crate::symbols::{SymbolArray, same_buffers};
 
@@ -102,7 +102,7 @@ impl Sorting {
         let chunks = places.len().div_ceil(BATCH_ROWS);
         let (schema, memory) = (self.schema, self.memory);
         let column = |at: usize| self.batches.iter().map(|batch| Arc::clone(batch.column(at))).collect();
-        let takers: Vec<Take> = (0..schema.fields().len()).map(|at| taker(column(at))).collect();
+        let takers: Vec<TakeColumn> = (0..schema.fields().len()).map(|at| taker(column(at))).collect();
         Ok((0..chunks).map(move |chunk| {
             // The rows are held until the last of them is out.
             let _ = &memory;

@@ -11,10 +11,10 @@ use datafusion::common::Result;
 use crate::symbols::SymbolArray;
 
 /// Takes the values of one column out of all batches, for rows that are each a batch and a row of it.
-pub(super) type Take = Box<dyn Fn(&[(usize, usize)]) -> Result<ArrayRef> + Send>;
+pub(super) type TakeColumn = Box<dyn Fn(&[(usize, usize)]) -> Result<ArrayRef> + Send>;
 
 /// What takes from `columns`, which are one column of each batch. It is made once: there may be a thousand batches.
-pub(super) fn taker(columns: Vec<ArrayRef>) -> Take {
+pub(super) fn taker(columns: Vec<ArrayRef>) -> TakeColumn {
     let of_numbers = [
         numbers::<Int64Type>,
         numbers::<Float64Type>,
@@ -33,7 +33,7 @@ pub(super) fn taker(columns: Vec<ArrayRef>) -> Take {
 }
 
 /// Takes from columns of numbers.
-fn numbers<T: ArrowPrimitiveType>(columns: &[ArrayRef]) -> Option<Take> {
+fn numbers<T: ArrowPrimitiveType>(columns: &[ArrayRef]) -> Option<TakeColumn> {
     let kind = columns.first()?.data_type().clone();
     let columns: Vec<PrimitiveArray<T>> =
         columns.iter().map(|column| column.as_primitive_opt().cloned()).collect::<Option<_>>()?;
@@ -46,7 +46,7 @@ fn numbers<T: ArrowPrimitiveType>(columns: &[ArrayRef]) -> Option<Take> {
 }
 
 /// Takes from columns of symbols that share their dictionary.
-fn symbols(columns: &[ArrayRef]) -> Option<Take> {
+fn symbols(columns: &[ArrayRef]) -> Option<TakeColumn> {
     let columns: Vec<&SymbolArray> = columns.iter().map(|column| column.as_dictionary_opt()).collect::<Option<_>>()?;
     let values = Arc::clone(columns.first()?.values());
     if !columns.iter().all(|column| Arc::ptr_eq(column.values(), &values)) {

@@ -432,9 +432,9 @@ fn a_look_at_open_sessions_gives_what_closing_them_all_would_and_changes_nothing
             close(&mut state, watermark);
             let before = written(&state);
             let open: Vec<u32> = (0..state.slots()).collect();
-            let mut peeking = state.peek(open.clone()).unwrap();
+            let mut view = state.view(open.clone()).unwrap();
             let mut peeked = Vec::new();
-            while let Some((batch, keys)) = state.next_peeked(&mut peeking, &schema).unwrap() {
+            while let Some((batch, keys)) = state.next_viewed(&mut view, &schema).unwrap() {
                 prop_assert_eq!(batch.num_rows(), keys.len());
                 peeked.push(batch);
             }

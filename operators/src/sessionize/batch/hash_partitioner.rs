@@ -68,7 +68,7 @@ impl HashPartitioner {
     /// Adds the events of `batch`.
     pub fn partition(&mut self, batch: &RecordBatch) -> Result<()> {
         let Self { layout, shift, packer, filled, slabs, group, visitor, packed, recent, memory } = self;
-        let batch = packer.start(layout, batch)?;
+        let batch = packer.encode(layout, batch)?;
         recent.begin(packer);
         for row in 0..batch.len() {
             packed.clear();

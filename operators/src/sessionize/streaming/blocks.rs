@@ -8,7 +8,7 @@
 
 use datafusion::common::{Result, resources_datafusion_err};
 
-use super::checkpoint_bytes::{CheckpointError, In, Out};
+use super::checkpoint_bytes::{CheckpointError, CheckpointReader, CheckpointWriter};
 
 /// Bytes of a block, one cache line.
 const BLOCK: usize = 64;
@@ -64,7 +64,7 @@ impl Chain {
 }
 
 impl Blocks {
-    pub(super) fn write(&self, to: &mut Out<'_>) -> std::io::Result<()> {
+    pub(super) fn write(&self, to: &mut CheckpointWriter<'_>) -> std::io::Result<()> {
         to.number(u64::from(self.used))?;
         to.number(u64::from(self.free))?;
         let mut left = self.used as usize * BLOCK;
@@ -76,7 +76,7 @@ impl Blocks {
         Ok(())
     }
 
-    pub(super) fn read_back(from: &mut In<'_>) -> std::result::Result<Self, CheckpointError> {
+    pub(super) fn read_back(from: &mut CheckpointReader<'_>) -> std::result::Result<Self, CheckpointError> {
         let mut number = || u32::try_from(from.number()?).map_err(|_| CheckpointError::Damaged);
         let (used, free) = (number()?, number()?);
         let mut blocks = Self { pages: Vec::new(), used, free };

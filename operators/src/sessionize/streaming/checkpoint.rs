@@ -13,7 +13,7 @@ use arrow::datatypes::Fields;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::blocks::Blocks;
-use super::checkpoint_bytes::{CheckpointError, In, Out};
+use super::checkpoint_bytes::{CheckpointError, CheckpointReader, CheckpointWriter};
 use super::keys::Keys;
 use super::open::{Counts, OpenSessions};
 use super::timers::Timers;
@@ -27,7 +27,7 @@ const MAGIC: &[u8; 8] = b"ncopen\0\x01";
 impl OpenSessions {
     /// Writes the whole state. Late events that nobody took are no part of it.
     pub fn write(&self, to: &mut dyn Write) -> io::Result<()> {
-        let mut to = Out { to, hash: Xxh3::new() };
+        let mut to = CheckpointWriter { to, hash: Xxh3::new() };
         to.bytes(MAGIC)?;
         to.number(fingerprint(self.fields()))?;
         to.signed(self.settings().gap_ms)?;
@@ -44,7 +44,7 @@ impl OpenSessions {
         settings: Sessionize,
         actions_max: usize,
     ) -> Result<Self, CheckpointError> {
-        let mut from = In { from, hash: Xxh3::new() };
+        let mut from = CheckpointReader { from, hash: Xxh3::new() };
         if from.array::<8>()? != *MAGIC {
             return Err(CheckpointError::Version);
         }
@@ -60,7 +60,7 @@ impl OpenSessions {
         if from.number()? != expected { Err(CheckpointError::Damaged) } else { Ok(state) }
     }
 
-    fn write_parts(&self, to: &mut Out<'_>) -> std::io::Result<()> {
+    fn write_parts(&self, to: &mut CheckpointWriter<'_>) -> std::io::Result<()> {
         to.signed(self.forgotten_before)?;
         to.number(self.counts.sessions as u64)?;
         to.number(self.counts.events as u64)?;
@@ -71,7 +71,7 @@ impl OpenSessions {
     }
 
     fn read_parts(
-        from: &mut In<'_>,
+        from: &mut CheckpointReader<'_>,
         fields: &Fields,
         settings: Sessionize,
         actions_max: usize,
@@ -88,7 +88,7 @@ impl OpenSessions {
 }
 
 /// Writes all symbols and shapes.
-fn write_codes(packer: &Packer, to: &mut Out<'_>) -> std::io::Result<()> {
+fn write_codes(packer: &Packer, to: &mut CheckpointWriter<'_>) -> std::io::Result<()> {
     for interner in &packer.interners {
         to.number(interner.len() as u64)?;
         interner.texts().try_for_each(|text| to.text(text.as_bytes()))?;
@@ -101,7 +101,11 @@ fn write_codes(packer: &Packer, to: &mut Out<'_>) -> std::io::Result<()> {
 }
 
 /// Takes the symbols and shapes that [`write_codes`] wrote, in place of none.
-fn read_codes(packer: &mut Packer, layout: &Layout, from: &mut In<'_>) -> std::result::Result<(), CheckpointError> {
+fn read_codes(
+    packer: &mut Packer,
+    layout: &Layout,
+    from: &mut CheckpointReader<'_>,
+) -> std::result::Result<(), CheckpointError> {
     for interner in &mut packer.interners {
         for code in 0..from.length()? {
             let text = String::from_utf8(from.text()?).map_err(|_| CheckpointError::Damaged)?;

@@ -37,12 +37,12 @@ pub enum CheckpointError {
 }
 
 /// Where a state is written to; numbers are little-endian.
-pub(super) struct Out<'a> {
+pub(super) struct CheckpointWriter<'a> {
     pub(super) to: &'a mut dyn Write,
     pub(super) hash: Xxh3,
 }
 
-impl Out<'_> {
+impl CheckpointWriter<'_> {
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hash.update(bytes);
         self.to.write_all(bytes)
@@ -74,12 +74,12 @@ impl Out<'_> {
 }
 
 /// Where a state is read from.
-pub(super) struct In<'a> {
+pub(super) struct CheckpointReader<'a> {
     pub(super) from: &'a mut dyn Read,
     pub(super) hash: Xxh3,
 }
 
-impl In<'_> {
+impl CheckpointReader<'_> {
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], CheckpointError> {
         let mut bytes = [0; N];
         self.fill(&mut bytes)?;

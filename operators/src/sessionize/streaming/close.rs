@@ -13,7 +13,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 
 use super::keys::closes_at;
-use super::open::{Named, OpenSessions};
+use super::open::{DictionarySnapshot, OpenSessions};
 use super::timers::{NEVER, tick};
 use crate::sessionize::bytes::Reader;
 use crate::sessionize::fold::{self, Cut};
@@ -28,7 +28,7 @@ pub struct Closing {
     watermark: i64,
     /// Keys that may have something to close.
     due: std::vec::IntoIter<u32>,
-    named: Named,
+    dictionaries: DictionarySnapshot,
     rows: Rows,
     closed: Order,
     cuts: Vec<Cut>,
@@ -39,7 +39,7 @@ pub struct Closing {
 }
 
 /// A look at open sessions, under way.
-pub struct Peeking {
+pub struct OpenSessionsView {
     closing: Closing,
     /// The key of each of the sessions at hand.
     keys: Vec<u32>,
@@ -47,7 +47,7 @@ pub struct Peeking {
 
 /// The keys of a group, and where their heads and rows lie among its bytes.
 #[derive(Default)]
-struct Group {
+struct KeyGroup {
     keys: Vec<u32>,
     bytes: Vec<u8>,
     heads: Vec<Range<u32>>,
@@ -66,16 +66,16 @@ impl OpenSessions {
     pub fn close(&mut self, watermark: i64) -> Result<Closing> {
         let due = self.take_due(watermark);
         // Most epochs bring a symbol that is new and many close nothing: those do with the names of before.
-        let named = self.named(!due.is_empty())?;
-        Ok(self.begin(watermark, due, named))
+        let dictionaries = self.dictionaries(!due.is_empty())?;
+        Ok(self.begin(watermark, due, dictionaries))
     }
 
-    fn begin(&self, watermark: i64, keys: Vec<u32>, named: Named) -> Closing {
+    fn begin(&self, watermark: i64, keys: Vec<u32>, dictionaries: DictionarySnapshot) -> Closing {
         Closing {
             watermark,
             due: keys.into_iter(),
-            rows: Rows::new(&self.layout, named.dictionaries.clone()),
-            named,
+            rows: Rows::new(&self.layout, dictionaries.dictionaries.clone()),
+            dictionaries,
             closed: Order { rows: Vec::new(), key_ends: Vec::new(), repeats: 0 },
             cuts: Vec::new(),
             done: 0,
@@ -83,13 +83,13 @@ impl OpenSessions {
         }
     }
 
-    /// The keys that rang and may be due; the others are armed again, and those that are held for the same instant.
+    /// The keys that fired_at and may be due; the others are armed again, and those that are held for the same instant.
     fn take_due(&mut self, watermark: i64) -> Vec<u32> {
         let (mut due, mut held) = (Vec::new(), Vec::new());
-        for (rang, keys) in self.timers.take(watermark) {
+        for (fired_at, keys) in self.timers.fire(watermark) {
             for key in keys {
                 let slot = self.keys.slot(key);
-                let stale = tick(slot.due_at) != rang || slot.events == 0;
+                let stale = tick(slot.due_at) != fired_at || slot.events == 0;
                 if stale {
                     continue;
                 }
@@ -100,13 +100,13 @@ impl OpenSessions {
                 let may_close_at = slot.may_close_at(&self.settings);
                 self.keys.slot_mut(key).due_at = NEVER;
                 if may_close_at > watermark {
-                    self.arm(key, may_close_at);
+                    self.set_timer(key, may_close_at);
                 } else {
                     due.push(key);
                 }
             }
         }
-        held.into_iter().for_each(|(key, due_at)| self.timers.add(key, due_at));
+        held.into_iter().for_each(|(key, due_at)| self.timers.register(key, due_at));
         due
     }
 
@@ -137,7 +137,7 @@ impl OpenSessions {
             // A session is closed before the one after it, so the closed ones come first.
             let closed = cuts.partition_point(|cut| closes_at(cut) <= closing.watermark);
             let Some(last) = closed.checked_sub(1) else {
-                self.arm(key, closes_at(&cuts[0]));
+                self.set_timer(key, closes_at(&cuts[0]));
                 continue;
             };
             let closed_until = closes_at(&cuts[last]);
@@ -154,8 +154,8 @@ impl OpenSessions {
     }
 
     /// Unpacks the next due keys.
-    fn read_group(&self, closing: &mut Closing) -> Result<Group> {
-        let mut group = Group::default();
+    fn read_group(&self, closing: &mut Closing) -> Result<KeyGroup> {
+        let mut group = KeyGroup::default();
         closing.rows.clear();
         while closing.rows.len() < GROUP_EVENTS {
             let Some(key) = closing.due.next() else { break };
@@ -163,7 +163,7 @@ impl OpenSessions {
             let start = group.bytes.len();
             self.blocks.read(&slot.rows, usize::MAX, &mut group.bytes);
             let mut reader = Reader { bytes: &group.bytes, at: start };
-            let names = &closing.named.remapping;
+            let names = &closing.dictionaries.remapping;
             let head_end = closing.rows.read_key(&self.layout, names, slot.hash, &mut reader, &mut group.rows)?;
             group.heads.push(start as u32..head_end);
             group.keys.push(key);
@@ -171,17 +171,21 @@ impl OpenSessions {
         Ok(group)
     }
 
-    /// The open sessions of these keys as they are now, without closing any; [`Self::next_peeked`] gives them.
-    pub fn peek(&mut self, mut keys: Vec<u32>) -> Result<Peeking> {
+    /// The open sessions of these keys as they are now, without closing any; [`Self::next_viewed`] gives them.
+    pub fn view(&mut self, mut keys: Vec<u32>) -> Result<OpenSessionsView> {
         keys.retain(|&key| key < self.keys.slots() && self.keys.slot(key).events > 0);
-        let named = self.named(true)?;
-        let closing = self.begin(i64::MIN, keys, named);
-        Ok(Peeking { closing, keys: Vec::new() })
+        let dictionaries = self.dictionaries(true)?;
+        let closing = self.begin(i64::MIN, keys, dictionaries);
+        Ok(OpenSessionsView { closing, keys: Vec::new() })
     }
 
     /// The next batch of open sessions, in session batches of this schema, and the key of each.
-    pub fn next_peeked(&self, peeking: &mut Peeking, schema: &SchemaRef) -> Result<Option<(RecordBatch, Vec<u32>)>> {
-        let Peeking { closing, keys } = peeking;
+    pub fn next_viewed(
+        &self,
+        view: &mut OpenSessionsView,
+        schema: &SchemaRef,
+    ) -> Result<Option<(RecordBatch, Vec<u32>)>> {
+        let OpenSessionsView { closing, keys } = view;
         while closing.done == closing.cuts.len() {
             let group = self.read_group(closing)?;
             if group.keys.is_empty() {
@@ -230,7 +234,7 @@ impl OpenSessions {
     }
 }
 
-impl Group {
+impl KeyGroup {
     fn part(&self, place: &Range<u32>) -> &[u8] {
         &self.bytes[place.start as usize..place.end as usize]
     }

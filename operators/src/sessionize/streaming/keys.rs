@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use datafusion::common::{Result, resources_datafusion_err};
 
 use super::blocks::Chain;
-use super::checkpoint_bytes::{CheckpointError, In, Out};
+use super::checkpoint_bytes::{CheckpointError, CheckpointReader, CheckpointWriter};
 use super::timers::NEVER;
 use crate::rules::Sessionize;
 
@@ -67,7 +67,7 @@ impl Slot {
         }
     }
 
-    fn write(&self, to: &mut Out<'_>) -> std::io::Result<()> {
+    fn write(&self, to: &mut CheckpointWriter<'_>) -> std::io::Result<()> {
         to.number(self.hash)?;
         [self.first_ts, self.latest_ts, self.due_at, self.closed_until].iter().try_for_each(|&at| to.signed(at))?;
         let (gapless, [first, last, filled]) = (u32::from(self.gapless), self.rows.parts());
@@ -75,7 +75,7 @@ impl Slot {
         counts.iter().try_for_each(|count| to.bytes(&count.to_le_bytes()))
     }
 
-    fn read(from: &mut In<'_>) -> std::result::Result<Self, CheckpointError> {
+    fn read(from: &mut CheckpointReader<'_>) -> std::result::Result<Self, CheckpointError> {
         let hash = from.number()?;
         let [first_ts, latest_ts, due_at, closed_until] =
             [from.signed()?, from.signed()?, from.signed()?, from.signed()?];
@@ -180,13 +180,13 @@ impl Keys {
         self.table.is_empty()
     }
 
-    pub(super) fn write(&self, to: &mut Out<'_>) -> std::io::Result<()> {
+    pub(super) fn write(&self, to: &mut CheckpointWriter<'_>) -> std::io::Result<()> {
         to.number(self.slots.len() as u64)?;
         self.slots.iter().try_for_each(|slot| slot.write(to))?;
         to.codes(&self.free)
     }
 
-    pub(super) fn read(from: &mut In<'_>) -> std::result::Result<Self, CheckpointError> {
+    pub(super) fn read(from: &mut CheckpointReader<'_>) -> std::result::Result<Self, CheckpointError> {
         let length = from.length()?;
         let mut slots = Vec::new();
         for _ in 0..length {

@@ -39,7 +39,7 @@ mod open;
 pub mod timers;
 
 pub use checkpoint_bytes::CheckpointError;
-pub use close::{Closing, Peeking};
+pub use close::{Closing, OpenSessionsView};
 pub use exec::StreamingSessionizeExec;
 pub use keys::closes_at;
 pub use open::{Counts, Late, OpenSessions, Visit};

@@ -10,10 +10,10 @@ use super::keys::{Keys, Slot, closes_at};
 use super::timers::{Timers, tick};
 use crate::rules::Sessionize;
 use crate::sessionize::dictionaries::{CodeRemapping, Dictionaries};
+use crate::sessionize::encoded_batch::EncodedBatch;
 use crate::sessionize::head::Head;
 use crate::sessionize::layout::Layout;
 use crate::sessionize::packer::Packer;
-use crate::sessionize::packing::Packing;
 use crate::sessionize::text;
 use crate::sessionize::visitor::Visitor;
 use arrow::array::RecordBatch;
@@ -33,7 +33,7 @@ pub struct OpenSessions {
     pub(super) timers: Timers,
     pub(super) counts: Counts,
     pub(super) packer: Packer,
-    named: Option<Named>,
+    snapshot: Option<DictionarySnapshot>,
     late: Late,
     /// Keys whose sessions changed since somebody asked, at most `changed_max`.
     changed: HashSet<u32>,
@@ -75,7 +75,7 @@ pub struct Visit {
 
 /// The dictionaries of what was interned so far.
 #[derive(Clone)]
-pub(super) struct Named {
+pub(super) struct DictionarySnapshot {
     interned: usize,
     pub(super) dictionaries: Arc<Dictionaries>,
     pub(super) remapping: Arc<CodeRemapping>,
@@ -102,7 +102,7 @@ impl OpenSessions {
             blocks: Blocks::default(),
             timers: Timers::default(),
             counts: Counts::default(),
-            named: None,
+            snapshot: None,
             late: Late::default(),
             changed: HashSet::new(),
             changed_max: 0,
@@ -134,14 +134,14 @@ impl OpenSessions {
 
     /// Bytes held, nearly: events, slots, timers, symbols and shapes.
     pub fn memory(&self) -> usize {
-        let named = self.named.as_ref().map_or(0, |named| named.dictionaries.memory());
-        self.blocks.memory() + self.keys.memory() + self.timers.memory() + self.packer.memory() + named
+        let snapshot_bytes = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.dictionaries.memory());
+        self.blocks.memory() + self.keys.memory() + self.timers.memory() + self.packer.memory() + snapshot_bytes
     }
 
     /// Adds the events of `batch`; gives how many were late.
     pub fn push(&mut self, batch: &RecordBatch) -> Result<usize> {
         let late_before = self.late.events;
-        let batch = self.packer.start(&self.layout, batch)?;
+        let batch = self.packer.encode(&self.layout, batch)?;
         let mut scratch = std::mem::take(&mut self.scratch);
         let pushed = (0..batch.len()).try_for_each(|row| {
             let key = self.find(&batch, row, &mut scratch)?;
@@ -157,7 +157,7 @@ impl OpenSessions {
     /// Opens closed sessions of one key again: adds all their events, and the late ones that belong to
     /// them. Of the key's sessions `sessions` remain closed, at the watermark `closed_until`.
     pub fn reopen(&mut self, events: &RecordBatch, sessions: u32, closed_until: i64) -> Result<()> {
-        let batch = self.packer.start(&self.layout, events)?;
+        let batch = self.packer.encode(&self.layout, events)?;
         let mut scratch = std::mem::take(&mut self.scratch);
         let pushed = (0..batch.len()).try_for_each(|row| {
             let key = self.find(&batch, row, &mut scratch)?;
@@ -171,7 +171,7 @@ impl OpenSessions {
     }
 
     /// The key of a row, where it is known; leaves the head of a key that begins with it in `own`.
-    fn find(&self, batch: &Packing, row: usize, scratch: &mut Scratch) -> Result<Option<u32>> {
+    fn find(&self, batch: &EncodedBatch, row: usize, scratch: &mut Scratch) -> Result<Option<u32>> {
         let Scratch { visitor, own, head, .. } = scratch;
         self.packer.visitor(batch, row, visitor);
         own.clear();
@@ -183,7 +183,7 @@ impl OpenSessions {
     }
 
     /// Adds a row to its key, which is made where it is not known.
-    fn push_row(&mut self, batch: &Packing, row: usize, key: Option<u32>, scratch: &mut Scratch) -> Result<u32> {
+    fn push_row(&mut self, batch: &EncodedBatch, row: usize, key: Option<u32>, scratch: &mut Scratch) -> Result<u32> {
         let Scratch { visitor, own, head, packed } = scratch;
         let key = match key {
             Some(key) => key,
@@ -247,17 +247,17 @@ impl OpenSessions {
         self.counts.events += 1;
         let due_at = closes_at(&self.settings, ts, ts);
         if due_at < slot.due_at {
-            self.arm(key, due_at);
+            self.set_timer(key, due_at);
         }
     }
 
     /// Arms a key for an instant; what it was armed for before is stale then.
-    pub(super) fn arm(&mut self, key: u32, due_at: i64) {
+    pub(super) fn set_timer(&mut self, key: u32, due_at: i64) {
         let slot = self.keys.slot_mut(key);
-        let armed = tick(slot.due_at) == tick(due_at);
+        let registered = tick(slot.due_at) == tick(due_at);
         slot.due_at = due_at;
-        if !armed {
-            self.timers.add(key, due_at);
+        if !registered {
+            self.timers.register(key, due_at);
         }
     }
 
@@ -323,17 +323,18 @@ impl OpenSessions {
 
     /// Dictionaries of all symbols and shapes, the same as before while nothing new was interned; of those of
     /// some time before where `all` are not needed.
-    pub(super) fn named(&mut self, all: bool) -> Result<Named> {
+    pub(super) fn dictionaries(&mut self, all: bool) -> Result<DictionarySnapshot> {
         let symbols: usize = self.packer.interners.iter().map(|symbols| symbols.len()).sum();
         let interned = symbols + self.packer.dictionaries.iter().map(|tuples| tuples.len()).sum::<usize>();
-        if let Some(named) = self.named.as_ref().filter(|named| !all || named.interned == interned) {
-            return Ok(named.clone());
+        if let Some(snapshot) = self.snapshot.as_ref().filter(|named| !all || named.interned == interned) {
+            return Ok(snapshot.clone());
         }
         let (dictionaries, mut remappings) = Dictionaries::new(&self.layout, std::slice::from_ref(&self.packer))?;
         let remapping = remappings.pop().ok_or_else(|| internal_datafusion_err!("symbols without a remapping"))?;
-        let named = Named { interned, dictionaries: Arc::new(dictionaries), remapping: Arc::new(remapping) };
-        self.named = Some(named.clone());
-        Ok(named)
+        let snapshot =
+            DictionarySnapshot { interned, dictionaries: Arc::new(dictionaries), remapping: Arc::new(remapping) };
+        self.snapshot = Some(snapshot.clone());
+        Ok(snapshot)
     }
 }
 

@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use super::checkpoint_bytes::{CheckpointError, In, Out};
+use super::checkpoint_bytes::{CheckpointError, CheckpointReader, CheckpointWriter};
 
 /// Milliseconds of a tick.
 const TICK_MS: i64 = 1000;
@@ -35,12 +35,12 @@ pub fn tick(at: i64) -> i64 {
 
 impl Timers {
     /// Lets `key` ring once the watermark is within the tick of `at`.
-    pub fn add(&mut self, key: u32, at: i64) {
+    pub fn register(&mut self, key: u32, at: i64) {
         self.ticks.entry(tick(at)).or_default().push(key);
     }
 
     /// Takes what rings at `watermark`: each tick with its keys, some of which are due only later within it.
-    pub fn take(&mut self, watermark: i64) -> BTreeMap<i64, Vec<u32>> {
+    pub fn fire(&mut self, watermark: i64) -> BTreeMap<i64, Vec<u32>> {
         let later = self.ticks.split_off(&(tick(watermark) + 1));
         std::mem::replace(&mut self.ticks, later)
     }
@@ -50,12 +50,12 @@ impl Timers {
         self.ticks.keys().next().map(|tick| tick.saturating_mul(TICK_MS))
     }
 
-    pub(super) fn write(&self, to: &mut Out<'_>) -> std::io::Result<()> {
+    pub(super) fn write(&self, to: &mut CheckpointWriter<'_>) -> std::io::Result<()> {
         to.number(self.ticks.len() as u64)?;
         self.ticks.iter().try_for_each(|(&tick, keys)| to.signed(tick).and_then(|()| to.codes(keys)))
     }
 
-    pub(super) fn read(from: &mut In<'_>) -> Result<Self, CheckpointError> {
+    pub(super) fn read(from: &mut CheckpointReader<'_>) -> Result<Self, CheckpointError> {
         let mut ticks = BTreeMap::new();
         for _ in 0..from.length()? {
             ticks.insert(from.signed()?, from.codes()?);
@@ -77,10 +77,10 @@ mod tests {
     #[test]
     fn what_rings_lies_within_the_tick_of_the_watermark_or_before() {
         let mut timers = Timers::default();
-        [(1, -1), (2, 0), (3, 999), (4, 1000), (5, NEVER - 1)].iter().for_each(|&(key, at)| timers.add(key, at));
-        assert_eq!(timers.take(-1), BTreeMap::from([(-1, vec![1])]));
-        assert_eq!(timers.take(998), BTreeMap::from([(0, vec![2, 3])]));
-        assert_eq!(timers.take(999), BTreeMap::new());
-        assert_eq!(timers.take(i64::MAX).into_values().collect::<Vec<_>>(), [vec![4], vec![5]]);
+        [(1, -1), (2, 0), (3, 999), (4, 1000), (5, NEVER - 1)].iter().for_each(|&(key, at)| timers.register(key, at));
+        assert_eq!(timers.fire(-1), BTreeMap::from([(-1, vec![1])]));
+        assert_eq!(timers.fire(998), BTreeMap::from([(0, vec![2, 3])]));
+        assert_eq!(timers.fire(999), BTreeMap::new());
+        assert_eq!(timers.fire(i64::MAX).into_values().collect::<Vec<_>>(), [vec![4], vec![5]]);
     }
 }

@@ -3,7 +3,7 @@
 /// The kinds of friction, in the order in which incidents of a session are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum Kind {
+pub enum IncidentKind {
     /// Several clicks on one target in a moment.
     RageClick,
     /// A click that nothing answered.
@@ -16,19 +16,24 @@ pub enum Kind {
     AbandonedTask,
 }
 
-impl Kind {
+impl IncidentKind {
     /// Every kind, in order.
-    pub const ALL: [Kind; 5] =
-        [Kind::RageClick, Kind::DeadClick, Kind::ErrorClick, Kind::Backtrack, Kind::AbandonedTask];
+    pub const ALL: [IncidentKind; 5] = [
+        IncidentKind::RageClick,
+        IncidentKind::DeadClick,
+        IncidentKind::ErrorClick,
+        IncidentKind::Backtrack,
+        IncidentKind::AbandonedTask,
+    ];
 
     /// The name in tables and API.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::RageClick => "rage_click",
-            Kind::DeadClick => "dead_click",
-            Kind::ErrorClick => "error_click",
-            Kind::Backtrack => "backtrack",
-            Kind::AbandonedTask => "abandoned_task",
+            IncidentKind::RageClick => "rage_click",
+            IncidentKind::DeadClick => "dead_click",
+            IncidentKind::ErrorClick => "error_click",
+            IncidentKind::Backtrack => "backtrack",
+            IncidentKind::AbandonedTask => "abandoned_task",
         }
     }
 }

@@ -7,14 +7,14 @@ use super::visitor::BatchVisitor;
 use crate::symbols::SymbolArray;
 
 /// A batch about to be packed.
-pub struct Packing {
+pub struct EncodedBatch {
     pub(super) events: Columns,
     pub(super) tuples: [Vec<TupleCode>; 2],
     /// The tuples of shapes without a code.
     pub(super) inline: Vec<u32>,
 }
 
-impl Packing {
+impl EncodedBatch {
     /// How many rows.
     pub fn len(&self) -> usize {
         self.events.ts.len()
@@ -45,7 +45,7 @@ impl Packing {
 pub(super) enum TupleCode {
     /// This code in [`Packer::dictionaries`].
     Known(u32),
-    /// The tuple that begins here in [`Packing::inline`].
+    /// The tuple that begins here in [`EncodedBatch::inline`].
     Inline(u32),
 }
 
