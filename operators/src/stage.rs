@@ -7,7 +7,7 @@ use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder, RecordOutput,
@@ -18,8 +18,17 @@ use futures::{StreamExt, stream};
 
 /// Properties of a bounded plan with `partitions` outputs in no known order.
 pub(crate) fn properties(schema: SchemaRef, partitions: usize, emission: EmissionType) -> Arc<PlanProperties> {
+    bounded(EquivalenceProperties::new(schema), partitions, emission)
+}
+
+/// Properties of a bounded plan with one output, which comes at the end of the input and in this order.
+pub(crate) fn sorted_properties(schema: SchemaRef, order: Option<LexOrdering>) -> Arc<PlanProperties> {
+    bounded(EquivalenceProperties::new_with_orderings(schema, order), 1, EmissionType::Final)
+}
+
+fn bounded(equivalence: EquivalenceProperties, partitions: usize, emission: EmissionType) -> Arc<PlanProperties> {
     Arc::new(PlanProperties::new(
-        EquivalenceProperties::new(schema),
+        equivalence,
         Partitioning::UnknownPartitioning(partitions),
         emission,
         Boundedness::Bounded,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
@@ -15,6 +14,7 @@ use futures::{StreamExt, stream};
 use super::tables::RollUp;
 use super::totals::Totals;
 use crate::stage::{self, single_input_plan};
+use crate::table_order;
 
 /// Rolls session batches up into one table.
 #[derive(Debug)]
@@ -28,7 +28,9 @@ pub struct RollUpExec {
 impl RollUpExec {
     /// Rolls up the session batches of `input`, which has one partition.
     pub fn new(input: Arc<dyn ExecutionPlan>, roll_up: &'static RollUp) -> Self {
-        let properties = stage::properties(roll_up.table.to_store(), 1, EmissionType::Final);
+        let schema = roll_up.table.to_store();
+        let order = table_order::ascending(roll_up.key_columns(), &schema);
+        let properties = stage::sorted_properties(schema, order);
         Self { input, roll_up, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 
@@ -71,5 +73,29 @@ impl ExecutionPlan for RollUpExec {
             Ok(batch.record_output(&baseline))
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream::once(rolled_up))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::physical_plan::empty::EmptyExec;
+    use netcrab_schema::tables::FACT_SESSIONS;
+
+    use super::*;
+    use crate::roll_up::{FLOWS, HOTSPOTS, RELEASES, TASK_TYPES};
+    use crate::table_order::is_in_order;
+
+    #[test]
+    fn the_order_it_declares_is_that_of_its_table() {
+        for roll_up in [&HOTSPOTS, &FLOWS, &TASK_TYPES, &RELEASES] {
+            let plan = RollUpExec::new(Arc::new(EmptyExec::new(roll_up.table.to_store())), roll_up);
+            assert!(is_in_order(roll_up.table, &plan).unwrap(), "{}", roll_up.table.name);
+        }
+    }
+
+    #[test]
+    fn a_plan_that_declares_no_order_is_in_none() {
+        let plan = EmptyExec::new(FACT_SESSIONS.to_store());
+        assert!(!is_in_order(&FACT_SESSIONS, &plan).unwrap());
     }
 }

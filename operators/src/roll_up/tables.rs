@@ -12,6 +12,13 @@ pub struct RollUp {
     pub(super) measures: &'static [Measure],
 }
 
+impl RollUp {
+    /// The columns of the key, in the order in which [`super::Totals::finish`] sorts by them.
+    pub(super) fn key_columns(&self) -> impl Iterator<Item = &&'static str> {
+        self.table.partition().iter().chain(&["org_id", "product_id"]).chain(self.symbols)
+    }
+}
+
 /// One column that is not part of the key.
 #[derive(Debug)]
 pub(super) struct Measure {

@@ -20,7 +20,6 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, RecordOutput};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -44,20 +43,20 @@ pub struct SortRowsExec {
 
 impl SortRowsExec {
     /// Sorts the rows of `table` that `input` gives in its one partition.
-    fn new(input: Arc<dyn ExecutionPlan>, table: &'static Table) -> Self {
-        let properties = stage::properties(input.schema(), 1, EmissionType::Final);
-        Self { input, table, properties, metrics: ExecutionPlanMetricsSet::new() }
+    fn new(input: Arc<dyn ExecutionPlan>, table: &'static Table) -> Result<Self> {
+        let properties = stage::sorted_properties(input.schema(), Some(order(table, &input.schema())?));
+        Ok(Self { input, table, properties, metrics: ExecutionPlanMetricsSet::new() })
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
-        Ok(Self::new(input, self.table))
+        Self::new(input, self.table)
     }
 }
 
 /// Sorts the rows of `table` that `input` gives in its one partition, by date and in the order of its files.
 pub fn sort_rows(input: Arc<dyn ExecutionPlan>, table: &'static Table) -> Result<Arc<dyn ExecutionPlan>> {
     if by_numbers(table) {
-        return Ok(Arc::new(SortRowsExec::new(input, table)));
+        return Ok(Arc::new(SortRowsExec::new(input, table)?));
     }
     Ok(Arc::new(SortExec::new(order(table, &input.schema())?, input)))
 }

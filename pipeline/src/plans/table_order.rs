@@ -6,16 +6,17 @@ use crate::error::Result;
 use arrow::datatypes::FieldRef;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use netcrab_operators::sort::sort_rows;
+use netcrab_operators::table_order;
 use netcrab_schema::Table;
 use netcrab_schema::arrow::to_store_type;
 
 /// The rows of `plan` by date, then in the order of the table's files.
 pub fn in_table_order(table: &'static Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-    if plan.output_partitioning().partition_count() == 1 && plan.name() == "RollUpExec" {
+    if table_order::is_in_order(table, plan.as_ref())? {
         return Ok(plan);
     }
     // One sort for each table: a sort for each thread, too, would split the memory into shares too small to hold a batch.

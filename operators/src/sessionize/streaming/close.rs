@@ -83,7 +83,8 @@ impl OpenSessions {
         }
     }
 
-    /// The keys that fired_at and may be due; the others are armed again, and those that are held for the same instant.
+    /// The keys whose timers fire and that may be due. The timers of the others are set anew, those of held keys for
+    /// the same instant.
     fn take_due(&mut self, watermark: i64) -> Vec<u32> {
         let (mut due, mut held) = (Vec::new(), Vec::new());
         for (fired_at, keys) in self.timers.fire(watermark) {

@@ -326,7 +326,7 @@ impl OpenSessions {
     pub(super) fn dictionaries(&mut self, all: bool) -> Result<DictionarySnapshot> {
         let symbols: usize = self.packer.interners.iter().map(|symbols| symbols.len()).sum();
         let interned = symbols + self.packer.dictionaries.iter().map(|tuples| tuples.len()).sum::<usize>();
-        if let Some(snapshot) = self.snapshot.as_ref().filter(|named| !all || named.interned == interned) {
+        if let Some(snapshot) = self.snapshot.as_ref().filter(|snapshot| !all || snapshot.interned == interned) {
             return Ok(snapshot.clone());
         }
         let (dictionaries, mut remappings) = Dictionaries::new(&self.layout, std::slice::from_ref(&self.packer))?;
