@@ -59,3 +59,60 @@ pub(super) fn detect(rule: &AbandonedTask, events: &Events<'_>, scan: &Scan, fou
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::check;
+
+    fn check(history: &str, expected: &str) {
+        check::check(|events, scan, found| detect(&AbandonedTask::default(), events, scan, found), history, expected);
+    }
+
+    #[test]
+    fn a_completion_after_900000_ms_is_in_time_and_after_900001_ms_is_late() {
+        check(
+            "at_ms   task
+                  0  start:buy
+             900000  complete:buy",
+            "",
+        );
+        check(
+            "at_ms   task
+                  0  start:buy
+             900001  complete:buy",
+            r#"0..0 home [e0] {"task_type":"buy","outcome":"late"}"#,
+        );
+    }
+
+    #[test]
+    fn a_start_without_a_completion_is_abandoned() {
+        check("at_ms task\n 0 start:buy", r#"0..0 home [e0] {"task_type":"buy","outcome":"none"}"#);
+    }
+
+    #[test]
+    fn a_completion_of_another_type_does_not_count() {
+        check(
+            "at_ms  task
+                 0  start:buy
+               100  complete:pay",
+            r#"0..0 home [e0] {"task_type":"buy","outcome":"none"}"#,
+        );
+    }
+
+    #[test]
+    fn a_task_begun_again_is_abandoned_once() {
+        check(
+            "at_ms  task
+                 0  start:buy
+               100  start:buy
+               200  complete:buy",
+            r#"0..0 home [e0] {"task_type":"buy","outcome":"restarted"}"#,
+        );
+    }
+
+    #[test]
+    fn a_failed_completion_completes_it() {
+        check("at_ms task\n 0 start:buy\n 100 complete:buy:false", "");
+    }
+}

@@ -28,3 +28,68 @@ pub(super) fn detect(rule: &Backtrack, events: &Events<'_>, scan: &Scan, found: 
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::check;
+
+    fn check(history: &str, expected: &str) {
+        check::check(|events, scan, found| detect(&Backtrack::default(), events, scan, found), history, expected);
+    }
+
+    #[test]
+    fn a_stay_of_20000_ms_is_short_and_one_of_20001_ms_is_not() {
+        check(
+            "at_ms  type        screen
+                 0  navigation  home
+              1000  navigation  list
+             21000  navigation  home",
+            r#"1000..21000 home [e0 e1 e2] {"via_screen":"list","stay_ms":20000}"#,
+        );
+        check(
+            "at_ms  type        screen
+                 0  navigation  home
+              1000  navigation  list
+             21001  navigation  home",
+            "",
+        );
+    }
+
+    #[test]
+    fn a_b_a_b_is_two() {
+        check(
+            "at_ms  type        screen
+                 0  navigation  home
+               100  navigation  list
+               200  navigation  home
+               300  navigation  list",
+            r#"100..200 home [e0 e1 e2] {"via_screen":"list","stay_ms":100}
+               200..300 list [e1 e2 e3] {"via_screen":"home","stay_ms":100}"#,
+        );
+    }
+
+    #[test]
+    fn a_way_back_over_two_screens_is_none() {
+        check(
+            "at_ms  type        screen
+                 0  navigation  home
+               100  navigation  list
+               200  navigation  cart
+               300  navigation  home",
+            "",
+        );
+    }
+
+    #[test]
+    fn a_screen_reached_again_from_itself_is_one_visit() {
+        check(
+            "at_ms  type        screen
+                 0  navigation  home
+               100  navigation  home
+               200  navigation  list
+               300  navigation  home",
+            r#"200..300 home [e0 e2 e3] {"via_screen":"list","stay_ms":100}"#,
+        );
+    }
+}

@@ -54,3 +54,68 @@ fn report(events: &Events<'_>, errors: &[(usize, usize)], found: &mut Incidents)
         evidence: &named,
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::check;
+
+    fn check(history: &str, expected: &str) {
+        check::check(|events, scan, found| detect(&ErrorClick::default(), events, scan, found), history, expected);
+    }
+
+    #[test]
+    fn an_error_1000_ms_after_a_click_is_its_and_1001_ms_after_is_not() {
+        check(
+            "at_ms  type    error
+                 0  click   -
+              1000  custom  E1",
+            r#"0..1000 home [e0 e1] {"errors":1,"error_code":"E1","delay_ms":1000}"#,
+        );
+        check(
+            "at_ms  type    error
+                 0  click   -
+              1001  custom  E1",
+            "",
+        );
+    }
+
+    #[test]
+    fn an_error_belongs_to_the_nearest_click_on_its_screen() {
+        check(
+            "at_ms  type    screen  error
+                 0  click   home    -
+               100  click   home    -
+               200  click   list    -
+               300  custom  home    E1",
+            r#"100..300 home [e1 e3] {"errors":1,"error_code":"E1","delay_ms":200}"#,
+        );
+    }
+
+    #[test]
+    fn a_click_that_is_an_error_belongs_to_the_click_before_it() {
+        check("at_ms type error\n 0 click E1", "");
+        check(
+            "at_ms  type   error
+                 0  click  -
+               100  click  E1",
+            r#"0..100 home [e0 e1] {"errors":1,"error_code":"E1","delay_ms":100}"#,
+        );
+    }
+
+    #[test]
+    fn the_errors_of_one_click_are_one_incident() {
+        check(
+            "at_ms  type    error
+                 0  click   -
+               400  custom  E1
+               500  custom  E2",
+            r#"0..500 home [e0 e1 e2] {"errors":2,"error_code":"E1","delay_ms":400}"#,
+        );
+    }
+
+    #[test]
+    fn an_error_before_any_click_is_nobodys() {
+        check("at_ms type error\n 0 custom E1\n 1 click -", "");
+    }
+}

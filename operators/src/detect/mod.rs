@@ -8,6 +8,8 @@
 pub mod abandoned_task;
 pub mod actions;
 mod backtrack;
+#[cfg(test)]
+mod check;
 mod dead_click;
 mod detectors;
 mod error_click;

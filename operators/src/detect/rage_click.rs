@@ -65,3 +65,84 @@ fn report(
         evidence: &named,
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::check;
+
+    fn check(history: &str, expected: &str) {
+        check::check(|events, scan, found| detect(&RageClick::default(), events, scan, found), history, expected);
+    }
+
+    #[test]
+    fn three_clicks_on_one_target_within_1000_ms_are_one() {
+        check(
+            "at_ms  label
+                 0  pay
+               999  pay
+              1000  pay",
+            r#"0..1000 home [e0 e1 e2] {"clicks":3}"#,
+        );
+    }
+
+    #[test]
+    fn the_third_click_at_1001_ms_is_none() {
+        check(
+            "at_ms  label
+                 0  pay
+               999  pay
+              1001  pay",
+            "",
+        );
+    }
+
+    #[test]
+    fn two_clicks_are_none() {
+        check("at_ms label\n 0 pay\n 1 pay", "");
+    }
+
+    #[test]
+    fn clicks_on_another_label_screen_or_type_neither_count_nor_break_it() {
+        check(
+            "at_ms  screen  element  label
+                 0  home    btn      pay
+               100  home    btn      -
+               200  list    btn      pay
+               300  home    btn      buy
+               400  home    btn      pay
+               500  home    btn      pay",
+            r#"0..500 home [e0 e4 e5] {"clicks":3}"#,
+        );
+    }
+
+    #[test]
+    fn clicks_without_a_target_are_none() {
+        check("at_ms\n 0\n 1\n 2", "");
+    }
+
+    #[test]
+    fn qualifying_clicks_two_apart_are_one_incident_and_three_apart_are_two() {
+        // Of clicks 2, 3 and 4, each two after its third last, the one at 1001 does not qualify: 0 → 1001.
+        check(
+            "at_ms  label
+                 0  pay
+                 0  pay
+              1000  pay
+              1001  pay
+              2000  pay",
+            r#"0..2000 home [e0 e1 e2 e3 e4] {"clicks":5}"#,
+        );
+        check(
+            "at_ms  label
+                 0  pay
+                 0  pay
+                 0  pay
+              5000  pay
+              5000  pay
+              5000  pay",
+            r#"0..0 home [e0 e1 e2] {"clicks":3}
+               5000..5000 home [e3 e4 e5] {"clicks":3}"#,
+        );
+    }
+}

@@ -27,14 +27,14 @@ pub(crate) struct Split {
     pub(crate) partitions: usize,
     /// Memory for events before they spill.
     pub(crate) events_bytes: usize,
-    /// Shapes before events carry their own.
+    /// Actions, and clients, in a dictionary before events carry their own.
     pub(crate) actions_max: usize,
 }
 
 pub(crate) fn splits() -> impl Strategy<Value = Split> {
     let memory = prop_oneof![Just(1 << 30), Just(1 << 12)];
-    let shapes = prop_oneof![Just(1usize << 18), 0..6usize];
-    (1..40usize, 1..4usize, prop_oneof![Just(16usize), Just(64)], memory, shapes).prop_map(
+    let actions = prop_oneof![Just(1usize << 18), 0..6usize];
+    (1..40usize, 1..4usize, prop_oneof![Just(16usize), Just(64)], memory, actions).prop_map(
         |(batch_rows, inputs, partitions, events_bytes, actions_max)| Split {
             batch_rows,
             inputs,
@@ -99,7 +99,7 @@ pub(crate) fn compare<R: Row>(name: &str, batches: &[RecordBatch], rows: &[R]) -
 }
 
 /// Compares every table; gives how many files were spilled.
-fn check(events: &[Event], split: &Split) -> Result<usize, TestCaseError> {
+pub(crate) fn check(events: &[Event], split: &Split) -> Result<usize, TestCaseError> {
     let (ours, spilled) = derive(events, split);
     check_tables(&ours, events)?;
     Ok(spilled)

@@ -1,95 +1,26 @@
 //! The rules by example: small histories as text, results worked out by hand.
 //!
-//!     text table ─▶ events ─▶ reference ─▶ the rows of one table as short texts
-//!
-//! A history names only the columns that matter. The rest: org `o`, product `p`, session_id `s1`,
-//! user_hash `u1`, event_id `e` and the line's number from 0, a click on screen `home`, route `/` and
-//! the screen, desktop. `at_ms` counts from midnight of 2026-10-01; `-` is absent.
+//!     text table ─▶ events ─┬─▶ reference ──────────────▶ tables ─▶ the rows of one table as short texts
+//!                           ├─▶ batch operators ────────▶ the same tables
+//!                           └─▶ streaming operators ────▶ the same tables
 
-use super::reference::{Event, IncidentRow, Row, Rules, SessionRow, Tables, json_text, run};
+use crate::history::{MIDNIGHT, history, plain};
+use crate::reference::{self, Event, IncidentRow, Row, Rules, SessionRow, Tables, json_text};
+use crate::{chain, streaming};
 
-/// 2026-10-01T00:00:00Z.
-pub(crate) const MIDNIGHT: i64 = 1_790_812_800_000;
 /// Days from 1970 to it.
 const DATE: i32 = 20_727;
 
-/// Events of a text table; its first line names the columns.
-pub(crate) fn history(text: &str) -> Vec<Event> {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let columns: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
-    lines
-        .enumerate()
-        .map(|(no, line)| {
-            let values: Vec<&str> = line.split_whitespace().collect();
-            assert_eq!(values.len(), columns.len(), "values in line {no}: {line}");
-            let mut event = plain(no);
-            for (column, value) in columns.iter().zip(values) {
-                set(&mut event, column, value);
-            }
-            event
-        })
-        .collect()
-}
-
-fn plain(no: usize) -> Event {
-    Event {
-        org_id: "o".to_string(),
-        product_id: "p".to_string(),
-        session_id: "s1".to_string(),
-        user_hash: "u1".to_string(),
-        event_id: format!("e{no}"),
-        ts: MIDNIGHT,
-        event_type: "click".to_string(),
-        screen_id: "home".to_string(),
-        route: "/home".to_string(),
-        device_type: "desktop".to_string(),
-        ..Event::default()
-    }
-}
-
-fn set(event: &mut Event, column: &str, value: &str) {
-    let text = Some(value.to_string()).filter(|value| value != "-");
-    match column {
-        "org" => event.org_id = value.to_string(),
-        "product" => event.product_id = value.to_string(),
-        "session" => event.session_id = text.unwrap_or_default(),
-        "user" => event.user_hash = value.to_string(),
-        "id" => event.event_id = value.to_string(),
-        "at_ms" => event.ts = MIDNIGHT + number(value),
-        "received_ms" => event.received_at = text.map(|value| MIDNIGHT + number(&value)),
-        "type" => event.event_type = value.to_string(),
-        "screen" => (event.screen_id, event.route) = (value.to_string(), format!("/{value}")),
-        "route" => event.route = value.to_string(),
-        "element" => event.element_type = text,
-        "label" => event.element_label_h = text,
-        "error" => event.error_code = text,
-        // `-` nobody watched, `none` nothing within 2.5 s, else when.
-        "reaction_ms" => {
-            event.reaction_observed = value != "-";
-            event.reaction_ms = value.parse().ok();
-        }
-        // `start:buy`, `complete:buy`, `complete:buy:false`.
-        "task" => {
-            let mut parts = value.split(':').map(str::to_string);
-            event.task_phase = parts.next().filter(|phase| phase != "-");
-            event.task_type = parts.next();
-            event.task_success = parts.next().map(|success| success == "true");
-        }
-        "os" => event.os = text,
-        "version" => event.version_tag = text,
-        "segment" => event.segment = text,
-        "extra" => event.extra = text,
-        "page_y" => event.page_y = value.parse().ok(),
-        other => panic!("no column `{other}`"),
-    }
-}
-
-fn number(value: &str) -> i64 {
-    value.replace('_', "").parse().expect("a number")
+/// The tables of `events`: one result of the reference, the batch and the streaming operators.
+fn run(events: &[Event]) -> Tables {
+    let split = chain::Split { batch_rows: 3, inputs: 2, partitions: 16, events_bytes: 1 << 20, actions_max: 100 };
+    chain::check(events, &split).unwrap();
+    streaming::check_one_epoch(events, &split).unwrap();
+    reference::run(events, &Rules::default())
 }
 
 fn tables(text: &str) -> Tables {
-    run(&history(text), &Rules::default())
+    run(&history(text))
 }
 
 fn only_session(tables: &Tables) -> &SessionRow {
@@ -100,7 +31,7 @@ fn only_session(tables: &Tables) -> &SessionRow {
 /// `session_no: event_id …`, a line per session of each key.
 fn sessions(events: &[Event]) -> Vec<String> {
     let mut lines: Vec<(String, String, i64, String)> = Vec::new();
-    for (event, _, session_no, position) in run(events, &Rules::default()).sessionized {
+    for (event, _, session_no, position) in run(events).sessionized {
         if position == 0 {
             lines.push((event.org_id, event.session_id, session_no, event.event_id));
         } else if let Some(line) = lines.last_mut() {
@@ -166,13 +97,13 @@ fn half_hours(last_at_ms: i64) -> Vec<Event> {
 
 #[test]
 fn an_age_of_one_ms_under_24_hours_continues_the_session() {
-    let tables = run(&half_hours(86_399_999), &Rules::default());
+    let tables = run(&half_hours(86_399_999));
     assert_eq!((only_session(&tables).event_count, only_session(&tables).duration_ms), (49, 86_399_999));
 }
 
 #[test]
 fn an_age_of_exactly_24_hours_opens_the_next() {
-    let tables = run(&half_hours(86_400_000), &Rules::default());
+    let tables = run(&half_hours(86_400_000));
     let mut seen: Vec<(i64, i64, i32)> =
         tables.sessions.iter().map(|row| (row.session_no, row.event_count, row.date)).collect();
     seen.sort();
@@ -222,7 +153,7 @@ fn events_of_one_time_are_ordered_by_the_bytes_of_their_ids() {
 fn second_counts(text: &str) {
     let events = history(text);
     for rows in [vec![events[0].clone(), events[1].clone()], vec![events[1].clone(), events[0].clone()]] {
-        let kept = run(&rows, &Rules::default()).sessionized;
+        let kept = run(&rows).sessionized;
         assert_eq!(kept.len(), 1);
         assert_eq!(kept[0].0.to_line(), events[1].to_line());
     }
@@ -334,7 +265,7 @@ fn evidence_stops_at_fifty_and_the_count_does_not() {
     let events: Vec<Event> = (0..51)
         .map(|i| Event { ts: MIDNIGHT + i, element_label_h: Some("pay".to_string()), ..plain(100 + i as usize) })
         .collect();
-    let incident = &run(&events, &Rules::default()).incidents[0];
+    let incident = &run(&events).incidents[0];
     assert_eq!((incident.event_count, incident.evidence.len()), (51, 50));
     assert_eq!((incident.evidence[0].as_str(), incident.evidence[49].as_str()), ("e100", "e149"));
     assert_eq!(incident.ended_at, MIDNIGHT + 50);
@@ -357,7 +288,7 @@ fn a_reaction_after_more_than_2500_ms_or_none_while_watched_is_a_dead_click() {
 fn a_late_reaction_counts_even_where_nobody_says_to_have_watched() {
     let mut events = history("reaction_ms\n 2500.5");
     events[0].reaction_observed = false;
-    assert_eq!(run(&events, &Rules::default()).incidents.len(), 1);
+    assert_eq!(run(&events).incidents.len(), 1);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod arrow_rows;
 mod chain;
 mod examples;
+mod history;
 mod reference;
 mod sort;
 mod strategy;

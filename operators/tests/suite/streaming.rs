@@ -17,7 +17,7 @@ use proptest::test_runner::TestRunner;
 
 use crate::arrow_rows::batch;
 use crate::chain::{Split, cases, check_tables, compare, run, source, splits};
-use crate::examples::{MIDNIGHT, history};
+use crate::history::{MIDNIGHT, history};
 use crate::reference::{self, Event};
 use crate::{strategy, traffic};
 
@@ -28,23 +28,25 @@ fn no_sessions(actions_max: usize) -> OpenSessions {
     OpenSessions::new(event_in_flight().fields(), Sessionize::default(), actions_max).unwrap()
 }
 
-/// What the hash shell derives from one epoch.
+/// What the streaming operator derives from one epoch.
 fn derive(events: &[Event], split: &Split, state: &Arc<Mutex<OpenSessions>>, watermark: i64) -> Vec<TablePlan> {
     let columns = chain::event_fields(&DERIVED);
     let sessions = StreamingSessionizeExec::new(source(events, split), Arc::clone(state), watermark, columns).unwrap();
     chain::plans_over(Arc::new(sessions), &Arc::new(Rules::default()), &DERIVED)
 }
 
+/// Compares every table that one epoch gives, which closes everything, with the reference's.
+pub(crate) fn check_one_epoch(events: &[Event], split: &Split) -> Result<(), TestCaseError> {
+    let state = Arc::new(Mutex::new(no_sessions(split.actions_max)));
+    let ours = run(&derive(events, split, &state, i64::MAX));
+    prop_assert_eq!(state.lock().unwrap().counts(), Counts::default());
+    check_tables(&ours, events)
+}
+
 #[test]
 fn one_epoch_that_closes_everything_equals_the_reference_in_any_split() {
     let mut runner = TestRunner::new(cases(256));
-    let check = |(events, split): (Vec<Event>, Split)| {
-        let state = Arc::new(Mutex::new(no_sessions(split.actions_max)));
-        let ours = run(&derive(&events, &split, &state, i64::MAX));
-        prop_assert_eq!(state.lock().unwrap().counts(), Counts::default());
-        check_tables(&ours, &events)
-    };
-    runner.run(&(strategy::events(80), splits()), check).unwrap();
+    runner.run(&(strategy::events(80), splits()), |(events, split)| check_one_epoch(&events, &split)).unwrap();
 }
 
 /// Events on their way in, each epoch with the watermark that closes it.
