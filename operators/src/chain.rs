@@ -1,7 +1,7 @@
 //! The stages put together: one plan for each table, over one pass of the events.
 //!
 //!     source ─▶ BatchSessionizeExec ─▶ DetectExec ─▶ AggregateExec ─▶ SharedExec ─┬─▶ FlattenExec  fact_sessions …
-//!                                                                            └─▶ RollUpExec   hotspots …
+//!                                                                                 └─▶ RollUpExec   hotspots …
 
 use std::sync::Arc;
 
@@ -37,7 +37,10 @@ pub const DERIVED: [&Table; 8] = [
 
 /// Plans for `wanted` tables over the events of `source`.
 ///
-/// The plans share one pass: execute all of them, all partitions concurrently, once.
+/// The plans share one pass: execute all of them once, all partitions concurrently.
+///
+/// # Errors
+/// Where `source` lacks an event column that `sessionize` needs.
 pub fn plans(
     source: Arc<dyn ExecutionPlan>,
     rules: &Arc<Rules>,
@@ -48,9 +51,10 @@ pub fn plans(
     Ok(plans_over(Arc::new(sessions), rules, wanted))
 }
 
-/// Plans for `wanted` tables over `sessions`: the plan of either shell of `sessionize`, with [`event_fields`].
+/// Plans for `wanted` tables over `sessions`: the batch or the streaming operator of `sessionize`, whose events have
+/// the [`event_fields`].
 ///
-/// The plans share one pass: execute all of them, all partitions concurrently, once.
+/// The plans share one pass: execute all of them once, all partitions concurrently.
 pub fn plans_over(sessions: Arc<dyn ExecutionPlan>, rules: &Arc<Rules>, wanted: &[&'static Table]) -> Vec<TablePlan> {
     let detected = Arc::new(DetectExec::new(sessions, Arc::new(rules.detect.clone())));
     let facts: Arc<dyn ExecutionPlan> = Arc::new(AggregateExec::new(detected, Arc::clone(rules), keeps_events(wanted)));
@@ -58,7 +62,7 @@ pub fn plans_over(sessions: Arc<dyn ExecutionPlan>, rules: &Arc<Rules>, wanted: 
     wanted.iter().zip(readers).map(|(&table, reader)| (table, table_plan(table, reader))).collect()
 }
 
-/// What a session must keep of its events for `wanted` tables.
+/// The event fields that a session batch must carry for `wanted` tables.
 pub fn event_fields(wanted: &[&Table]) -> Fields {
     if keeps_events(wanted) { fields_of_events() } else { fields_of_facts() }
 }

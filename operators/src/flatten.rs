@@ -2,8 +2,8 @@
 //!
 //!     {session_key, …, incidents: [i1 i2]}  ─▶  {session_key, …i1}, {session_key, …i2}
 //!
-//! A column of the table is found in the list, else in the session, whose value is repeated. Texts
-//! come out plain, as they are sorted and stored.
+//! A column of the table comes from the list or, where the list has none, from the session, whose value is repeated
+//! for each row. Texts come out as plain strings, the form in which they are sorted and stored.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::session;
 use crate::stage::{self, single_input_plan};
 use crate::table_order::by_numbers;
 
-/// Rows of a batch, about, for a sort that looks after each batch by itself.
+/// Rows of a batch, about: a sort has a cost for each batch.
 pub(crate) const BATCH_ROWS: usize = 1 << 16;
 
 /// Flattens session batches into rows of a table.
@@ -49,6 +49,9 @@ impl FlattenExec {
 }
 
 /// The rows of one table, see [`FlattenExec::new`].
+///
+/// # Errors
+/// Where `batch` lacks a column of the table.
 pub fn flatten(table: &Table, schema: &SchemaRef, list: Option<&str>, batch: &RecordBatch) -> Result<RecordBatch> {
     let columns = match list {
         None => table.columns().map(|column| session::column(batch, column.name).cloned()).collect::<Result<_>>()?,

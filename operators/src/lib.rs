@@ -7,10 +7,10 @@
 //! session, with its events, incidents and facts as nested columns. Every stage adds columns and
 //! is a pure function of a session; only `sessionize` looks across batches.
 //!
-//! Kernels are plain functions over slices. Each stage has a thin `ExecutionPlan` shell, so that
-//! `EXPLAIN ANALYZE` shows it with rows, time and memory.
+//! Kernels are plain functions over slices. Each stage wraps its kernels in a thin operator (an `ExecutionPlan`), so
+//! that `EXPLAIN ANALYZE` shows the stage with rows, time and memory.
 //!
-//! Invariant: nothing here reads a clock, draws a random number, or knows a file or a sink.
+//! Invariant: nothing here reads a clock, draws a random number, or opens a file or a sink other than spill files.
 
 pub mod aggregate;
 pub mod chain;

@@ -1,8 +1,8 @@
-//! The rules as settings: changing one and re-running history is a normal act.
+//! The rules of the stages as settings. Changing a rule and re-running history is a normal thing to do.
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that decides what the derived tables say; part of each run's fingerprint.
+/// Everything that decides what the derived tables say. It is part of the fingerprint of each run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rules {
@@ -69,7 +69,7 @@ impl Default for Detect {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RageClick {
-    /// Clicks on one target that make rage. At least 2. Default: 3.
+    /// Clicks on one target that make a rage click. At least 2. Default: 3.
     pub clicks: usize,
     /// Longest time from the first to the last of them, in milliseconds. Default: 1000.
     pub window_ms: i64,
@@ -85,9 +85,9 @@ impl Default for RageClick {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadClick {
-    /// A reaction later than this is none, in milliseconds. Default: 2500.
+    /// A reaction later than this does not count, in milliseconds. Default: 2500.
     pub reaction_ms: f32,
-    /// Dead clicks on one target this close are one incident, in milliseconds. Default: 2500.
+    /// Longest time between two dead clicks on one target that are one incident, in milliseconds. Default: 2500.
     pub chain_ms: i64,
 }
 
@@ -115,7 +115,7 @@ impl Default for ErrorClick {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Backtrack {
-    /// Longest stay on the screen turned back from, in milliseconds. Default: 20_000.
+    /// Longest stay on the screen in between, in milliseconds. Default: 20_000.
     pub stay_ms: i64,
 }
 
@@ -139,7 +139,7 @@ impl Default for AbandonedTask {
     }
 }
 
-/// Weights of the scores; table `[score]` of `netcrab.toml`.
+/// Weights of the scores, whose formulas stand in `docs/rules.md`; table `[score]` of `netcrab.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Score {
@@ -157,11 +157,11 @@ pub struct Score {
     pub dead_click: f64,
     /// Efficiency of an ideal session, before the sigmoid. Default: 2.0.
     pub efficiency_base: f64,
-    /// Taken off for each 10 min of duration, at most three times. Default: 1.0.
+    /// Subtracted for each 10 min of duration, at most three times. Default: 1.0.
     pub duration: f64,
-    /// Taken off for each 20 clicks a task, at most three times. Default: 1.0.
+    /// Subtracted for each 20 clicks for each task started, at most three times. Default: 1.0.
     pub clicks_per_task: f64,
-    /// Taken off for the share of visits to screens already seen. Default: 2.0.
+    /// Subtracted for the share of visits to screens that the session had visited before. Default: 2.0.
     pub revisits: f64,
 }
 

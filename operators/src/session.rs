@@ -4,12 +4,12 @@
 //!     acme    crm         …     5f3a…        77ac…       0           1be9…      [e1 e2 e3]    [i1]
 //!     acme    crm         …     90b1…        77ac…       1           1be9…      [e4 e5]       []
 //!
-//! One row is one closed session; `session_id` and `user_hash` are its first event's. `events` is a list of structs, so the events of all sessions of
-//! a batch lie column by column, contiguous and in order, and the list's offsets are the session
-//! borders. `detect` adds `incidents`; `aggregate` adds the facts.
+//! One row is one closed session; its `session_id` and `user_hash` are those of its first event. `events` is a list of
+//! structs: the events of all sessions lie column by column, contiguous and in order, and the offsets of the list are
+//! the borders of the sessions. `detect` adds `incidents`; `aggregate` adds the facts.
 //!
-//! The twenty symbols of an event are two codes of tuples, `visitor` and `action`: dictionaries of
-//! structs, one for the whole run, so what rules ask of an event is looked up in a small table.
+//! The twenty symbols of an event are two codes, `client` and `action`: dictionaries of structs, one for the whole
+//! run. So a rule looks up what it asks of an event in a small table.
 //!
 //! Invariant: within a batch out of `sessionize` a dictionary holds each text once, in byte order,
 //! so kernels compare codes instead of texts.
@@ -30,8 +30,8 @@ use crate::symbols::SymbolArray;
 /// Milliseconds of a day.
 pub const DAY_MS: i64 = 86_400_000;
 
-/// The columns of an event's struct that stand for several event columns at once, by group: codes of
-/// tuples (`sessionize::tuples`), over a dictionary of structs that all batches share.
+/// The two columns of an event's struct that stand for several event columns each, by group: codes of tuples
+/// (`sessionize::action_dictionary`) over a dictionary of structs that all batches share.
 pub const TUPLES: [&str; 2] = ["client", "action"];
 
 /// Columns of an event, besides its tuples, that the facts are made from.
@@ -39,8 +39,8 @@ const OF_FACTS: [&str; 3] = ["event_id", "ts", "reaction_ms"];
 
 /// Names of the event columns to read where events themselves are not written, in table order.
 ///
-/// All columns up to the last one needed are here: two rows that repeat an event are told apart by
-/// the first column in which they differ, whether or not a fact is made from it.
+/// All columns but `extra` are here, whether or not a fact is made from them: of two rows that repeat an event, the
+/// first column in which they differ decides which one counts.
 pub fn columns_of_facts() -> Vec<&'static str> {
     EVENT.iter().map(|column| column.name).filter(|name| *name != "extra").collect()
 }
@@ -51,7 +51,7 @@ pub fn fields_of_facts() -> Fields {
 }
 
 /// The fields of an event's struct that may differ within a session: all but those of its owner.
-/// session_id may: where it is empty, another event's user_hash can be the same visit.
+/// session_id may differ: an event without one belongs to the session key that its user_hash names.
 pub fn fields_of_events() -> Fields {
     fields(|name| !matches!(name, "org_id" | "product_id"))
 }
@@ -63,7 +63,7 @@ fn fields(wanted: impl Fn(&str) -> bool) -> Fields {
     own.chain(tuples).collect()
 }
 
-/// The fields of a shape's struct. A column that was not read is null in all of them.
+/// The fields of the struct that a tuple is. A column that was not read is null in all tuples.
 pub fn tuple_fields(group: usize) -> Fields {
     let columns = EVENT.iter().filter(|column| group_of(column) == Some(group));
     columns.map(|column| Field::new(column.name, in_flight_type(column.kind), true)).collect()
@@ -84,8 +84,8 @@ pub fn event_fields(schema: &Schema) -> Result<&Fields> {
     }
 }
 
-/// The type of an event's column within a session: ids that repeat are texts, for they hardly do
-/// here, and event_ids stay packed, for few are ever read.
+/// The type of an event's column within a session. session_id and user_hash are texts, since they hardly repeat here;
+/// event_ids stay packed, since few are ever read.
 fn column_type(column: &Column) -> DataType {
     match column.kind {
         _ if column.name == "event_id" => DataType::BinaryView,
@@ -130,7 +130,10 @@ pub struct SessionBatch<'a> {
 }
 
 impl<'a> SessionBatch<'a> {
-    /// A view of `batch`, or an internal error that names the missing column.
+    /// A view of `batch`.
+    ///
+    /// # Errors
+    /// Where `batch` has no column `events`.
     pub fn new(batch: &'a RecordBatch) -> Result<Self> {
         let events = list(batch, "events")?;
         Ok(Self { batch, events })
@@ -180,7 +183,7 @@ pub fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| exec_datafusion_err!("a session batch without column `{name}`"))
 }
 
-/// The column `name` of the rows of a list, in flight: one of their own, or one that a shape stands for.
+/// The column `name` of the rows of a list, in flight: a column of the rows' own, or one of their tuples.
 pub fn column_of_rows(rows: &StructArray, name: &str) -> Result<Option<ArrayRef>> {
     if let Some(column) = rows.column_by_name(name) {
         return Ok(Some(match column.as_binary_view_opt() {
@@ -199,7 +202,10 @@ pub fn column_of_rows(rows: &StructArray, name: &str) -> Result<Option<ArrayRef>
     Ok(None)
 }
 
-/// The codes of the tuples of one group, and the tuples.
+/// The codes of one group of the rows (client or action), and the dictionary of tuples.
+///
+/// # Errors
+/// Where the rows have no such column.
 pub fn tuples(rows: &StructArray, group: usize) -> Result<(&[i32], &ArrayRef)> {
     let tuples = rows.column_by_name(TUPLES[group]).and_then(|tuples| tuples.as_dictionary_opt::<Int32Type>());
     let tuples = tuples.ok_or_else(|| wrong_type(TUPLES[group]))?;
@@ -217,7 +223,7 @@ pub fn symbols<'a>(rows: &'a StructArray, name: &str) -> Result<&'a SymbolArray>
     column.as_dictionary_opt().ok_or_else(|| wrong_type(name))
 }
 
-/// The error for a column of another type than the stage before promised.
+/// The error for a column whose type differs from what the stage before promised.
 pub fn wrong_type(name: &str) -> datafusion::error::DataFusionError {
     exec_datafusion_err!("column `{name}` of a session batch has an unexpected type")
 }

@@ -7,8 +7,8 @@
 //! Each reader is a [`SharedExec`]; the plan behind them runs once. A batch waits until every
 //! reader has taken it, so the slowest reader sets the pace and memory stays bounded.
 //!
-//! Invariant: all readers are executed, all their partitions polled concurrently; a reader that is
-//! dropped no longer holds the others up.
+//! Invariant: all readers are executed, and all their partitions are polled concurrently. A reader that is dropped no
+//! longer blocks the others.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +26,7 @@ use futures::{SinkExt, StreamExt};
 
 use crate::stage::{self, single_input_plan};
 
-/// Batches that wait for one reader of one partition.
+/// Most batches that wait for one reader of one partition.
 const WAITING_MAX: usize = 2;
 
 type Message = Result<RecordBatch, Arc<DataFusionError>>;
@@ -76,7 +76,7 @@ impl SharedExec {
     }
 }
 
-/// Hands every batch to every reader that still listens.
+/// Sends every batch to every reader that was not dropped.
 async fn distribute(mut input: SendableRecordBatchStream, mut readers: Vec<Sender<Message>>) {
     while let Some(batch) = input.next().await {
         let message = batch.map_err(Arc::new);

@@ -1,4 +1,4 @@
-//! What the shells of all stages have in common.
+//! What the operators of all stages share: plan properties, metrics, and mapping a kernel over a stream.
 
 use std::sync::Arc;
 
@@ -40,12 +40,12 @@ pub(crate) fn counter(metrics: &ExecutionPlanMetricsSet, name: &'static str, par
     MetricBuilder::new(metrics).counter(name, partition)
 }
 
-/// What a stage holds when it ends.
+/// A gauge for what a stage still holds when it ends.
 pub(crate) fn gauge(metrics: &ExecutionPlanMetricsSet, name: &'static str, partition: usize) -> Gauge {
     MetricBuilder::new(metrics).gauge(name, partition)
 }
 
-/// Applies a pure kernel to each batch, timing it and counting its rows.
+/// Applies a pure kernel to each batch; records the time it takes and the rows it gives.
 pub(crate) fn map(
     input: SendableRecordBatchStream,
     schema: SchemaRef,
@@ -62,9 +62,9 @@ pub(crate) fn map(
     Box::pin(RecordBatchStreamAdapter::new(schema, mapped))
 }
 
-/// Brings small batches together into batches of `rows` rows, the last one shorter.
+/// Coalesces small batches into batches of `rows` rows; the last one may be shorter.
 ///
-/// A sort looks after each batch by itself, so a few large ones cost it far less than many small ones.
+/// A sort has a cost for each batch, so a few large batches are far cheaper to sort than many small ones.
 pub(crate) fn coalesce(input: SendableRecordBatchStream, rows: usize) -> SendableRecordBatchStream {
     let schema = input.schema();
     let coalescer = BatchCoalescer::new(Arc::clone(&schema), rows);
@@ -86,7 +86,7 @@ pub(crate) fn coalesce(input: SendableRecordBatchStream, rows: usize) -> Sendabl
     Box::pin(RecordBatchStreamAdapter::new(schema, batches))
 }
 
-/// The parts of `ExecutionPlan` that every one of our shells with one input answers alike.
+/// The methods of `ExecutionPlan` that are the same in every operator with one input.
 macro_rules! single_input_plan {
     ($name:literal) => {
         fn name(&self) -> &str {

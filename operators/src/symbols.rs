@@ -1,8 +1,7 @@
 //! Dictionaries with one code for each text, across batches.
 //!
-//! Batches arrive with dictionaries of their own. [`Interner`] gives each distinct text one code,
-//! and remembers the translation of the dictionary it saw last, so that a batch costs one table
-//! look-up a row.
+//! Batches arrive with dictionaries of their own. [`Interner`] gives each distinct text one code. It remembers how the
+//! codes of the last dictionary are remapped, so a batch costs one table look-up for each row.
 
 use std::sync::Arc;
 
@@ -48,7 +47,7 @@ impl Interner {
         self.codes.find(hash, |&code| self.text(code) == value).copied()
     }
 
-    /// The code of a text, a new one where it was not seen before.
+    /// The code of a text; a text that was not seen before gets a new one.
     pub fn intern(&mut self, value: &str) -> u32 {
         let hash = xxhash_rust::xxh3::xxh3_64(value.as_bytes());
         let Self { codes, bytes, ends, .. } = self;
@@ -63,10 +62,10 @@ impl Interner {
         code
     }
 
-    /// Writes our code for each row of `column`, [`NULL_CODE`] for null.
+    /// Writes the interner's code for each row of `column`, [`NULL_CODE`] for null.
     ///
-    /// Codes are given in the order of the rows, so the same rows get the same codes in any batches
-    /// and whatever else their dictionaries hold.
+    /// New codes are given in the order of the rows. So the codes of the same rows do not depend on batches, nor on
+    /// what else the dictionaries hold.
     pub fn write_codes<'a>(&mut self, column: &SymbolArray, codes: impl Iterator<Item = &'a mut u32>) {
         let mut lookup = std::mem::take(&mut self.lookup);
         lookup.begin(column.values());
@@ -83,7 +82,7 @@ impl Interner {
         self.lookup = lookup;
     }
 
-    /// Our code for each row of `column`, [`NULL_CODE`] for null.
+    /// The interner's code for each row of `column`, [`NULL_CODE`] for null.
     pub fn codes(&mut self, column: &SymbolArray) -> Vec<u32> {
         let mut codes = vec![NULL_CODE; column.len()];
         self.write_codes(column, codes.iter_mut());
@@ -101,18 +100,18 @@ impl Interner {
     }
 }
 
-/// Our codes of one dictionary's values, each looked for when it is first asked for.
+/// The interner's codes for the values of one dictionary, each looked up when a row first needs it.
 #[derive(Default)]
 pub struct Lookup {
     given: Option<ArrayRef>,
     codes: Vec<u32>,
 }
 
-/// Stands in a [`Lookup`] for a code nobody asked for yet.
+/// Stands in a [`Lookup`] for a value whose code no row needed yet.
 const UNASKED: u32 = u32::MAX - 1;
 
 impl Lookup {
-    /// Takes up `dictionary`; whether it is another one than before.
+    /// Begins with `dictionary`; `true` where it differs from the one before.
     pub fn begin(&mut self, dictionary: &ArrayRef) -> bool {
         if self.given.as_ref().is_some_and(|given| same_buffers(given, dictionary)) {
             return false;
@@ -145,14 +144,14 @@ fn text<'a>(bytes: &'a str, ends: &[usize], code: u32) -> &'a str {
     &bytes[start..ends[code]]
 }
 
-/// Whether two dictionaries are one, by where they lie in memory.
+/// Whether two dictionaries are the same buffers in memory.
 pub(crate) fn same_buffers(a: &ArrayRef, b: &ArrayRef) -> bool {
     Arc::ptr_eq(a, b) || a.to_data().ptr_eq(&b.to_data())
 }
 
-/// Brings the codes of several interners to one sorted dictionary: code order is byte order.
+/// Merges the texts of several interners into one dictionary, sorted by bytes.
 ///
-/// Returns the dictionary and, for each interner, our code for each of its codes.
+/// Returns the dictionary and, for each interner, the new code for each of its codes.
 pub fn unify(interners: &[&Interner]) -> (ArrayRef, Vec<Vec<u32>>) {
     let mut texts: Vec<&str> =
         interners.iter().flat_map(|interner| (0..interner.len()).map(|code| interner.text(code as u32))).collect();

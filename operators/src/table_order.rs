@@ -33,8 +33,8 @@ pub fn is_in_order(table: &Table, plan: &dyn ExecutionPlan) -> Result<bool> {
     plan.equivalence_properties().ordering_satisfy(order(table, &plan.schema())?)
 }
 
-/// Whether the order of `table` is one of numbers, and a text to decide between equals; and its rows are of
-/// sessions, whose batches share their dictionaries.
+/// Whether `sort` can order `table` by numbers: its sort columns are two symbols, an instant and a text, and its rows
+/// come from sessions, whose batches share their dictionaries.
 pub(crate) fn by_numbers(table: &Table) -> bool {
     let [org, product, instant, text] = table.sort else { return false };
     let kind = |name: &str| table.column(name).filter(|column| !column.nullable).map(|column| column.kind);

@@ -1,4 +1,4 @@
-//! The shell of `aggregate`: turns session batches into facts.
+//! The operator of `aggregate`: turns session batches into facts.
 //!
 //!     {…, events, incidents} ─▶ {fact_sessions columns, events, incidents, tasks, screens, moves, releases}
 
@@ -36,7 +36,7 @@ pub struct AggregateExec {
 }
 
 impl AggregateExec {
-    /// Aggregates the sessions of `input`; `keep_events` hands their events on.
+    /// Aggregates the sessions of `input`; with `keep_events`, the output has their events too.
     pub fn new(input: Arc<dyn ExecutionPlan>, rules: Arc<Rules>, keep_events: bool) -> Self {
         let schema = output_schema(&input.schema(), keep_events);
         let partitions = input.output_partitioning().partition_count();
@@ -63,7 +63,7 @@ fn output_schema(input: &SchemaRef, keep_events: bool) -> SchemaRef {
     Arc::new(Schema::new(facts.chain(kept.cloned()).chain(lists).collect::<Vec<FieldRef>>()))
 }
 
-/// The facts of each session of `batch`; `actions` are kept from batch to batch, `scan` and `screens` are scratch space.
+/// The facts of each session of `batch`. `actions` is a cache from batch to batch; `scan` and `screens` are scratch space.
 pub(crate) fn facts(
     rules: &Rules,
     schema: &SchemaRef,

@@ -1,4 +1,4 @@
-//! The moves of a session between screens: its part of fact_flows.
+//! The moves of a session between screens: what it adds to fact_flows.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::symbols;
 /// The additive columns, in order, as whole numbers; scores in units of [`score::UNIT`].
 pub const ADDITIVE: [&str; 3] = ["moves", "sessions", "frustration_units"];
 
-/// Code of the entry and of the exit, before they are given a place in the dictionary.
+/// Code of the entry and of the exit, until [`Moves::into_column`] gives them one in the dictionary.
 const OUTSIDE: i32 = -1;
 
 /// The moves of all sessions of a batch.
@@ -54,7 +54,7 @@ impl Moves {
     /// The list column `moves`, given the facts of each session.
     pub fn into_column(self, events: &Events<'_>, facts: &[Facts]) -> Result<ArrayRef> {
         let screens = events.symbols("screen_id")?.values().as_string::<i32>();
-        // The entry and the exit are the empty text, first of the dictionary.
+        // The entry and the exit are the empty text, which is first in the dictionary.
         let texts = std::iter::once(Some("")).chain(screens.iter());
         let dictionary: ArrayRef = Arc::new(texts.collect::<StringArray>());
         let symbol = |codes: Vec<i32>| -> ArrayRef {

@@ -1,4 +1,4 @@
-//! The releases a session met: its part of dim_releases.
+//! The product releases that the events of a session name: what it adds to dim_releases.
 
 use std::sync::Arc;
 
@@ -13,15 +13,18 @@ use crate::session::{SessionBatch, list_column, symbols, tuples};
 use crate::sessionize::layout::CLIENT;
 use crate::symbols;
 
-/// The fields of a release.
+/// The fields of a product release.
 pub fn release_fields() -> Fields {
     let field = |name: &str, kind| Field::new(name, in_flight_type(kind), false);
     [field("version_tag", Type::Symbol), field("first_seen_at", Type::Timestamp)].into_iter().collect()
 }
 
-/// The list column `releases`: each release of each session, when it was first seen there.
+/// The list column `releases`: each product release of each session, with the ts of its first event there.
 ///
-/// A release that comes and goes within a session is listed each time; the earliest one counts.
+/// A release that returns within a session is listed again; the roll-up takes the earliest.
+///
+/// # Errors
+/// Where an event column is missing.
 pub fn releases(sessions: &SessionBatch<'_>, events: &Events<'_>) -> Result<ArrayRef> {
     let (client, clients) = tuples(sessions.events(), CLIENT)?;
     let column = symbols(clients.as_struct(), "version_tag")?;

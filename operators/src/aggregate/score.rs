@@ -1,8 +1,9 @@
-//! The scores of a session: frustration and efficiency, both in (0, 1).
+//! The scores of a session: frustration and efficiency, both in (0, 1). Their formulas are those of `docs/rules.md`,
+//! section 6.
 
 use crate::rules::Score;
 
-/// The counts that scores are made from.
+/// The counts that scores are computed from.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(missing_docs, reason = "each is the fact_sessions column of that name")]
 pub struct ScoreInputs {
@@ -18,10 +19,10 @@ pub struct ScoreInputs {
     pub unique_screens: i64,
 }
 
-/// Scores are whole multiples of this, so that sums of them are exact in any order.
+/// Scores are whole multiples of this, 2⁻⁴⁰, so that sums of scores are exact in any order.
 pub const UNIT: f64 = 1.0 / (1_u64 << 40) as f64;
 
-/// frustration = sigmoid(base + weights · counts), PRODUCT section 6.
+/// The frustration score: sigmoid(base + weights · counts), `docs/rules.md`, section 6.
 pub fn frustration(weights: &Score, counts: &ScoreInputs) -> f64 {
     let x = weights.frustration_base
         + weights.rage_click * counts.rage_clicks as f64
@@ -32,7 +33,7 @@ pub fn frustration(weights: &Score, counts: &ScoreInputs) -> f64 {
     rounded(sigmoid(x))
 }
 
-/// efficiency = sigmoid(base − duration − clicks a task − revisits), PRODUCT section 6.
+/// The efficiency score: sigmoid(base − duration − clicks for each task − revisits), `docs/rules.md`, section 6.
 pub fn efficiency(weights: &Score, counts: &ScoreInputs) -> f64 {
     let d = (counts.duration_ms as f64 / 600_000.0).min(3.0);
     let c = (counts.click_count as f64 / counts.tasks_started.max(1) as f64 / 20.0).min(3.0);
@@ -47,7 +48,7 @@ pub fn units(score: f64) -> i64 {
     (score / UNIT).round() as i64
 }
 
-/// The score that so many [`UNIT`]s are; exact below 2¹³ sessions, else the nearest double.
+/// A number of [`UNIT`]s as a score: exact for sums over fewer than 2¹³ sessions, else the nearest double.
 pub fn from_units(units: i128) -> f64 {
     units as f64 * UNIT
 }

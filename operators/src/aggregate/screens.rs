@@ -1,4 +1,4 @@
-//! What a session adds to each screen it touched: its contribution of fact_screen_hotspots.
+//! What a session contributes to each screen it touched, for fact_screen_hotspots.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,21 +30,21 @@ pub const ADDITIVE: [&str; 11] = [
     "time_spent_ms_sum",
 ];
 
-/// What one session adds to one screen.
+/// What one session contributes to one screen.
 #[derive(Debug, Clone, Copy, Default)]
 struct ScreenContribution {
     screen: i32,
     route: i32,
-    /// The session visited the screen or filed an incident under it.
+    /// Whether the session visited the screen or has an incident there.
     shown: bool,
     visits: i64,
-    /// Incidents filed under it, by kind.
+    /// Incidents of the session on this screen, by kind.
     incidents: [i64; 5],
     dropoffs: i64,
     time_spent_ms: i64,
 }
 
-/// The contributions of all sessions of a batch; keeps its space from batch to batch.
+/// The contributions of all sessions of a batch; reuses its allocations from batch to batch.
 #[derive(Default)]
 pub struct Screens {
     contributions: Vec<ScreenContribution>,
@@ -55,7 +55,7 @@ pub struct Screens {
 }
 
 impl Screens {
-    /// Forgets the batch before; makes room for screens with codes below `screens`.
+    /// Begins a batch whose screens have codes below `screens`.
     pub fn begin(&mut self, screens: usize) {
         self.contributions.clear();
         self.ends.clear();
@@ -95,7 +95,7 @@ impl Screens {
             contribution.shown = true;
             contribution.incidents[kind as usize] += 1;
         }
-        // A screen that the session neither visited nor had trouble on is no contribution of its hotspots.
+        // A screen that the session neither visited nor has an incident on gets no contribution.
         let mut kept = start;
         for at in start..self.contributions.len() {
             if self.contributions[at].shown {
@@ -171,14 +171,17 @@ pub fn screen_fields() -> Fields {
     symbols.into_iter().chain(ADDITIVE.map(|name| field(name, Type::Int64))).collect()
 }
 
-/// IncidentKind and screen of each incident, in the codes of the batch's dictionaries.
+/// Kind and screen of each incident of a batch, in the codes of its dictionaries.
 pub struct FiledIncidents<'a> {
     kinds: Vec<Option<IncidentKind>>,
     screens: Cow<'a, [i32]>,
     offsets: &'a [i32],
 }
 
-/// What the incidents of a batch are, and where they are filed.
+/// Kind and screen of each incident of a batch.
+///
+/// # Errors
+/// Where a column of the incidents is missing.
 pub fn filed(incidents: &ListArray) -> Result<FiledIncidents<'_>> {
     let rows = incidents.values().as_struct();
     let kinds = symbols(rows, "kind")?;
@@ -192,7 +195,7 @@ pub fn filed(incidents: &ListArray) -> Result<FiledIncidents<'_>> {
 }
 
 impl FiledIncidents<'_> {
-    /// IncidentKind and screen of each incident of a session.
+    /// Kind and screen of each incident of a session.
     pub fn of(&self, session: usize) -> impl Iterator<Item = (IncidentKind, i32)> {
         let of_session = self.offsets[session] as usize..self.offsets[session + 1] as usize;
         of_session.filter_map(|incident| Some((self.kinds[incident]?, self.screens[incident])))

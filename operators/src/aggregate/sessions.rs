@@ -44,7 +44,7 @@ pub struct Facts {
     pub exit_screen: i32,
 }
 
-/// The facts of a scanned session with so many incidents of each kind and distinct screens.
+/// The facts of a scanned session, given its incidents by kind and how many distinct screens it has.
 pub fn facts(weights: &Score, events: &Events<'_>, scan: &Scan, incidents: [i64; 5], unique_screens: i64) -> Facts {
     let of_kind = |kind: IncidentKind| incidents[kind as usize];
     let of_phase = |phase| scan.tasks.iter().filter(|task| events.of(task.row).task_phase == phase).count() as i64;
@@ -78,6 +78,9 @@ pub fn facts(weights: &Score, events: &Events<'_>, scan: &Scan, incidents: [i64;
 }
 
 /// The columns of fact_sessions, in order, of the sessions of `batch`.
+///
+/// # Errors
+/// Where a column of `batch` is missing.
 pub fn columns(
     batch: &RecordBatch,
     sessions: &SessionBatch<'_>,
@@ -150,7 +153,10 @@ pub struct TaskTypes {
 }
 
 impl TaskTypes {
-    /// Adds a session whose events name these types.
+    /// Adds a session, given the task type of each event that has one.
+    ///
+    /// # Errors
+    /// Where the column `task_type` is missing.
     pub fn push(&mut self, events: &Events<'_>, of_session: &mut Vec<i32>) -> Result<()> {
         of_session.sort_unstable();
         of_session.dedup();
@@ -169,7 +175,10 @@ impl TaskTypes {
     }
 }
 
-/// How many incidents of each kind each session has, given the batch's incidents.
+/// How many incidents of each kind each session has.
+///
+/// # Errors
+/// Where the incidents have no column `kind`.
 pub fn count_incidents(incidents: &ListArray) -> Result<Vec<[i64; 5]>> {
     let kinds = symbols(incidents.values().as_struct(), "kind")?;
     let names = kinds.values().as_string::<i32>();

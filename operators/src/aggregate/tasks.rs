@@ -58,7 +58,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Adds a scanned session; a start is abandoned `within_ms` after it.
+    /// Adds a scanned session. A task that is not completed within `within_ms` is abandoned.
     pub fn push(&mut self, within_ms: i64, events: &Events<'_>, scan: &Scan) {
         self.owned.clear();
         let first = self.tasks.len();
@@ -152,7 +152,7 @@ fn last_row(within_ms: i64, events: &Events<'_>, scan: &Scan, start: TaskEvent, 
     start.row + in_time - 1
 }
 
-/// 1 to 5 by screens visited: ≤ 2, ≤ 4, ≤ 7, ≤ 12, more.
+/// flow_complexity, 1 to 5, by the screens of a task: ≤ 2, ≤ 4, ≤ 7, ≤ 12, more (`docs/rules.md`, section 7).
 fn complexity(screens: i64) -> i32 {
     match screens {
         ..=2 => 1,

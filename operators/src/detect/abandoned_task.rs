@@ -1,27 +1,27 @@
 //! Abandoned task: a task begun and not completed in time.
 //!
-//! Rule: `docs/rules.md`, section 5. What counts is the next start or completion of the same type.
+//! Rule: `docs/rules.md`, section 5. The next start or completion of the same type decides.
 
 use super::actions::TaskPhase;
 use super::incidents::{Incident, json};
 use super::{Events, IncidentKind, Incidents, Scan, TaskEvent};
 use crate::rules::AbandonedTask;
 
-/// How a task that was begun went on.
+/// What became of a task that was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Its completion, in time.
+    /// It was completed in time, in this row.
     Completed(usize),
-    /// Its completion, too late.
+    /// It was completed too late, in this row.
     Late(usize),
-    /// It was begun again.
+    /// It was begun again, in this row.
     Restarted(usize),
-    /// Neither.
+    /// None of these.
     None,
 }
 
 impl Outcome {
-    /// How the task that `start` begins goes on.
+    /// The outcome of the task that `start` begins.
     pub fn of(events: &Events<'_>, within_ms: i64, start: TaskEvent) -> Self {
         match start.next {
             None => Outcome::None,
@@ -31,7 +31,7 @@ impl Outcome {
         }
     }
 
-    /// Why the task counts as abandoned, where it does.
+    /// Why the task counts as abandoned; `None` where it does not.
     pub fn abandoned(self) -> Option<&'static str> {
         match self {
             Outcome::Completed(_) => None,

@@ -1,4 +1,4 @@
-//! What an event is to the rules, by its action.
+//! What the rules ask of an event, looked up by its action.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::session::{symbols, tuples, wrong_type};
 use crate::sessionize::layout::ACTION;
 use crate::symbols::{SymbolArray, codes};
 
-/// What a row is to the rules.
+/// The event types that the rules tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventType {
     /// A click.
@@ -35,7 +35,7 @@ pub enum TaskPhase {
     Failed,
 }
 
-/// What an event is to the rules, as far as its action says. Codes are −1 for null.
+/// What the rules ask of an event, as far as its action says. Codes are −1 for null.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "each is the event column of that name")]
 pub struct Action {
@@ -55,11 +55,11 @@ pub struct Action {
 pub struct Actions {
     read: Option<ArrayRef>,
     pub(super) known: Vec<Action>,
-    /// What a scan asks of each: a byte, so that all of them stay near.
+    /// What a scan asks of each action, in one byte, so that all of them stay in the cache.
     pub(super) marks: Vec<u8>,
 }
 
-/// Marks of an action, for [`Scan::read`].
+/// The bits of an action's mark.
 pub(super) mod mark {
     pub(in crate::detect) const CLICK: u8 = 1;
     pub(in crate::detect) const NAVIGATION: u8 = 2;
@@ -82,7 +82,10 @@ impl Action {
 }
 
 impl Actions {
-    /// Reads the dictionary of `events` where it is another one than before.
+    /// Reads the dictionary of `events`, unless it is the same as before.
+    ///
+    /// # Errors
+    /// Where a column of the dictionary is missing or has another type.
     pub fn read(&mut self, events: &StructArray) -> Result<()> {
         let (_, dictionary) = tuples(events, ACTION)?;
         if self.read.as_ref().is_some_and(|read| Arc::ptr_eq(read, dictionary)) {

@@ -1,8 +1,8 @@
-//! Backtrack: a screen left at once for the one before it.
+//! Backtrack: a visitor leaves a screen at once for the screen before it.
 //!
 //!     visits   A ──▶ B ──▶ A        an incident when the stay on B is short
 //!
-//! Rule: `docs/rules.md`, section 5. A → B → A → B is two.
+//! Rule: `docs/rules.md`, section 5. A → B → A → B is two backtracks.
 
 use super::incidents::{Incident, json};
 use super::{Events, IncidentKind, Incidents, Scan};

@@ -1,4 +1,4 @@
-//! Dead click: a click that nothing answered.
+//! Dead click: a click without a reaction of the page.
 //!
 //! Rule: `docs/rules.md`, section 5. Dead clicks on one target in quick succession are one incident;
 //! live clicks in between do not matter.

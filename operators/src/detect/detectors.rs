@@ -1,4 +1,4 @@
-//! Runs every detector over a session.
+//! The detectors in the order of [`super::IncidentKind`].
 
 use super::events::Events;
 use super::incidents::Incidents;

@@ -1,7 +1,7 @@
-//! Error click: a click that an error answered.
+//! Error click: a click that an error followed.
 //!
-//! Rule: `docs/rules.md`, section 5. An error belongs to the nearest click before it on its screen,
-//! never to itself, when that click is close enough.
+//! Rule: `docs/rules.md`, section 5. An error belongs to the nearest click before it on its screen, where that click is
+//! close enough. A click that is an error itself does not belong to itself.
 
 use hashbrown::HashMap;
 
@@ -34,7 +34,7 @@ pub(super) fn detect(rule: &ErrorClick, events: &Events<'_>, scan: &mut Scan, fo
     scan.owners = owners;
 }
 
-/// Reports one click and the errors it owns.
+/// Reports one click and the errors that belong to it.
 fn report(events: &Events<'_>, errors: &[(usize, usize)], found: &mut Incidents) {
     let (click, first_error) = errors[0];
     let named: Vec<usize> = std::iter::once(click).chain(errors.iter().map(|&(_, error)| error)).collect();

@@ -1,4 +1,4 @@
-//! Plain slices over the events of a session batch.
+//! The events of a session batch as plain slices, and their click targets.
 
 use arrow::array::{Array, AsArray, BinaryViewArray, Float32Array, StructArray};
 use arrow::datatypes::TimestampMillisecondType;
@@ -17,7 +17,7 @@ pub struct Events<'a> {
     pub(super) action: &'a [i32],
     actions: &'a [Action],
     pub(super) marks: &'a [u8],
-    /// What actions are made of, column by column.
+    /// The columns of the actions.
     symbols: &'a StructArray,
     event_id: &'a BinaryViewArray,
     reaction_ms: &'a Float32Array,
@@ -25,6 +25,9 @@ pub struct Events<'a> {
 
 impl<'a> Events<'a> {
     /// Slices over the `events` of a session batch, whose dictionary `actions` has read.
+    ///
+    /// # Errors
+    /// Where a column that the rules need is missing or has another type.
     pub fn new(events: &'a StructArray, actions: &'a Actions) -> Result<Self> {
         let column = |name: &str| events.column_by_name(name).ok_or_else(|| wrong_type(name));
         let ts = column("ts")?.as_primitive_opt::<TimestampMillisecondType>().ok_or_else(|| wrong_type("ts"))?;
@@ -40,7 +43,7 @@ impl<'a> Events<'a> {
         })
     }
 
-    /// What the event in `row` is.
+    /// The action of the event in `row`.
     #[inline]
     pub fn of(&self, row: usize) -> &'a Action {
         &self.actions[self.action[row] as usize]
@@ -66,7 +69,7 @@ impl<'a> Events<'a> {
         rows.iter().map(|&row| Some(self.event_id.value(row as usize)))
     }
 
-    /// Milliseconds until the page reacted to the click in `row`; `None` where it was not seen to.
+    /// Milliseconds until the page reacted to the click in `row`; `None` where no reaction was seen.
     pub fn reaction_ms(&self, row: usize) -> Option<f32> {
         self.reaction_ms.is_valid(row).then(|| self.reaction_ms.value(row))
     }
@@ -87,7 +90,7 @@ impl<'a> Events<'a> {
     }
 }
 
-/// What a click falls on.
+/// The target of a click: the element by its label or else its type, or the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
     screen: i32,

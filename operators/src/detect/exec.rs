@@ -1,4 +1,4 @@
-//! The shell of `detect`: adds the column `incidents` to session batches.
+//! The operator of `detect`: adds the column `incidents` to session batches.
 
 use std::fmt;
 use std::sync::Arc;

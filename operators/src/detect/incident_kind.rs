@@ -1,14 +1,14 @@
-//! The kinds of friction.
+//! The kinds of incidents.
 
-/// The kinds of friction, in the order in which incidents of a session are listed.
+/// The kinds of incidents, in the order in which the incidents of a session are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum IncidentKind {
     /// Several clicks on one target in a moment.
     RageClick,
-    /// A click that nothing answered.
+    /// A click without a reaction of the page.
     DeadClick,
-    /// A click that an error answered.
+    /// A click that an error followed.
     ErrorClick,
     /// A screen left at once for the one before it.
     Backtrack,

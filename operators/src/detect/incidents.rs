@@ -20,7 +20,7 @@ use crate::sessionize::fold::hex;
 use crate::sessionize::text;
 use crate::symbols::column;
 
-/// Most event ids kept as evidence of one incident.
+/// Most event ids listed as evidence of one incident.
 pub(crate) const EVIDENCE_MAX: usize = 50;
 
 /// The columns of an incident in the list `incidents` of a session batch.
@@ -54,25 +54,25 @@ pub(super) fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// One moment of friction, as a detector finds it.
+/// One incident, as a detector finds it.
 pub struct Incident<'a> {
-    /// What kind of friction.
+    /// Its kind.
     pub kind: IncidentKind,
-    /// Row of the first event named: its screen and route are the incident's.
+    /// Row of the first event of the evidence: its screen and route are those of the incident.
     pub first: usize,
-    /// Whether the element of the first event is the incident's too.
+    /// Whether the element of the first event is that of the incident too.
     pub on_element: bool,
     /// When it began, in ms.
     pub started_at: i64,
     /// When it ended, in ms.
     pub ended_at: i64,
-    /// Rows of all events named, in order.
+    /// Rows of all events of the evidence, in order.
     pub evidence: &'a [usize],
-    /// The numbers of the kind, as JSON.
+    /// The measures of its kind, as a JSON object.
     pub detail: std::fmt::Arguments<'a>,
 }
 
-/// The dictionaries that the incidents of every batch share: batches of one dictionary come together for nothing.
+/// The dictionaries that the incidents of all batches share: merging batches with one dictionary costs nothing.
 #[derive(Debug)]
 pub struct IncidentDictionaries {
     kinds: ArrayRef,
@@ -143,7 +143,10 @@ impl Incidents {
         lengths(&self.session_ends)
     }
 
-    /// The columns of [`incident_fields`], for incidents in sessions of these keys and events.
+    /// The columns of [`incident_fields`], for sessions with these session_keys and events.
+    ///
+    /// # Errors
+    /// Where an event column is missing.
     pub fn into_columns(
         self,
         rules: &Detect,
@@ -178,7 +181,7 @@ impl Incidents {
         ])
     }
 
-    /// The stable hash of each incident; see `docs/rules.md`, section 5.
+    /// The hash that names each incident; see `docs/rules.md`, section 5.
     fn ids(&self, rules: &Detect, keys: &StringViewArray, events: &Events<'_>) -> StringViewArray {
         let mut ids = StringViewBuilder::with_capacity(self.len());
         let (mut hashed, mut digits) = (Vec::new(), [0; 64]);

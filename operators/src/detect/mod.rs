@@ -2,7 +2,7 @@
 //!
 //!     events of a session ─▶ clicks, visits, errors, tasks ─▶ each detector ─▶ incidents
 //!
-//! A detector is one file: its rule, its bounds, the code, and tests on both sides of each border.
+//! Each detector is one file: its rule, its bounds, the code, and tests on both sides of each border.
 //! The rules themselves stand in `docs/rules.md`, section 5.
 
 pub mod abandoned_task;

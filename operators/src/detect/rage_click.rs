@@ -2,11 +2,11 @@
 //!
 //!     ts      0    300    900   1400          4000
 //!     click   x     x      x     x             x
-//!             └─────┴──────┘                            qualifies: 900 − 0 ≤ 1000
-//!                   └──────┴─────┘                      qualifies: 1400 − 300 > 1000? no: 1100
+//!             └─────┴──────┘                            the third qualifies: 900 − 0 ≤ 1000
+//!                   └──────┴─────┘                      the fourth does not: 1400 − 300 = 1100 > 1000
 //!             └── incident ──┘
 //!
-//! Rule: `docs/rules.md`, section 5. Clicks elsewhere in between do not break it.
+//! Rule: `docs/rules.md`, section 5. Clicks on other targets in between do not break it.
 
 use super::incidents::Incident;
 use super::scan::TargetClick;
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn qualifying_clicks_two_apart_are_one_incident_and_three_apart_are_two() {
-        // Of clicks 2, 3 and 4, each two after its third last, the one at 1001 does not qualify: 0 → 1001.
+        // The clicks at 1000 and 2000 qualify (0 → 1000, 1000 → 2000); the one at 1001 does not (0 → 1001).
         check(
             "at_ms  label
                  0  pay

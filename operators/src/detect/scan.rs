@@ -1,8 +1,7 @@
 //! One pass over a session: its clicks, visits, errors and task events.
 //!
-//! [`Events`] gives plain slices over the events of a batch, whose actions are looked up in [`Actions`];
-//! [`Scan`] lists the rows of one session that detectors and facts ask for, and keeps its space from
-//! session to session.
+//! [`Scan`] lists the rows of one session that detectors and facts need. It reuses its allocations from session to
+//! session.
 
 use std::ops::Range;
 
@@ -11,7 +10,7 @@ use hashbrown::HashMap;
 use super::actions::{TaskPhase, mark};
 use super::events::{Events, Target};
 
-/// One entry of the navigation sequence.
+/// A visit to a screen: one entry of the navigation sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Visit {
     /// Row of the navigation event that opened it.
@@ -20,10 +19,10 @@ pub struct Visit {
     pub screen: i32,
 }
 
-/// A click and its target, sorted so that the clicks of a target are neighbours, in order.
+/// A click with its target: sorted, the clicks of one target are neighbours, in order.
 pub(super) type TargetClick = (Target, usize);
 
-/// The rows of one session that rules ask for.
+/// The rows of one session that the rules need.
 #[derive(Default)]
 pub struct Scan {
     /// All rows of the session.
@@ -36,7 +35,7 @@ pub struct Scan {
     pub errors: Vec<usize>,
     /// Starts and completions of tasks.
     pub tasks: Vec<TaskEvent>,
-    /// Codes of the task types its events name, each time they do.
+    /// Codes of the task types of its events, one for each event that has one.
     pub task_types: Vec<i32>,
     /// Events of type focus_change.
     pub focus_changes: usize,

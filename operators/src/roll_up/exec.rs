@@ -1,4 +1,4 @@
-//! The operator of `roll up`.
+//! The operator of `roll up`: session batches in, the sorted rows of one table out.
 
 use std::fmt;
 use std::sync::Arc;

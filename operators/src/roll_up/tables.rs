@@ -1,4 +1,4 @@
-//! How each table is rolled up.
+//! How each table is rolled up: its key and its measures.
 
 use netcrab_schema::{Table, tables};
 
@@ -26,21 +26,21 @@ pub(super) struct Measure {
     pub(super) from: MeasureSource,
 }
 
-/// What a measure is made from; the names are those of the list's fields.
+/// What a measure is computed from; the names are those of fields of the list.
 #[derive(Debug)]
 pub(super) enum MeasureSource {
     Sum(&'static str),
     /// A sum of scores in units.
     Scores(&'static str),
-    /// The smallest text.
+    /// The smallest text, by bytes.
     FirstText(&'static str),
-    /// The earliest of these instants that is there.
+    /// The earliest instant, where the first of these columns that has a value counts for a row.
     Earliest(&'static [&'static str]),
-    /// The latest of these instants that is there.
+    /// The latest instant, where the first of these columns that has a value counts for a row.
     Latest(&'static [&'static str]),
-    /// Rows where the instant is there.
+    /// The number of rows where this instant has a value.
     Present(&'static str),
-    /// Nothing yet.
+    /// Always null.
     Null,
 }
 

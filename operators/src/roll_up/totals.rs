@@ -1,4 +1,4 @@
-//! The rows of a rolled-up table so far.
+//! The totals of a rolled-up table: one row for each key.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -45,6 +45,9 @@ impl Totals {
     }
 
     /// Adds the sessions of a batch.
+    ///
+    /// # Errors
+    /// Where a column that the roll-up needs is missing or has another type.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let list = session::list(batch, self.roll_up.list)?;
         let places = self.places(batch, list)?;
@@ -56,7 +59,7 @@ impl Totals {
         Ok(())
     }
 
-    /// The row that each element of the list adds to.
+    /// The row that each element of the list adds to, by its place.
     fn places(&mut self, batch: &RecordBatch, list: &ListArray) -> Result<Vec<u32>> {
         let rows = list.values().as_struct();
         let owner = |name: &str| -> Result<&SymbolArray> {
@@ -106,6 +109,9 @@ impl Totals {
     }
 
     /// The rows, sorted by date and key.
+    ///
+    /// # Errors
+    /// An internal error where a column does not fit the table.
     pub fn finish(self) -> Result<RecordBatch> {
         let mut order: Vec<usize> = (0..self.keys.len()).collect();
         order.sort_by(|&a, &b| self.sort_key(a).cmp(&self.sort_key(b)));

@@ -1,14 +1,15 @@
-//! Events that share the values of several symbol columns share one code for all of them.
+//! Dictionary encoding of several symbol columns at once: each distinct tuple of their codes has one code.
 //!
-//!     visitor   org · product · app · os · browser · device · version · segment      ─▶ 17
-//!     action    event_type · screen · route · element · … · which numbers are there  ─▶ 242
+//!     client    app · os · browser · device · version · segment                         ─▶ 17
+//!     action    event_type · screen · route · element · … · which numbers are present  ─▶ 242
 //!
-//! A product has few kinds of visitors and few things to do, so an event's twenty symbols become
-//! two small numbers. A shape that finds the table full travels with its event instead.
+//! A product has few kinds of clients and few things to do, so the twenty symbols of an event become two small
+//! numbers: one in the dictionary of clients, one in the dictionary of actions. A tuple that finds its dictionary full
+//! is stored with its event instead.
 
 use hashbrown::HashTable;
 
-/// Gives each distinct tuple of codes a code of its own, in order of first sight.
+/// Gives each distinct tuple a code, in order of first sight. Actions have one such dictionary, clients another.
 pub struct ActionDictionary {
     width: usize,
     max: usize,
@@ -17,12 +18,12 @@ pub struct ActionDictionary {
 }
 
 impl ActionDictionary {
-    /// No dictionary yet, of `width` codes each, and never more than `max`.
+    /// An empty dictionary of tuples of `width` codes, with room for `max` tuples.
     pub fn new(width: usize, max: usize) -> Self {
         Self { width, max, tuples: Vec::new(), codes: HashTable::new() }
     }
 
-    /// The code of `tuple`, a new one where it was not seen before; `None` where the table is full.
+    /// The code of `tuple`; a tuple that was not seen before gets a new one. `None` where the dictionary is full.
     pub fn code(&mut self, tuple: &[u32]) -> Option<u32> {
         let Self { width, max, tuples, codes } = self;
         let of = |code: u32| &tuples[code as usize * *width..][..*width];
@@ -63,30 +64,30 @@ impl ActionDictionary {
 /// Slots of [`RecentCodes`].
 const RECENT_SLOTS: usize = 1 << 13;
 
-/// The codes of dictionary seen lately, by a number that stands for the shape while a batch's dictionaries last.
+/// A cache of codes, by a number that stands for a tuple as long as batches keep their dictionaries.
 #[derive(Default)]
 pub struct RecentCodes {
     slots: Vec<(u64, u32)>,
 }
 
-/// No shape has this code.
+/// No tuple has this code.
 const EMPTY: u32 = u32::MAX;
 
 impl RecentCodes {
-    /// Forgets all: the numbers now stand for other dictionary.
+    /// Forgets all codes: from now on the numbers stand for other tuples.
     pub fn clear(&mut self) {
         self.slots.clear();
         self.slots.resize(RECENT_SLOTS, (0, EMPTY));
     }
 
-    /// The code kept for `number`.
+    /// The code cached for `number`.
     #[inline]
     pub fn find(&self, number: u64) -> Option<u32> {
         let (kept, code) = *self.slots.get(Self::slot(number))?;
         (kept == number && code != EMPTY).then_some(code)
     }
 
-    /// Keeps a code, in the place of another if need be.
+    /// Caches a code; it may evict another.
     pub fn keep(&mut self, number: u64, code: u32) {
         if let Some(slot) = self.slots.get_mut(Self::slot(number)) {
             *slot = (number, code);
@@ -103,7 +104,7 @@ impl RecentCodes {
     }
 }
 
-/// Folded multiplication, as foldhash does it, over pairs of codes.
+/// Folded multiplication over pairs of codes, the mixing step of the crate foldhash.
 fn hash(tuple: &[u32]) -> u64 {
     let mut hash = 0x243f_6a88_85a3_08d3;
     for pair in tuple.chunks(2) {

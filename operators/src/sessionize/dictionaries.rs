@@ -1,4 +1,4 @@
-//! One dictionary for all tasks: their symbols and tuples, and how the codes of each task are remapped.
+//! Merges the dictionaries of all tasks, and remaps the codes of each task to those of the merged ones.
 
 use arrow::array::{ArrayRef, BooleanArray, StructArray, new_null_array};
 use arrow::datatypes::FieldRef;
@@ -10,17 +10,17 @@ use super::packer::Packer;
 use crate::session;
 use crate::symbols::{self, Interner, NULL_CODE};
 
-/// The shapes of every task, by column, in codes whose order is the order of the texts.
+/// The symbols and tuples of all tasks. The order of symbol codes is the byte order of their texts.
 #[derive(Debug)]
 pub struct Dictionaries {
     pub(super) groups: [TupleColumns; 2],
-    /// The same as structs, see [`crate::session::TUPLES`].
+    /// The tuples as structs, see [`crate::session::TUPLES`].
     pub(super) structs: [ArrayRef; 2],
     /// For each symbol column of the layout, its texts in order.
     pub symbols: Vec<ArrayRef>,
 }
 
-/// Shapes of one group, column by column.
+/// The tuples of one group, column by column.
 #[derive(Debug, Default)]
 pub(super) struct TupleColumns {
     pub(super) columns: Vec<Vec<u32>>,
@@ -30,9 +30,9 @@ pub(super) struct TupleColumns {
 /// How the codes of one task become those of [`Dictionaries`].
 #[derive(Debug)]
 pub struct CodeRemapping {
-    /// For each column of the layout, our code for each of the task's.
+    /// For each column of the layout, the merged code for each code of the task.
     pub(super) codes: Vec<Vec<u32>>,
-    /// Where the task's shapes begin in each group.
+    /// Where the tuples of the task begin in each group.
     pub(super) starts: [usize; 2],
 }
 
@@ -49,7 +49,7 @@ impl TupleColumns {
     /// Adds a task's tuple; `symbols` are the places of its columns.
     pub(super) fn push(&mut self, tuple: impl Iterator<Item = u32>, symbols: &[usize], codes: &[Vec<u32>]) {
         for (at, (column, code)) in self.columns.iter_mut().zip(tuple).enumerate() {
-            // What has no place among the symbols are the bits, which every task writes alike.
+            // The last code of an action is its bits, not a symbol: they mean the same in every task.
             let ours = match symbols.get(at) {
                 Some(&place) => codes[place].get(code as usize).copied().unwrap_or(NULL_CODE),
                 None => code,
@@ -61,7 +61,10 @@ impl TupleColumns {
 }
 
 impl Dictionaries {
-    /// Brings the symbols and shapes of all tasks together.
+    /// Merges the symbols and tuples of all tasks; gives the remapping of each task too.
+    ///
+    /// # Errors
+    /// An internal Arrow error where a struct of tuples cannot be built.
     pub fn new(layout: &Layout, tasks: &[Packer]) -> Result<(Self, Vec<CodeRemapping>)> {
         let mut dictionaries: Vec<ArrayRef> = Vec::new();
         let mut codes: Vec<Vec<Vec<u32>>> = tasks.iter().map(|_| Vec::new()).collect();
@@ -89,12 +92,12 @@ impl Dictionaries {
     /// Bytes held, nearly.
     pub fn memory(&self) -> usize {
         let tuples: usize = self.groups.iter().flat_map(|group| &group.columns).map(|codes| codes.capacity() * 4).sum();
-        // Twice: as codes and as structs.
+        // Tuples are held twice: as codes and as structs.
         2 * tuples + self.symbols.iter().map(|texts| texts.get_buffer_memory_size()).sum::<usize>()
     }
 }
 
-/// The shapes of one group as structs, those of `parts` one after another.
+/// The tuples of one group as structs, those of `parts` one after another.
 pub(super) fn structs(
     layout: &Layout,
     group: usize,

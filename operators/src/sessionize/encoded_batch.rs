@@ -10,7 +10,7 @@ use crate::symbols::SymbolArray;
 pub struct EncodedBatch {
     pub(super) events: Columns,
     pub(super) tuples: [Vec<TupleCode>; 2],
-    /// The tuples of shapes without a code.
+    /// The tuples that found their dictionary full.
     pub(super) inline: Vec<u32>,
 }
 
@@ -25,7 +25,7 @@ impl EncodedBatch {
         self.len() == 0
     }
 
-    /// Visitor row `row` is from.
+    /// The visitor that row `row` is from.
     pub fn batch_visitor(&self, row: usize) -> BatchVisitor {
         let events = &self.events;
         BatchVisitor {
@@ -40,27 +40,27 @@ impl EncodedBatch {
     }
 }
 
-/// A shape of a row.
+/// The tuple of a row in one group.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum TupleCode {
-    /// This code in [`Packer::dictionaries`].
+    /// Its code in the dictionary of the group.
     Known(u32),
-    /// The tuple that begins here in [`EncodedBatch::inline`].
+    /// Where it begins in [`EncodedBatch::inline`].
     Inline(u32),
 }
 
-/// The columns of a batch that a group's shapes are made of.
+/// The columns of a batch that the tuples of a group are made of.
 pub(super) struct Symbols<'a> {
     pub(super) columns: Vec<&'a SymbolArray>,
-    /// What is there of the rest, for the action.
+    /// For the action: which of the other columns have a value, and the flags.
     pub(super) bits: &'a [u32],
     pub(super) bits_width: u32,
 }
 
 impl Symbols<'_> {
-    /// For each row a number that stands for its keys and bits; `None` where they take more than 64 bits.
+    /// For each row, its dictionary keys and bits as one number; `None` where they take more than 64 bits.
     pub(super) fn numbers(&self, rows: usize) -> Option<Vec<u64>> {
-        // One more than the last key stands for null.
+        // Null is the key after the last one.
         let width = |column: &SymbolArray| usize::BITS - column.values().len().leading_zeros();
         let widths: u32 = self.columns.iter().map(|column| width(column)).sum();
         if widths + self.bits_width > u64::BITS {
@@ -81,7 +81,7 @@ impl Symbols<'_> {
                     *number |= if valid { u64::from(key.cast_unsigned()) } else { null } << shift;
                 }),
             }
-            // A shift by 64 is none: nothing follows a number that is full.
+            // A shift by 64 would overflow; where the number is full, no column follows.
             shift = (shift + width(column)).min(u64::BITS - 1);
         }
         Some(numbers)
@@ -92,7 +92,7 @@ impl Symbols<'_> {
 pub(super) struct Columns {
     /// Codes of org_id and product_id.
     pub(super) owner: [Vec<u32>; 2],
-    /// Keys of session_id and user_hash in [`Packer::ids`].
+    /// Dictionary keys of session_id and user_hash.
     pub(super) ids: [ScalarBuffer<i32>; 2],
     pub(super) event_id: StringViewArray,
     pub(super) ts: ScalarBuffer<i64>,

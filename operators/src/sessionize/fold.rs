@@ -54,14 +54,17 @@ pub fn cut(settings: &Sessionize, ts: &[i64], order: &Order) -> Vec<Cut> {
     cuts
 }
 
-/// The first of `cuts` that go into one batch: as many as have [`BATCH_EVENTS`], and at least one.
+/// The first of `cuts` that fit into one batch of [`BATCH_EVENTS`] events; at least one.
 pub fn one_batch(cuts: &[Cut]) -> &[Cut] {
     let Some(first) = cuts.first() else { return cuts };
     let fits = |cut: &&Cut| (cut.end - first.start) as usize <= BATCH_EVENTS;
     &cuts[..cuts.iter().take_while(fits).count().max(1)]
 }
 
-/// The session batch of `cuts`, which are neighbours in `order`, in a batch of this schema.
+/// The session batch of `cuts`, which are neighbours in `order`, with this schema.
+///
+/// # Errors
+/// An internal error where `schema` is not that of a session batch.
 pub fn session_batch(
     layout: &Layout,
     schema: &SchemaRef,
@@ -92,7 +95,7 @@ pub fn session_batch(
     Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
-/// The keys of the sessions that begin with these rows.
+/// The column `session_key` of the sessions that begin with these rows.
 fn session_keys(layout: &Layout, rows: &Rows, first_rows: &[u32]) -> StringViewArray {
     let text = |place: usize, row: usize| {
         rows.dictionary(place).as_string::<i32>().value(rows.symbol(layout, place, row) as usize)
@@ -110,8 +113,8 @@ fn session_keys(layout: &Layout, rows: &Rows, first_rows: &[u32]) -> StringViewA
     keys.finish()
 }
 
-/// The stable hash of a session: org_id, product_id, visit and first event_id, each after its
-/// length, then the first ts.
+/// The hash that names a session (`docs/rules.md`, section 3): XXH3-128 over org_id, product_id, session_id or user_hash,
+/// and the first event_id, each after its length in bytes (u32, little-endian), then the first ts.
 pub fn session_key(parts: [&str; 4], first_ts: i64) -> u128 {
     let mut hasher = Xxh3::new();
     for part in parts {

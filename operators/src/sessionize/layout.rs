@@ -1,18 +1,18 @@
-//! Where each event column is kept in a packed event.
+//! How each event column is encoded in a packed event.
 
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Result, exec_datafusion_err};
 use netcrab_schema::{Column, Type};
 
-/// Groups of symbol columns that share a code; see [`super::action_dictionary`].
+/// The group of symbol columns that say which client sent an event; see [`super::action_dictionary`].
 pub const CLIENT: usize = 0;
-/// See [`CLIENT`].
+/// The group of all other symbol columns and flags: what happened.
 pub const ACTION: usize = 1;
 
 /// The columns that seldom change within a session. All other symbols say what happened.
 const OF_CLIENT: [&str; 6] = ["app_name", "os", "browser", "device_type", "version_tag", "segment"];
 
-/// The group that an event column is part of, where it is.
+/// The group that an event column belongs to; `None` for a column of its own.
 pub fn group_of(column: &Column) -> Option<usize> {
     match (column.kind, column.name) {
         (Type::Symbol, "org_id" | "product_id") => None,
@@ -33,19 +33,19 @@ pub enum Id {
     Event,
 }
 
-/// How one column is kept.
+/// How one column is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnEncoding {
     /// As a code of the event's visitor: 0 is org_id, 1 is product_id.
     Owner(usize),
-    /// As code number `at` in the shape of a group.
+    /// As code number `at` in the tuple of a group.
     Symbol {
         /// [`CLIENT`] or [`ACTION`].
         group: usize,
-        /// Place within the shape.
+        /// Place within the tuple.
         at: usize,
     },
-    /// 0, 1, or 2 for null, in two of the shape's bits.
+    /// 0, 1, or 2 for null, in two bits of the action.
     Flag {
         /// The lower of the two.
         shift: u32,
@@ -54,7 +54,7 @@ pub enum ColumnEncoding {
     Ts,
     /// As one of the packed texts every event has.
     Id(Id),
-    /// As instant number `at`, where the shape's bit is set.
+    /// As instant number `at`, where this bit of the action is set.
     Instant {
         /// Which bit.
         bit: u32,
@@ -78,7 +78,7 @@ pub enum ColumnEncoding {
 pub struct Layout {
     /// The event columns, in table order.
     pub fields: Fields,
-    /// How each is kept.
+    /// How each is encoded.
     pub encodings: Vec<ColumnEncoding>,
     /// For each group, the places of its symbol columns in `fields`.
     pub symbols: [Vec<usize>; 2],
@@ -97,7 +97,11 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of events with these fields, or an error that names what is missing.
+    /// The layout of events with these fields.
+    ///
+    /// # Errors
+    /// Where a column that `sessionize` needs is missing, or a column has a type that no event column has; the error
+    /// names the column.
     pub fn new(fields: &Fields) -> Result<Self> {
         for name in ["session_id", "user_hash", "event_id", "ts", "received_at"] {
             place(fields, name)?;
@@ -166,11 +170,14 @@ impl Layout {
     }
 
     /// The place of the column `name`.
+    ///
+    /// # Errors
+    /// Where there is no such column.
     pub fn place(&self, name: &str) -> Result<usize> {
         place(&self.fields, name)
     }
 
-    /// How many codes the shape of a group has; the last one of an action's are its bits.
+    /// How many codes a tuple of a group has; the last code of an action is its bits.
     pub fn width(&self, group: usize) -> usize {
         self.symbols[group].len() + usize::from(group == ACTION)
     }

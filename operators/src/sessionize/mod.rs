@@ -6,12 +6,16 @@
 //! Input   events in any order, `netcrab_schema::arrow::event_in_flight` or a projection of it
 //! Output  session batches: each closed session with its events, in order
 //!
-//! The shell [`batch`] takes bounded input in any order, scatters it by the hash of the session
-//! key, and sorts within; it spills under its memory limit. The shell [`streaming`] takes a stream epoch by
-//! epoch, and keeps open sessions between them. Both end in the same [`order`] and [`fold`].
+//! A *session key* (`netcrab_schema::SessionKey`) is an organisation, a product, and a session_id or, where that is
+//! empty, a user_hash. The events of one session key are cut into sessions.
 //!
-//!     events ─▶ scatter ─▶ (spill) ────────▶ order ─▶ fold ─▶ session batches        sorted
-//!     events ─▶ open sessions ─▶ closed ───▶ order ─▶ fold ─▶ session batches        hash
+//! There are two operators. The batch operator ([`batch`]) takes bounded input in any order, partitions it by the hash
+//! of the session key, and sorts each partition; it spills beyond its memory limit. The streaming operator
+//! ([`streaming`]) takes a stream epoch by epoch and keeps open sessions between epochs. Both end in the same
+//! [`order`] and [`fold`].
+//!
+//!     events ─▶ hash partitioning ─▶ (spill) ─▶ order ─▶ fold ─▶ session batches        batch
+//!     events ─▶ open sessions ─▶ closed ──────▶ order ─▶ fold ─▶ session batches        streaming
 
 pub mod action_dictionary;
 pub mod batch;

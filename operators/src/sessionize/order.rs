@@ -1,4 +1,4 @@
-//! Orders the events of each key, and counts a repeated event once.
+//! Orders the events of each session key, and counts a repeated event once.
 //!
 //!     rows of a partition ─▶ by key ─▶ by (ts, event_id) ─▶ without repeats
 //!
@@ -17,11 +17,11 @@ pub struct Order {
     pub rows: Vec<u32>,
     /// Where each key's rows end in `rows`.
     pub key_ends: Vec<u32>,
-    /// How many rows repeated an event and were left out.
+    /// How many rows repeated an event and were excluded.
     pub repeats: usize,
 }
 
-/// Orders `rows`. The order of the keys themselves is that of their first visitor.
+/// Orders `rows`. Keys stand in the order in which their first visitor was seen.
 pub fn order(layout: &Layout, rows: &Rows) -> Order {
     let keys = group_by_key(rows);
     let mut ordered = Order { rows: Vec::with_capacity(rows.len()), key_ends: Vec::new(), repeats: 0 };
@@ -47,7 +47,7 @@ struct Grouped {
     ends: Vec<u32>,
 }
 
-/// The key of each visitor: visitors of one visit to one product share a key.
+/// The session key of each visitor, as a number: several visitors may share a key.
 fn keys_of_visitors(rows: &Rows) -> (Vec<u32>, usize) {
     let same_key = |a: usize, b: usize| {
         rows.hash(a) == rows.hash(b)
@@ -93,7 +93,7 @@ fn group_by_key(rows: &Rows) -> Grouped {
     Grouped { rows: grouped, ends }
 }
 
-/// Sorts and thins the rows of one key after another; keeps its scratch space.
+/// Sorts and deduplicates the rows of one key after another; reuses its scratch space.
 struct Sorter<'a> {
     layout: &'a Layout,
     rows: &'a Rows,
@@ -117,7 +117,7 @@ impl<'a> Sorter<'a> {
         self.rows.packed(Id::Event, row as usize)
     }
 
-    /// The rows that count, or `None` where no event_id repeats.
+    /// The rows without repeats; `None` where no event_id repeats.
     fn without_repeats(&mut self, of_key: &[u32]) -> Option<Vec<u32>> {
         let slots = (of_key.len() * 2).next_power_of_two();
         self.seen.clear();
@@ -152,7 +152,7 @@ impl<'a> Sorter<'a> {
         self.event_hash[a as usize] == self.event_hash[b as usize] && self.event_id(a) == self.event_id(b)
     }
 
-    /// Whether `a` rather than `b` stands for the event that both repeat.
+    /// Whether `a`, rather than `b`, counts for the event that both repeat (`docs/rules.md`, section 2).
     fn counts_before(&self, a: u32, b: u32) -> bool {
         let (i, j) = (a as usize, b as usize);
         let received_at = |row| self.rows.received_at(self.layout, row);

@@ -1,19 +1,20 @@
 //! Events as short runs of bytes: the form in which `sessionize` keeps and spills them.
 //!
-//!     visitor      visitor  action  ts − base  event_id  received_at − ts  reals   texts
-//!     varint   varint   varint  varint     packed    varint            4 each  packed
+//!     visitor  client  action  ts − base  event_id  received_at − ts  reals   texts
+//!     varint   varint  varint  varint     packed    varint            4 each  packed
 //!
-//! `visitor` is a number of [`super::batch::visitor_dictionary`]; the next number not yet used is followed by what it stands for:
-//! hash, org, product, base ts, session_id, user_hash. `visitor` and `action` are one more than the code
-//! of a shape, or 0 and then the shape itself. What is absent takes no byte, for the action's bits say
-//! what is there. An event of a browser takes about 40 bytes, and writing it touches one place in
-//! memory instead of one for each column.
+//! `visitor` is a number of [`super::batch::visitor_dictionary`]. The first event with a new number defines it: hash,
+//! org, product, base ts, session_id and user_hash follow the number. `client` and `action` are one more than the code
+//! of a tuple, or 0 followed by the tuple itself. An absent value takes no byte: the action's bits say which values are
+//! present. An event of a browser takes about 40 bytes, and writing it touches one place in memory instead of one for
+//! each column.
 //!
-//! Where the events of one key lie together already ([`super::streaming`]), they begin with a *head*, and
-//! a row says only what its head does not. From ts on both forms are one, but that whole reals are short.
+//! The open sessions ([`super::streaming`]) keep the events of one session key together. There a *head* comes first,
+//! and a row holds only what differs from it. From ts on both forms are the same, except that a real that is a whole
+//! number is a varint.
 //!
-//!     head   org  product  visitor  session_id  user_hash  base ts
-//!     row    action · 2 + differs  (which, then visitor, session_id, user_hash)  ts − base  event_id  …
+//!     head   org  product  client  session_id  user_hash  base ts
+//!     row    action · 2 + differs  (which, then client, session_id, user_hash)  ts − base  event_id  …
 
 use arrow::array::Array;
 
@@ -26,14 +27,14 @@ use super::text;
 use super::visitor::Visitor;
 
 impl Packer {
-    /// Appends everything of row `row` but its visitor; its ts is counted from `base_ts`.
+    /// Appends row `row` without its visitor; its ts is relative to `base_ts`.
     pub fn append_body(&self, layout: &Layout, batch: &EncodedBatch, row: usize, base_ts: i64, to: &mut Vec<u8>) {
         self.append_tuple(layout, CLIENT, batch, row, |tuple| tuple, to);
         self.append_tuple(layout, ACTION, batch, row, |tuple| tuple, to);
         append_event(&batch.events, row, base_ts, |real, to| to.extend_from_slice(&real.to_le_bytes()), to);
     }
 
-    /// Appends one more than the code of a row's shape, or 0 and the shape itself; the first number as `lead` has it.
+    /// Appends one more than the code of a row's tuple, or 0 and the tuple itself; `lead` maps the first number.
     #[inline]
     fn append_tuple(
         &self,
@@ -62,7 +63,7 @@ impl Packer {
         put_signed(batch.ts(row), to);
     }
 
-    /// Appends row `row` to the rows under `head`, of which it replaces the parts that differ from `own`.
+    /// Appends row `row` to the rows under `head`. Where its `own` head differs, the row says how.
     pub fn append_under(
         &self,
         layout: &Layout,
@@ -83,7 +84,7 @@ impl Packer {
     }
 }
 
-/// Appends what both forms of a row end in.
+/// Appends the part of a row that both forms share: from ts on.
 #[inline]
 fn append_event(columns: &Columns, row: usize, base_ts: i64, put_real: impl Fn(f32, &mut Vec<u8>), to: &mut Vec<u8>) {
     let ts = columns.ts[row];

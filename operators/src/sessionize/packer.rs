@@ -1,4 +1,4 @@
-//! Gives the events of batches their codes, and packs them.
+//! Encodes batches of events: the codes of their symbols, tuples and visitors.
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMillisecondArray};
 use arrow::buffer::ScalarBuffer;
@@ -14,26 +14,26 @@ use super::visitor::{PackedDictionary, Visitor};
 use crate::session::wrong_type;
 use crate::symbols::{Interner, Lookup, NULL_CODE, SymbolArray};
 
-/// Packs the events of one task.
+/// Encodes and packs the events of one task.
 pub struct Packer {
-    /// For each column, the codes of its symbols.
+    /// For each column, its symbols.
     pub interners: Vec<Interner>,
-    /// The shapes of each group.
+    /// The dictionaries of clients and of actions.
     pub dictionaries: [ActionDictionary; 2],
     /// For each code of org_id and of product_id, the hash of its text.
     pub(super) hashes: [Vec<u64>; 2],
     /// Places of org_id and product_id.
     pub(super) owner: [usize; 2],
-    /// For each column, our codes of the batch's symbols.
+    /// For each column, the codes for the values of the batch's dictionary.
     lookups: Vec<Lookup>,
-    /// For each group, the shapes of the batch's keys.
+    /// For each group, a cache of the codes of recent tuples.
     recent: [RecentCodes; 2],
-    /// The dictionaries of session_id and user_hash seen last, packed.
+    /// The last dictionaries of session_id and user_hash, packed.
     pub(super) ids: [PackedDictionary; 2],
 }
 
 impl Packer {
-    /// No events yet, and never more than `actions_max` shapes in a group.
+    /// An empty packer, with room for `actions_max` tuples in each dictionary.
     pub fn new(layout: &Layout, actions_max: usize) -> Self {
         Self {
             interners: layout.encodings.iter().map(|_| Interner::default()).collect(),
@@ -54,7 +54,10 @@ impl Packer {
         interners + lookups + recent + self.dictionaries.iter().map(ActionDictionary::memory).sum::<usize>()
     }
 
-    /// Gives the rows of `batch` their shapes.
+    /// Encodes the rows of `batch`.
+    ///
+    /// # Errors
+    /// Where a column of `batch` has another type than `layout` says.
     pub fn encode(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<EncodedBatch> {
         let (events, bits) = self.read(layout, batch)?;
         for (hashes, place) in self.hashes.iter_mut().zip(layout.owner) {
@@ -72,7 +75,7 @@ impl Packer {
         Ok(EncodedBatch { events, tuples, inline })
     }
 
-    /// The shape of each row in one group.
+    /// The tuple of each row in one group.
     fn tuple_codes(
         &mut self,
         layout: &Layout,
@@ -120,7 +123,7 @@ impl Packer {
         Ok(known.collect())
     }
 
-    /// Takes hold of the columns that are not symbols; and the bits of each row.
+    /// The columns that are not symbols, and the bits of each row's action.
     fn read(&mut self, layout: &Layout, batch: &RecordBatch) -> Result<(Columns, Vec<u32>)> {
         let mut bits = vec![0; batch.num_rows()];
         let (mut event_id, mut ids) = (None, [ScalarBuffer::default(), ScalarBuffer::default()]);
@@ -164,7 +167,7 @@ impl Packer {
         Ok((Columns { owner, ids, event_id, ts, instants, reals, texts }, bits))
     }
 
-    /// Reads visitor row `row` is from.
+    /// Reads into `visitor` whom row `row` is from.
     pub fn visitor(&self, batch: &EncodedBatch, row: usize, visitor: &mut Visitor) {
         let keys = batch.batch_visitor(row);
         let [session, user] = keys.keys.map(|key| key as usize);
@@ -178,18 +181,18 @@ impl Packer {
         visitor.hash = mix(session_or_user, hash(0), hash(1));
     }
 
-    /// The hash of the key of a packed visit to a product whose codes are known.
+    /// The hash of the session key of this owner (codes of org_id and product_id) and packed session_id or user_hash.
     pub fn hash_of(&self, session_or_user: &[u8], owner: [u32; 2]) -> u64 {
         let text = |at: usize, place: usize| xxh3_64(self.interners[place].text(owner[at]).as_bytes());
         mix(xxh3_64(session_or_user), text(0, self.owner[0]), text(1, self.owner[1]))
     }
 
-    /// How many keys of session_id and of user_hash there are.
+    /// How many values the batch's dictionaries of session_id and of user_hash have.
     pub fn id_keys(&self) -> [usize; 2] {
         [self.ids[0].ends.len(), self.ids[1].ends.len()]
     }
 
-    /// Counts the dictionaries that keys of a [`BatchVisitor`] belong to: keys of one edition mean the same.
+    /// Counts the dictionaries of session_id and user_hash: within one edition, equal [`BatchVisitor`]s are one visitor.
     pub fn edition(&self) -> u64 {
         self.ids[0].edition + self.ids[1].edition
     }
@@ -219,7 +222,7 @@ fn wrong(layout: &Layout, place: usize) -> DataFusionError {
     wrong_type(layout.fields[place].name())
 }
 
-/// Mixes the hashes of a key's three parts.
+/// Mixes the hashes of the three parts of a session key.
 fn mix(session_or_user: u64, org: u64, product: u64) -> u64 {
     let mixed = session_or_user ^ org.rotate_left(21) ^ product.rotate_left(42);
     mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (mixed >> 32)

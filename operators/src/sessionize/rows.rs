@@ -1,4 +1,4 @@
-//! The packed events of one partition, unpacked as far as ordering them needs.
+//! The packed events of one partition, unpacked as far as ordering needs.
 
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -13,17 +13,17 @@ use super::layout::{ACTION, CLIENT, ColumnEncoding, Id, Layout};
 use super::text;
 use crate::symbols::NULL_CODE;
 
-/// An absent instant: later than any, so that it sorts last.
+/// An absent instant. It is later than any other, so it sorts last.
 pub const NO_INSTANT: i64 = i64::MAX;
 
 /// The rows of one partition.
 pub struct Rows {
     pub(super) dictionaries: Arc<Dictionaries>,
-    /// Shapes that travelled with their events, numbered after those of `dictionaries`.
+    /// Tuples that were stored with their events; their codes follow those of `dictionaries`.
     pub(super) inline: [TupleColumns; 2],
-    /// All shapes as structs, where some travelled with their events.
+    /// All tuples as structs, where some were stored with their events.
     pub(super) extended: [OnceLock<ArrayRef>; 2],
-    /// Shared with the event_ids that are taken out.
+    /// The packed events. The event_ids of session batches are views into them.
     pub(super) bytes: Buffer,
     pub(super) visitors: Vec<Visitor>,
     pub(super) visitor: Vec<u32>,
@@ -33,7 +33,7 @@ pub struct Rows {
     /// Where each packed event_id begins.
     pub(super) event_id: Vec<u32>,
     pub(super) instants: Vec<Vec<i64>>,
-    /// Where the reals of each row begin, and its texts after them.
+    /// Where the reals of each row begin; its texts follow.
     pub(super) rest: Vec<u32>,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Visitor {
 }
 
 impl Rows {
-    /// No rows yet; `dictionaries` names their symbols.
+    /// No rows yet; their codes are those of `dictionaries`.
     pub fn new(layout: &Layout, dictionaries: Arc<Dictionaries>) -> Self {
         Self {
             inline: [CLIENT, ACTION].map(|group| TupleColumns::new(layout.width(group))),
@@ -66,7 +66,7 @@ impl Rows {
         }
     }
 
-    /// Forgets all rows, and keeps the space.
+    /// Removes all rows and keeps the allocations.
     pub fn clear(&mut self) {
         self.inline.iter_mut().for_each(TupleColumns::clear);
         self.extended = <[OnceLock<ArrayRef>; 2]>::default();
@@ -83,7 +83,7 @@ impl Rows {
         self.rest.clear();
     }
 
-    /// The bytes, to add to them; a new space where session batches still hold them.
+    /// The bytes, to append to them. Where session batches still share them, this copies them.
     pub(super) fn take_bytes(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes).into_vec().unwrap_or_else(|shared| {
             let mut bytes = Vec::with_capacity(shared.capacity());
@@ -176,14 +176,14 @@ impl Rows {
         text::skip(&mut Reader { bytes: &self.bytes, at: start as usize }).unwrap_or_default()
     }
 
-    /// The visit of a visitor, packed: its session_id or, where that is empty, its user_hash.
+    /// The session_id of a visitor or, where that is empty, its user_hash, packed.
     pub fn session_or_user(&self, visitor: usize) -> &[u8] {
         let visitor = &self.visitors[visitor];
         let session = self.packed_at(visitor.session);
         if text::is_empty(session) { self.packed_at(visitor.user) } else { session }
     }
 
-    /// Compares two rows in every column, in table order, null last.
+    /// Compares two rows column by column, in table order; null is last.
     pub fn compare(&self, layout: &Layout, a: usize, b: usize) -> Ordering {
         let mut columns = layout.encodings.iter().enumerate();
         let differs = columns.find_map(|(place, encoding)| {
@@ -243,7 +243,7 @@ impl Rows {
         text::skip(&mut reader)
     }
 
-    /// The shapes of one group as structs, in the order of their codes.
+    /// The tuples of one group as structs, in the order of their codes.
     pub(super) fn structs(&self, layout: &Layout, group: usize) -> Result<ArrayRef> {
         let (dictionaries, inline) = (&self.dictionaries, &self.inline[group]);
         if inline.rows == 0 {

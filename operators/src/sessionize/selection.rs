@@ -1,4 +1,4 @@
-//! Some rows in some order, to take columns from.
+//! Builds the columns of session batches from rows in a given order.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::text;
 use crate::session::TUPLES;
 use crate::symbols;
 
-/// Some rows in some order.
+/// Rows in a given order, whose columns can be built.
 pub struct Selection<'a> {
     layout: &'a Layout,
     of: &'a Rows,
@@ -22,7 +22,7 @@ pub struct Selection<'a> {
 }
 
 impl Rows {
-    /// These rows, in this order, to take columns from.
+    /// A selection of these rows, in this order.
     pub fn select<'a>(&'a self, layout: &'a Layout, rows: &'a [u32]) -> Selection<'a> {
         let tuples = self.tuples.each_ref().map(|tuples| rows.iter().map(|&row| tuples[row as usize]).collect());
         Selection { layout, of: self, rows, tuples }
@@ -30,7 +30,10 @@ impl Rows {
 }
 
 impl Selection<'_> {
-    /// The column of that name of an event's struct, in a session batch.
+    /// The column `name` of the event's struct in a session batch.
+    ///
+    /// # Errors
+    /// An internal error where no event column, and no group, has this name.
     pub fn take(&self, name: &str) -> Result<ArrayRef> {
         if let Some(group) = TUPLES.iter().position(|tuples| *tuples == name) {
             return self.tuples(group);
@@ -44,7 +47,7 @@ impl Selection<'_> {
                 Arc::new(symbols::column(codes, of.dictionary(place)))
             }
             ColumnEncoding::Symbol { .. } | ColumnEncoding::Flag { .. } => {
-                return Err(internal_datafusion_err!("event column `{name}` is part of a shape"));
+                return Err(internal_datafusion_err!("event column `{name}` is part of a tuple"));
             }
             ColumnEncoding::Ts => instants(rows.map(|row| of.ts[row]).collect(), None),
             ColumnEncoding::Instant { at, .. } => {
@@ -62,14 +65,14 @@ impl Selection<'_> {
         })
     }
 
-    /// The codes of one group's shapes, over the shapes.
+    /// The column of one group: codes over its dictionary of tuples.
     fn tuples(&self, group: usize) -> Result<ArrayRef> {
         let codes: Vec<i32> = self.tuples[group].iter().map(|code| code.cast_signed()).collect();
         let structs = self.of.structs(self.layout, group)?;
         Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(codes.into(), structs)?))
     }
 
-    /// The event_ids as they are packed, in the bytes of the partition.
+    /// The event_ids in packed form, as views into the bytes of the partition.
     fn event_ids(&self) -> Result<BinaryViewArray> {
         let of = self.of;
         let view = |&row: &u32| {

@@ -1,4 +1,4 @@
-//! Reads packed events into rows.
+//! Reads packed events (see [`super::packed`]) into rows.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -14,6 +14,9 @@ use super::text;
 
 impl Rows {
     /// Adds the events that one task packed into `block`, whose visitors are numbered from `first_visitor`.
+    ///
+    /// # Errors
+    /// Where the bytes are damaged, or the partition would have more than 4 GiB of events.
     pub fn read(
         &mut self,
         layout: &Layout,
@@ -22,7 +25,7 @@ impl Rows {
         block: &[u8],
     ) -> Result<()> {
         check_length(self.bytes.len() + block.len())?;
-        // The bytes are moved out while their rows are noted, and back.
+        // The borrow checker: the bytes are moved out while rows that point into them are added.
         let mut bytes = self.take_bytes();
         let start = bytes.len();
         bytes.extend_from_slice(block);
@@ -53,7 +56,7 @@ impl Rows {
         self.read_body(layout, remapping, visitor, reader)
     }
 
-    /// Reads what the next visitor stands for.
+    /// Reads the definition of the next visitor.
     pub fn define_visitor(
         &mut self,
         layout: &Layout,
@@ -81,7 +84,7 @@ impl Rows {
         self.read_event(layout, [visitor as u32, client, action], reader)
     }
 
-    /// Reads what both forms of a row end in, and adds the row.
+    /// Reads the part of a row that both forms share, and adds the row.
     #[inline]
     fn read_event(
         &mut self,
@@ -112,9 +115,12 @@ impl Rows {
         Some(())
     }
 
-    /// Adds the events of one key with the hash `hash`: a head, and rows as [`Packer::append_under`] wrote them.
+    /// Adds the events of one session key with the hash `hash`: a head, and rows under it.
     ///
-    /// Tells in `places` where each row lies in what `reader` reads, and gives where the head ends.
+    /// Appends to `places` where each row lies in what `reader` reads, and returns where the head ends.
+    ///
+    /// # Errors
+    /// Where the bytes are damaged, or more than 4 GiB.
     pub fn read_key(
         &mut self,
         layout: &Layout,
@@ -123,7 +129,7 @@ impl Rows {
         reader: &mut Reader<'_>,
         places: &mut Vec<Range<u32>>,
     ) -> Result<u32> {
-        // A real takes four times the room here, at most.
+        // Reals that are one byte in the open sessions take four here.
         check_length(self.bytes.len() + 4 * reader.bytes.len())?;
         let mut bytes = self.take_bytes();
         let head = self.read_rows_of_key(layout, remapping, hash, reader, &mut bytes, places);
@@ -162,7 +168,7 @@ impl Rows {
         Some(head_end)
     }
 
-    /// Reads the parts of its head that a row replaces.
+    /// Reads the parts of the head that a row replaces.
     fn replace_head(
         &mut self,
         layout: &Layout,
@@ -223,11 +229,11 @@ impl Rows {
     }
 }
 
-/// Places in the bytes are 32 bits wide.
+/// Offsets into the bytes are 32 bits wide.
 fn check_length(bytes: usize) -> Result<()> {
     u32::try_from(bytes).map(|_| ()).map_err(|_| {
         resources_datafusion_err!(
-            "one partition of events has more than 4 GiB: a visitor with that many events is a robot, leave it out"
+            "one partition of events has more than 4 GiB: a visitor with that many events is a robot; exclude its events"
         )
     })
 }
@@ -238,21 +244,21 @@ fn read_owner(layout: &Layout, remapping: &CodeRemapping, reader: &mut Reader<'_
     Some([code(layout.owner[0])?, code(layout.owner[1])?])
 }
 
-/// Reads past a packed text; gives where it begins.
+/// Skips a packed text and returns where it begins.
 fn skip_text(reader: &mut Reader<'_>) -> Option<u32> {
     let start = reader.at as u32;
     text::skip(reader)?;
     Some(start)
 }
 
-/// Copies a packed text; gives where the copy begins.
+/// Copies a packed text and returns where the copy begins.
 fn copy_text(reader: &mut Reader<'_>, to: &mut Vec<u8>) -> Option<u32> {
     let start = to.len() as u32;
     to.extend_from_slice(text::skip(reader)?);
     Some(start)
 }
 
-/// Copies what a row under a head ends in, as [`Rows::read_event`] reads it: reals in four bytes each.
+/// Copies a row under a head from ts on, in the form that [`Rows::read_event`] reads: reals in four bytes each.
 fn expand_event(layout: &Layout, bits: u32, reader: &mut Reader<'_>, to: &mut Vec<u8>) -> Option<()> {
     let start = reader.at;
     reader.signed()?;

@@ -1,4 +1,4 @@
-//! Who an event is from.
+//! The visitor that an event is from: organisation, product, session_id and user_hash.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use super::text;
 use crate::session::wrong_type;
 use crate::symbols;
 
-/// Visitor an event is from.
+/// The visitor that an event is from.
 #[derive(Debug, Default)]
 pub struct Visitor {
-    /// Hash of org, product and visit; the same in every task and process.
+    /// Hash of the session key; the same in every task and process.
     pub hash: u64,
     /// Codes of org_id and product_id.
     pub owner: [u32; 2],
@@ -23,7 +23,7 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// Appends what a new number stands for.
+    /// Appends the definition of a new visitor.
     pub fn define(&self, base_ts: i64, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.hash.to_le_bytes());
         self.owner.iter().for_each(|&code| put_varint(u64::from(code), to));
@@ -32,7 +32,7 @@ impl Visitor {
     }
 }
 
-/// Visitor an event is from, by its keys in the batch's dictionaries: as good as a [`Visitor`] while those last.
+/// A visitor by its keys in the dictionaries of a batch. It identifies the visitor until a dictionary changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchVisitor {
     /// Keys of session_id and user_hash.
@@ -41,7 +41,7 @@ pub struct BatchVisitor {
     pub owner: [u32; 2],
 }
 
-/// The texts of a dictionary, each packed and hashed once.
+/// The texts of a batch's dictionary, each packed and hashed once.
 #[derive(Default)]
 pub(super) struct PackedDictionary {
     given: Option<ArrayRef>,

@@ -1,4 +1,4 @@
-//! Lets DataFusion sort, where numbers cannot or memory is used up.
+//! Hands the rows over to DataFusion's sort, where numbers cannot sort them or the memory is used up.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use netcrab_schema::Table;
 
 use crate::{flatten, stage, table_order};
 
-/// A stream that is executed once.
+/// A stream that can be executed once.
 struct OnceStream {
     schema: SchemaRef,
     rows: Mutex<Option<SendableRecordBatchStream>>,
@@ -41,7 +41,7 @@ impl PartitionStream for OnceStream {
     }
 }
 
-/// Lets DataFusion sort `rows`.
+/// DataFusion's sort over `rows`, and its output.
 pub(super) fn sort_with_datafusion(
     table: &Table,
     rows: SendableRecordBatchStream,

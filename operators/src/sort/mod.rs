@@ -1,14 +1,14 @@
-//! Sorts the rows of a table by numbers, where its order is date, organisation, product, an instant and a text.
+//! Sorts the rows of a table by one number each, where its order is date, organisation, product, an instant and a text.
 //!
 //!     batches ─▶ (date · org · product · instant, batch, row) ─▶ sorted ─▶ rows taken in that order
 //!
 //! Input   one partition of rows, see [`Table::to_store`]
-//! Output  the same rows by `order`, in batches of [`BATCH_ROWS`]
+//! Output  the same rows by `order`, in batches of 8192
 //! State   all rows, and 32 bytes for each
 //!
-//! Rows lie where they came and move once, on their way out; the texts decide only between rows of one
-//! instant. DataFusion's sort takes over, and spills, where the memory limit is reached, and where a
-//! dictionary is not the batches' common one in byte order, so that its codes say nothing.
+//! Rows stay in their batches and move once, on output. The texts are compared only between rows of one instant.
+//! DataFusion's sort takes over, and can spill, where the memory limit is reached. It also takes over where the batches
+//! do not share one dictionary in byte order, since then the codes do not tell the order.
 
 mod fallback;
 mod rows;
@@ -42,7 +42,7 @@ pub struct SortRowsExec {
 }
 
 impl SortRowsExec {
-    /// Sorts the rows of `table` that `input` gives in its one partition.
+    /// Sorts the rows of `table` that the one partition of `input` gives.
     fn new(input: Arc<dyn ExecutionPlan>, table: &'static Table) -> Result<Self> {
         let properties = stage::sorted_properties(input.schema(), Some(order(table, &input.schema())?));
         Ok(Self { input, table, properties, metrics: ExecutionPlanMetricsSet::new() })
@@ -53,7 +53,10 @@ impl SortRowsExec {
     }
 }
 
-/// Sorts the rows of `table` that `input` gives in its one partition, by date and in the order of its files.
+/// Sorts the rows of `table` that the one partition of `input` gives, by date and then in the order of the table's files.
+///
+/// # Errors
+/// Where `input` lacks a column of that order.
 pub fn sort_rows(input: Arc<dyn ExecutionPlan>, table: &'static Table) -> Result<Arc<dyn ExecutionPlan>> {
     if by_numbers(table) {
         return Ok(Arc::new(SortRowsExec::new(input, table)?));

@@ -13,16 +13,16 @@ use super::take::{TakeColumn, taker};
 use crate::session::wrong_type;
 use crate::symbols::{SymbolArray, same_buffers};
 
-/// Rows of a batch that goes out, as DataFusion has them: where a page of a file ends depends on it.
+/// Rows of an output batch, the same as DataFusion's: where the pages of a file end depends on it.
 const BATCH_ROWS: usize = 8_192;
 
-/// Bytes of a [`Place`], and of the pair of numbers it is taken out by.
+/// Bytes of a [`Place`], and of the pair of numbers by which its row is taken.
 const PLACE_BYTES: usize = size_of::<Place>() + size_of::<(usize, usize)>();
 
 /// Where a row belongs and where it lies.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
-    /// Date, org, product and instant, first to last.
+    /// Date, organisation, product and instant, from the highest bits down.
     key: u128,
     batch: u32,
     row: u32,
@@ -38,9 +38,9 @@ pub(super) struct Sorting {
 }
 
 impl Sorting {
-    /// Adds a batch, or gives it back where numbers cannot sort it or the memory is used up.
+    /// Adds a batch; returns it where numbers cannot sort it or the memory is used up.
     pub(super) fn add(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
-        // Rows that are none have dictionaries of their own.
+        // An empty batch may have a dictionary of its own.
         if batch.num_rows() == 0 {
             return Ok(None);
         }
@@ -52,7 +52,7 @@ impl Sorting {
         Ok(None)
     }
 
-    /// Notes where the rows of `batch` belong; `false` where its codes do not tell.
+    /// Computes the places of the rows of `batch`; `false` where its codes do not tell the order.
     fn place(&mut self, batch: &RecordBatch) -> Result<bool> {
         let [org, product, instant, text] = self.key_columns(batch)?;
         let date = column(batch, "date")?;
@@ -73,7 +73,7 @@ impl Sorting {
         let number = self.batches.len() as u32;
         let [orgs, products] = owners.map(|owner: &SymbolArray| owner.keys().values());
         self.places.extend((0..batch.num_rows()).map(|row| {
-            // Signs are turned, so that what is smaller comes first.
+            // The sign bit is flipped, so that unsigned order is signed order.
             let date = u128::from(dates.value(row).cast_unsigned() ^ 1 << 31);
             let instant = u128::from(instants.value(row).cast_unsigned() ^ 1 << 63);
             let owner = u128::from(orgs[row].cast_unsigned() & 0xffff) << 16
@@ -104,7 +104,7 @@ impl Sorting {
         let column = |at: usize| self.batches.iter().map(|batch| Arc::clone(batch.column(at))).collect();
         let takers: Vec<TakeColumn> = (0..schema.fields().len()).map(|at| taker(column(at))).collect();
         Ok((0..chunks).map(move |chunk| {
-            // The rows are held until the last of them is out.
+            // The reservation covers the rows until the last of them is emitted.
             let _ = &memory;
             let end = places.len().min((chunk + 1) * BATCH_ROWS);
             let rows: Vec<(usize, usize)> = places[chunk * BATCH_ROWS..end]
@@ -117,7 +117,7 @@ impl Sorting {
     }
 }
 
-/// Bytes that a batch holds for itself: what dictionaries it has are everybody's.
+/// Bytes of a batch without its dictionaries, which all batches share.
 fn bytes_of(batch: &RecordBatch) -> usize {
     let own = |column: &ArrayRef| match column.data_type() {
         DataType::Dictionary(..) => column.len() * size_of::<i32>(),
@@ -126,7 +126,7 @@ fn bytes_of(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(own).sum()
 }
 
-/// Whether the codes of a dictionary are few, and in the order of their texts.
+/// Whether a dictionary has at most 2¹⁶ texts, and its codes are in the order of the texts.
 fn in_order(symbols: &SymbolArray) -> bool {
     let texts = symbols.values().as_string::<i32>();
     let strictly = |at: usize| texts.value(at - 1) < texts.value(at);

@@ -10,10 +10,10 @@ use datafusion::common::Result;
 
 use crate::symbols::SymbolArray;
 
-/// Takes the values of one column out of all batches, for rows that are each a batch and a row of it.
+/// Takes the values of one column, for rows given as (batch, row in the batch).
 pub(super) type TakeColumn = Box<dyn Fn(&[(usize, usize)]) -> Result<ArrayRef> + Send>;
 
-/// What takes from `columns`, which are one column of each batch. It is made once: there may be a thousand batches.
+/// A [`TakeColumn`] over `columns`, one of each batch. It is built once, since there may be a thousand batches.
 pub(super) fn taker(columns: Vec<ArrayRef>) -> TakeColumn {
     let of_numbers = [
         numbers::<Int64Type>,

@@ -1,15 +1,14 @@
-//! The shell for bounded input in any order.
+//! The operator for bounded input in any order.
 //!
-//!     input 0 ─▶ scatter ─┐                 ┌─▶ order ─▶ fold ─▶ output 0
-//!     input 1 ─▶ scatter ─┴─▶ partitions ───┴─▶ order ─▶ fold ─▶ output 1
+//!     input 0 ─▶ hash partitioning ─┐                 ┌─▶ order ─▶ fold ─▶ output 0
+//!     input 1 ─▶ hash partitioning ─┴─▶ partitions ───┴─▶ order ─▶ fold ─▶ output 1
 //!
 //! Input   events of `netcrab_schema::arrow::event_in_flight`, or a projection of it
 //! Output  session batches; which output a session comes out of is not defined
 //! State   all events, packed; beyond the memory limit they spill
 //!
-//! DataFusion's own sort would compare texts row by row through the whole input. PartitionTask by
-//! hash first keeps each sort within the cache and needs no merge: see
-//! `docs/decisions/0003-sessionize-by-hash-partitioning.md`.
+//! DataFusion's own sort would compare texts row by row through the whole input. Partitioning by hash first keeps each
+//! sort within the processor's cache and needs no merge: see `docs/decisions/0003-sessionize-by-hash-partitioning.md`.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,14 +40,14 @@ use crate::sessionize::packer::Packer;
 use crate::sessionize::rows::Rows;
 use crate::stage::{self, single_input_plan};
 
-/// How much the shell takes on at once.
+/// How much the batch operator takes on at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
-    /// Partitions events are partitioned into; rounded up to a power of two, at least 16.
+    /// Partitions to divide the events into; rounded up to a power of two, at least 16.
     pub partitions: usize,
     /// Bytes of events held in memory, all tasks together; beyond it they spill.
     pub memory_max: usize,
-    /// Most shapes in a table, see [`crate::sessionize::action_dictionary`].
+    /// Most tuples in a dictionary of actions or clients, see [`crate::sessionize::action_dictionary`].
     pub actions_max: usize,
 }
 
@@ -64,7 +63,7 @@ pub struct BatchSessionizeExec {
     partitioned: Arc<OnceLock<PartitionOnce>>,
 }
 
-/// The task that all outputs wait for; the first one polled drives it.
+/// The partitioning that all outputs wait for; the first output that is polled drives it.
 type PartitionOnce = Shared<BoxFuture<'static, Result<Arc<PartitionedEvents>, Arc<DataFusionError>>>>;
 
 /// All events, in partitions.
@@ -77,7 +76,7 @@ struct PartitionedEvents {
 
 /// What one input task partitioned.
 struct Task {
-    /// Each partition, until somebody takes it.
+    /// Each partition, until an output takes it.
     filled: Vec<Mutex<Option<InSlabs>>>,
     remapping: CodeRemapping,
     spilled: Option<Arc<dyn SpillFile>>,
@@ -91,7 +90,10 @@ impl fmt::Debug for PartitionedEvents {
 }
 
 impl BatchSessionizeExec {
-    /// Sessionizes the events of `input`; each session keeps these fields of its events.
+    /// Sessionizes the events of `input`; each session keeps the fields `events` of its events.
+    ///
+    /// # Errors
+    /// Where `input` lacks an event column that `sessionize` needs, or a column has another type.
     pub fn new(input: Arc<dyn ExecutionPlan>, settings: Sessionize, sizes: Sizes, events: Fields) -> Result<Self> {
         let layout = Layout::new(input.schema().fields())?;
         let schema = session::schema(events);
@@ -148,7 +150,7 @@ impl BatchSessionizeExec {
     }
 }
 
-/// Gives all tasks one dictionary for each symbol column.
+/// Merges the dictionaries of all tasks.
 fn merge(layout: &Layout, partitions: usize, finished: Vec<Finished>) -> Result<PartitionedEvents> {
     let mut packers = Vec::with_capacity(finished.len());
     let mut filled = Vec::with_capacity(finished.len());
@@ -171,7 +173,7 @@ fn merge(layout: &Layout, partitions: usize, finished: Vec<Finished>) -> Result<
     })
 }
 
-/// One input on its way into partitions.
+/// Partitions one input.
 struct PartitionTask {
     input: SendableRecordBatchStream,
     partitioner: HashPartitioner,
@@ -208,7 +210,7 @@ impl PartitionTask {
 }
 
 impl PartitionedEvents {
-    /// Reads the next partition that nobody took into `rows`; `false` where none is left.
+    /// Reads the next partition that no output took into `rows`; `false` where none is left.
     fn next_rows(&self, layout: &Layout, rows: &mut Rows) -> Result<bool> {
         let partition = self.next.fetch_add(1, Ordering::Relaxed);
         if partition >= self.partitions {
@@ -227,7 +229,7 @@ impl PartitionedEvents {
     }
 }
 
-/// Turns partitions into session batches, one after another.
+/// One output: turns partitions into session batches, one after another.
 struct Output {
     layout: Arc<Layout>,
     schema: SchemaRef,
@@ -239,7 +241,7 @@ struct Output {
     memory: MemoryReservation,
 }
 
-/// A partition on its way out.
+/// A partition being folded into session batches.
 struct Folding {
     rows: Rows,
     order: Order,

@@ -1,11 +1,11 @@
-//! Scatters events into partitions by the hash of their session key.
+//! Partitions events by the hash of their session key.
 //!
-//!     batch ─▶ shapes, visitor ─▶ packed row ─▶ the open block of its partition ─▶ (spill)
+//!     batch ─▶ codes, visitor ─▶ packed row ─▶ the open block of its partition ─▶ (spill)
 //!
-//! All events of a key land in one partition, so partitions can be sorted and folded one at a
-//! time, by any thread, within a small part of the memory that all events would need. Full blocks
-//! wait in memory or, beyond the limit, in a file, where each partition remembers its stretches.
-//! Neighbours share slabs of memory, and are folded one after another: what they leave holds the tables.
+//! All events of a session key are in one partition. So any thread can sort and fold one partition at a time, within a
+//! small part of the memory that all events would need. Full blocks wait in memory or, beyond the limit, in a spill
+//! file; each partition remembers which ranges of the file are its own. Neighbouring partitions share slabs of memory
+//! and are folded one after another, so the memory of a group is freed at about the same time.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::sessionize::layout::Layout;
 use crate::sessionize::packer::Packer;
 use crate::sessionize::visitor::{BatchVisitor, Visitor};
 
-/// Most groups of partitions that share slabs, and fewest partitions of a group.
+/// Most groups of partitions that share slabs.
 const GROUPS_MAX: usize = 16;
 
 const GROUP_PARTITIONS: usize = 8;
@@ -33,7 +33,7 @@ const VISITOR_BYTES: usize = 48;
 pub struct HashPartitioner {
     layout: Arc<Layout>,
     shift: u32,
-    /// Gives symbols and shapes their codes.
+    /// Encodes symbols and tuples.
     pub packer: Packer,
     filled: Vec<PackedPartition>,
     /// The memory of each group of partitions.
@@ -47,7 +47,7 @@ pub struct HashPartitioner {
 }
 
 impl HashPartitioner {
-    /// An empty scatter into `partitions`, a power of two.
+    /// A partitioner into `partitions`, a power of two.
     pub fn new(layout: Arc<Layout>, partitions: usize, actions_max: usize) -> Self {
         debug_assert!(partitions.is_power_of_two() && partitions > 1);
         let group = GROUP_PARTITIONS.max(partitions / GROUPS_MAX);
@@ -65,7 +65,10 @@ impl HashPartitioner {
         }
     }
 
-    /// Adds the events of `batch`.
+    /// Adds the events of `batch` to their partitions.
+    ///
+    /// # Errors
+    /// Where a column of `batch` has another type than the layout says, or the system has no memory to map.
     pub fn partition(&mut self, batch: &RecordBatch) -> Result<()> {
         let Self { layout, shift, packer, filled, slabs, group, visitor, packed, recent, memory } = self;
         let batch = packer.encode(layout, batch)?;
@@ -106,7 +109,10 @@ impl HashPartitioner {
         self.memory + self.packer.memory() + self.recent.memory()
     }
 
-    /// Moves all blocks to disk.
+    /// Moves all blocks to the spill file.
+    ///
+    /// # Errors
+    /// Where the file cannot be created or written.
     pub fn spill(&mut self, spill: &mut Spill) -> Result<()> {
         for (partition, filled) in self.filled.iter_mut().enumerate() {
             filled.spill(&self.slabs[partition / self.group], spill)?;
@@ -117,7 +123,7 @@ impl HashPartitioner {
         Ok(())
     }
 
-    /// The partitions, each with the memory that its group shares; and what gave symbols and shapes their codes.
+    /// The partitions, each with the memory that its group shares, and the packer with their dictionaries.
     pub fn finish(self) -> (Vec<InSlabs>, Packer) {
         let slabs: Vec<Arc<Slabs>> = self.slabs.into_iter().map(Arc::new).collect();
         let filled = self.filled.into_iter().enumerate().map(|(partition, mut filled)| {
@@ -128,11 +134,11 @@ impl HashPartitioner {
     }
 }
 
-/// The visitors seen since the dictionaries changed, by their keys in one of them: one for each key of it.
+/// The visitors seen since the dictionaries of batches changed, by their key in one of the two: one visitor a key.
 #[derive(Default)]
 struct Recent {
     edition: u64,
-    /// Which of a visitor's keys is its place: that of the longer dictionary.
+    /// Which of a visitor's two keys is the index: that of the longer dictionary.
     by: usize,
     visitors: Vec<Option<(BatchVisitor, Known)>>,
 }
@@ -146,7 +152,7 @@ struct Known {
 }
 
 impl Recent {
-    /// Makes ready for a batch; keys of another edition mean nothing to it.
+    /// Prepares for a batch: forgets all visitors where a dictionary changed.
     fn begin(&mut self, packer: &Packer) {
         let edition = packer.edition();
         if self.edition == edition && !self.visitors.is_empty() {

@@ -1,4 +1,4 @@
-//! The operator for bounded input: [`BatchSessionizeExec`](exec::BatchSessionizeExec).
+//! The operator for bounded input in any order: [`BatchSessionizeExec`].
 
 mod exec;
 pub mod hash_partitioner;

@@ -30,7 +30,7 @@ pub struct PackedPartition {
 }
 
 impl PackedPartition {
-    /// Appends an event to the open block, or to a new one where it has no room; returns the bytes this took.
+    /// Appends an event to the open block, or to a new one where it has no room; returns the bytes allocated.
     #[inline]
     pub(super) fn append(&mut self, slabs: &mut Slabs, packed: &[u8]) -> Result<usize> {
         let room = self.open.end - self.open.filled;
@@ -71,6 +71,9 @@ impl PackedPartition {
     }
 
     /// Reads all events into `rows`, those in the spill file first.
+    ///
+    /// # Errors
+    /// Where the spill file cannot be read, or its bytes are damaged.
     pub fn read(
         self,
         slabs: &Slabs,

@@ -8,15 +8,15 @@ const SLAB_BYTES: usize = 2 << 20;
 
 /// Memory for the blocks of a group of partitions.
 ///
-/// It is the system's, not the allocator's: that would keep it, in pieces that nothing else fits into.
+/// It is mapped from the system, not taken from the allocator, which would keep it as fragments.
 #[derive(Default)]
 pub struct Slabs {
     pub(super) slabs: Vec<MmapMut>,
-    /// Bytes of the last slab that are some block's.
+    /// Bytes of the last slab that belong to blocks.
     taken: usize,
 }
 
-/// A stretch of a slab.
+/// A range of a slab.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Block {
     pub(super) slab: usize,
@@ -46,10 +46,10 @@ impl Slabs {
     }
 }
 
-/// A slab for a block of so many bytes, and more where there is room.
+/// A slab for a block of `bytes` bytes, and for more blocks where there is room.
 fn slab(bytes: usize) -> std::io::Result<MmapMut> {
     let slab = MmapMut::map_anon(SLAB_BYTES.max(bytes))?;
-    // One fault instead of 512, where the system has huge pages to give.
+    // One page fault instead of 512, where the system has huge pages.
     #[cfg(target_os = "linux")]
     let _ = slab.advise(memmap2::Advice::HugePage);
     Ok(slab)

@@ -16,7 +16,7 @@ pub struct Spill {
     pub(super) length: u64,
 }
 
-/// Bytes of a spill file.
+/// A range of the spill file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stretch {
     pub(super) start: u64,
@@ -46,7 +46,10 @@ impl Spill {
         Ok(())
     }
 
-    /// The whole file, where one was needed; it is removed when it is dropped.
+    /// The complete file, where anything was spilled; dropping it removes it.
+    ///
+    /// # Errors
+    /// Where the file cannot be flushed.
     pub fn finish(self) -> Result<Option<Arc<dyn SpillFile>>> {
         let Some((file, mut writer)) = self.file else { return Ok(None) };
         writer.flush().map_err(DataFusionError::IoError)?;

@@ -1,9 +1,9 @@
-//! Who an event is from, said once for all of a visitor's events.
+//! Numbers the visitors of a partition, so that an event names its visitor by a small number.
 //!
 //!     visitor 0   org · product · session_id · user_hash · first ts seen
-//!     rows    0 …   0 …   1 (defined here) …   0 …
+//!     rows        0 …   0 …   1 (defined here) …   0 …
 //!
-//! A session has one visitor, unless its user_hash changes, or its user_hash is another's session_id.
+//! The events of a session name one visitor, unless their user_hash changes or equals another event's session_id.
 
 use hashbrown::HashTable;
 
@@ -26,14 +26,14 @@ struct Known {
 pub struct VisitorCode {
     /// Its number.
     pub number: u32,
-    /// The ts that its rows are counted from.
+    /// The ts that the timestamps of its rows are relative to.
     pub base_ts: i64,
     /// Whether it was not seen before.
     pub is_new: bool,
 }
 
 impl VisitorDictionary {
-    /// The number of the visitor with this hash, owner and packed key, first seen at `ts` if now.
+    /// The number of the visitor with this hash, owner and packed key. A new visitor has `ts` as its base.
     pub fn number(&mut self, hash: u64, owner: [u32; 2], key: &[u8], ts: i64) -> VisitorCode {
         let Self { numbers, known, keys } = self;
         let same = |number: u32| {

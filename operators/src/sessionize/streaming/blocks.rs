@@ -2,9 +2,9 @@
 //!
 //!     chain   first ─▶ [next│60 bytes] ─▶ [next│60 bytes] ─▶ [ ·  │17 bytes ···]  ◀─ last, 17 filled
 //!
-//! A million strings that grow at once would cost a million allocations, each half empty after it
-//! grew. Here a string wastes half a block on average, and a freed block serves the next string.
-//! Pages of blocks are never moved and never given back: they are the most that was held at once.
+//! A million strings that grow at once would cost a million allocations, each half empty after it grew. Here a string
+//! wastes half a block on average, and the next string reuses a freed block. Pages of blocks are never moved and never
+//! freed, so their memory is the most that was in use at one time.
 
 use datafusion::common::{Result, resources_datafusion_err};
 
@@ -12,9 +12,9 @@ use super::checkpoint_bytes::{CheckpointError, CheckpointReader, CheckpointWrite
 
 /// Bytes of a block, one cache line.
 const BLOCK: usize = 64;
-/// Bytes of a block that say which one follows.
+/// Bytes of a block that link to the next one.
 const LINK: usize = size_of::<u32>();
-/// Bytes of a block that hold bytes.
+/// Bytes of a block that hold the string.
 pub const ROOM: usize = BLOCK - LINK;
 /// Blocks allocated at once: a mebibyte.
 const PAGE_BLOCKS: usize = 1 << 14;
@@ -25,7 +25,7 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Blocks {
     pages: Vec<Box<[u8]>>,
-    /// Blocks that were used at some time.
+    /// Blocks that were ever used.
     used: u32,
     /// The first of the freed blocks, each of which links to the next.
     free: u32,
@@ -97,6 +97,9 @@ impl Blocks {
     }
 
     /// Appends `bytes` to the string of `chain`.
+    ///
+    /// # Errors
+    /// Where all strings together would have more than 256 GiB.
     pub fn append(&mut self, chain: &mut Chain, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             if chain.first == NONE || usize::from(chain.filled) == ROOM {
@@ -116,7 +119,7 @@ impl Blocks {
         if chain.first == NONE { &[] } else { self.piece(chain, chain.first) }
     }
 
-    /// Adds a string's first `length` bytes to `bytes`, and perhaps some that follow; all of it where it is shorter.
+    /// Appends at least the first `length` bytes of a string to `bytes`, to the end of a block; all of a shorter string.
     pub fn read(&self, chain: &Chain, length: usize, bytes: &mut Vec<u8>) {
         let wanted = bytes.len().saturating_add(length);
         let mut block = chain.first;

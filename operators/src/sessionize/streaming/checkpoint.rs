@@ -1,11 +1,11 @@
 //! The open sessions of a shard as bytes, and back.
 //!
-//!     OpenSessions ─ write ─▶ magic │ events │ settings │ symbols │ shapes │ keys │ blocks │ timers │ checksum
+//!     OpenSessions ─ write ─▶ magic │ events │ rules │ symbols │ tuples │ keys │ blocks │ timers │ checksum
 //!                  ◀─ read ─
 //!
-//! What is written is the state as it lies in memory, not its meaning: a state that was read back
-//! goes on to do the same with the same events, down to the bytes it is next written as. What can be
-//! made again is left out: hash dictionaries, and the remappings of dictionaries seen last.
+//! A checkpoint is the state as it lies in memory. A state that was read back does the same with the same events as the
+//! one that was written, down to the bytes of its next checkpoint. What can be rebuilt is not written: hash tables, and
+//! the code remappings of the last dictionaries.
 
 use std::io::{self, Read, Write};
 
@@ -21,11 +21,14 @@ use crate::rules::Sessionize;
 use crate::sessionize::layout::Layout;
 use crate::sessionize::packer::Packer;
 
-/// What a state begins with: a name and the version of its form.
+/// The first bytes of a checkpoint: a name and the version of its format.
 const MAGIC: &[u8; 8] = b"ncopen\0\x01";
 
 impl OpenSessions {
-    /// Writes the whole state. Late events that nobody took are no part of it.
+    /// Writes the whole state, except late events that [`Self::take_late`] did not take yet.
+    ///
+    /// # Errors
+    /// Where `to` cannot be written.
     pub fn write(&self, to: &mut dyn Write) -> io::Result<()> {
         let mut to = CheckpointWriter { to, hash: Xxh3::new() };
         to.bytes(MAGIC)?;
@@ -37,7 +40,10 @@ impl OpenSessions {
         to.number(checksum)
     }
 
-    /// Reads a state of events with these fields back, to go on under these settings.
+    /// Reads a state back, of events with these fields, to continue under these rules.
+    ///
+    /// # Errors
+    /// See [`CheckpointError`].
     pub fn read(
         from: &mut dyn Read,
         fields: &Fields,
@@ -87,7 +93,7 @@ impl OpenSessions {
     }
 }
 
-/// Writes all symbols and shapes.
+/// Writes all symbols and tuples, in the order of their codes.
 fn write_codes(packer: &Packer, to: &mut CheckpointWriter<'_>) -> std::io::Result<()> {
     for interner in &packer.interners {
         to.number(interner.len() as u64)?;
@@ -100,7 +106,7 @@ fn write_codes(packer: &Packer, to: &mut CheckpointWriter<'_>) -> std::io::Resul
     Ok(())
 }
 
-/// Takes the symbols and shapes that [`write_codes`] wrote, in place of none.
+/// Reads the symbols and tuples that [`write_codes`] wrote into an empty packer.
 fn read_codes(
     packer: &mut Packer,
     layout: &Layout,
@@ -125,7 +131,7 @@ fn read_codes(
     Ok(())
 }
 
-/// A number for the names and types of event columns.
+/// A hash of the names and types of event columns.
 fn fingerprint(fields: &Fields) -> u64 {
     let mut hash = Xxh3::new();
     for field in fields {

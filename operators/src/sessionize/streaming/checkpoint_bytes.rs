@@ -2,29 +2,30 @@
 
 use std::io::{self, Read, Write};
 
+use netcrab_schema::WhoActs;
 use xxhash_rust::xxh3::Xxh3;
 
-/// Bytes asked for at once, so that a damaged length asks for little.
+/// Bytes read at once, so that a damaged length does not allocate much.
 const PIECE: usize = 1 << 20;
 
 /// Why open sessions could not be read back.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// Reading failed.
-    #[error("the open sessions could not be read")]
+    #[error("the checkpoint of the open sessions could not be read")]
     Read(#[from] io::Error),
     /// The bytes are not what was written.
-    #[error("the open sessions are damaged; start from an earlier epoch, or from none")]
+    #[error("the checkpoint of the open sessions is damaged; start from an earlier epoch, or without state")]
     Damaged,
-    /// They were written by another release.
+    /// Another release wrote another format.
     #[error(
-        "the open sessions were written in another form than this release reads; drain them with the release that wrote them"
+        "the checkpoint of the open sessions has a format that this release does not read; drain them with the release that wrote them"
     )]
     Version,
-    /// They hold other events.
+    /// The events have other columns.
     #[error("the open sessions hold events of another schema; drain them with the release that wrote them")]
     Events,
-    /// They were opened under other settings.
+    /// The sessions were opened under other rules.
     #[error(
         "the open sessions were opened with sessionize.gap_ms = {gap_ms} and length_ms = {length_ms}; set these again, or drain them first"
     )]
@@ -36,7 +37,20 @@ pub enum CheckpointError {
     },
 }
 
-/// Where a state is written to; numbers are little-endian.
+impl CheckpointError {
+    /// Who must act on it.
+    pub fn who_acts(&self) -> WhoActs {
+        match self {
+            CheckpointError::Read(_) => WhoActs::Retry,
+            CheckpointError::Damaged
+            | CheckpointError::Version
+            | CheckpointError::Events
+            | CheckpointError::Settings { .. } => WhoActs::Operator,
+        }
+    }
+}
+
+/// Writes a checkpoint; numbers are little-endian.
 pub(super) struct CheckpointWriter<'a> {
     pub(super) to: &'a mut dyn Write,
     pub(super) hash: Xxh3,
@@ -56,7 +70,7 @@ impl CheckpointWriter<'_> {
         self.number(number.cast_unsigned())
     }
 
-    /// How many numbers, then each in four bytes.
+    /// Writes how many codes there are, then each code in four bytes.
     pub(super) fn codes(&mut self, codes: &[u32]) -> io::Result<()> {
         self.number(codes.len() as u64)?;
         for codes in codes.chunks(PIECE / 4) {
@@ -66,14 +80,14 @@ impl CheckpointWriter<'_> {
         Ok(())
     }
 
-    /// How many bytes, then they.
+    /// Writes the length in bytes, then the bytes.
     pub(super) fn text(&mut self, text: &[u8]) -> io::Result<()> {
         self.number(text.len() as u64)?;
         self.bytes(text)
     }
 }
 
-/// Where a state is read from.
+/// Reads a checkpoint.
 pub(super) struct CheckpointReader<'a> {
     pub(super) from: &'a mut dyn Read,
     pub(super) hash: Xxh3,
@@ -124,7 +138,7 @@ impl CheckpointReader<'_> {
         self.exactly(length)
     }
 
-    /// The next `length` bytes, which may be far fewer than a damaged length says.
+    /// The next `length` bytes. A damaged length may be far more than there are.
     fn exactly(&mut self, length: usize) -> Result<Vec<u8>, CheckpointError> {
         let mut bytes = Vec::new();
         while bytes.len() < length {
@@ -133,5 +147,20 @@ impl CheckpointReader<'_> {
             self.fill(&mut bytes[start..])?;
         }
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_read_is_retried_and_an_operator_acts_on_what_was_read() {
+        let read = CheckpointError::Read(io::Error::other("the disk is away"));
+        assert_eq!(read.who_acts(), WhoActs::Retry);
+        let settings = CheckpointError::Settings { gap_ms: 1, length_ms: 2 };
+        for error in [CheckpointError::Damaged, CheckpointError::Version, CheckpointError::Events, settings] {
+            assert_eq!(error.who_acts(), WhoActs::Operator, "{error}");
+        }
     }
 }

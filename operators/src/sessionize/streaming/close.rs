@@ -1,10 +1,10 @@
-//! Closes the sessions that no event in time can join any more.
+//! Closes the sessions that no event in time can still join.
 //!
 //!     timers ─▶ keys that may be due ─▶ rows ─▶ order ─▶ cut ─┬─▶ closed: session batches
-//!                                                               └─▶ open: back into their key's rows
+//!                                                             └─▶ open: back into the rows of their key
 //!
-//! A key's events, once ordered, may be several sessions, of which a first few are closed: those go
-//! out, numbered on from those of the key that went out before, and the rest stays.
+//! The ordered events of a key may form several sessions. The first of them may be closed: these are emitted, with
+//! numbers that continue those of the key's earlier sessions. The others stay open.
 
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ use crate::sessionize::rows::Rows;
 /// Events that are ordered at once, unless one key alone has more.
 const GROUP_EVENTS: usize = 1 << 15;
 
-/// The closing of an epoch, under way.
+/// The closing of an epoch, in progress.
 pub struct Closing {
     watermark: i64,
     /// Keys that may have something to close.
@@ -32,16 +32,16 @@ pub struct Closing {
     rows: Rows,
     closed: Order,
     cuts: Vec<Cut>,
-    /// How many of `cuts` went out.
+    /// How many of `cuts` were emitted.
     done: usize,
-    /// How many events repeated another one and were left out.
+    /// How many events repeated another one and were excluded.
     pub repeats: usize,
 }
 
-/// A look at open sessions, under way.
+/// A view of open sessions, in progress.
 pub struct OpenSessionsView {
     closing: Closing,
-    /// The key of each of the sessions at hand.
+    /// The key of each of the current sessions.
     keys: Vec<u32>,
 }
 
@@ -62,10 +62,13 @@ impl Closing {
 }
 
 impl OpenSessions {
-    /// Begins to close what `watermark` closes; [`Self::next_closed`] goes on until it gives nothing.
+    /// Begins to close the sessions that `watermark` (ms) closes. Then call [`Self::next_closed`] until it gives `None`.
+    ///
+    /// # Errors
+    /// An internal error where the dictionaries cannot be built.
     pub fn close(&mut self, watermark: i64) -> Result<Closing> {
         let due = self.take_due(watermark);
-        // Most epochs bring a symbol that is new and many close nothing: those do with the names of before.
+        // Most epochs bring a new symbol, and many close nothing: those need no new dictionaries.
         let dictionaries = self.dictionaries(!due.is_empty())?;
         Ok(self.begin(watermark, due, dictionaries))
     }
@@ -111,7 +114,10 @@ impl OpenSessions {
         due
     }
 
-    /// The next batch of closed sessions, in session batches of this schema.
+    /// The next batch of closed sessions, a session batch of this schema; `None` after the last one.
+    ///
+    /// # Errors
+    /// Where the packed events of a key are damaged, or one key has more than 4 GiB of them.
     pub fn next_closed(&mut self, closing: &mut Closing, schema: &SchemaRef) -> Result<Option<RecordBatch>> {
         while closing.done == closing.cuts.len() {
             if !self.close_group(closing)? {
@@ -123,7 +129,7 @@ impl OpenSessions {
         fold::session_batch(&self.layout, schema, &closing.rows, &closing.closed, cuts).map(Some)
     }
 
-    /// Orders the events of the next due keys, and parts them into closed and open ones; `false` where no key is left.
+    /// Orders the events of the next due keys and separates closed from open sessions; `false` where no key is left.
     fn close_group(&mut self, closing: &mut Closing) -> Result<bool> {
         let group = self.read_group(closing)?;
         closing.closed.rows.clear();
@@ -172,7 +178,10 @@ impl OpenSessions {
         Ok(group)
     }
 
-    /// The open sessions of these keys as they are now, without closing any; [`Self::next_viewed`] gives them.
+    /// A view of the open sessions of these keys as they are now; closes none. Then call [`Self::next_viewed`].
+    ///
+    /// # Errors
+    /// As [`Self::close`].
     pub fn view(&mut self, mut keys: Vec<u32>) -> Result<OpenSessionsView> {
         keys.retain(|&key| key < self.keys.slots() && self.keys.slot(key).events > 0);
         let dictionaries = self.dictionaries(true)?;
@@ -180,7 +189,10 @@ impl OpenSessions {
         Ok(OpenSessionsView { closing, keys: Vec::new() })
     }
 
-    /// The next batch of open sessions, in session batches of this schema, and the key of each.
+    /// The next batch of open sessions, a session batch of this schema, with the key of each; `None` after the last one.
+    ///
+    /// # Errors
+    /// As [`Self::next_closed`].
     pub fn next_viewed(
         &self,
         view: &mut OpenSessionsView,
@@ -210,7 +222,7 @@ impl OpenSessions {
         Ok(Some((fold::session_batch(&self.layout, schema, &closing.rows, &closing.closed, cuts)?, keys)))
     }
 
-    /// Counts the first `sessions` of a key as closed, and all its events as gone.
+    /// Counts the first `sessions` of a key as closed, and none of its events as open.
     fn close_first(&mut self, key: u32, sessions: usize, closed_until: i64) {
         self.note_change(key);
         let slot = self.keys.slot_mut(key);
@@ -221,7 +233,7 @@ impl OpenSessions {
         slot.events = 0;
     }
 
-    /// Leaves a key its head and the rows `open`, each with its ts.
+    /// Keeps of a key its head and the rows `open`, each with its ts.
     fn keep<'a>(&mut self, key: u32, head: &[u8], open: impl ExactSizeIterator<Item = (i64, &'a [u8])>) -> Result<()> {
         let slot = self.keys.slot_mut(key);
         self.blocks.free(&mut slot.rows);
@@ -242,7 +254,7 @@ impl KeyGroup {
 }
 
 impl Closing {
-    /// Takes the rows of closed sessions of a key, the first of which is its session number `first_no`.
+    /// Adds the closed sessions of a key; the first of them has number `first_no`.
     fn take(&mut self, order: &Order, closed: &[Cut], first_no: u32) {
         for cut in closed {
             let start = self.closed.rows.len() as u32;

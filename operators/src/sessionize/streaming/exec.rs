@@ -1,4 +1,4 @@
-//! One epoch of the hash shell as a bounded plan.
+//! The streaming operator: one epoch as a bounded plan.
 //!
 //!     input 0, then input 1 … ─▶ push ─▶ (end of input) ─▶ close ─▶ output 0
 
@@ -22,7 +22,7 @@ use crate::rules::Sessionize;
 use crate::session;
 use crate::stage::{self, single_input_plan};
 
-/// Adds the events of an epoch to the open sessions, then gives those that its watermark closes.
+/// Adds the events of an epoch to the open sessions, then emits the sessions that its watermark closes.
 ///
 /// Execute it once: a second execution would add the events again.
 pub struct StreamingSessionizeExec {
@@ -35,8 +35,11 @@ pub struct StreamingSessionizeExec {
 }
 
 impl StreamingSessionizeExec {
-    /// Adds the events of `input` to `state` and closes what `watermark` (milliseconds since 1970)
-    /// closes; each session keeps these fields of its events.
+    /// Adds the events of `input` to `state`, and closes the sessions that `watermark` (milliseconds since 1970) closes.
+    /// Each session keeps the fields `events` of its events.
+    ///
+    /// # Errors
+    /// Where `input` has other columns than the events of `state`.
     pub fn new(
         input: Arc<dyn ExecutionPlan>,
         state: Arc<Mutex<OpenSessions>>,
@@ -49,7 +52,7 @@ impl StreamingSessionizeExec {
         };
         if !fits {
             return Err(exec_datafusion_err!(
-                "the events have other columns than the open sessions; start with no state"
+                "the events have other columns than those of the open sessions; start without state"
             ));
         }
         let schema = session::schema(events);
@@ -69,12 +72,12 @@ impl StreamingSessionizeExec {
     }
 }
 
-/// The state; a panic elsewhere leaves it as it is, and its epoch is not committed.
+/// Locks the state. A panic elsewhere leaves it as it is; the epoch of that panic is not committed.
 fn lock(state: &Mutex<OpenSessions>) -> MutexGuard<'_, OpenSessions> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What an epoch did, in `EXPLAIN ANALYZE`.
+/// The metrics of an epoch, in `EXPLAIN ANALYZE`.
 struct Metrics {
     baseline: BaselineMetrics,
     events: Count,
@@ -100,7 +103,7 @@ impl Metrics {
     }
 }
 
-/// An epoch under way.
+/// An epoch in progress.
 struct Epoch {
     inputs: VecDeque<SendableRecordBatchStream>,
     state: Arc<Mutex<OpenSessions>>,
@@ -170,9 +173,9 @@ impl ExecutionPlan for StreamingSessionizeExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         if partition != 0 {
-            return internal_err!("the hash shell has one output, not {partition}");
+            return internal_err!("StreamingSessionizeExec has one output, there is no output {partition}");
         }
-        // One after another: the state is one, and the order in which it sees keys is then always the same.
+        // Inputs are read one after another, so the state always sees keys in the same order.
         let inputs = self.input.output_partitioning().partition_count();
         let inputs = (0..inputs).map(|input| self.input.execute(input, Arc::clone(&context)));
         let epoch = Epoch {

@@ -1,10 +1,10 @@
-//! The keys with open events or with sessions that were closed, each in a slot.
+//! The session keys that have open events or closed sessions, each in a slot.
 //!
 //!     hash of the key ─▶ slot   hash  first ts  latest ts  due at  closed until  sessions  events  rows
 //!                               └──────────────────── one cache line ────────────────────┘   └▶ blocks
 //!
-//! Slots are structs side by side and not a column for each field: an event reads and writes nearly
-//! every field of one slot, which is one cache line here and ten there; nothing runs over a column.
+//! The slots are an array of structs, not a column for each field: an event reads and writes nearly every field of one
+//! slot, which is one cache line here and would be ten in columns. Nothing iterates over one field.
 
 use hashbrown::HashTable;
 
@@ -24,17 +24,17 @@ pub struct Slot {
     pub first_ts: i64,
     /// Latest open event.
     pub latest_ts: i64,
-    /// Where it is armed in the [`super::timers`]: no session of it can be closed before.
+    /// When its timer fires (see [`super::timers`]): none of its sessions can close before.
     pub due_at: i64,
     /// The watermark at which its last closed session closed. An earlier event is late.
     pub closed_until: i64,
-    /// How many of its sessions were closed: the number of the next one.
+    /// How many of its sessions were closed; the next session has this number.
     pub sessions: u32,
     /// How many of its events are open.
     pub events: u32,
     /// Its head and its open events, packed.
     pub rows: Chain,
-    /// Whether its open events lie no gap apart, so that first and latest tell when a session closes.
+    /// Whether no gap separates its open events, so that `first_ts` and `latest_ts` tell when its session closes.
     gapless: bool,
 }
 
@@ -46,7 +46,8 @@ pub struct Keys {
     free: Vec<u32>,
 }
 
-/// The smallest watermark that closes a session: no event that joins it can then come in time.
+/// The smallest watermark, in ms, that closes a session from `first_ts` to `last_ts`: from it on, no event that could
+/// join the session is in time.
 pub fn closes_at(settings: &Sessionize, first_ts: i64, last_ts: i64) -> i64 {
     let quiet = last_ts.saturating_add(settings.gap_ms).saturating_add(1);
     quiet.min(first_ts.saturating_add(settings.length_ms))
@@ -99,15 +100,15 @@ impl Slot {
 
     /// The smallest watermark that may close its first session.
     ///
-    /// With gaps between open events only the events themselves tell; then this is [`Self::due_at`].
-    /// A repeat that will not count can hold a session open for longer, never close it early.
+    /// Where a gap separates open events, only the events themselves tell; then this is [`Self::due_at`]. A repeated
+    /// event can keep a session open for longer, but never close it early.
     pub fn may_close_at(&self, settings: &Sessionize) -> i64 {
         if self.gapless { closes_at(settings, self.first_ts, self.latest_ts) } else { self.due_at }
     }
 }
 
 impl Keys {
-    /// The key with this hash that `same` recognises.
+    /// The key with this hash for which `same` holds.
     pub fn find(&self, hash: u64, mut same: impl FnMut(&Slot) -> bool) -> Option<u32> {
         let found = self.table.find(hash, |&key| {
             let slot = &self.slots[key as usize];
@@ -116,7 +117,10 @@ impl Keys {
         found.copied()
     }
 
-    /// Adds a key that is not there.
+    /// Adds a key that is not there yet.
+    ///
+    /// # Errors
+    /// Where there are 2³² keys.
     pub fn insert(&mut self, hash: u64) -> Result<u32> {
         let Self { table, slots, free } = self;
         let key = match free.pop() {
@@ -125,7 +129,7 @@ impl Keys {
                 let too_many = || resources_datafusion_err!("more than 2³² keys are open; use more shards");
                 let key = u32::try_from(slots.len()).map_err(|_| too_many())?;
                 if slots.len() == slots.capacity() {
-                    // Twice as many would be empty slots for a day's growth.
+                    // Doubling would leave as many empty slots as a day of growth fills.
                     slots.reserve_exact(1024 + slots.len() / 8);
                 }
                 slots.push(Slot::new(hash));
@@ -137,7 +141,7 @@ impl Keys {
         Ok(key)
     }
 
-    /// Removes the keys that `forget` names, in their order; `release` takes what belongs to each.
+    /// Removes the keys for which `forget` holds, in their order; `release` frees what belongs to each.
     pub fn remove(&mut self, forget: impl Fn(&Slot) -> bool, mut release: impl FnMut(&mut Slot)) {
         let Self { table, slots, free } = self;
         let mut forgotten: Vec<u32> = Vec::new();
@@ -146,7 +150,7 @@ impl Keys {
             forgotten.extend(forgets.then_some(key));
             !forgets
         });
-        // The table's own order depends on how it grew, which a state read back does not repeat.
+        // The order of the table depends on how it grew, which differs in a state that was read back.
         forgotten.sort_unstable();
         for &key in &forgotten {
             release(&mut slots[key as usize]);

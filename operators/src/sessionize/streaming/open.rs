@@ -1,9 +1,8 @@
 //! The open sessions of a shard, between epochs.
 //!
-//!     events ─▶ packed ─▶ their key's rows        (late ─▶ handed back)
+//!     events ─▶ packed ─▶ rows of their key        (late events ─▶ reported, not admitted)
 //!
-//! A plain structure: it reads no clock and does no IO, so the same batches and watermarks leave the
-//! same state.
+//! A plain data structure: it reads no clock and does no IO. The same batches and watermarks always leave the same state.
 
 use super::blocks::{Blocks, Chain, ROOM};
 use super::keys::{Keys, Slot, closes_at};
@@ -35,10 +34,10 @@ pub struct OpenSessions {
     pub(super) packer: Packer,
     snapshot: Option<DictionarySnapshot>,
     late: Late,
-    /// Keys whose sessions changed since somebody asked, at most `changed_max`.
+    /// Keys whose sessions changed since the last [`Self::take_changed`], at most `changed_max`.
     changed: HashSet<u32>,
     changed_max: usize,
-    /// Hashes of keys none of whose sessions closes for now.
+    /// Hashes of keys under repair: none of their sessions closes.
     pub(super) held: HashSet<u64>,
     pub(super) forgotten_before: i64,
     scratch: Scratch,
@@ -47,9 +46,9 @@ pub struct OpenSessions {
 /// How much is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Keys with open events. Each has one open session, seldom more.
+    /// Keys with open events. Nearly all have one open session.
     pub sessions: usize,
-    /// Open events, repeats and all.
+    /// Open events, including repeats.
     pub events: usize,
 }
 
@@ -58,7 +57,7 @@ pub struct Counts {
 pub struct Late {
     /// How many.
     pub events: usize,
-    /// Whose they are, and the ts of the first of each, ms.
+    /// Their session keys, each with the smallest ts of its late events, in ms.
     pub since: BTreeMap<Visit, i64>,
 }
 
@@ -73,7 +72,7 @@ pub struct Visit {
     pub visit: String,
 }
 
-/// The dictionaries of what was interned so far.
+/// The dictionaries of the symbols and tuples interned so far.
 #[derive(Clone)]
 pub(super) struct DictionarySnapshot {
     interned: usize,
@@ -81,7 +80,7 @@ pub(super) struct DictionarySnapshot {
     pub(super) remapping: Arc<CodeRemapping>,
 }
 
-/// Space that is used again for each event.
+/// Buffers that are reused for each event.
 #[derive(Default)]
 struct Scratch {
     visitor: Visitor,
@@ -91,7 +90,10 @@ struct Scratch {
 }
 
 impl OpenSessions {
-    /// No sessions yet, of events with these fields; never more than `actions_max` shapes in a table.
+    /// No sessions yet, of events with these fields; at most `actions_max` tuples in a dictionary.
+    ///
+    /// # Errors
+    /// Where `fields` lacks a column that `sessionize` needs.
     pub fn new(fields: &Fields, settings: Sessionize, actions_max: usize) -> Result<Self> {
         let layout = Layout::new(fields)?;
         Ok(Self {
@@ -127,18 +129,21 @@ impl OpenSessions {
         self.counts
     }
 
-    /// How many keys have a number: each is below this.
+    /// Every key has a number below this.
     pub fn slots(&self) -> u32 {
         self.keys.slots()
     }
 
-    /// Bytes held, nearly: events, slots, timers, symbols and shapes.
+    /// Bytes held, nearly: events, slots, timers, symbols and tuples.
     pub fn memory(&self) -> usize {
         let snapshot_bytes = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.dictionaries.memory());
         self.blocks.memory() + self.keys.memory() + self.timers.memory() + self.packer.memory() + snapshot_bytes
     }
 
-    /// Adds the events of `batch`; gives how many were late.
+    /// Adds the events of `batch`; returns how many were late.
+    ///
+    /// # Errors
+    /// Where a column has another type than expected, or the keys or events reach the most that a shard can hold.
     pub fn push(&mut self, batch: &RecordBatch) -> Result<usize> {
         let late_before = self.late.events;
         let batch = self.packer.encode(&self.layout, batch)?;
@@ -146,7 +151,7 @@ impl OpenSessions {
         let pushed = (0..batch.len()).try_for_each(|row| {
             let key = self.find(&batch, row, &mut scratch)?;
             if batch.ts(row) < key.map_or(self.forgotten_before, |key| self.keys.slot(key).closed_until) {
-                return self.hand_back(&scratch.own, batch.ts(row));
+                return self.report_late(&scratch.own, batch.ts(row));
             }
             self.push_row(&batch, row, key, &mut scratch).map(|_| ())
         });
@@ -154,8 +159,11 @@ impl OpenSessions {
         pushed.map(|()| self.late.events - late_before)
     }
 
-    /// Opens closed sessions of one key again: adds all their events, and the late ones that belong to
-    /// them. Of the key's sessions `sessions` remain closed, at the watermark `closed_until`.
+    /// Reopens closed sessions of one key: adds all their events, and the late events that belong to them. The first
+    /// `sessions` of the key's sessions remain closed, the last of them at the watermark `closed_until` (ms).
+    ///
+    /// # Errors
+    /// As [`Self::push`].
     pub fn reopen(&mut self, events: &RecordBatch, sessions: u32, closed_until: i64) -> Result<()> {
         let batch = self.packer.encode(&self.layout, events)?;
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -170,7 +178,7 @@ impl OpenSessions {
         pushed
     }
 
-    /// The key of a row, where it is known; leaves the head of a key that begins with it in `own`.
+    /// The key of a row, where it is known. Writes to `own` the head of a key that would begin with this row.
     fn find(&self, batch: &EncodedBatch, row: usize, scratch: &mut Scratch) -> Result<Option<u32>> {
         let Scratch { visitor, own, head, .. } = scratch;
         self.packer.visitor(batch, row, visitor);
@@ -182,14 +190,14 @@ impl OpenSessions {
         }))
     }
 
-    /// Adds a row to its key, which is made where it is not known.
+    /// Adds a row to its key; inserts a key that is not known.
     fn push_row(&mut self, batch: &EncodedBatch, row: usize, key: Option<u32>, scratch: &mut Scratch) -> Result<u32> {
         let Scratch { visitor, own, head, packed } = scratch;
         let key = match key {
             Some(key) => key,
             None => {
                 let key = self.keys.insert(visitor.hash)?;
-                // What came before it was forgotten, and may have been a session of it.
+                // The key may have had sessions that were forgotten.
                 self.keys.slot_mut(key).closed_until = self.forgotten_before;
                 key
             }
@@ -209,8 +217,8 @@ impl OpenSessions {
         Ok(key)
     }
 
-    /// The watermark at which the last closed session of a key closed; `None` where the key is not known,
-    /// or none of its sessions is known to have closed.
+    /// The watermark, in ms, at which the last closed session of a key closed; `None` where no closed session of the
+    /// key is known.
     pub fn closed_until(&self, visit: &Visit) -> Option<i64> {
         let (hash, owner, packed) = self.hash_of(visit)?;
         let mut space = Vec::new();
@@ -221,10 +229,10 @@ impl OpenSessions {
         Some(self.keys.slot(key?).closed_until).filter(|&closed_until| closed_until > i64::MIN)
     }
 
-    /// Lets no session of these keys close, whatever the watermark, and those of all others again.
+    /// Holds these keys, and no others: their sessions do not close, whatever the watermark.
     ///
-    /// It is not part of the written state: whoever reads that says it anew. A key that shares its hash with one
-    /// of these is held too, and closes as much later.
+    /// The held keys are not part of a checkpoint; whoever reads one must call this again. A key that shares its hash
+    /// with one of these is held too.
     pub fn hold<'a>(&mut self, visits: impl IntoIterator<Item = &'a Visit>) {
         self.held = visits.into_iter().filter_map(|visit| Some(self.hash_of(visit)?.0)).collect();
     }
@@ -238,7 +246,7 @@ impl OpenSessions {
         Some((self.packer.hash_of(&packed, owner), owner, packed))
     }
 
-    /// Counts an open event whose bytes were appended, and arms its key where it may be due earlier now.
+    /// Counts an open event whose bytes were appended, and moves the timer of its key where the key may be due earlier.
     pub(super) fn admit(&mut self, key: u32, ts: i64) {
         let slot = self.keys.slot_mut(key);
         slot.admit(&self.settings, ts);
@@ -251,7 +259,7 @@ impl OpenSessions {
         }
     }
 
-    /// Arms a key for an instant; what it was armed for before is stale then.
+    /// Sets the timer of a key; an earlier timer of the key becomes stale.
     pub(super) fn set_timer(&mut self, key: u32, due_at: i64) {
         let slot = self.keys.slot_mut(key);
         let registered = tick(slot.due_at) == tick(due_at);
@@ -261,8 +269,8 @@ impl OpenSessions {
         }
     }
 
-    /// Takes note of a late event; `head` is that of a key that begins with it.
-    fn hand_back(&mut self, head: &[u8], ts: i64) -> Result<()> {
+    /// Counts a late event; `head` is the head of a key that begins with it.
+    fn report_late(&mut self, head: &[u8], ts: i64) -> Result<()> {
         let head = Head::read(&self.layout, head).ok_or_else(damaged)?;
         let texts = [0, 1].map(|at| self.packer.interners[self.layout.owner[at]].text(head.owner[at]).to_owned());
         let [org_id, product_id] = texts;
@@ -273,8 +281,8 @@ impl OpenSessions {
         Ok(())
     }
 
-    /// Keeps note of at most `max` keys whose sessions change, for [`Self::take_changed`]; at first of those that
-    /// have something open.
+    /// Tracks at most `max` keys whose sessions change, for [`Self::take_changed`], beginning with all keys that have
+    /// open events.
     pub fn note_changes(&mut self, max: usize) {
         self.changed_max = max;
         self.changed.clear();
@@ -291,24 +299,23 @@ impl OpenSessions {
         }
     }
 
-    /// Keys whose sessions changed since this was last asked, in order: those that still have something
-    /// open, and those that have nothing any more.
+    /// Keys whose sessions changed since the last call, in order: first those with open events, then those without.
     pub fn take_changed(&mut self) -> (Vec<u32>, Vec<u32>) {
         let mut changed: Vec<u32> = self.changed.drain().collect();
         changed.sort_unstable();
         changed.into_iter().partition(|&key| self.keys.slot(key).events > 0)
     }
 
-    /// The late events since this was last asked.
+    /// The late events since the last call.
     pub fn take_late(&mut self) -> Late {
         std::mem::take(&mut self.late)
     }
 
-    /// Forgets the closed sessions of keys that have nothing open and closed at or before the watermark `before`.
+    /// Forgets keys that have no open events and whose last session closed at or before the watermark `before` (ms).
     ///
-    /// An event before it that belongs to no known key is late from then on, since nobody can tell
-    /// whether its session was closed. A key that comes back is numbered from 0 again: forget only
-    /// what is older than anything that numbers must count on from. Looks at every key.
+    /// From then on, an event before `before` with an unknown key is late, since its session may have been closed. The
+    /// sessions of a key that comes back are numbered from 0 again, so forget only keys that are older than anything
+    /// whose numbers must continue. Visits every key.
     pub fn forget(&mut self, before: i64) {
         let Self { keys, blocks, held, .. } = self;
         let forgets = |slot: &Slot| slot.events == 0 && slot.closed_until <= before && !held.contains(&slot.hash);
@@ -321,8 +328,8 @@ impl OpenSessions {
         self.timers.next()
     }
 
-    /// Dictionaries of all symbols and shapes, the same as before while nothing new was interned; of those of
-    /// some time before where `all` are not needed.
+    /// The dictionaries of all symbols and tuples, built again where new ones were interned. Without `all`, the last
+    /// dictionaries do.
     pub(super) fn dictionaries(&mut self, all: bool) -> Result<DictionarySnapshot> {
         let symbols: usize = self.packer.interners.iter().map(|symbols| symbols.len()).sum();
         let interned = symbols + self.packer.dictionaries.iter().map(|tuples| tuples.len()).sum::<usize>();

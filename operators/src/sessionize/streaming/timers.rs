@@ -1,16 +1,16 @@
-//! When each key must be looked at: a timing wheel that is armed again only when it rings.
+//! Event-time timers: when each key may have a session to close.
 //!
 //!     tick     0 ········ 1755 ·· 1756 ··················· 86 400
 //!     keys              [4 7 9]   [2]                      [1]
-//!                          └ rings: 4 had an event since, so it is armed again for tick 1790
+//!                          └ fires: key 4 had an event since, so its timer is set again, for tick 1790
 //!
-//! A new event moves its key's timer away, and moving it here each time would touch memory for
-//! each event. Instead a key rings at the earliest time it may be due, and whoever looks finds it
-//! due or arms it again: about once for each quiet time instead of once for each event.
+//! Each new event makes its key due later. Moving the timer for each event would touch memory each time. Instead a timer
+//! fires at the earliest time at which its key may be due; then the key is due, or its timer is set again. That is about
+//! once for each quiet time instead of once for each event.
 //!
-//! Timers lie within a day of each other, a second apart, so a tree of some thousand ticks stands
-//! in for the circular arrays of a hierarchical wheel: the same cost for a key, without their sizes
-//! to be set. An entry of a key that was since armed for another tick is stale; its reader tells.
+//! All timers lie within a day, in ticks of a second. So a tree of some thousand ticks does what the circular arrays of a
+//! hierarchical timing wheel would do, at the same cost for each key, and needs no sizes to be set. An entry is stale
+//! where the timer of its key was set for another tick since; the reader of the entry checks that.
 
 use std::collections::BTreeMap;
 
@@ -19,10 +19,10 @@ use super::checkpoint_bytes::{CheckpointError, CheckpointReader, CheckpointWrite
 /// Milliseconds of a tick.
 const TICK_MS: i64 = 1000;
 
-/// A timer that never comes.
+/// The instant of a timer that never fires.
 pub const NEVER: i64 = i64::MAX;
 
-/// The keys by the tick of their timer.
+/// The keys by the tick in which their timer fires.
 #[derive(Debug, Default)]
 pub struct Timers {
     ticks: BTreeMap<i64, Vec<u32>>,
@@ -34,18 +34,18 @@ pub fn tick(at: i64) -> i64 {
 }
 
 impl Timers {
-    /// Lets `key` ring once the watermark is within the tick of `at`.
+    /// Registers a timer of `key`: it fires once the watermark is within the tick of `at` (ms).
     pub fn register(&mut self, key: u32, at: i64) {
         self.ticks.entry(tick(at)).or_default().push(key);
     }
 
-    /// Takes what rings at `watermark`: each tick with its keys, some of which are due only later within it.
+    /// Removes the timers that fire at `watermark`: each tick with its keys, some of which are due later in the tick.
     pub fn fire(&mut self, watermark: i64) -> BTreeMap<i64, Vec<u32>> {
         let later = self.ticks.split_off(&(tick(watermark) + 1));
         std::mem::replace(&mut self.ticks, later)
     }
 
-    /// No key rings at a watermark before this; `None` where nothing is armed.
+    /// No timer fires at a watermark before this; `None` where there is no timer.
     pub fn next(&self) -> Option<i64> {
         self.ticks.keys().next().map(|tick| tick.saturating_mul(TICK_MS))
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_rings_lies_within_the_tick_of_the_watermark_or_before() {
+    fn what_fires_lies_within_the_tick_of_the_watermark_or_before() {
         let mut timers = Timers::default();
         [(1, -1), (2, 0), (3, 999), (4, 1000), (5, NEVER - 1)].iter().for_each(|&(key, at)| timers.register(key, at));
         assert_eq!(timers.fire(-1), BTreeMap::from([(-1, vec![1])]));
