@@ -10,7 +10,8 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::rules::{Rules, Sessionize};
 use netcrab_operators::session::{self, SessionBatch, fields_of_events};
-use netcrab_operators::sessionize::streaming::{CheckpointError, Counts, OpenSessions, StreamingSessionizeExec, Visit};
+use netcrab_operators::sessionize::streaming::{CheckpointError, Counts, OpenSessions, StreamingSessionizeExec};
+use netcrab_schema::SessionKey;
 use netcrab_schema::arrow::event_in_flight;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -251,8 +252,8 @@ fn a_late_event_is_handed_back_and_one_after_its_closed_session_is_not() {
     // Before it, its repeat, within its gap; a millisecond more begins a session.
     assert_eq!(push(&mut state, &[0, 1000, 1000 + GAP_MS, 1001 + GAP_MS]), 3);
     let late = state.take_late();
-    let visit = Visit { org_id: "o".into(), product_id: "p".into(), visit: "s1".into() };
-    assert_eq!((late.events, late.since.into_iter().collect::<Vec<_>>()), (3, vec![(visit, MIDNIGHT)]));
+    let key = SessionKey::new("o", "p", "s1", "");
+    assert_eq!((late.events, late.since.into_iter().collect::<Vec<_>>()), (3, vec![(key, MIDNIGHT)]));
     assert_eq!(close(&mut state, MIDNIGHT + 2 * LENGTH_MS), [(1, 1)]);
     assert_eq!(state.take_late().events, 0);
 }
@@ -261,17 +262,17 @@ fn a_late_event_is_handed_back_and_one_after_its_closed_session_is_not() {
 fn a_key_that_is_held_closes_nothing_until_it_is_let_go() {
     let mut state = no_sessions(100);
     push(&mut state, &[0, 5 * GAP_MS]);
-    let visit = Visit { org_id: "o".into(), product_id: "p".into(), visit: "s1".into() };
-    state.hold([&visit]);
+    let key = SessionKey::new("o", "p", "s1", "");
+    state.hold([&key]);
     for watermark in [MIDNIGHT + 2 * GAP_MS, MIDNIGHT + 8 * GAP_MS, i64::MAX] {
         assert_eq!(close(&mut state, watermark), []);
         state.forget(watermark.min(MIDNIGHT + 8 * GAP_MS));
     }
     assert_eq!(state.counts(), Counts { sessions: 1, events: 2 });
-    assert_eq!(state.closed_until(&visit), None);
+    assert_eq!(state.closed_until(&key), None);
     state.hold([]);
     assert_eq!(close(&mut state, MIDNIGHT + 2 * GAP_MS), [(0, 1)]);
-    state.hold([&visit]);
+    state.hold([&key]);
     assert_eq!(close(&mut state, i64::MAX), []);
     state.hold([]);
     assert_eq!(close(&mut state, i64::MAX), [(1, 1)]);

@@ -30,7 +30,7 @@ const OF_TEN: [u64; 6] = [4, 2, 2, 1, 1, 0];
 
 /// One event of each of these sessions.
 pub(crate) fn events(step: u64, sessions: Range<u64>) -> RecordBatch {
-    let events: Vec<Visit> = sessions.map(|session| Visit::new(session, step)).collect();
+    let events: Vec<TrafficEvent> = sessions.map(|session| TrafficEvent::new(session, step)).collect();
     // An id travels as a text or as a symbol: as the schema has it.
     let column = |field: &FieldRef| cast(&column(field.name(), &events), field.data_type());
     let columns: Result<_, _> = event_in_flight().fields().iter().map(column).collect();
@@ -44,7 +44,7 @@ pub(crate) fn watermark(step: u64) -> i64 {
 }
 
 /// Numbers that decide everything of an event.
-struct Visit {
+struct TrafficEvent {
     /// Of the session.
     session: u64,
     product: u64,
@@ -56,7 +56,7 @@ struct Visit {
     element: u64,
 }
 
-impl Visit {
+impl TrafficEvent {
     fn new(session: u64, step: u64) -> Self {
         let luck = mix(session << 8 | step);
         let product = mix(session) % 16;
@@ -82,7 +82,7 @@ impl Visit {
     }
 }
 
-fn column(name: &str, events: &[Visit]) -> ArrayRef {
+fn column(name: &str, events: &[TrafficEvent]) -> ArrayRef {
     match name {
         "org_id" => symbols(events, 8, |event| Some(event.product / 2), |org| format!("org-{org}")),
         "product_id" => symbols(events, 16, |event| Some(event.product), |product| format!("product-{product}")),
@@ -131,9 +131,9 @@ fn column(name: &str, events: &[Visit]) -> ArrayRef {
 }
 
 fn symbols(
-    events: &[Visit],
+    events: &[TrafficEvent],
     count: u64,
-    code: impl Fn(&Visit) -> Option<u64>,
+    code: impl Fn(&TrafficEvent) -> Option<u64>,
     text: impl Fn(u64) -> String,
 ) -> ArrayRef {
     let codes: Int32Array = events.iter().map(|event| code(event).map(|code| code as i32)).collect();
@@ -141,15 +141,15 @@ fn symbols(
     Arc::new(SymbolArray::new(codes, Arc::new(texts)))
 }
 
-fn texts(events: &[Visit], text: impl Fn(&Visit) -> String) -> ArrayRef {
+fn texts(events: &[TrafficEvent], text: impl Fn(&TrafficEvent) -> String) -> ArrayRef {
     Arc::new(StringViewArray::from_iter_values(events.iter().map(text)))
 }
 
-fn instants(events: &[Visit], at: impl Fn(&Visit) -> i64) -> ArrayRef {
+fn instants(events: &[TrafficEvent], at: impl Fn(&TrafficEvent) -> i64) -> ArrayRef {
     Arc::new(TimestampMillisecondArray::from_iter_values(events.iter().map(at)).with_timezone("UTC"))
 }
 
-fn reals(events: &[Visit], real: impl Fn(&Visit) -> Option<f32>) -> ArrayRef {
+fn reals(events: &[TrafficEvent], real: impl Fn(&TrafficEvent) -> Option<f32>) -> ArrayRef {
     Arc::new(events.iter().map(real).collect::<Float32Array>())
 }
 

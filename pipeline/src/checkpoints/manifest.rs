@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use netcrab_operators::sessionize::streaming::Visit;
+use netcrab_schema::SessionKey;
 use netcrab_sinks::TableChange;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 pub const FORMAT: u32 = 2;
 
 /// Keys with late events, and the ts of the first of each, ms.
-pub type LateKeys = BTreeMap<Visit, i64>;
+pub type LateKeys = BTreeMap<SessionKey, i64>;
 
 /// The watermark of a shard that saw no event yet.
 pub const NO_WATERMARK: i64 = i64::MIN;

@@ -233,12 +233,8 @@ mod tests {
         }
     }
 
-    fn visit(name: &str) -> netcrab_operators::sessionize::streaming::Visit {
-        netcrab_operators::sessionize::streaming::Visit {
-            org_id: "o".into(),
-            product_id: "p".into(),
-            visit: name.into(),
-        }
+    fn visit(name: &str) -> netcrab_schema::SessionKey {
+        netcrab_schema::SessionKey { org_id: "o".into(), product_id: "p".into(), session_or_user: name.into() }
     }
 
     fn opened() -> (tempfile::TempDir, Checkpoints) {

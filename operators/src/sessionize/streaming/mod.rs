@@ -41,4 +41,4 @@ pub use checkpoint_bytes::CheckpointError;
 pub use close::{Closing, OpenSessionsView};
 pub use exec::StreamingSessionizeExec;
 pub use keys::closes_at;
-pub use open::{Counts, Late, OpenSessions, Visit};
+pub use open::{Counts, Late, OpenSessions};

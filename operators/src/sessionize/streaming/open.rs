@@ -19,7 +19,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Fields;
 use datafusion::common::{Result, internal_datafusion_err};
 use hashbrown::HashSet;
-use serde::{Deserialize, Serialize};
+use netcrab_schema::SessionKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -58,18 +58,7 @@ pub struct Late {
     /// How many.
     pub events: usize,
     /// Their session keys, each with the smallest ts of its late events, in ms.
-    pub since: BTreeMap<Visit, i64>,
-}
-
-/// A key, by name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Visit {
-    /// org_id of the key.
-    pub org_id: String,
-    /// product_id of the key.
-    pub product_id: String,
-    /// session_id or, where that is empty, user_hash.
-    pub visit: String,
+    pub since: BTreeMap<SessionKey, i64>,
 }
 
 /// The dictionaries of the symbols and tuples interned so far.
@@ -219,8 +208,8 @@ impl OpenSessions {
 
     /// The watermark, in ms, at which the last closed session of a key closed; `None` where no closed session of the
     /// key is known.
-    pub fn closed_until(&self, visit: &Visit) -> Option<i64> {
-        let (hash, owner, packed) = self.hash_of(visit)?;
+    pub fn closed_until(&self, key: &SessionKey) -> Option<i64> {
+        let (hash, owner, packed) = self.hash_of(key)?;
         let mut space = Vec::new();
         let key = self.keys.find(hash, |slot| {
             read_head(&self.layout, &self.blocks, &slot.rows, &mut space)
@@ -233,16 +222,18 @@ impl OpenSessions {
     ///
     /// The held keys are not part of a checkpoint; whoever reads one must call this again. A key that shares its hash
     /// with one of these is held too.
-    pub fn hold<'a>(&mut self, visits: impl IntoIterator<Item = &'a Visit>) {
-        self.held = visits.into_iter().filter_map(|visit| Some(self.hash_of(visit)?.0)).collect();
+    pub fn hold<'a>(&mut self, keys: impl IntoIterator<Item = &'a SessionKey>) {
+        self.held = keys.into_iter().filter_map(|key| Some(self.hash_of(key)?.0)).collect();
     }
 
-    /// The hash of a key, the codes of its owner, and its visit, packed; `None` where no event had such an owner.
-    fn hash_of(&self, Visit { org_id, product_id, visit }: &Visit) -> Option<(u64, [u32; 2], Vec<u8>)> {
+    /// The hash of a key, the codes of its owner, and its session_id or user_hash, packed; `None` where no event had such
+    /// an owner.
+    fn hash_of(&self, key: &SessionKey) -> Option<(u64, [u32; 2], Vec<u8>)> {
         let [org, product] = self.layout.owner;
-        let owner = [self.packer.interners[org].find(org_id)?, self.packer.interners[product].find(product_id)?];
+        let owner =
+            [self.packer.interners[org].find(&key.org_id)?, self.packer.interners[product].find(&key.product_id)?];
         let mut packed = Vec::new();
-        text::pack(visit, &mut packed);
+        text::pack(&key.session_or_user, &mut packed);
         Some((self.packer.hash_of(&packed, owner), owner, packed))
     }
 
@@ -274,9 +265,9 @@ impl OpenSessions {
         let head = Head::read(&self.layout, head).ok_or_else(damaged)?;
         let texts = [0, 1].map(|at| self.packer.interners[self.layout.owner[at]].text(head.owner[at]).to_owned());
         let [org_id, product_id] = texts;
-        let visit = text::unpack(head.session_or_user(), &mut [0; 64]).to_owned();
+        let session_or_user = text::unpack(head.session_or_user(), &mut [0; 64]).to_owned();
         self.late.events += 1;
-        let since = self.late.since.entry(Visit { org_id, product_id, visit }).or_insert(ts);
+        let since = self.late.since.entry(SessionKey { org_id, product_id, session_or_user }).or_insert(ts);
         *since = ts.min(*since);
         Ok(())
     }

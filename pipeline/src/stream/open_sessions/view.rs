@@ -42,8 +42,8 @@ impl OpenSessionView {
         let (mut sessions, mut of_sessions) = (Vec::new(), Vec::new());
         {
             let mut state = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut peeking = state.view(keys)?;
-            while let Some((batch, of_batch)) = state.next_viewed(&mut peeking, &schema)? {
+            let mut view = state.view(keys)?;
+            while let Some((batch, of_batch)) = state.next_viewed(&mut view, &schema)? {
                 sessions.push(batch);
                 of_sessions.extend(of_batch);
             }

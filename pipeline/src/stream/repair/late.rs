@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
 use netcrab_operators::session::DAY_MS;
-use netcrab_operators::sessionize::streaming::{OpenSessions, Visit};
+use netcrab_operators::sessionize::streaming::OpenSessions;
+use netcrab_schema::SessionKey;
 
 use crate::checkpoints::manifest::LateKeys;
 use crate::error::Result;
@@ -15,7 +16,7 @@ pub const KEYS_MAX: usize = 10_000;
 /// A late key: from when on its sessions are opened again.
 #[derive(Debug)]
 pub struct LateKey {
-    pub(super) key: Visit,
+    pub(super) key: SessionKey,
     /// The ts of its first late event, ms.
     pub(super) since_ms: i64,
     /// The first date of sessions that the event may concern.
@@ -33,16 +34,16 @@ pub fn take_batch(late: &LateKeys) -> (LateKeys, LateKeys) {
 
 /// Adds late events to others.
 pub fn merge_late(to: &mut LateKeys, late: &LateKeys) {
-    for (visit, &since_ms) in late {
-        to.entry(visit.clone()).and_modify(|since| *since = since_ms.min(*since)).or_insert(since_ms);
+    for (key, &since_ms) in late {
+        to.entry(key.clone()).and_modify(|since| *since = since_ms.min(*since)).or_insert(since_ms);
     }
 }
 
 /// The keys of late events, in order; `state` is what is open.
 pub fn late_keys(late: &LateKeys, state: &OpenSessions) -> Vec<LateKey> {
-    let key = |(visit, &since_ms): (&Visit, &i64)| LateKey {
-        closed_until: state.closed_until(visit),
-        key: visit.clone(),
+    let key = |(key, &since_ms): (&SessionKey, &i64)| LateKey {
+        closed_until: state.closed_until(key),
+        key: key.clone(),
         since_ms,
         // No session is longer than this.
         from_date: since_ms.saturating_sub(state.settings().length_ms).div_euclid(DAY_MS) as i32,
@@ -52,15 +53,15 @@ pub fn late_keys(late: &LateKeys, state: &OpenSessions) -> Vec<LateKey> {
 
 /// The late keys as rows to join, each with a range of instants, µs.
 pub(super) fn late_batch(keys: &[LateKey], range: impl Fn(usize) -> (i64, i64)) -> Result<RecordBatch> {
-    let text = |of: fn(&Visit) -> &String| {
+    let text = |of: fn(&SessionKey) -> &String| {
         Arc::new(StringArray::from_iter_values(keys.iter().map(|key| of(&key.key)))) as ArrayRef
     };
     let number = |of: &dyn Fn(usize) -> i64| Arc::new((0..keys.len()).map(of).collect::<Int64Array>()) as ArrayRef;
     Ok(RecordBatch::try_from_iter([
         ("key", number(&|key| key as i64)),
-        ("org_id", text(|visit| &visit.org_id)),
-        ("product_id", text(|visit| &visit.product_id)),
-        ("visit", text(|visit| &visit.visit)),
+        ("org_id", text(|key| &key.org_id)),
+        ("product_id", text(|key| &key.product_id)),
+        ("visit", text(|key| &key.session_or_user)),
         ("from_date", Arc::new(keys.iter().map(|key| Some(key.from_date)).collect::<Date32Array>())),
         ("from_us", number(&|key| range(key).0)),
         ("until_us", number(&|key| range(key).1)),
@@ -73,13 +74,13 @@ mod tests {
 
     #[test]
     fn a_repair_takes_on_so_many_keys_and_the_rest_waits() {
-        let visit = |number: usize| Visit { org_id: "o".into(), product_id: "p".into(), visit: format!("{number:06}") };
-        let late: LateKeys = (0..=KEYS_MAX).map(|number| (visit(number), 5)).collect();
+        let key = |number: usize| SessionKey::new("o", "p", &format!("{number:06}"), "");
+        let late: LateKeys = (0..=KEYS_MAX).map(|number| (key(number), 5)).collect();
         let (taken, waiting) = take_batch(&late);
-        assert_eq!((taken.len(), waiting.clone()), (KEYS_MAX, LateKeys::from([(visit(KEYS_MAX), 5)])));
+        assert_eq!((taken.len(), waiting.clone()), (KEYS_MAX, LateKeys::from([(key(KEYS_MAX), 5)])));
         assert_eq!(take_batch(&waiting), (waiting.clone(), LateKeys::new()));
         let mut both = taken;
-        merge_late(&mut both, &LateKeys::from([(visit(0), 4), (visit(1), 6), (visit(KEYS_MAX), 7)]));
-        assert_eq!((both[&visit(0)], both[&visit(1)], both[&visit(KEYS_MAX)]), (4, 5, 7));
+        merge_late(&mut both, &LateKeys::from([(key(0), 4), (key(1), 6), (key(KEYS_MAX), 7)]));
+        assert_eq!((both[&key(0)], both[&key(1)], both[&key(KEYS_MAX)]), (4, 5, 7));
     }
 }
