@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
     let To::Clickhouse = arguments.to;
     let sink = super::sink(&arguments.tables)?;
-    let server = super::process::prepared(&context.config).await?;
+    let server = super::server::clickhouse::prepared(&context.config).await?;
     let backfill = Backfill::plan(&sink, &server, arguments.replace).await?;
     let template = "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {elapsed}, {eta} left";
     let bar = bar(backfill.bytes(), template, context.quiet);

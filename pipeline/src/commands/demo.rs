@@ -77,7 +77,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         api.listen
     );
     println!("Query: netcrab sql --tables {tables}        (Ctrl-C ends the API)");
-    super::serve::serve(api, &tables).await?;
+    super::server::tables_api::serve(api, &tables).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod process;
 pub(crate) mod rerun;
 pub(crate) mod run;
 pub(crate) mod serve;
+mod server;
 pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod vacuum;

@@ -1,4 +1,4 @@
-//! `netcrab serve`: the API over the tables and, where somebody may send events, all that makes them.
+//! `netcrab serve`: the API over the tables; with agent keys also ingestion and the processor.
 //!
 //!     POST /v1/events/batch ─▶ bus ─▶ processor ─▶ tables ─▶ GET /v1/insights/…
 //!                                         └─▶ open sessions ─┘
@@ -8,20 +8,22 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use netcrab_api::open_sessions::{OpenSessionsView, StoreWithOpenSessions};
-use netcrab_api::{
-    AgentKey, ApiConfig, ApiKey, AppState, ClickHouseStore, Companion, DeltaLimits, DeltaStore, InsightStore, Scrape,
-    Server, StoreKind,
-};
-use netcrab_pipeline::config::Config as PipelineConfig;
-use netcrab_pipeline::stream::open_sessions::feed;
-use netcrab_pipeline::stream::status::ShardStatuses;
+use netcrab_api::{AgentKey, ApiKey, AppState, DeltaLimits, DeltaStore, Server};
+use netcrab_pipeline::config::Config;
 use netcrab_pipeline::tables::address;
 use tokio_util::sync::CancellationToken;
 
-use super::process::{Access, LiveTables};
+use super::server::bus::{Access, open_bus};
+use super::server::clickhouse::clickhouse_store;
+use super::server::keys::{agent_key, key};
+use super::server::processor::{LiveTables, ProcessorCompanion, processor};
+use super::server::rejects::store_rejects;
+use super::server::rules::reload;
+use super::server::signals::stop_signal;
+use super::server::tables_api::serve_tables;
 use crate::Context;
 
 /// Arguments of `netcrab serve`.
@@ -48,23 +50,6 @@ pub(crate) struct Arguments {
     agent_keys: Vec<AgentKey>,
 }
 
-/// Reads `nc_secret=acme`.
-fn key(text: &str) -> Result<ApiKey, String> {
-    let (key, org_id) = key_and_org(text, "expected KEY=ORG, as in nc_secret=acme")?;
-    Ok(ApiKey { key, org_id })
-}
-
-/// Reads `nc_agent_secret=acme`.
-pub(super) fn agent_key(text: &str) -> Result<AgentKey, String> {
-    let (key, org_id) = key_and_org(text, "expected KEY=ORG, as in nc_agent_secret=acme")?;
-    Ok(AgentKey { key, org_id, products: Vec::new() })
-}
-
-fn key_and_org(text: &str, expected: &str) -> Result<(String, String), String> {
-    let (key, org_id) = text.split_once('=').ok_or(expected)?;
-    Ok((key.to_owned(), org_id.to_owned()))
-}
-
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
     let mut api = context.config.api.clone();
     api.listen = arguments.listen.unwrap_or(api.listen);
@@ -73,46 +58,46 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     if api.keys.is_empty() {
         eprintln!("no keys: every question about data is 401; add --key nc_secret=ORG or [[api.keys]] in netcrab.toml");
     }
-    let told =
+    let message =
         (!context.quiet).then(|| format!("serving {} on http://{}/ (Ctrl-C ends it)", arguments.tables, api.listen));
-    // Waited for once requests are taken.
+    // The server polls this once it accepts requests, so the message is true when it is printed.
     let stop = async {
-        told.iter().for_each(|told| eprintln!("{told}"));
+        message.iter().for_each(|message| eprintln!("{message}"));
         stop_signal().await;
     };
     if api.agent_keys.is_empty() {
         let store = clickhouse_store(&api, &context.config).await?;
         serve_tables(api, &arguments.tables, store, None, stop).await?;
     } else {
-        let config = PipelineConfig { api, ..context.config.clone() };
+        let config = Config { api, ..context.config.clone() };
         serve_stream(&config, context.config_file.clone(), &arguments.tables, stop).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Takes events in, brings them to the tables, and serves both, until `shutdown`.
+/// Ingests events, processes them into tables, and serves both, until `shutdown`.
 async fn serve_stream(
-    config: &PipelineConfig,
+    config: &Config,
     file: Option<PathBuf>,
     tables: &str,
     shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let open_bus = super::process::open_bus(config, tables, Access::Write).await?;
+    let open_bus = open_bus(config, tables, Access::Write).await?;
     let bus = Arc::clone(&open_bus.bus);
     let limits = DeltaLimits { refresh_ms: config.stream.epoch_ms.clamp(100, 2000), ..DeltaLimits::default() };
     let store = Arc::new(DeltaStore::open_url(&address(tables)?, limits).await?);
     let clickhouse = clickhouse_store(&config.api, config).await?;
     let live = Arc::new(OpenSessionsView::new(config.stream.live_sessions_max));
     let live_tables = LiveTables { live: Arc::clone(&live), tables: Arc::clone(&store) };
-    let (rules, processor) = super::process::processor(config, tables, open_bus, Some(live_tables)).await?;
+    let (rules, processor) = processor(config, tables, open_bus, Some(live_tables)).await?;
     let store = Arc::new(StoreWithOpenSessions::new(clickhouse.unwrap_or(store), live));
     let state = AppState::taking_events(&config.api, store, jiff::Timestamp::now, config.sources.clone(), bus)?;
-    tokio::spawn(super::process::reload(file, rules));
+    tokio::spawn(reload(file, rules));
     let stop = CancellationToken::new();
-    let rejects = super::ingest::store_rejects(&state, processor.context.sink.clone(), &processor.context.task, &stop);
+    let rejects = store_rejects(&state, processor.context.sink.clone(), &processor.context.task, &stop);
     state.accompany(Arc::new(ProcessorCompanion(Arc::clone(&processor.statuses))));
     let server = Server::bind(&config.api, state).await?;
-    // The way in closes first, so that what was acknowledged is on the bus; the epoch under way is then finished.
+    // Ingestion stops first, so that every acknowledged event is on the bus; then the current epoch ends.
     let mut working = tokio::spawn(Arc::clone(&processor).run(stop.clone()));
     let mut ended = None;
     let served = server.run(async {
@@ -128,69 +113,4 @@ async fn serve_stream(
         None => working.await??,
     }
     Ok(rejects.await?)
-}
-
-/// The store in ClickHouse, where the API is to answer from it.
-pub(super) async fn clickhouse_store(
-    api: &ApiConfig,
-    config: &PipelineConfig,
-) -> Result<Option<Arc<dyn InsightStore>>> {
-    if api.store != StoreKind::Clickhouse {
-        return Ok(None);
-    }
-    let server = super::process::prepared(config).await.context("`api.store` is \"clickhouse\"")?;
-    Ok(Some(Arc::new(ClickHouseStore::open(server).await)))
-}
-
-/// What the processor says of itself.
-pub(super) struct ProcessorCompanion(pub(super) ShardStatuses);
-
-impl Companion for ProcessorCompanion {
-    fn metrics(&self, scrape: &Scrape) {
-        netcrab_pipeline::stream::status::metrics(&self.0, scrape)
-    }
-
-    fn fault(&self) -> Option<String> {
-        let statuses = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        statuses.iter().find_map(|(shard, status)| Some(format!("shard {shard}: {}", status.fault.as_ref()?)))
-    }
-}
-
-/// Serves until Ctrl-C or SIGTERM, then lets open requests finish.
-pub(super) async fn serve(api: ApiConfig, tables: &str) -> Result<()> {
-    serve_tables(api, tables, None, None, stop_signal()).await
-}
-
-/// Serves the tables, and what `netcrab process` has open beside them, until `shutdown`.
-pub(super) async fn serve_tables(
-    api: ApiConfig,
-    tables: &str,
-    clickhouse: Option<Arc<dyn InsightStore>>,
-    companion: Option<Arc<dyn Companion>>,
-    shutdown: impl Future<Output = ()>,
-) -> Result<()> {
-    let sink = super::sink(tables)?;
-    let folder = super::folder(&sink).await?;
-    let store = Arc::new(DeltaStore::open_url(sink.root(), DeltaLimits::default()).await?);
-    let live = Arc::new(OpenSessionsView::new(usize::MAX));
-    let following = tokio::spawn(feed::follow(folder, Arc::clone(&live), Arc::clone(&store)));
-    let state = AppState::new(&api, Arc::new(StoreWithOpenSessions::new(clickhouse.unwrap_or(store), live)))?;
-    if let Some(companion) = companion {
-        state.accompany(companion);
-    }
-    let served = Server::bind(&api, state).await?.run(shutdown).await;
-    following.abort();
-    Ok(served?)
-}
-
-pub(super) async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
-        let _ = interrupt.await;
-        return;
-    };
-    tokio::select! {
-        _ = interrupt => {}
-        _ = terminate.recv() => {}
-    }
 }

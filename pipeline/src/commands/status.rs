@@ -10,7 +10,7 @@ use netcrab_pipeline::checkpoints::manifest::Manifest;
 use netcrab_pipeline::checkpoints::{self, Checkpoints};
 
 use super::grouped;
-use super::process::Access;
+use super::server::bus::{Access, open_bus};
 use crate::Context;
 
 /// Arguments of `netcrab status`.
@@ -33,7 +33,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     if shards.is_empty() {
         bail!("{} is fed by no stream; start one with netcrab serve or netcrab process", arguments.tables);
     }
-    let bus = super::process::open_bus(&context.config, &arguments.tables, Access::Look).await;
+    let bus = open_bus(&context.config, &arguments.tables, Access::Look).await;
     if let Err(fault) = &bus {
         eprintln!("the lag is not known: {}", super::chain_of(fault));
     }

@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
     let sink = super::sink(&arguments.tables)?;
-    let server = super::process::prepared(&context.config).await?;
+    let server = super::server::clickhouse::prepared(&context.config).await?;
     let unknown = arguments.only.iter().find(|name| netcrab_schema::by_name(name).is_none());
     ensure!(unknown.is_none(), "there is no table `{}`", unknown.map_or("", String::as_str));
     let wanted =

@@ -25,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 use super::clock::now_ms;
 use super::definitions::{definition, definitions};
 use crate::Context;
-use crate::commands::{chain_of, grouped, process, serve, sink};
+use crate::commands::server::clickhouse::clickhouse;
+use crate::commands::server::signals::stop_signal;
+use crate::commands::{chain_of, grouped, sink};
 
 /// Whether work ran to its end.
 enum Ended<T> {
@@ -52,7 +54,7 @@ struct Workshop<'a> {
 
 impl<'a> Workshop<'a> {
     async fn open(context: &'a Context, market: &'a Market, tables: &str) -> Result<Self> {
-        let clickhouse = process::clickhouse(&context.config).await?;
+        let clickhouse = clickhouse(&context.config).await?;
         let released = sink(&context.config.packs.released)?;
         let (facts, folder) = (sink(tables)?, Folder::of(&released)?);
         Ok(Self { context, market, facts, folder, released, clickhouse })
@@ -96,7 +98,7 @@ impl<'a> Workshop<'a> {
         };
         let ended = tokio::select! {
             outcome = builder.build(definition, window) => outcome.map(Ended::Done),
-            () = serve::stop_signal() => {
+            () = stop_signal() => {
                 self.market.release_lease(LEASE, &holder).await?;
                 Ok(Ended::Interrupted)
             }
@@ -199,7 +201,7 @@ pub(super) async fn watch(context: &Context, market: &Market, tables: &str, ever
     let stop = CancellationToken::new();
     let stopping = stop.clone();
     tokio::spawn(async move {
-        serve::stop_signal().await;
+        stop_signal().await;
         stopping.cancel();
     });
     while !stop.is_cancelled() {
