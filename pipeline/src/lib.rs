@@ -1,7 +1,15 @@
-//! Puts the stages together and runs them: the binary `netcrab`.
+//! Puts the stages together and runs them: the library behind the binary `netcrab`.
 //!
-//!     config ─▶ source ─▶ run ─▶ tables
-//!                  events_exec      sinks
+//! | module | what it does |
+//! |---|---|
+//! | `run`, `rerun` | files into tables; days recomputed |
+//! | `stream` | the bus into tables, epoch by epoch |
+//! | `checkpoints` | manifests and state files of the epochs |
+//! | `plans` | leaf, order, memory and staging that run, stream and packs share |
+//! | `packs` | builds of packs, their files and tables |
+//! | `clickhouse` | backfill and verify |
+//! | `tables` | the tables as a DataFusion session |
+//! | `config` | the settings |
 //!
 //! Invariant: this is the only crate that knows the clock, signals and threads.
 

@@ -23,7 +23,7 @@ struct Cli {
     /// Print results as JSON, for programs.
     #[arg(long, global = true)]
     json: bool,
-    /// Say nothing but results and errors.
+    /// Print only results and errors.
     #[arg(long, short, global = true)]
     quiet: bool,
     #[command(subcommand)]
@@ -34,7 +34,7 @@ struct Cli {
 enum Command {
     /// Turn files of events into tables.
     Run(commands::run::Arguments),
-    /// Recompute days after a rule changed, and say what changed.
+    /// Recompute days after a rule changed, and report what changed.
     Rerun(commands::rerun::Arguments),
     /// Query the tables with SQL.
     Sql(commands::sql::Arguments),
@@ -42,13 +42,13 @@ enum Command {
     Explain(commands::explain::Arguments),
     /// Write seeded, realistic traffic.
     Generate(commands::generate::Arguments),
-    /// Take events in over HTTP, and nothing else.
+    /// Take events over HTTP onto the bus.
     Ingest(commands::ingest::Arguments),
-    /// Bring events from the bus to the tables.
+    /// Turn events from the bus into tables, continuously.
     Process(commands::process::Arguments),
-    /// Show how far each shard of a stream has come.
+    /// Show the position of each shard of a stream.
     Status(commands::status::Arguments),
-    /// Remove files that no table names any more.
+    /// Remove files that no table references.
     Vacuum(commands::vacuum::Arguments),
     /// Copy the tables into an empty ClickHouse.
     Backfill(commands::backfill::Arguments),
@@ -64,7 +64,7 @@ enum Command {
     Config,
 }
 
-/// What every command is given.
+/// What every command gets.
 struct Context {
     config: Config,
     config_file: Option<PathBuf>,
@@ -72,7 +72,7 @@ struct Context {
     quiet: bool,
 }
 
-/// Ends quietly where the reader of what is printed has gone, as in `netcrab sql … | head`.
+/// Ends quietly where the reader of standard output has gone, as in `netcrab sql … | head`.
 fn end_when_nobody_reads() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -98,20 +98,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// Keeps the memory that stages free for the stages after them. Given back to the system, it would be cleared
-/// and handed out again many times in a run; a server gives it back, for its work comes and goes.
+/// Keeps freed memory for later stages of a run. Returned to the system, it would be zeroed and mapped again many times
+/// in a run. A server returns it, for its load comes and goes.
 #[expect(unsafe_code, reason = "mimalloc's options are set in C; no other thread runs yet")]
 fn keep_freed_memory() {
     unsafe extern "C" {
         fn mi_option_get(option: c_int) -> c_long;
         fn mi_option_set(option: c_int, value: c_long);
     }
-    /// `mi_option_purge_delay`, in ms; never where it is negative.
+    /// `mi_option_purge_delay`, in ms; negative means never.
     const PURGE_DELAY: c_int = 15;
     const DEFAULT: c_long = 1000;
     // SAFETY: both take any option and only read or write its value.
     unsafe {
-        // Another value is the environment's wish, or another version's option.
+        // Another value was set in the environment, or belongs to another version's option.
         if mi_option_get(PURGE_DELAY) == DEFAULT {
             mi_option_set(PURGE_DELAY, -1);
         }

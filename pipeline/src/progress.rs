@@ -1,4 +1,4 @@
-//! How far a run is: counted by the stages, drawn by the terminal.
+//! Progress of a run: the stages count, the terminal draws.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -27,20 +27,20 @@ impl Progress {
     }
 }
 
-/// A bar of this length and template; hidden where `quiet`, or where standard error is no terminal.
+/// A progress bar; hidden where `quiet`, or where standard error is not a terminal.
 pub fn bar(length: u64, template: &str, quiet: bool) -> ProgressBar {
     let bar = if quiet || !std::io::stderr().is_terminal() { ProgressBar::hidden() } else { ProgressBar::new(length) };
     bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// A bar over `bytes`, drawn while `progress` grows; nothing where standard error is no terminal.
+/// A progress bar over `bytes`, redrawn while `progress` grows; hidden where standard error is not a terminal.
 pub struct Bar {
     bar: ProgressBar,
     drawing: tokio::task::JoinHandle<()>,
 }
 
 impl Bar {
-    /// Starts to draw.
+    /// Starts drawing.
     pub fn start(progress: Arc<Progress>, bytes: u64, quiet: bool) -> Self {
         let bar = bar(bytes, "{spinner} {msg} {wide_bar} {bytes}/{total_bytes} {elapsed}", quiet);
         let drawn = bar.clone();

@@ -1,10 +1,10 @@
-//! Recomputes days from events_raw after a rule changed, and says what changed.
+//! `netcrab rerun`: recomputes days from events_raw after a rule changed, and reports the difference.
 //!
-//!     events_raw ─▶ the chain with today's rules ─┬─▶ rows of the days asked for ─▶ compared, committed
+//!     events_raw ─▶ the chain with today's rules ─┬─▶ rows of the requested days ─▶ compared, committed
 //!     the table as it stands ─────────────────────┘
 //!
-//! Sessions are cut over the whole history, so that session numbers and sessions that began the day
-//! before come out as a full run gives them; only the days asked for are replaced.
+//! The whole history is sessionized, so that session numbers and sessions that began the day before come out as in a
+//! full run; only the requested days are replaced.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use crate::progress::Progress;
 use crate::run::{refuse_streamed_tables, stored_events};
 use crate::tables;
 
-/// The tables that rules decide; events and dimensions do not depend on them.
+/// The tables that depend on rules; events and dimensions do not.
 const RECOMPUTED: [&Table; 5] = [
     &schema::FACT_SESSIONS,
     &schema::FACT_INCIDENTS,
@@ -55,7 +55,7 @@ pub struct Scope {
     pub product: Option<String>,
 }
 
-/// What a re-run changes in one table.
+/// How a re-run changes one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableDifference {
     /// The table.
@@ -70,7 +70,10 @@ pub struct TableDifference {
     pub changed: i64,
 }
 
-/// Recomputes the scope; writes nothing where `dry_run`.
+/// Recomputes the scope and reports how each table changes; writes nothing where `dry_run`.
+///
+/// # Errors
+/// [`Error::DaysSwapped`], [`Error::NoStoredEvents`] or [`Error::FedByStream`]; otherwise whatever a plan or the sink gives.
 pub async fn rerun(
     sink: &DeltaSink,
     config: &Config,
@@ -148,13 +151,13 @@ fn in_days(days: (i32, i32)) -> datafusion::logical_expr::Expr {
     col("date").between(day(days.0), day(days.1))
 }
 
-/// Recomputed rows as a frame.
+/// Recomputed rows as a data frame.
 fn recomputed(session: &SessionContext, table: &'static Table, batches: Vec<RecordBatch>) -> Result<DataFrame> {
     let rows = MemTable::try_new(table.to_store(), vec![batches])?;
     Ok(session.read_table(Arc::new(rows))?)
 }
 
-/// Stored rows in the types of recomputed ones.
+/// Stored rows, cast to the types of recomputed rows.
 fn to_store(table: &'static Table, stored: DataFrame) -> Result<DataFrame> {
     let schema = table.to_store();
     let columns = schema.fields().iter();
@@ -163,7 +166,7 @@ fn to_store(table: &'static Table, stored: DataFrame) -> Result<DataFrame> {
     Ok(stored.select(columns.collect::<Vec<_>>())?)
 }
 
-/// Counts what differs between two states of a table, by its key.
+/// Counts the rows that differ between two states of a table, by its key.
 async fn compare(table: &'static Table, before: DataFrame, after: DataFrame) -> Result<TableDifference> {
     let session = SessionContext::new();
     session.register_table("before", to_store(table, before)?.into_view())?;
@@ -206,7 +209,7 @@ fn days_since_1970(day: Date) -> i32 {
     day.since(epoch).map_or(0, |span| span.get_days())
 }
 
-/// Names a re-run: scope, rules and the state it starts from. Going back to old rules is a new run.
+/// Identifies a re-run by scope, rules and the table versions it starts from. So going back to old rules is a new run.
 async fn run_id(sink: &DeltaSink, rules: &Rules, scope: &Scope) -> Result<RunId> {
     let mut hasher = Xxh3::new();
     hasher.update(serde_json::to_string(rules)?.as_bytes());

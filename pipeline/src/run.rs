@@ -1,12 +1,11 @@
-//! The main job: a source becomes tables.
+//! `netcrab run`: turns a source of events into tables.
 //!
 //!     source ─┬───────────────────────▶ events_raw
 //!             └─▶ the chain of stages ─▶ every derived table
 //!
-//! All tables are staged first and committed at the end, events_raw first; an interrupted run
-//! leaves the tables at the last complete one, and running it again completes it. A source that
-//! events_raw already holds adds nothing. Where events_raw holds other events, the derived tables
-//! are made anew from all of them.
+//! All tables are staged first and committed at the end, events_raw first. An interrupted run leaves the tables at
+//! the last complete run, and running it again completes it. A source that events_raw already contains adds
+//! nothing. Where events_raw contains other events, the derived tables are recomputed from all of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +40,7 @@ use crate::progress::Progress;
 /// What a run did.
 #[derive(Debug, Default, Clone)]
 pub struct RunSummary {
-    /// Whether the tables already held this run.
+    /// Whether the tables already contained this run.
     pub already_stored: bool,
     /// Events read, accepted.
     pub events: u64,
@@ -53,7 +52,7 @@ pub struct RunSummary {
     pub stage_time: Duration,
     /// How long committing took.
     pub commit_time: Duration,
-    /// The plans with their metrics, where asked for.
+    /// The plans with their metrics, where requested.
     pub explained: Option<String>,
 }
 
@@ -80,6 +79,9 @@ pub struct Job<'a> {
 
 impl Job<'_> {
     /// Runs to the end, or leaves the tables as they were.
+    ///
+    /// # Errors
+    /// [`Error::FedByStream`] for tables that a stream writes; otherwise whatever the source, a plan or the sink gives.
     pub async fn run(self, progress: Arc<Progress>) -> Result<RunSummary> {
         refuse_streamed_tables(self.sink).await?;
         let source = Arc::new(self.source);
@@ -133,7 +135,10 @@ impl Job<'_> {
     }
 }
 
-/// Refuses tables that a stream feeds: what it has open would be derived twice.
+/// Refuses tables that a stream writes: the sessions it has open would be derived twice.
+///
+/// # Errors
+/// [`Error::FedByStream`].
 pub(crate) async fn refuse_streamed_tables(sink: &DeltaSink) -> Result<()> {
     if has_stream(&Folder::of(sink)?).await? {
         return Err(Error::FedByStream);
@@ -145,13 +150,13 @@ pub(crate) async fn refuse_streamed_tables(sink: &DeltaSink) -> Result<()> {
 struct RunInputs {
     source: Arc<Source>,
     earlier: Option<Source>,
-    /// events_raw already holds the source.
+    /// Whether events_raw already contains the source.
     held: bool,
     progress: Arc<Progress>,
     rejects: Arc<Rejects>,
 }
 
-/// Names a run of derived tables: the source, the rules and the version of events_raw it makes.
+/// Identifies a run of derived tables: the source, the rules and the version of events_raw that it produces.
 fn run_id(source: &RunId, rules: &netcrab_operators::rules::Rules, raw_version: i64) -> Result<RunId> {
     let mut hasher = Xxh3::new();
     hasher.update(source.as_str().as_bytes());
@@ -161,7 +166,10 @@ fn run_id(source: &RunId, rules: &netcrab_operators::rules::Rules, raw_version: 
     Ok(RunId::new(hasher.digest128()))
 }
 
-/// The events that events_raw holds, where it holds some.
+/// The events in events_raw as a source; `None` where it is empty.
+///
+/// # Errors
+/// [`Error::StoredEvents`] where its files cannot be read.
 pub async fn stored_events(sink: &DeltaSink, config: &Config) -> Result<Option<Source>> {
     if !sink.has_rows(&schema::EVENTS_RAW).await? {
         return Ok(None);
@@ -208,7 +216,7 @@ fn share_if_needed(leaf: Arc<dyn ExecutionPlan>, raw: bool, derived: bool) -> Ve
     if raw && derived { share(&leaf, 2) } else { vec![leaf] }
 }
 
-/// Stages the rows that did not become events, and counts them by reason.
+/// Stages the rejected rows, and counts them by reason.
 async fn stage_rejects(
     sink: &DeltaSink,
     rejects: &Rejects,

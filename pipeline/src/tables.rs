@@ -1,4 +1,4 @@
-//! The tables of a folder, for queries.
+//! The Delta tables of a folder as a DataFusion session.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub fn address(tables: &str) -> Result<Url> {
     Url::from_directory_path(&path).map_err(|()| refuse("a folder"))
 }
 
-/// How sessions over the tables are set up.
+/// Settings of sessions over the tables.
 pub fn settings(run: &RunSettings) -> SessionConfig {
     SessionConfig::new()
         .with_target_partitions(run.threads())
@@ -43,7 +43,7 @@ pub async fn session(sink: &DeltaSink, run: &RunSettings) -> Result<SessionConte
     session_with(settings(run), sink, run).await
 }
 
-/// The same, set up otherwise.
+/// The same, with other settings.
 pub async fn session_with(settings: SessionConfig, sink: &DeltaSink, run: &RunSettings) -> Result<SessionContext> {
     let context = SessionContext::new_with_config_rt(settings, runtime(run)?);
     for table in netcrab_schema::all_tables() {

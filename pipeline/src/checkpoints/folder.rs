@@ -1,10 +1,10 @@
-//! Small files beside the tables, on a local disk or in a bucket, safe from a power cut.
+//! Small durable files beside the tables, on a local disk or in a bucket.
 //!
 //!     DIR/_stream/shard-0000/epoch-00000000000000000007.json
 //!
-//! A file is there whole or not at all, and of two who create it one is told that it exists: on a disk it is
-//! written under another name, made safe, and then linked to its own; a bucket creates it only where it is not
-//! (`If-None-Match`).
+//! A file exists whole or not at all, and of two processes that create it one is told that it exists. On a disk the
+//! file is written under a temporary name, fsynced, and linked to its own name; a bucket creates it with
+//! `If-None-Match`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
@@ -21,7 +21,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode};
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
-/// A folder of small files.
+/// A folder of small files, on a disk or in a bucket.
 #[derive(Debug, Clone)]
 pub enum Folder {
     /// On a local disk.
@@ -37,7 +37,7 @@ pub enum Folder {
     },
 }
 
-/// Why a file could not be used.
+/// Why a file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The disk refused.
@@ -51,7 +51,7 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// A file is not what it should be.
+    /// A file is larger than any of its kind.
     #[error("{file} has more than {bytes_max} bytes, which no file of this kind has; it is not read")]
     TooLarge {
         /// The file.
@@ -74,7 +74,7 @@ pub enum Error {
     },
 }
 
-/// A file that was written and has no name yet.
+/// A file that is written and has no name yet.
 #[derive(Debug)]
 pub struct Draft {
     written: Written,
@@ -84,9 +84,9 @@ pub struct Draft {
 
 #[derive(Debug)]
 enum Written {
-    /// Beside where it will be.
+    /// In the folder, under a temporary name.
     Beside(PathBuf),
-    /// To be sent to a folder in a bucket.
+    /// On a local disk, to be uploaded to the bucket.
     ToSend(tempfile::NamedTempFile, Arc<dyn ObjectStore>, Key),
 }
 
@@ -125,14 +125,14 @@ impl Folder {
         }
     }
 
-    /// Makes the folder, and what it lies in, where that is needed.
+    /// Creates the folder and its parents where they are missing.
     pub fn make(&self) -> Result<(), Error> {
         let Self::Disk(folder) = self else { return Ok(()) };
         fs::create_dir_all(folder).map_err(|source| disk(folder, "created", source))?;
         folder.ancestors().take(3).filter(|folder| !folder.as_os_str().is_empty()).try_for_each(sync)
     }
 
-    /// The names of its files and folders, in no order; none where it is not there.
+    /// The names of its files and folders, in no order; none where the folder does not exist.
     pub async fn names(&self) -> Result<Vec<String>, Error> {
         match self {
             Self::Disk(folder) => {
@@ -152,7 +152,7 @@ impl Folder {
         }
     }
 
-    /// Whether a file is there.
+    /// Whether a file exists.
     pub async fn has(&self, name: &str) -> Result<bool, Error> {
         match self {
             Self::Disk(folder) => {
@@ -195,7 +195,7 @@ impl Folder {
         }
     }
 
-    /// Opens a file that may be large; one in a bucket is brought to the disk first.
+    /// Opens a file that may be large; one in a bucket is downloaded first.
     pub async fn open(&self, name: &str) -> Result<BufReader<File>, Error> {
         let opened = match self {
             Self::Disk(folder) => {
@@ -217,7 +217,7 @@ impl Folder {
         Ok(BufReader::with_capacity(1 << 20, opened))
     }
 
-    /// Creates a file; false where somebody else did already.
+    /// Creates a file; false where it exists already.
     pub async fn create(&self, name: &str, bytes: &[u8]) -> Result<bool, Error> {
         match self {
             Self::Disk(folder) => {
@@ -235,7 +235,7 @@ impl Folder {
                 let key = prefix.clone().join(name);
                 match store.put_opts(&key, bytes.to_vec().into(), PutMode::Create.into()).await {
                     Ok(_) => Ok(true),
-                    // An answer may be lost and the file created all the same: what has its bytes is what was meant.
+                    // The answer to an earlier attempt may be lost: a file with the same bytes is this one.
                     Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
                         Ok(!bytes.is_empty() && self.read(name).await? == bytes)
                     }
@@ -245,7 +245,7 @@ impl Folder {
         }
     }
 
-    /// Writes a file that nobody sees yet.
+    /// Writes a file without giving it its name yet.
     pub fn draft(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Draft, Error> {
         match self {
             Self::Disk(folder) => {
@@ -266,7 +266,7 @@ impl Folder {
         }
     }
 
-    /// Writes a file that is only looked at: not safe from a power cut, and whole once it is there.
+    /// Writes a file without fsync, for readers that can do without it; they see it whole.
     pub async fn put_unsynced(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error> {
         match self {
             Self::Disk(folder) => {
@@ -285,7 +285,7 @@ impl Folder {
         }
     }
 
-    /// Removes a file, which need not be there.
+    /// Removes a file, if it exists.
     pub async fn remove(&self, name: &str) -> Result<(), Error> {
         match self {
             Self::Disk(folder) => {
@@ -302,7 +302,7 @@ impl Folder {
         }
     }
 
-    /// Where a file lies, for messages.
+    /// The path of a file, for messages.
     pub fn name_of(&self, file: &str) -> String {
         match self {
             Self::Disk(folder) => folder.join(file).display().to_string(),
@@ -314,7 +314,7 @@ impl Folder {
         store_fault(self.name_of(file), done, source)
     }
 
-    /// Writes a file of a name that nobody else uses, in this process or another, and makes it safe.
+    /// Writes and fsyncs a file under a temporary name that is unique across threads and processes.
     fn draft_beside(
         &self,
         folder: &Path,
@@ -336,7 +336,7 @@ impl Folder {
 }
 
 impl Draft {
-    /// Gives it its name; a file of that name is replaced.
+    /// Gives the file its name; replaces a file of that name.
     pub async fn publish(self, name: &str) -> Result<(), Error> {
         match self.written {
             Written::Beside(written) => {
@@ -369,7 +369,7 @@ fn disk(path: &Path, done: &'static str, source: io::Error) -> Error {
     Error::Disk { file: path.display().to_string(), done, source }
 }
 
-/// A fault of the folder for temporary files.
+/// The error for the folder of temporary files.
 fn scratch(source: io::Error) -> Error {
     disk(&std::env::temp_dir(), "written to", source)
 }

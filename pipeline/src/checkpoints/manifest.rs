@@ -1,6 +1,6 @@
-//! What an epoch was: all that is needed to apply it again, and to go on after it.
+//! The manifest of an epoch: what a restart needs to apply the epoch again and to continue after it.
 //!
-//! Nothing of the clock or the machine is in it: the same events in the same epochs give the same bytes.
+//! It holds nothing of the clock or the machine, so the same events in the same epochs give the same bytes.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use netcrab_sinks::TableChange;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// The form that this release writes and reads.
+/// The format version that this release writes and reads.
 pub const FORMAT: u32 = 2;
 
 /// Keys with late events, and the ts of the first of each, ms.
 pub type LateKeys = BTreeMap<SessionKey, i64>;
 
-/// The watermark of a shard that saw no event yet.
+/// The watermark of a shard that has seen no event.
 pub const NO_WATERMARK: i64 = i64::MIN;
 
 /// One epoch of one shard; `epoch-n.json`.
@@ -41,33 +41,33 @@ pub struct Manifest {
     pub latest_ms: i64,
     /// Up to which watermark closed sessions were forgotten, ms.
     pub forgotten_ms: i64,
-    /// The open sessions after it, where they were written.
+    /// The state file after the epoch, where one was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<StateFile>,
-    /// Sessions that late events opened again in it.
+    /// The sessions that a repair opened again in this epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reopened: Option<StateFile>,
-    /// LateKeys events that came in it, to be brought to their sessions.
+    /// Keys whose late events arrived in this epoch and wait for a repair.
     #[serde(default, with = "pairs", skip_serializing_if = "BTreeMap::is_empty")]
     pub late: LateKeys,
-    /// LateKeys events that waited before it; said where the open sessions are written, and else by the epochs before.
+    /// Keys that waited before this epoch; only beside a state file, for else the epochs before have them.
     #[serde(default, with = "pairs", skip_serializing_if = "BTreeMap::is_empty")]
     pub late_before: LateKeys,
-    /// LateKeys events whose repair had begun before it; said where the open sessions are written.
+    /// Keys under repair before this epoch; only beside a state file.
     #[serde(default, with = "pairs", skip_serializing_if = "BTreeMap::is_empty")]
     pub repairing_before: LateKeys,
-    /// Whether a repair begins with it, of the first that waited before it ([`super::repair::first`]): from its end
-    /// on none of their sessions closes.
+    /// Whether a repair of the first keys that waited begins with the end of this epoch: from then on no session of
+    /// these keys closes until the repair is committed.
     #[serde(default, rename = "begins", skip_serializing_if = "std::ops::Not::not")]
     pub repair_begins: bool,
-    /// Whether it brought the late events whose repair had begun to their sessions.
+    /// Whether this epoch commits the repair that was under way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repaired: bool,
-    /// What it changes in each table.
+    /// What the epoch changes in each table.
     pub tables: BTreeMap<String, TableChange>,
-    /// Digest of the rules it derived with.
+    /// Digest of the rules in force.
     pub rules: String,
-    /// Sessions that closed at a watermark up to this may have been derived with other rules, ms.
+    /// Sessions that closed at or before this watermark may have been derived with other rules, ms.
     pub rules_since_ms: i64,
 }
 
@@ -81,7 +81,7 @@ pub struct StateFile {
 }
 
 impl Manifest {
-    /// The bytes that are kept.
+    /// The bytes of the file.
     pub fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');
@@ -89,12 +89,12 @@ impl Manifest {
     }
 }
 
-/// A name for bytes: 32 hex digits.
+/// The XXH3 digest of bytes, 32 hex digits.
 pub fn digest(bytes: &[u8]) -> String {
     format!("{:032x}", xxh3_128(bytes))
 }
 
-/// A map whose keys are no texts, as a list of pairs.
+/// A map whose keys are not strings, as a list of pairs.
 mod pairs {
     use serde::{Deserialize, Deserializer, Serializer};
 

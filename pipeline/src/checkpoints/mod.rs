@@ -1,10 +1,10 @@
-//! Manifests and states of a shard, beside its tables.
+//! The checkpoints of a stream: manifests and state files of each shard, in a folder beside the tables.
 //!
 //!     DIR/_stream/shard-0000/epoch-00000000000000000007.json
 //!                            epoch-00000000000000000007.applied
 //!                            state-00000000000000000005-RUN.bin
 //!
-//! Each is a file of a [`Folder`]: there whole or not at all, and of two who create it one is told that it exists.
+//! Each is a file of a [`Folder`]: it exists whole or not at all, and only one process can create it.
 
 pub mod folder;
 pub mod manifest;
@@ -25,7 +25,7 @@ pub async fn has_stream(tables: &Folder) -> Result<bool, Error> {
     Ok(!shards(tables).await?.is_empty())
 }
 
-/// The epochs that are facts already, and not yet in the tables.
+/// The epochs that are committed and not yet applied to the tables.
 pub async fn unapplied(tables: &Folder) -> Result<Vec<Manifest>, Error> {
     let mut unapplied = Vec::new();
     for shard in shards(tables).await? {
@@ -39,7 +39,7 @@ pub async fn unapplied(tables: &Folder) -> Result<Vec<Manifest>, Error> {
     Ok(unapplied)
 }
 
-/// The last epoch of each shard that is in the tables: 0 before the first.
+/// The last epoch of each shard that is applied to the tables; 0 before the first.
 pub async fn applied_epochs(tables: &Folder) -> Result<Vec<(u32, u64)>, Error> {
     let mut applied = Vec::new();
     for shard in shards(tables).await? {
@@ -48,7 +48,7 @@ pub async fn applied_epochs(tables: &Folder) -> Result<Vec<(u32, u64)>, Error> {
     Ok(applied)
 }
 
-/// Where the files of `shard` lie beside the tables in `tables`.
+/// The folder of `shard` beside the tables in `tables`.
 pub fn shard_folder(tables: &Folder, shard: u32) -> Folder {
     tables.join(FOLDER).join(&format!("shard-{shard:04}"))
 }
@@ -105,7 +105,7 @@ impl Checkpoints {
         Ok(checkpoints)
     }
 
-    /// The newest epoch, or `None` where there is none.
+    /// The newest manifest and its bytes; `None` before the first epoch.
     pub async fn newest(&self) -> Result<Option<(Manifest, Vec<u8>)>, Error> {
         match self.epochs().await?.into_iter().next_back() {
             Some(epoch) => Ok(Some(self.read(epoch).await?)),
@@ -113,7 +113,7 @@ impl Checkpoints {
         }
     }
 
-    /// The numbers of all epochs that are kept, ascending.
+    /// The numbers of all epochs that are stored, ascending.
     pub async fn epochs(&self) -> Result<Vec<u64>, Error> {
         let number = |name: String| name.strip_prefix("epoch-")?.strip_suffix(".json")?.parse::<u64>().ok();
         let mut epochs: Vec<u64> = self.folder.names().await?.into_iter().filter_map(number).collect();
@@ -140,7 +140,10 @@ impl Checkpoints {
         Ok((manifest, bytes))
     }
 
-    /// Creates the manifest of an epoch; [`Error::ShardTaken`] where somebody did already.
+    /// Creates the manifest of an epoch, which commits it.
+    ///
+    /// # Errors
+    /// [`Error::ShardTaken`] where another process created it.
     pub async fn commit(&self, epoch: u64, manifest: &[u8]) -> Result<(), Error> {
         let created = self.folder.create(&manifest_name(epoch), manifest).await?;
         if created { Ok(()) } else { Err(Error::ShardTaken { shard: self.shard, epoch }) }
@@ -157,35 +160,35 @@ impl Checkpoints {
         Ok(self.folder.has(&applied_name(epoch)).await?)
     }
 
-    /// Notes that `epoch` was applied to all tables.
+    /// Marks `epoch` as applied to all tables.
     pub async fn mark_applied(&self, epoch: u64) -> Result<(), Error> {
         self.folder.create(&applied_name(epoch), b"").await?;
         Ok(())
     }
 
-    /// Writes what will be a file that the manifest of an epoch names.
+    /// Writes a file that the manifest of an epoch will reference.
     pub fn draft(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Draft, Error> {
         Ok(self.folder.draft(write)?)
     }
 
-    /// Names a draft for the manifest of `epoch`, and after what the epoch does: whoever loses it overwrites nothing.
+    /// Gives a draft its name: the epoch and what it does, so that a process that loses the epoch overwrites nothing.
     pub async fn publish(&self, draft: Draft, kind: &str, epoch: u64, run: &RunId) -> Result<StateFile, Error> {
         let (name, bytes) = (format!("{kind}-{epoch:020}-{}.bin", run.as_str()), draft.bytes);
         draft.publish(&name).await?;
         Ok(StateFile { name, bytes })
     }
 
-    /// Opens a file that a manifest names.
+    /// Opens a file that a manifest references.
     pub async fn open_state(&self, file: &StateFile) -> Result<BufReader<File>, Error> {
         Ok(self.folder.open(&file.name).await?)
     }
 
-    /// Removes the epochs before `epoch`, and the files that they, or attempts at them, named.
+    /// Deletes the epochs before `epoch` and all files written for them, failed attempts included.
     pub async fn delete_before(&self, epoch: u64) -> Result<(), Error> {
         let of_epoch = |name: &String| name.split(['-', '.']).nth(1)?.parse::<u64>().ok();
         let mut old = self.folder.names().await?;
         old.retain(|name| !name.starts_with('.') && of_epoch(name).is_some_and(|old| old < epoch));
-        // The manifest goes last: while it is there, so is what it names.
+        // A manifest is deleted after the files that it references.
         old.sort_by_key(|name| name.ends_with(".json"));
         for name in old {
             self.folder.remove(&name).await?;
@@ -278,7 +281,7 @@ mod tests {
         let (_folder, checkpoints) = opened();
         for epoch in 1..=4 {
             let mut manifest = manifest(epoch);
-            // Another process began the same epoch otherwise.
+            // Another process attempted the same epoch with another result.
             for attempt in [1, 2] {
                 let draft = checkpoints.draft(|file| file.write_all(&[epoch as u8])).unwrap();
                 let run = RunId::new(attempt);

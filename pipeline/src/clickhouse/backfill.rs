@@ -1,10 +1,10 @@
 //! Copies the rows of the Delta tables to ClickHouse.
 //!
-//!     parts of a snapshot ─▶ those not noted yet ─▶ INSERT ─▶ noted ─▶ the epochs of the shards are noted
+//!     files of a snapshot ─▶ those without a position ─▶ INSERT ─▶ position ─▶ positions of the stream's shards
 //!
-//! A part is noted once all of its rows are in; interrupted before that, it is inserted again under the same names,
-//! which the server knows. The epochs of a stream are noted last, so that it does not go on in a ClickHouse
-//! that lacks a part.
+//! A file gets its position in ClickHouse once all its rows are inserted. Interrupted before that, it is inserted
+//! again with the same deduplication tokens. The positions of a stream's shards are written last, so a stream never
+//! continues in a ClickHouse that lacks a file.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use crate::checkpoints;
 use crate::checkpoints::folder::Folder;
 use crate::stream::shard::apply::{POSITION_TABLE, writer};
 
-/// What is to be copied.
+/// A backfill: the files to copy, and those that are copied.
 #[derive(Debug)]
 pub struct Backfill {
     parts: Vec<(&'static Table, StagedFile)>,
@@ -29,7 +29,7 @@ pub struct Backfill {
     epochs: Vec<(u32, u64)>,
 }
 
-/// What was copied.
+/// What a backfill copied.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BackfillSummary {
     /// Files.
@@ -38,10 +38,10 @@ pub struct BackfillSummary {
     pub rows: u64,
 }
 
-/// Files that are copied at once: while the server takes one in, another is read.
+/// Files copied concurrently: while the server inserts one, another is read.
 const AT_ONCE: usize = 3;
 
-/// A table, and who a part of it is noted by.
+/// A table, and the name under which ClickHouse stores the position of a file of it.
 type PartPosition = (String, String);
 
 fn noted(table: &Table, part: &StagedFile) -> PartPosition {
@@ -49,7 +49,10 @@ fn noted(table: &Table, part: &StagedFile) -> PartPosition {
 }
 
 impl Backfill {
-    /// Lists what is to be copied; refuses a ClickHouse that has rows from elsewhere, unless it may be emptied.
+    /// Lists the files to copy; empties ClickHouse first where `replace`.
+    ///
+    /// # Errors
+    /// [`Error::NoTables`], [`Error::StreamRuns`], or [`Error::ClickHouseNotEmpty`] where it has rows of other tables.
     pub async fn plan(sink: &DeltaSink, server: &ClickHouse, replace: bool) -> Result<Self> {
         let mut parts = Vec::new();
         let folder = Folder::of(sink)?;
@@ -80,7 +83,7 @@ impl Backfill {
             }
             done.insert(position);
         }
-        // Before a part is noted only the first can be under way, and their rows are known by their names.
+        // Before any file has a position, only the first few can be partly inserted; their tokens deduplicate them.
         let first: BTreeSet<&str> = parts.iter().take(AT_ONCE).map(|(table, _)| table.name).collect();
         for &table in ALL.iter().filter(|table| done.is_empty() && !first.contains(table.name)) {
             if server.has_rows(table).await? {
@@ -99,18 +102,21 @@ impl Backfill {
         self.parts.iter().map(|(_, part)| part.bytes).sum()
     }
 
-    /// The bytes of files that were copied before.
+    /// The bytes of files copied by an earlier, interrupted backfill.
     pub fn bytes_done(&self) -> u64 {
         self.parts.iter().filter(|(table, part)| self.is_done(table, part)).map(|(_, part)| part.bytes).sum()
     }
 
-    /// Files that were copied before.
+    /// The number of files copied by an earlier, interrupted backfill.
     pub fn files_done(&self) -> u64 {
         self.parts.iter().filter(|(table, part)| self.is_done(table, part)).count() as u64
     }
 }
 
-/// Copies what was not copied yet; tells of each file.
+/// Copies the files that are not copied yet; calls `copied` with table and bytes of each.
+///
+/// # Errors
+/// Whatever the server or the tables give; run it again to continue.
 pub async fn backfill(
     backfill: &Backfill,
     sink: &DeltaSink,
@@ -120,7 +126,7 @@ pub async fn backfill(
     let mut sum = BackfillSummary::default();
     let left = backfill.parts.iter().filter(|(table, part)| !backfill.is_done(table, part));
     let copying = left.map(|(table, part)| async move {
-        // The epochs of a stream are from 1.
+        // Epochs of a stream begin at 1, so 0 is not one.
         let position = Position { writer: noted(table, part).1, number: 0 };
         let change = TableChange { added: vec![part.clone()], ..TableChange::default() };
         server.write(table, shard_of(part), &position, &change, sink).await?;
@@ -140,7 +146,7 @@ pub async fn backfill(
     Ok(sum)
 }
 
-/// The shard whose stream wrote a file; `u32::MAX` where a run did.
+/// The shard whose stream wrote a file; `u32::MAX` for a file of a run.
 fn shard_of(part: &StagedFile) -> u32 {
     let mut after = part.path.split("-s").skip(1);
     after.find_map(|rest| rest.split_once('-')?.0.parse().ok()).unwrap_or(u32::MAX)

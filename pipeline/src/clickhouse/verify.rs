@@ -1,4 +1,4 @@
-//! Compares the rows of the Delta tables with those in ClickHouse.
+//! Compares the rows of the Delta tables with those in ClickHouse, by table and day.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::RunSettings;
 
-/// A day whose rows are not the same.
+/// A day whose rows differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The table.
@@ -29,21 +29,24 @@ pub struct Difference {
     pub clickhouse: u64,
 }
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Debug, Clone, Default)]
 pub struct Compared {
     /// Rows in Delta.
     pub rows: u64,
-    /// DayDigests.
+    /// Days compared.
     pub days: u64,
-    /// DayDigests whose rows are not the same.
+    /// Days whose rows differ.
     pub differences: Vec<Difference>,
 }
 
-/// Rows of a day: how many, and a sum over hashes of each.
+/// For each day the number of rows and the sum of their hashes.
 type DayDigests = BTreeMap<Option<i32>, (u64, u64)>;
 
-/// Compares a table by day: every column of every row, in whatever order.
+/// Compares a table by day: every column of every row, in any order.
+///
+/// # Errors
+/// Whatever reading either side gives.
 pub async fn verify(
     table: &'static Table,
     sink: &DeltaSink,
@@ -79,7 +82,7 @@ pub async fn verify(
     Ok(compared)
 }
 
-/// A sum of scores without the digits that depend on the order of adding: it is exact up to 4096, and see decision 0004.
+/// A sum of scores without the digits that depend on the order of addition. Sums below 4096 are exact: docs/decisions/0004.
 fn rounded_sum(sum: f64) -> f64 {
     if sum.abs() < 4096.0 { sum } else { (sum * 1024.0).round() / 1024.0 }
 }
@@ -87,7 +90,7 @@ fn rounded_sum(sum: f64) -> f64 {
 fn add(table: &'static Table, batch: &RecordBatch, days: &mut DayDigests) -> Result<()> {
     let columns = table.columns().map(|column| {
         let found = batch.column_by_name(column.name).ok_or_else(|| Error::no_column(column.name))?;
-        // Dictionaries and views of one text are the same text.
+        // Dictionaries and views compare by the text they stand for.
         let kind = match at_rest_type(column.kind) {
             DataType::List(_) => DataType::new_list(DataType::Utf8, true),
             kind => kind,

@@ -1,4 +1,4 @@
-//! `netcrab backfill`: an empty ClickHouse gets the rows of the Delta tables.
+//! `netcrab backfill`: copies the rows of the Delta tables into an empty ClickHouse.
 
 use std::process::ExitCode;
 
@@ -22,10 +22,10 @@ enum To {
 #[command(after_help = "\
 Examples:
   NETCRAB_CLICKHOUSE__HOSTS='[\"http://localhost:8123\"]' netcrab backfill --to clickhouse --tables ./tables
-  netcrab backfill --to clickhouse --tables ./tables --replace      begins from nothing, whatever is there
+  netcrab backfill --to clickhouse --tables ./tables --replace      empties ClickHouse first
 
-Interrupted, it goes on where it was. Stop `netcrab serve` and `netcrab process` on these tables first; started again
-with the same [clickhouse], they go on in both places.")]
+Interrupted, it continues where it was. Stop `netcrab serve` and `netcrab process` on these tables first; started again
+with the same [clickhouse], they write to both.")]
 pub(crate) struct Arguments {
     /// Where to.
     #[arg(long, value_enum)]

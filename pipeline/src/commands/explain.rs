@@ -1,4 +1,4 @@
-//! `netcrab explain`: the plans with what each operator did.
+//! `netcrab explain`: the plans of a run with the metrics of each operator.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

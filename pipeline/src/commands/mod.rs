@@ -38,7 +38,7 @@ pub(crate) fn sink(tables: &str) -> Result<DeltaSink> {
     Ok(DeltaSink::new(netcrab_pipeline::tables::address(tables)?))
 }
 
-/// The folder of the tables; what lies in a bucket that cannot be used is said here, and not in the log of each epoch.
+/// The folder of the tables. A bucket that cannot be used is an error here, once, and not in the log of each epoch.
 pub(crate) async fn folder(sink: &DeltaSink) -> Result<Folder> {
     let folder = Folder::of(sink)?;
     folder.names().await?;

@@ -1,4 +1,4 @@
-//! `netcrab rerun`: days recomputed after a rule changed.
+//! `netcrab rerun`: recomputes days after a rule changed.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     /// Rules to recompute with.
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// Say what would change, and change nothing.
+    /// Report what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
 }

@@ -1,4 +1,4 @@
-//! `netcrab run`: files of events become tables.
+//! `netcrab run`: turns files of events into tables.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// Files, folders or s3://bucket/prefix of Parquet, NDJSON, CSV or access logs, plain, .gz or .zst.
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
-    /// Folder (or s3:// URL) of the tables; made where it is missing.
+    /// Folder (or s3:// URL) of the tables; created where it is missing.
     #[arg(long, value_name = "DIR")]
     tables: String,
     /// How foreign columns become events; see docs/mapping.md.

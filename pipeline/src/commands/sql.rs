@@ -52,12 +52,12 @@ fn print_rows(rows: &[RecordBatch], json: bool) -> Result<()> {
     Ok(writer.finish()?)
 }
 
-/// Reads queries until `\q` or the end of input. A wrong one is said, and the prompt goes on.
+/// Runs queries until `\q` or the end of input; a failed query prints its error.
 async fn prompt(session: &SessionContext, json: bool) -> Result<()> {
     let mut editor: rustyline::Editor<(), FileHistory> = rustyline::Editor::new()?;
     let history = std::env::home_dir().map(|home| home.join(".netcrab_history"));
     if let Some(history) = &history {
-        // A missing or unreadable history only means that there is none.
+        // The history is optional: without it the prompt starts with an empty one.
         let _ = editor.load_history(history);
     }
     loop {

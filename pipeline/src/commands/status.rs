@@ -1,4 +1,4 @@
-//! `netcrab status`: how far each shard of a stream has come.
+//! `netcrab status`: the position of each shard of a stream.
 
 use std::process::ExitCode;
 
@@ -20,7 +20,7 @@ Examples:
   netcrab status --tables ./tables
   netcrab status --tables ./tables --json
 
-The lag is in offsets of the bus: batches in the built-in log, events in Kafka. It reads what the last epoch of each shard left; the process that works on them need not run.")]
+The lag is in offsets of the bus: batches in the built-in log, events in Kafka. It reads the newest manifest of each shard; the process that runs them need not run.")]
 pub(crate) struct Arguments {
     /// Folder of the tables, or s3://bucket/prefix.
     #[arg(long, value_name = "DIR")]
@@ -31,11 +31,11 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     let folder = Folder::of(&super::sink(&arguments.tables)?)?;
     let shards = checkpoints::shards(&folder).await?;
     if shards.is_empty() {
-        bail!("{} is fed by no stream; start one with netcrab serve or netcrab process", arguments.tables);
+        bail!("no stream writes {}; start one with netcrab serve or netcrab process", arguments.tables);
     }
     let bus = open_bus(&context.config, &arguments.tables, Access::Look).await;
     if let Err(fault) = &bus {
-        eprintln!("the lag is not known: {}", super::chain_of(fault));
+        eprintln!("the lag is unknown: {}", super::chain_of(fault));
     }
     let mut newest = Vec::new();
     for shard in shards {
@@ -85,7 +85,7 @@ fn as_json((manifest, applied, lag): &(Manifest, bool, Option<u64>)) -> serde_js
     })
 }
 
-/// An instant, or what stands for none.
+/// A timestamp, or a word for none.
 fn instant(ms: i64) -> String {
     match Timestamp::from_millisecond(ms) {
         Ok(instant) => instant.to_string(),

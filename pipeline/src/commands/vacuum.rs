@@ -1,4 +1,4 @@
-//! `netcrab vacuum`: files that no table names any more are removed.
+//! `netcrab vacuum`: removes files that no table references.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use netcrab_pipeline::stream::vacuum::vacuum;
 use super::grouped;
 use crate::Context;
 
-/// Fewest hours, for somebody may be about to name a file that is younger.
+/// Fewest hours: a run under way has staged files that it will still commit.
 const HOURS_MIN: f64 = 1.0 / 60.0;
 
 /// Arguments of `netcrab vacuum`.
@@ -20,16 +20,16 @@ Examples:
   netcrab vacuum --tables ./tables --dry-run
   netcrab vacuum --tables ./tables --keep-hours 168      versions of the last week stay readable
 
-A run or re-run leaves the files it replaced, so that earlier versions can be read; an interrupted one
-leaves what it had written. `netcrab serve` and `netcrab process` tidy the tables they feed themselves.")]
+A run or re-run leaves the files that it replaced, so that earlier versions stay readable; an interrupted one
+leaves what it had staged. `netcrab serve` and `netcrab process` vacuum the tables that they write themselves.")]
 pub(crate) struct Arguments {
     /// Folder (or s3:// URL) of the tables.
     #[arg(long, value_name = "DIR")]
     tables: String,
-    /// Hours that a file stays after no table names it any more.
+    /// Hours that a file is retained after the last table stopped referencing it.
     #[arg(long, value_name = "HOURS", default_value_t = 24.0)]
     keep_hours: f64,
-    /// Say what would go, and remove nothing.
+    /// List what would be removed, and remove nothing.
     #[arg(long)]
     dry_run: bool,
 }

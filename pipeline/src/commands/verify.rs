@@ -1,4 +1,4 @@
-//! `netcrab verify`: whether ClickHouse holds the rows of the Delta tables.
+//! `netcrab verify`: compares the rows of the Delta tables with those in ClickHouse.
 
 use std::process::ExitCode;
 
@@ -59,7 +59,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
             println!("{table:<22} {day:<10} {:>14} {:>16}{other}", grouped(*delta), grouped(*clickhouse));
         }
         eprintln!(
-            "they differ; fill ClickHouse anew with: netcrab backfill --to clickhouse --replace --tables {}",
+            "they differ; fill ClickHouse again with: netcrab backfill --to clickhouse --replace --tables {}",
             arguments.tables
         );
     }

@@ -1,9 +1,9 @@
-//! `netcrab.toml`: every setting, its default, and what happens to a wrong one.
+//! The settings of `netcrab.toml`, their defaults and their checks.
 //!
 //!     defaults ◀ netcrab.toml ◀ NETCRAB_SECTION__KEY
 //!
-//! A key nobody knows is refused with the nearest one that exists. The file `netcrab.toml` in the
-//! repository holds every setting with its default; a test keeps it so.
+//! An unknown key is an error that names the nearest one. The file `netcrab.toml` in the repository has every setting
+//! with its default; a test keeps it so.
 
 mod error;
 pub mod packs;
@@ -41,9 +41,9 @@ pub struct Config {
     pub score: rules::Score,
     /// The HTTP API.
     pub api: netcrab_api::ApiConfig,
-    /// Where accepted events wait.
+    /// The event bus.
     pub bus: BusSettings,
-    /// ClickHouse, where the tables lie there too.
+    /// ClickHouse, as a second store of the tables.
     pub clickhouse: netcrab_sinks::clickhouse::ClickHouseSettings,
     /// How a stream runs.
     pub stream: stream::StreamSettings,
@@ -51,13 +51,13 @@ pub struct Config {
     pub packs: packs::PackSettings,
 }
 
-/// Where accepted events wait; table `[bus]` of `netcrab.toml`.
+/// The event bus, where accepted events wait; table `[bus]` of `netcrab.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BusSettings {
-    /// Which of them. Default: `log`.
+    /// Which bus. Default: `log`.
     pub kind: BusKind,
-    /// The log that is built in. Where its folder is empty it lies in `_bus` beside the tables.
+    /// The built-in log. Where its folder is empty it lies in `_bus` beside the tables.
     pub log: netcrab_bus::log::LogSettings,
     /// Kafka.
     #[cfg(feature = "kafka")]
@@ -67,18 +67,18 @@ pub struct BusSettings {
     pub kafka: NotRead,
 }
 
-/// A place where accepted events wait.
+/// An implementation of the bus.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BusKind {
-    /// The log that is built in.
+    /// The built-in log.
     #[default]
     Log,
     /// Kafka; only in builds with the feature `kafka`.
     Kafka,
 }
 
-/// Settings of something that this build does not have.
+/// Settings of a part that this build does not have.
 #[cfg(not(feature = "kafka"))]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NotRead;
@@ -100,7 +100,7 @@ pub struct RunSettings {
     pub memory_mib: usize,
     /// Folder for what does not fit into memory. Default: empty, which is the system's temporary folder.
     pub spill_dir: PathBuf,
-    /// Most rows kept in the table `rejects` by one run; more are counted only. Default: 1_000_000.
+    /// Most rows that one run stores in the table `rejects`; more are only counted. Default: 1_000_000.
     pub rejects_max: usize,
 }
 
@@ -111,7 +111,7 @@ impl Default for RunSettings {
 }
 
 impl RunSettings {
-    /// Threads, with 0 resolved.
+    /// The number of threads, with 0 resolved to the number of cores.
     pub fn threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         if self.threads == 0 { cores() } else { self.threads }
@@ -120,6 +120,9 @@ impl RunSettings {
 
 impl Config {
     /// Reads `file`, or `./netcrab.toml` where none is given and it exists, then the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with the file and the setting.
     pub fn load(file: Option<&Path>) -> Result<Self> {
         let default = Path::new("netcrab.toml");
         let file = file.or_else(|| default.exists().then_some(default));
@@ -138,12 +141,15 @@ impl Config {
         })
     }
 
-    /// The settings that `text` and environment variables make.
+    /// The settings of `text`, overridden by environment variables.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with the setting.
     pub fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Self> {
         let mut values: toml::Table = toml::from_str(text)?;
         for (name, value) in environment {
             let path: Vec<String> = name[ENVIRONMENT.len()..].to_lowercase().split("__").map(str::to_owned).collect();
-            // NETCRAB_CACHE and the like are ours, but no settings: those have a table and a key.
+            // NETCRAB_CACHE and the like are no settings: a setting has a table and a key.
             if path.len() > 1 {
                 set(&mut values, &path, &value).map_err(|error| error.at(format!("environment variable {name}")))?;
             }
@@ -159,13 +165,13 @@ impl Config {
         Ok(config)
     }
 
-    /// The settings that decide what the derived tables say.
+    /// The settings that the derived tables depend on.
     pub fn rules(&self) -> rules::Rules {
         rules::Rules { sessionize: self.sessionize.clone(), detect: self.detect.clone(), score: self.score.clone() }
     }
 }
 
-/// Sets `path` to `value`, read as TOML where it is some, else as text.
+/// Sets `path` to `value`, parsed as TOML where it is valid TOML, else as a string.
 fn set(values: &mut toml::Table, path: &[String], value: &str) -> Result<()> {
     let Some((first, rest)) = path.split_first() else { return Ok(()) };
     if rest.is_empty() {
@@ -179,7 +185,7 @@ fn set(values: &mut toml::Table, path: &[String], value: &str) -> Result<()> {
     set(table, rest, value)
 }
 
-/// Refuses names that the example does not have, with the nearest that it has.
+/// Refuses names that the example file does not have, and names the nearest that it has.
 fn check_names(values: &toml::Table, example: &toml::Table, path: &str) -> Result<()> {
     for (name, value) in values {
         let full = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };

@@ -1,4 +1,4 @@
-//! Settings of a running pipeline.
+//! Settings of a stream.
 
 use serde::Deserialize;
 
@@ -8,32 +8,32 @@ use super::ConfigError;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamSettings {
-    /// Longest time between two epochs while events come, in milliseconds: what is new is seen about
-    /// this much later. Default: 1000.
+    /// Longest time between two epochs while events arrive, in milliseconds; new events are visible about this much
+    /// later. Default: 1000.
     pub epoch_ms: u64,
-    /// Most bytes of events that one epoch takes on, as the bus stores them: the plans must sort them within
-    /// `run.memory_mib`, a dozen tables at once. Default: 16_777_216 (16 MiB), 80 000 events or so.
+    /// Most bytes of events in one epoch, as the bus stores them: its plans sort a dozen tables within
+    /// `run.memory_mib`. Default: 16_777_216 (16 MiB), about 80 000 events.
     pub epoch_bytes_max: usize,
-    /// How late an event may come and still be in time, in milliseconds. One that comes later is counted
-    /// too, by a repair. Default: 120_000 (2 min).
+    /// How long the watermark stays behind the latest event, in milliseconds. An event that arrives later for a
+    /// closed session is late: a repair merges it. Default: 120_000 (2 min).
     pub lateness_ms: i64,
-    /// How far the watermark may be ahead of the clock, in milliseconds, whatever senders say.
+    /// How far the watermark may be ahead of the clock, in milliseconds, whatever timestamps events have.
     /// Default: 300_000 (5 min).
     pub skew_max_ms: i64,
-    /// How long a key is remembered after its last session closed, in milliseconds. One that comes back
-    /// later is numbered from 0 again. Default: 172_800_000 (48 h).
+    /// How long a session key is remembered after its last session closed, in milliseconds. A key that returns later
+    /// numbers its sessions from 0 again. Default: 172_800_000 (48 h).
     pub remember_ms: i64,
-    /// Fewest events between two times that the open sessions are written. Default: 1_000_000.
+    /// Fewest events between two state files. Default: 1_000_000.
     pub state_events_min: u64,
-    /// Most open sessions shown before they are closed; those beyond it are shown once they are. Default: 50_000.
+    /// Most open sessions that the API shows; more are shown once they close. Default: 50_000.
     pub live_sessions_max: usize,
-    /// How long a file that no table names any more is let lie, and an entry of a table's log, in milliseconds:
-    /// no reader may take longer. Default: 3_600_000 (1 h).
+    /// How long vacuum retains files that no table references, and old entries of a table's log, in milliseconds: no
+    /// reader may take longer. Default: 3_600_000 (1 h).
     pub keep_removed_ms: u64,
-    /// Days that events_raw and events_sessionized keep, by the watermark; 0 keeps all. Default: 0. An event that
-    /// comes later than this finds its session gone.
+    /// Days that events_raw and events_sessionized retain, by the watermark; 0 retains all. Default: 0. A late event
+    /// older than this finds its session expired.
     pub events_days: u32,
-    /// Days that the tables of facts keep, by the watermark; 0 keeps all. Default: 0.
+    /// Days that the fact tables retain, by the watermark; 0 retains all. Default: 0.
     pub facts_days: u32,
     /// Shortest time between two repairs of late events, in milliseconds. Default: 60_000 (1 min).
     pub repair_ms: u64,

@@ -1,6 +1,6 @@
-//! The leaf of every plan: events out of files.
+//! `EventsExec`: the leaf of a run's plans, which reads events from files.
 //!
-//!     files ─▶ readers, one for each partition, sharing the work ─▶ event batches
+//!     files ─▶ readers, one for each partition, sharing the files ─▶ event batches
 //!                                                              └─▶ rejects
 //!
 //! Readers block, so each runs on a thread of its own and is at most two batches ahead.
@@ -27,10 +27,10 @@ use netcrab_sources::{Source, SourceReader};
 
 use crate::progress::Progress;
 
-/// Batches that a reader may be ahead.
+/// Batches that a reader may decode ahead.
 const AHEAD_MAX: usize = 2;
 
-/// What did not become an event.
+/// Collects the rejects of a run, up to a bound.
 #[derive(Debug, Default)]
 pub struct Rejects {
     kept: Mutex<Kept>,
@@ -45,7 +45,7 @@ struct Kept {
 }
 
 impl Rejects {
-    /// Keeps at most `rows_max` rows.
+    /// Stores at most `rows_max` rows; more are counted.
     pub fn new(rows_max: usize) -> Self {
         Self { kept: Mutex::default(), rows_max }
     }
@@ -61,7 +61,7 @@ impl Rejects {
         }
     }
 
-    /// The rows kept, and how many more there were.
+    /// The stored rows, and how many more there were.
     pub fn take(&self) -> (Vec<RecordBatch>, usize) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         (std::mem::take(&mut kept.batches), kept.not_kept)
@@ -80,7 +80,7 @@ pub struct EventsExec {
 }
 
 impl EventsExec {
-    /// Events of `source` in so many partitions; of these columns only, where they are given.
+    /// Reads `source` in `partitions` partitions; only `columns`, where they are given.
     pub fn new(
         source: Arc<Source>,
         partitions: usize,

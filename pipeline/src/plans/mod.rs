@@ -1,4 +1,4 @@
-//! What the plans of runs, streams and packs have in common: their leaf, their order, their memory, their staging.
+//! What the plans of runs, streams and packs share: the leaf, the `date` column, the order of tables, memory, staging.
 
 pub mod date_exec;
 pub mod events_exec;

@@ -1,4 +1,4 @@
-//! What the plans of a run may use: threads, memory, partitions.
+//! Threads, memory and partitions of plans.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use netcrab_operators::sessionize::batch::Sizes;
 
 use crate::config::{Config, RunSettings};
 
-/// Events a partition of the sorted shell should hold, about.
+/// Target number of events in a partition of the batch operator.
 const PARTITION_EVENTS: u64 = 65_536;
 
-/// Partitions of the sorted shell where nothing says how many events there are.
+/// Partitions of the batch operator where the number of events is unknown.
 const PARTITIONS: usize = 256;
 
-/// Most shapes in a table: about 12 MiB for each thread.
+/// Most entries of an action dictionary: about 12 MiB for each thread.
 pub(crate) const ACTIONS_MAX: usize = 1 << 18;
 
-/// Sizes of the sorted shell for so many events: half of the memory is its own, the rest the sorts'.
+/// Sizes of the batch operator for `events` events. It gets half of `run.memory_mib`; the sorts of the tables get the rest.
 pub fn batch_sizes(events: Option<u64>, config: &Config) -> Sizes {
     let partitions = events.map_or(PARTITIONS, |events| (events / PARTITION_EVENTS).clamp(16, 4096) as usize);
     Sizes { partitions, memory_max: (config.run.memory_mib << 20) / 2, actions_max: ACTIONS_MAX }
 }
 
-/// Settings and memory of a run's plans.
+/// The DataFusion context of plans: threads, memory pool, spill folder.
 pub fn task_context(config: &Config) -> Result<Arc<TaskContext>> {
     let spill_reservation = (config.run.memory_mib << 20) / 128;
     let session = SessionConfig::new()
@@ -36,7 +36,7 @@ pub fn task_context(config: &Config) -> Result<Arc<TaskContext>> {
     Ok(Arc::new(context))
 }
 
-/// What stages may use: a memory pool that spills, and where it spills to.
+/// A fair memory pool of `run.memory_mib` that spills to `run.spill_dir`.
 pub fn runtime(run: &RunSettings) -> Result<Arc<RuntimeEnv>> {
     let pool = FairSpillPool::new(run.memory_mib << 20);
     let mut builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool));

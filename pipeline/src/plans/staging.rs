@@ -1,4 +1,4 @@
-//! Plans run together and stage their rows as files that no table names yet.
+//! Executes plans together and stages their rows as files that no table references yet.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use netcrab_schema::Table;
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{RunId, Sink, StagedTable};
 
-/// Batches of a table that wait to be written.
+/// Batches of a table buffered before its writer.
 const BUFFERED_BATCHES: usize = 2;
 
-/// Tables staged so far, to be discarded if the run fails.
+/// What is staged so far; discarded where the run fails.
 pub(crate) struct Staging<'a> {
     pub(crate) sink: &'a DeltaSink,
     pub(crate) staged: Vec<(&'static Table, StagedTable)>,
@@ -22,7 +22,7 @@ pub(crate) struct Staging<'a> {
 impl Staging<'_> {
     pub(crate) async fn discard(&self) {
         for (table, staged) in &self.staged {
-            // The run failed already; what cannot be removed is only litter, and no table names it.
+            // The run has failed already. A file that cannot be removed is referenced by no table; vacuum removes it.
             let _ = self.sink.discard(table, staged).await;
         }
     }
@@ -37,7 +37,7 @@ pub(crate) async fn stage_all<'a>(
 ) -> Result<()> {
     let mut tasks = tokio::task::JoinSet::new();
     for (table, plan) in plans {
-        // Rows are put in order beside the writing of those before them: the last table has both threads.
+        // Sorting runs ahead of writing, so the last table uses two threads.
         let rows = spawn_buffered(plan.execute(0, Arc::clone(context))?, BUFFERED_BATCHES);
         let (sink, table, id) = (sink.clone(), *table, ids(table).clone());
         tasks.spawn(async move { (table, sink.stage(table, &id, rows).await) });

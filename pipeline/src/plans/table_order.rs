@@ -1,4 +1,4 @@
-//! Puts rows into the order of a table's files.
+//! Sorts rows into the order of a table's files: by date, then by the table's key.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ pub fn in_table_order(table: &'static Table, plan: Arc<dyn ExecutionPlan>) -> Re
     if table_order::is_in_order(table, plan.as_ref())? {
         return Ok(plan);
     }
-    // One sort for each table: a sort for each thread, too, would split the memory into shares too small to hold a batch.
+    // One sort per table: one per thread and table would split the memory pool into shares smaller than a batch.
     let together = Arc::new(CoalescePartitionsExec::new(plain_texts(table, plan)?));
     Ok(sort_rows(together, table)?)
 }
 
-/// The rows of `plan` with plain texts, see [`Table::to_store`].
+/// The rows of `plan` with plain strings instead of dictionaries and views, see [`Table::to_store`].
 fn plain_texts(table: &Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = plan.schema();
     if schema == table.to_store() {

@@ -1,9 +1,9 @@
-//! Brings the many small files of short epochs together, beside the epochs: one takes up what is done.
+//! Chooses which small files of short epochs to compact.
 //!
-//!     64 KiB × 16 ─▶ 1 MiB × 16 ─▶ 16 MiB × 16 ─▶ 128 MiB, left alone
+//!     64 KiB × 16 ─▶ 1 MiB × 16 ─▶ 16 MiB × 16 ─▶ 128 MiB, final
 //!
-//! TableFiles of a table and date are compacted once as many of one size class are there; so a row is
-//! written again once for each class, and not each time something is added. Rows that add up are folded.
+//! Files of a table and date are compacted once 16 of one size class exist. So a row is rewritten once per class, not
+//! once per epoch. Rows of additive tables are folded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,16 +12,16 @@ use netcrab_sinks::StagedFile;
 
 use super::table_files::TableFiles;
 
-/// TableFiles of one size class that are brought together.
+/// Fewest files of one size class that are compacted.
 pub const FILES_MIN: usize = 16;
 
 /// The largest file of the smallest class, bytes; each class is [`FILES_MIN`] times the one before.
 const SMALL_BYTES: u64 = 64 << 10;
 
-/// TableFiles this large are left alone, and no more than this is brought together at once, bytes.
+/// Files of this size are not compacted again, and one compaction reads at most this much, bytes.
 const LARGE_BYTES: u64 = 128 << 20;
 
-/// TableFiles to bring together.
+/// Files to compact.
 #[derive(Debug, Clone)]
 pub struct Compaction {
     /// The table.

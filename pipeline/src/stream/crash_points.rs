@@ -1,7 +1,7 @@
-//! Where tests kill the process.
+//! Points at which tests kill the process, and the steps of an epoch that they surround.
 //!
-//! In builds with debug assertions `NETCRAB_CRASH=commit.before:3` ends the process, as SIGKILL would,
-//! when it comes before the commit for the third time. In release builds nothing of this is there.
+//! In builds with debug assertions `NETCRAB_CRASH=commit.before:3` aborts the process, as SIGKILL would, the third time
+//! it is about to commit. Release builds have no crash points.
 
 /// The steps of an epoch, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl Step {
         Step::Release,
     ];
 
-    /// Its name in `NETCRAB_CRASH`.
+    /// Its name in `NETCRAB_CRASH`, and in the label `step` of the metric `netcrab_stream_step_seconds`.
     pub fn name(self) -> &'static str {
         match self {
             Step::Read => "read",

@@ -35,21 +35,21 @@ const MEMORY_BYTES: usize = 384 << 20;
 /// org_id, product_id and date.
 pub(super) type ProductDay<'a> = (&'a str, &'a str, i32);
 
-/// Where a repair looks and writes.
+/// What one background task reads and writes.
 pub struct MaintenanceContext<'a> {
     /// The tables.
     pub sink: &'a DeltaSink,
     /// The shard's files.
     pub files: &'a TableFiles,
-    /// Queries over them.
+    /// The DataFusion session of the task.
     pub session: SessionContext,
     /// The rules in force.
     pub rules: &'a Arc<Rules>,
-    /// The name of what is done there: another try at the same has the same.
+    /// Identifies what the task does: another attempt at it has the same name.
     pub run: &'a str,
     /// The shard.
     pub shard: u32,
-    /// Whether a sink that keeps rows is to be told which of them leave.
+    /// Whether deleted rows are staged too, for ClickHouse.
     pub needs_deleted_rows: bool,
 }
 
@@ -82,7 +82,7 @@ impl<'a> MaintenanceContext<'a> {
         table_files::rows(&self.session, self.sink, table, parts).await
     }
 
-    /// The rows of these days of products, or all others.
+    /// The rows of these days of products (`LeftSemi`), or all others (`LeftAnti`).
     pub(super) fn of_days<'d>(
         &self,
         rows: DataFrame,
@@ -110,7 +110,7 @@ impl<'a> MaintenanceContext<'a> {
         Ok(())
     }
 
-    /// Stages rows of `table`; `what` tells them from others that the epoch stages.
+    /// Stages rows of `table`; `what` makes the name differ from others of the same task.
     pub(super) async fn stage(&self, table: &'static Table, rows: DataFrame, what: &str) -> Result<Vec<StagedFile>> {
         let plan = table_files::typed(rows, table, to_store_type)?.create_physical_plan().await?;
         self.stage_plan(table, plan, what).await
@@ -126,7 +126,7 @@ impl<'a> MaintenanceContext<'a> {
         self.stage_rows(table, rows, what).await
     }
 
-    /// Stages rows that come in the order of the table.
+    /// Stages rows that are in the table's order.
     pub(super) async fn stage_rows(
         &self,
         table: &'static Table,
@@ -140,7 +140,8 @@ impl<'a> MaintenanceContext<'a> {
 
     /// The rows of a file that are of `sessions`, or all others, in the order of the file.
     ///
-    /// The sessions are thousands: as a filter of a query they would be planned recomputed for each file.
+    /// `sessions` may have thousands of entries, so they are a hash set and not a filter expression, which would be
+    /// planned for each file.
     pub(super) async fn filter_file(
         &self,
         table: &'static Table,
@@ -186,7 +187,7 @@ fn mask(batch: &RecordBatch, sessions: &HashSet<String>, of_them: bool) -> Resul
     Ok(keys.iter().map(|key| Some(key.is_some_and(|key| sessions.contains(key)) == of_them)).collect())
 }
 
-/// Parts whose rows were in the table before.
+/// Marks files as rewritten: their rows were in the table before.
 pub(super) fn rewritten(mut parts: Vec<StagedFile>) -> Vec<StagedFile> {
     parts.iter_mut().for_each(|part| part.moved = true);
     parts

@@ -1,34 +1,34 @@
-//! Events as they come become tables, and each is counted once, whatever is killed.
+//! Turns the events of the bus into tables, exactly once, whatever is killed.
 //!
 //!     bus ─▶ epoch n: [from, to) and W ─▶ plans ─▶ staged files ─▶ epoch-n.json ─▶ tables ─▶ epoch-n.applied
 //!                                            │                     └ the commit
 //!                                            ▼
 //!                                      open sessions ─▶ epoch n+1
 //!
-//! A *shard* is a part of the bus and what is open of it. Its *epochs* follow one another; each is a
-//! fixed range of the bus and a watermark, decided before it begins and written down when it is done.
+//! A *shard* is a partition of the bus with its open sessions. Its *epochs* follow one another. Each epoch is a fixed
+//! range of the bus and a watermark, both decided before it runs and recorded in its manifest.
 //!
-//! **The steps of an epoch**, which [`crash`] numbers and tests kill at, before and after:
+//! **The steps of an epoch**, in [`crash_points`]; tests kill the process before and after each. In parentheses the
+//! label of the step in the metric `netcrab_stream_step_seconds`:
 //!
-//! 1. read the range from the bus;
-//! 2. run the plans, which stage files that no table names yet;
-//! 3. make these safe from a power cut;
-//! 4. write the open sessions, where that is due;
-//! 5. create `epoch-n.json`, which must not exist yet: from here on the epoch is a fact. Whoever finds
-//!    that it exists has lost the shard to another process, and stops;
-//! 6. change the tables, one transaction each, which a table that has it already ignores;
-//! 7. insert the same rows into ClickHouse, where that is configured, and note the epoch there;
-//! 8. send the rows of closed sessions to those who listen on the bus, where that is configured;
-//! 9. create `epoch-n.applied`;
-//! 10. tell the bus how far the shard has come, for information.
+//! 1. read the range from the bus (`read`);
+//! 2. run the plans, which stage files that no table references yet (`stage`);
+//! 3. fsync these files (`keep`);
+//! 4. write the state file, where it is due (`state`);
+//! 5. create `epoch-n.json`, which must not exist yet: the commit. A process that finds the file has lost the shard
+//!    to another process, and stops (`commit`);
+//! 6. apply the changes to the Delta tables, one idempotent transaction each (`apply`);
+//! 7. insert the same rows into ClickHouse, where it is configured, and store the position there (`insert`);
+//! 8. send the rows of closed sessions to the result topics, where they are configured (`publish`);
+//! 9. create `epoch-n.applied` (`applied`);
+//! 10. release what no restart needs: events of the bus, old epochs (`release`).
 //!
-//! **After a kill** the newest `epoch-n.json` decides. Steps 6 to 10 are done again from what it names;
-//! what came before step 5 is as if it never was, and its files are litter that the next clean-up takes.
+//! **After a kill** the newest `epoch-n.json` decides. Steps 6 to 10 are repeated from its manifest. What happened
+//! before step 5 had no effect; vacuum removes its files.
 //!
-//! **The state is not written each time.** An epoch takes the events of its range and closes at its
-//! watermark, and both are written down, so the open sessions after epoch n are those of some epoch
-//! before it and the ranges since, read from the bus again. They are written whole once as many events
-//! came as are open: what is written stays in proportion to what changed, and so does what is read again.
+//! **The state file is not written in each epoch.** Manifests record range and watermark, so a restart rebuilds the
+//! open sessions from the last state file and the ranges since. A state file is written once as many events came as
+//! are open. So both the bytes written and the events read again are proportional to what changed.
 
 pub mod compaction;
 pub mod context;

@@ -1,11 +1,11 @@
-//! Works on the shards that the bus gives to this process.
+//! Runs the epochs of the shards that the bus assigns to this process.
 //!
-//!     bus: gained 0, 2 ─▶ a task each:  open ─▶ step ─▶ step ─▶ …
-//!     bus: revoked 2   ─▶ its task ends after the epoch under way ─▶ handed over
+//!     bus: assigned 0, 2 ─▶ a task each:  open ─▶ step ─▶ step ─▶ …
+//!     bus: revoked 2     ─▶ its task ends after the current epoch ─▶ handed over
 //!
-//! A shard whose epoch fails is opened anew after a while, for as long as it takes: a full disk or a bus
-//! that is away costs time, no events. Only what waiting cannot mend ends the process: another process
-//! on the same shard, or files that cannot be understood.
+//! A shard whose epoch fails is opened again after a pause, for as long as it takes: a full disk or an unreachable bus
+//! costs time, no events. Only an error that a retry cannot mend ends the process ([`Error::who_acts`]): another
+//! process on the same shard, or files that cannot be read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -26,41 +26,44 @@ use super::shard::{EpochReport, EpochRequest, Shard};
 use super::status::{ShardStatus, ShardStatuses};
 use super::vacuum;
 
-/// How long an epoch under way may take to end once it is to stop.
+/// How long the current epoch may take to end after a stop.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// First and longest pause after an epoch that failed.
+/// First and longest pause after a failed epoch.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
-/// Works on shards until it is told to stop.
+/// Runs shards until it is stopped.
 pub struct Processor {
     /// What the shards share.
     pub context: Arc<StreamContext>,
-    /// The rules in force; an epoch that begins takes the newest.
+    /// The rules; each epoch uses the newest.
     pub rules: watch::Receiver<Arc<Rules>>,
-    /// Where each shard says what it does.
+    /// The status of each shard.
     pub statuses: ShardStatuses,
-    /// Whoever reads the tables in this process, told when closed sessions came to them.
+    /// The reader of the tables in this process, refreshed when sessions closed.
     pub tables_reader: Option<Arc<dyn TablesReader>>,
     /// The clock, ms.
     pub clock: fn() -> i64,
 }
 
-/// Somebody who reads the tables.
+/// A reader of the tables that caches a snapshot.
 #[async_trait]
 pub trait TablesReader: Send + Sync {
-    /// Looks at the tables now; a failure is his own business.
+    /// Reads the newest snapshot; it handles its own errors.
     async fn refresh(&self);
 }
 
-/// A task that works on a shard.
+/// A task that runs a shard.
 struct Worker {
     stop: CancellationToken,
     task: JoinHandle<Result<()>>,
 }
 
 impl Processor {
-    /// Works until `stop`; an epoch under way is finished first.
+    /// Runs until `stop`; the current epoch ends first.
+    ///
+    /// # Errors
+    /// [`Error::Shard`] where a retry does not help; [`Error::Bus`] where the membership ends.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<()> {
         let keep = Duration::from_millis(self.context.settings.keep_removed_ms);
         let until = stop.child_token();
@@ -130,7 +133,7 @@ impl Processor {
         Worker { stop, task }
     }
 
-    /// Works on one shard, whatever fails for a while.
+    /// Runs one shard, and retries what may pass.
     async fn work(&self, number: u32, stop: &CancellationToken) -> Result<()> {
         let mut pause = PAUSES.0;
         loop {
@@ -152,7 +155,7 @@ impl Processor {
         }
     }
 
-    /// Runs epochs until told to stop.
+    /// Runs epochs until `stop`.
     async fn epochs(&self, number: u32, stop: &CancellationToken) -> Result<()> {
         let rules = self.rules.borrow().clone();
         let mut shard = Shard::open(Arc::clone(&self.context), number, &rules).await?;
@@ -167,12 +170,12 @@ impl Processor {
             let step = shard.step(EpochRequest { now_ms: (self.clock)(), finish: false, rules: &rules });
             let report = tokio::select! {
                 report = step => report?,
-                // A step that waits for somebody who does not answer is left where it is, as by a kill.
+                // A step that waits for an unreachable server is abandoned, as by a kill.
                 () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => return Ok(()),
             };
             let behind = report.as_ref().is_some_and(|report| report.lag > 0);
             if let Some(report) = &report {
-                // What was closed is read from the tables before it is no longer shown as open.
+                // Readers see closed sessions in the tables before they disappear from the open ones.
                 if report.closed > 0
                     && let Some(reader) = &self.tables_reader
                 {
@@ -189,7 +192,7 @@ impl Processor {
                 () = stop.cancelled() => {}
                 () = async {
                     tokio::time::sleep(pace.saturating_sub(began.elapsed())).await;
-                    // Sessions come due without events too, so a wait for events is no longer than an epoch.
+                    // Sessions become due without events too, so the wait is at most one epoch.
                     let _ = tokio::time::timeout(pace, self.context.bus.changed(&seen)).await;
                 } => {}
             }
@@ -197,7 +200,10 @@ impl Processor {
         Ok(())
     }
 
-    /// Brings every shard to the end of the bus, and closes all sessions: the stream has ended.
+    /// Processes every shard to the end of the bus and closes all sessions, as at the end of a stream.
+    ///
+    /// # Errors
+    /// Whatever an epoch gives.
     pub async fn finish(&self) -> Result<u64> {
         let rules = self.rules.borrow().clone();
         let mut events = 0;

@@ -1,10 +1,10 @@
-//! Sends what an epoch closed to those who listen on the bus.
+//! Sends the rows of sessions that an epoch closed to the result topics.
 //!
 //!     epoch-n.json ─▶ its files of closed sessions ─▶ rows ─▶ events.sessionized, .incidents, .analytics
 //!
-//! The rows come from the files that the manifest names, so an epoch that is applied again sends the same rows
-//! again: listeners see each at least once, and tell repeats by its key. A session that a late event opened
-//! again is sent once more when it closes; its key stays unless its first event is another.
+//! The rows come from the files that the manifest references, so an epoch that is applied again sends the same rows
+//! again: consumers receive each row at least once, and deduplicate by its key. A session that a late event opened
+//! again is sent again when it closes, with the same key unless its first event changed.
 
 use crate::error::Result;
 use datafusion::prelude::SessionContext;
@@ -17,7 +17,7 @@ use super::context::StreamContext;
 use super::table_files;
 use crate::checkpoints::manifest::Manifest;
 
-/// Which tables go where. Sums of days go nowhere: what an epoch adds to them means little alone.
+/// The topic of each table. Daily sums have none: what one epoch adds to them says little.
 const SENT: [(&Table, Results); 4] = [
     (&EVENTS_SESSIONIZED, Results::Sessionized),
     (&FACT_INCIDENTS, Results::Incidents),
@@ -30,7 +30,7 @@ pub(super) async fn publish(context: &StreamContext, manifest: &Manifest) -> Res
     let Some(sink) = &context.results else { return Ok(()) };
     for (table, to) in SENT.into_iter().filter(|(_, to)| sink.sends(*to)) {
         let Some(change) = manifest.tables.get(table.name) else { continue };
-        // What compaction or a repair wrote again was sent before.
+        // Rows that compaction or a repair rewrote were sent before.
         let parts: Vec<_> = change.new_files().collect();
         let config = context.task.session_config().clone();
         let session = SessionContext::new_with_config_rt(config, context.task.runtime_env());

@@ -1,8 +1,8 @@
-//! Days that a table no longer keeps.
+//! Expires the days that a table no longer retains.
 //!
 //!     watermark − days ─▶ files of earlier dates ─▶ out of the table, by the epoch
 //!
-//! The watermark decides, not the clock, so an epoch that is done again drops the same files.
+//! The watermark decides, not the clock, so a repeated epoch expires the same files.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use netcrab_sinks::TableChange;
 use super::table_files::TableFiles;
 use crate::config::stream::StreamSettings;
 
-/// What leaves the tables at `watermark_ms`; whole dates only.
+/// What expires at `watermark_ms`, by table; whole dates only.
 pub fn expired(settings: &StreamSettings, files: &TableFiles, watermark_ms: i64) -> BTreeMap<String, TableChange> {
-    // The end of a stream says nothing about time.
+    // The infinite watermark of a stream's end expires nothing.
     if watermark_ms == i64::MAX {
         return BTreeMap::new();
     }

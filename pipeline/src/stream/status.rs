@@ -7,7 +7,7 @@ use netcrab_api::Scrape;
 
 use super::shard::EpochReport;
 
-/// What a shard is doing.
+/// The status of a shard.
 #[derive(Debug, Clone, Default)]
 pub struct ShardStatus {
     /// The number of the last epoch.
@@ -22,9 +22,9 @@ pub struct ShardStatus {
     pub open_events: usize,
     /// Bytes of what is open.
     pub state_bytes: usize,
-    /// Keys and days that wait for a repair.
+    /// Keys with late events that wait for a repair or are in one.
     pub late_waiting: usize,
-    /// Offsets of the bus that are not yet read.
+    /// Offsets of the bus not yet read.
     pub lag: u64,
     /// Since the process began: events, closed sessions, late events, epochs.
     pub events: u64,
@@ -36,7 +36,7 @@ pub struct ShardStatus {
     pub epochs: u64,
     /// The last epoch.
     pub last: EpochReport,
-    /// Why it is not working now, where that is so.
+    /// Why the last epoch failed, until one succeeds.
     pub fault: Option<String>,
 }
 

@@ -1,6 +1,6 @@
-//! The files of a shard in each table, as its transactions left them, and reading them again.
+//! The files of a shard in each table, and their rows.
 //!
-//! A shard's files carry its name, so shards rewrite their own and never each other's.
+//! The name of a file has its shard, so a shard rewrites only its own files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,7 @@ impl TableFiles {
         self.tables.entry(table.name).or_default().entry(part.date).or_default().push(part);
     }
 
-    /// Takes note of what an epoch changed.
+    /// Applies the changes of an epoch.
     pub fn apply(&mut self, changes: &BTreeMap<String, TableChange>) {
         for (name, change) in changes {
             let Some(table) = netcrab_schema::by_name(name) else { continue };
@@ -106,7 +106,7 @@ pub async fn rows(
     Ok(all)
 }
 
-/// Rows in the types that stages and sinks take.
+/// The columns of `table`, cast to the types that `kind` gives.
 pub fn typed(rows: DataFrame, table: &'static Table, kind: fn(netcrab_schema::Type) -> DataType) -> Result<DataFrame> {
     let columns = table
         .columns()

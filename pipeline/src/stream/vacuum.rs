@@ -1,8 +1,8 @@
-//! Removes what no table names any more: files that compaction and repairs replaced, files of epochs that
-//! never were, and old entries of the logs.
+//! Removes files that no table references: those that compaction and repairs replaced, those of epochs that were never
+//! committed, and old entries of the Delta logs.
 //!
-//! A file is let lie for `stream.keep_removed_ms`, for a reader may hold an older version; what an epoch
-//! has staged and not yet applied is spared for as long as that takes.
+//! A file is retained for `stream.keep_removed_ms`, for a reader may use an older version. Files of an epoch that is
+//! committed and not yet applied are always retained.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,10 +16,13 @@ use tracing::{info, warn};
 use crate::checkpoints;
 use crate::checkpoints::folder::Folder;
 
-/// Shortest and longest time between two rounds of [`vacuum_periodically`].
+/// Shortest and longest pause between two rounds of [`vacuum_periodically`].
 const EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(900));
 
-/// Tidies every table of `sink`; tells what was removed from each.
+/// Vacuums every table of `sink`; returns what was removed from each.
+///
+/// # Errors
+/// Whatever the tables or the manifests give.
 pub async fn vacuum(sink: &DeltaSink, keep: Duration, dry_run: bool) -> Result<Vec<(&'static Table, Vacuumed)>> {
     let mut spared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for manifest in checkpoints::unapplied(&Folder::of(sink)?).await? {
@@ -35,7 +38,7 @@ pub async fn vacuum(sink: &DeltaSink, keep: Duration, dry_run: bool) -> Result<V
     Ok(tidied)
 }
 
-/// Tidies now and then, until `stop`; what fails is tried again the next time.
+/// Vacuums periodically until `stop`; a failure is logged and tried again in the next round.
 pub async fn vacuum_periodically(sink: DeltaSink, keep: Duration, stop: CancellationToken) {
     let every = (keep / 4).clamp(EVERY.0, EVERY.1);
     loop {

@@ -1,21 +1,21 @@
-//! How far time has come for a shard: no event before the watermark is expected any more.
+//! The watermark of a shard: no event before it is expected any more.
 //!
-//!     latest ts ──── lateness ────▶ W          while events come
-//!     latest ts ──── lateness ──── idle ──▶ W  while none do: W goes on at the pace of the clock
+//!     latest ts ──── lateness ────▶ W          while events arrive
+//!     latest ts ──── lateness ──── idle ──▶ W  while none do: W advances with the clock
 //!
-//! The clock takes part only here, when an epoch is planned. The watermark is then written down with
-//! the epoch, so that whoever repeats it decides the same.
+//! The clock is used only here, when an epoch is planned. The manifest records the watermark, so a repeated epoch closes
+//! the same sessions.
 
 use crate::config::stream::StreamSettings;
 
-/// What the watermark of the next epoch depends on.
+/// What the next watermark depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct WatermarkInput {
-    /// The watermark of the epoch before.
+    /// The watermark of the previous epoch.
     pub previous_ms: i64,
     /// The latest ts of any event so far.
     pub latest_ms: i64,
-    /// For how long the shard has had no event waiting.
+    /// How long the bus has had no new event for the shard.
     pub idle_ms: i64,
     /// The clock.
     pub now_ms: i64,
@@ -24,7 +24,7 @@ pub struct WatermarkInput {
 /// The watermark of the next epoch, ms; it never goes back.
 pub fn next(settings: &StreamSettings, input: WatermarkInput) -> i64 {
     let behind = input.latest_ms.saturating_sub(settings.lateness_ms).saturating_add(input.idle_ms.max(0));
-    // A sender whose clock is years ahead must not make everybody else late.
+    // A sender whose clock is ahead must not make the events of others late.
     let ahead_max = input.now_ms.saturating_add(settings.skew_max_ms);
     input.previous_ms.max(behind.min(ahead_max))
 }

@@ -1,12 +1,11 @@
-//! Open sessions, shown to other processes: a shard's changes as files that they follow.
+//! The feed of open sessions: each epoch tells the API what changed, in this process or through files.
 //!
 //!     process ─ each epoch ─▶ DIR/_stream/shard-0000/open/…007-all.arrows      what is open
-//!                                                         …008.arrows          what changed, and what is gone
+//!                                                         …008.arrows          what changed, and what closed
 //!     serve   ◀─ follows ───────────────────────────────┘
 //!
-//! The files are for showing only: nothing is made from them, so nothing waits until they are safe, and one
-//! that cannot be read is passed over. All that is open is written again every [`WHOLE_EVERY`] files, and
-//! what lay before it goes.
+//! Nothing is derived from the files, so they are not fsynced, and a reader skips one that it cannot read. Every
+//! [`WHOLE_EVERY`] files a snapshot of all open sessions replaces those before it.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -25,25 +24,25 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoints;
 use crate::checkpoints::folder::Folder;
 
-/// Files after which all that is open is written again.
+/// Files between two snapshots of all open sessions.
 const WHOLE_EVERY: u64 = 64;
 
-/// What the name of a file ends with that has all that is open.
+/// The suffix of a snapshot's name.
 const WHOLE: &str = "-all";
 
 /// How often a follower looks for new files.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Largest file that a follower reads, bytes: a writer shows a bounded number of sessions.
+/// Largest file that a follower reads, bytes; a writer writes a bounded number of sessions.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
-/// Where a shard shows what it has open.
+/// A receiver of the open sessions of shards.
 #[async_trait]
 pub trait OpenSessionFeed: Send + Sync {
-    /// Begins anew: what the shard shows next is all that it has open.
+    /// Starts over: the next change has everything that the shard has open.
     fn restart(&self, shard: u32);
 
-    /// Takes what changed: keys with nothing open any more, and the sessions of others as they are now.
+    /// Takes what changed since the last call.
     async fn change(&self, shard: u32, change: FeedChange) -> Result<()>;
 
     /// Whether changes come with the events of their sessions.
@@ -51,7 +50,7 @@ pub trait OpenSessionFeed: Send + Sync {
         false
     }
 
-    /// Whether the shard should begin anew.
+    /// Whether the shard should start over, for a snapshot.
     fn needs_restart(&self, _shard: u32) -> bool {
         false
     }
@@ -60,13 +59,13 @@ pub trait OpenSessionFeed: Send + Sync {
 /// What changed in a shard.
 #[derive(Debug)]
 pub struct FeedChange {
-    /// Keys with nothing open any more.
+    /// Keys whose last open session closed.
     pub closed: Vec<u32>,
-    /// The sessions of others.
+    /// The changed open sessions, as rows.
     pub opened: OpenSessionRows,
-    /// Their rows of events_sessionized, where they are wanted.
+    /// Their rows of events_sessionized, where the feed wants them.
     pub events: Vec<RecordBatch>,
-    /// Where these rows are events_on_demand for.
+    /// Computes these rows on request.
     pub events_on_demand: Arc<dyn OpenSessionEvents>,
 }
 
@@ -81,7 +80,7 @@ impl OpenSessionFeed for OpenSessionsView {
     }
 }
 
-/// Shows open sessions to other processes.
+/// A feed through files, for other processes.
 #[derive(Debug)]
 pub struct FileFeed {
     tables: Folder,
@@ -93,7 +92,7 @@ pub struct FileFeed {
 struct NextFile {
     /// Its number, where it is known.
     number: Option<u64>,
-    /// Whether it has all that is open.
+    /// Whether it is a snapshot.
     whole: bool,
     since_whole: u64,
 }
@@ -108,7 +107,7 @@ struct FileHead {
 }
 
 impl FileFeed {
-    /// Files beside the tables in `tables`.
+    /// A feed in the folders of the shards beside `tables`.
     pub fn new(tables: Folder) -> Self {
         Self { tables, shards: Mutex::default() }
     }
@@ -139,7 +138,7 @@ impl OpenSessionFeed for FileFeed {
         let folder = folder(&self.tables, shard);
         let number = match next.number {
             Some(number) => number,
-            // Another process may have written before: its numbers are counted on from.
+            // Continue after the files of a process that wrote before.
             None => list(&folder).await?.last().map_or(1, |last| last.0 + 1),
         };
         let name = format!("{number:020}{}.arrows", if next.whole { WHOLE } else { "" });
@@ -219,26 +218,26 @@ struct FileEvents(Folder, String);
 #[async_trait]
 impl OpenSessionEvents for FileEvents {
     async fn of(&self, _: u32, _: &str) -> Result<Vec<RecordBatch>, StoreError> {
-        // A file that is gone was replaced; what it showed is shown anew or closed.
+        // A file that is missing was replaced: its sessions are in a newer one, or closed.
         let Ok(bytes) = self.0.read_at_most(&self.1, FILE_BYTES_MAX).await else { return Ok(Vec::new()) };
         let events = tokio::task::spawn_blocking(move || batches(split(&bytes)?.1[2])).await;
         events.unwrap_or_else(|panic| Err(panic.into())).map_err(unreadable_events)
     }
 }
 
-/// The error for events of open sessions that could not be had.
+/// The error for events of open sessions that could not be read.
 pub(super) fn unreadable_events(error: Error) -> StoreError {
     StoreError::Query { query: "open sessions", source: error.into() }
 }
 
-/// Follows what the shards beside the tables in `tables` show, for as long as `store` is events_on_demand.
+/// Follows the feeds of the shards beside `tables`, until the task is aborted.
 pub async fn follow(tables: Folder, live: Arc<OpenSessionsView>, store: Arc<DeltaStore>) {
     let mut follower = Follower { tables, live, seen: BTreeMap::new() };
     loop {
         match follower.look().await {
             Ok(found) if found.is_empty() => {}
             Ok(found) => {
-                // What closed is read from the tables before it is no longer shown as open.
+                // Readers see closed sessions in the tables before they disappear from the open ones.
                 if let Err(fault) = store.refresh().await {
                     tracing::warn!(reason = %fault, "the tables could not be looked at");
                 }
@@ -253,7 +252,7 @@ pub async fn follow(tables: Folder, live: Arc<OpenSessionsView>, store: Arc<Delt
 struct Follower {
     tables: Folder,
     live: Arc<OpenSessionsView>,
-    /// The number of the last file that was taken, by shard.
+    /// The number of the last file that was read, by shard.
     seen: BTreeMap<u32, u64>,
 }
 
@@ -277,7 +276,7 @@ impl Follower {
             let is_whole = |name: &str| name.trim_end_matches(".arrows").ends_with(WHOLE);
             let whole = files.iter().rposition(|(_, name)| is_whole(name));
             let seen = self.seen.get(&shard).copied();
-            // From the newest whole one, or on from what was seen, where nothing lies between.
+            // Start at the newest snapshot, or after the last file read where no snapshot is newer.
             let from = match (whole, seen) {
                 (Some(whole), None) => whole,
                 (Some(whole), Some(seen)) if files[whole].0 > seen => whole,
@@ -285,7 +284,7 @@ impl Follower {
                 (None, None) => continue,
             };
             for (number, name) in &files[from..] {
-                // A file may go while it is looked at; the next look finds what took its place.
+                // A file may disappear meanwhile; the next round finds the snapshot that replaced it.
                 let Ok(bytes) = folder.read_at_most(name, FILE_BYTES_MAX).await else { break };
                 match tokio::task::spawn_blocking(move || decode(&bytes)).await? {
                     Ok((gone, opened)) => {

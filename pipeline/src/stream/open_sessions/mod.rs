@@ -1,6 +1,6 @@
-//! Open sessions, seen before they close.
+//! Open sessions, visible before they close.
 //!
-//!     open sessions ─▶ view: their rows ─▶ feed: this process's API, or files that other processes follow
+//!     open sessions ─▶ view: rows of the ordinary plans ─▶ feed: the API of this process, or files for others
 
 pub mod feed;
 pub mod view;

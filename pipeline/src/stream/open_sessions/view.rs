@@ -1,6 +1,6 @@
-//! What a shard has open, shown before it closes.
+//! A view of open sessions: their rows as the ordinary plans derive them, without closing them.
 //!
-//!     keys whose sessions changed ─▶ the plans, over sessions that stay open ─▶ rows, to whoever shows them
+//!     keys whose sessions changed ─▶ open sessions ─▶ detect ─▶ aggregate ─▶ rows
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,7 @@ use netcrab_schema::tables::EVENTS_SESSIONIZED;
 
 use super::feed;
 
-/// Looks at open sessions without closing them.
+/// Derives rows of open sessions without closing them.
 pub(in crate::stream) struct OpenSessionView {
     open: Arc<Mutex<OpenSessions>>,
     rules: Arc<Rules>,
@@ -32,7 +32,7 @@ impl OpenSessionView {
         Self { open, rules, context }
     }
 
-    /// The sessions that are open under these keys, as rows of `tables`; and the key of each.
+    /// The open sessions of these keys: the key of each, and their rows for each of `tables`.
     pub(in crate::stream) async fn rows(
         &self,
         keys: Vec<u32>,

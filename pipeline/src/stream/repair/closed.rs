@@ -37,7 +37,7 @@ impl ClosedSession {
     }
 }
 
-/// The closed sessions of the keys from two days before the first late event of each, in order.
+/// The closed sessions of the keys since two days before the first late event of each, by key and number.
 pub(super) async fn closed_sessions(context: &MaintenanceContext<'_>, keys: &[LateKey]) -> Result<Vec<ClosedSession>> {
     let Some(first) = keys.iter().map(|key| key.from_date - 1).min() else { return Ok(Vec::new()) };
     let parts = since(context.files, &FACT_SESSIONS, first);
@@ -78,7 +78,7 @@ pub(super) async fn closed_sessions(context: &MaintenanceContext<'_>, keys: &[La
     Ok(closed)
 }
 
-/// The files of a table from a date on.
+/// The files of a table since a date.
 pub(super) fn since<'a>(files: &'a TableFiles, table: &Table, from: i32) -> Vec<&'a StagedFile> {
     files.of(table).filter(|(date, _)| date.is_some_and(|date| date >= from)).flat_map(|(_, parts)| parts).collect()
 }

@@ -13,45 +13,45 @@ use crate::error::Result;
 /// Most keys that one repair takes on.
 pub const KEYS_MAX: usize = 10_000;
 
-/// A late key: from when on its sessions are opened again.
+/// A session key with late events.
 #[derive(Debug)]
 pub struct LateKey {
     pub(super) key: SessionKey,
     /// The ts of its first late event, ms.
     pub(super) since_ms: i64,
-    /// The first date of sessions that the event may concern.
+    /// The first date of sessions that the event may belong to.
     pub(super) from_date: i32,
-    /// Events from here on are not closed; none are open where it is absent.
+    /// Events since this ts are open, ms; `None` where the key has none open.
     pub(super) closed_until: Option<i64>,
 }
 
-/// The late events that a repair takes on, and those that go on waiting.
+/// Splits late keys into those of the next repair, at most [`KEYS_MAX`], and those that wait.
 pub fn take_batch(late: &LateKeys) -> (LateKeys, LateKeys) {
     let mut taken = late.clone();
     let waiting = late.keys().nth(KEYS_MAX).map(|first| taken.split_off(first));
     (taken, waiting.unwrap_or_default())
 }
 
-/// Adds late events to others.
+/// Merges late keys into others; the earlier ts counts.
 pub fn merge_late(to: &mut LateKeys, late: &LateKeys) {
     for (key, &since_ms) in late {
         to.entry(key.clone()).and_modify(|since| *since = since_ms.min(*since)).or_insert(since_ms);
     }
 }
 
-/// The keys of late events, in order; `state` is what is open.
+/// The late keys of a repair, in order, with what the open sessions know of them.
 pub fn late_keys(late: &LateKeys, state: &OpenSessions) -> Vec<LateKey> {
     let key = |(key, &since_ms): (&SessionKey, &i64)| LateKey {
         closed_until: state.closed_until(key),
         key: key.clone(),
         since_ms,
-        // No session is longer than this.
+        // No session is longer than `length_ms`.
         from_date: since_ms.saturating_sub(state.settings().length_ms).div_euclid(DAY_MS) as i32,
     };
     late.iter().map(key).collect()
 }
 
-/// The late keys as rows to join, each with a range of instants, µs.
+/// The late keys as rows to join, each with a range of timestamps, µs.
 pub(super) fn late_batch(keys: &[LateKey], range: impl Fn(usize) -> (i64, i64)) -> Result<RecordBatch> {
     let text = |of: fn(&SessionKey) -> &String| {
         Arc::new(StringArray::from_iter_values(keys.iter().map(|key| of(&key.key)))) as ArrayRef

@@ -1,25 +1,29 @@
-//! Brings late events to sessions that are closed already.
+//! Repairs: merges late events into sessions that are closed already.
 //!
-//!     late: (key, day) ─▶ the key's sessions from the day before on ─▶ out of every table
+//!     late keys ─▶ their sessions since the first late event ─▶ retracted from every table
 //!                                     │
-//!                                     └─ their events, the late ones too ─▶ open again ─▶ closed by W
+//!                                     └─ their events and the late ones ─▶ opened again ─▶ closed by the watermark
 //!
-//! One late event can lengthen a session, join two, or move the numbers of all that follow. So the
-//! sessions it may concern are taken back: their rows leave the tables, and their events are opened
-//! again as if they had never been closed. The watermark then closes them by the ordinary rules, in the
-//! same epoch where they are due.
+//! One late event can lengthen a session, join two, or change the numbers of all sessions after it. So a repair
+//! retracts the sessions that the event may belong to, and opens their events again as if they had never closed. The
+//! watermark then closes them by the ordinary rules.
 //!
-//!     epoch n   begins: none of the keys' sessions closes from here on
-//!               │ beside the epochs: what is taken back, files without it
-//!     epoch m   takes it up: the files change, the sessions open again, and what is due closes
+//!     epoch n   the repair begins: from here on no session of its keys closes
+//!               │ in the background: staged files without the retracted sessions
+//!     epoch m   commits the repair: files are replaced, sessions are open again, due ones close
 //!
-//! Epoch m is a fact with its manifest, or it never was: then the repair is made again, from the files
-//! of that time.
+//! Where epoch m is not committed, the repair starts again from the files of that time.
 //!
-//! **Sums.** What sessions added to hotspots and flows is taken out by rows with the same numbers below
-//! zero; a cell whose counts are all zero is none ([`Table::folded`]). Their events all come back, so
-//! the smallest route of a screen stays, unless a session may move to another day, or its events were
-//! counted by other rules: those days of a product are summed recomputed from the events that stay.
+//! **Sums.** What retracted sessions added to hotspots and flows is subtracted by rows with negated sums; a cell whose
+//! counts are all zero disappears (`Table::folded`). Two cases cannot be subtracted: a session that may move to another
+//! day, and events that were counted by other rules. Those days of a product are recomputed from the remaining events.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `late.rs` | which keys a repair takes on |
+//! | `closed.rs` | their closed sessions |
+//! | `reopen.rs`, `reopened_file.rs` | the events to open again, and the file that records them |
+//! | `retract.rs` | what changes in the tables |
 
 pub mod closed;
 mod columns;
@@ -46,23 +50,27 @@ use self::retract::retract;
 use crate::error::{Error, Result};
 use crate::stream::maintenance_context::{MaintenanceContext, ProductDay};
 
-/// What a repair does.
+/// The result of a repair, to be committed by an epoch.
 #[derive(Debug, Default)]
 pub struct Repair {
     /// Sessions to open again.
     pub reopened: Vec<ReopenedSessions>,
-    /// What leaves the tables.
+    /// What changes in the tables.
     pub changes: BTreeMap<String, TableChange>,
 }
 
-/// Plans a repair of these keys; sessions that closed at or before `rules_since_ms` may know other rules.
+/// Prepares a repair of `keys`: stages the changed files and collects the events to open again. Sessions that closed at
+/// or before `rules_since_ms` may have been derived with other rules.
+///
+/// # Errors
+/// [`Error::NoEventsOfSession`] where events_raw lacks a session; otherwise whatever a query or the sink gives.
 pub async fn prepare(context: &MaintenanceContext<'_>, keys: &[LateKey], rules_since_ms: i64) -> Result<Repair> {
     let began = std::time::Instant::now();
     let closed = closed_sessions(context, keys).await?;
     let retracted: Vec<&ClosedSession> = closed.iter().filter(|closed| closed.may_contain(&keys[closed.key])).collect();
     let reopened = reopened(context, keys, &closed).await?;
     let of_key: BTreeMap<usize, &ReopenedSessions> = reopened.iter().map(|reopened| (reopened.key, reopened)).collect();
-    // Days of products that are summed recomputed.
+    // Days of products whose sums are recomputed.
     let mut recomputed: BTreeSet<ProductDay<'_>> = BTreeSet::new();
     for closed in &retracted {
         let Some(reopened) = of_key.get(&closed.key) else {
@@ -85,13 +93,13 @@ pub async fn prepare(context: &MaintenanceContext<'_>, keys: &[LateKey], rules_s
         days_anew = recomputed.len(),
         files = changes.values().map(|change| change.removed.len()).sum::<usize>(),
         took_ms = began.elapsed().as_millis() as u64,
-        "late events can be brought to their sessions"
+        "repair of late events prepared"
     );
     Ok(Repair { reopened, changes })
 }
 
-/// Whether a screen may lose a route on the day of a session: where that may come to lie on another day, or events
-/// that repeat each other disagree.
+/// Whether subtracting a session could change the route of a screen: the session may move to another day, or repeated
+/// events disagree on screen or route.
 fn may_change_day_or_route(closed: &ClosedSession, reopened: &ReopenedSessions, rules: &Rules) -> Result<bool> {
     let ts = column(&reopened.events, "ts")?.as_primitive::<TimestampMillisecondType>().values().clone();
     let (Some(&first), Some(&last)) = (ts.first(), ts.last()) else { return Ok(true) };

@@ -1,4 +1,4 @@
-//! The events that a repair opens again: those of the sessions that it takes back, and the late ones.
+//! The events that a repair opens again: those of the retracted sessions, and the late ones.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use super::reopened_file::{ReopenedSessions, WRITTEN_ROWS};
 use crate::error::{Error, Result};
 use crate::stream::maintenance_context::MaintenanceContext;
 
-/// For each key what remains closed, and the events that are opened again.
+/// For each key what remains closed, and the events to open again.
 pub(super) async fn reopened(
     context: &MaintenanceContext<'_>,
     keys: &[LateKey],
@@ -83,8 +83,8 @@ pub(super) async fn reopened(
     Ok(reopened)
 }
 
-/// The events of some keys as they travel between stages: slices of one batch, whose dictionaries they share. Those of
-/// each key for itself would take a hundred times the memory of its events.
+/// The events of some keys as slices of one batch, which share its dictionaries. Dictionaries of each key would take a
+/// hundred times the memory of its events.
 fn share_dictionaries(
     keys: &[(usize, RecordBatch)],
     remains: &[(u32, i64)],
@@ -102,7 +102,7 @@ fn share_dictionaries(
     Ok(())
 }
 
-/// Events by ts, event_id and received_at: the same order whatever files they come from.
+/// Sorts events by ts, event_id and received_at: the same order whatever files they come from.
 fn in_order(events: &RecordBatch) -> Result<RecordBatch> {
     let by = ["ts", "event_id", "received_at"].map(|name| {
         let values = arrow::compute::cast(column(events, name)?, &comparable(column(events, name)?.data_type()))?;
@@ -112,7 +112,7 @@ fn in_order(events: &RecordBatch) -> Result<RecordBatch> {
     Ok(take_record_batch(events, &lexsort_to_indices(&by, None)?)?)
 }
 
-/// A type that is sorted by value: a dictionary's texts.
+/// The value type of a dictionary, which sorts by value; other types as they are.
 fn comparable(kind: &DataType) -> DataType {
     match kind {
         DataType::Dictionary(_, values) => values.as_ref().clone(),
@@ -120,7 +120,7 @@ fn comparable(kind: &DataType) -> DataType {
     }
 }
 
-/// The event columns of a batch, as they travel between stages.
+/// The event columns of a batch, in the types between stages.
 pub(super) fn events_of(batch: &RecordBatch) -> Result<RecordBatch> {
     let column = |column: &netcrab_schema::Column| -> Result<ArrayRef> {
         let stored = batch.column_by_name(column.name).ok_or_else(|| Error::no_column(column.name))?;
@@ -129,7 +129,7 @@ pub(super) fn events_of(batch: &RecordBatch) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(event_in_flight(), EVENT.iter().map(column).collect::<Result<_>>()?)?)
 }
 
-/// An instant as queries say it, µs.
+/// A timestamp in µs as a SQL expression.
 fn instant(us: i64) -> String {
     format!("arrow_cast(CAST({us} AS BIGINT), 'Timestamp(Microsecond, Some(\"UTC\"))')")
 }

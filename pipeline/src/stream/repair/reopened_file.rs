@@ -1,4 +1,4 @@
-//! Sessions that a repair opens again, as the file that the epoch's manifest names: an Arrow IPC stream.
+//! The sessions that a repair opens again, in the file that the epoch's manifest references: an Arrow IPC stream.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use netcrab_schema::events::EVENT;
 use super::columns::int_column;
 use crate::error::{Error, Result};
 
-/// Rows of a batch in the file, about.
+/// Target number of rows in a batch of the file.
 pub(super) const WRITTEN_ROWS: usize = 8192;
 
-/// Sessions of one key that are opened again.
+/// The sessions of one key to open again.
 #[derive(Debug, Clone)]
 pub struct ReopenedSessions {
     /// Which of the late keys it is.
@@ -32,7 +32,10 @@ pub struct ReopenedSessions {
     pub events: RecordBatch,
 }
 
-/// Writes sessions to be opened again, for whoever repeats the epoch.
+/// Writes sessions to open again, for a restart that repeats the epoch.
+///
+/// # Errors
+/// What writing gives.
 pub fn write_reopened(reopened: &[ReopenedSessions], to: &mut dyn Write) -> std::io::Result<()> {
     let schema = reopened_schema();
     let written = || -> Result<(), ArrowError> {
@@ -50,7 +53,7 @@ pub fn write_reopened(reopened: &[ReopenedSessions], to: &mut dyn Write) -> std:
     written().map_err(std::io::Error::other)
 }
 
-/// The events of some keys in one batch, which holds no text that is not theirs.
+/// The events of some keys in one batch, compacted: it pins no text of other keys.
 fn written_batch(schema: &SchemaRef, keys: &[ReopenedSessions]) -> Result<RecordBatch, ArrowError> {
     let events = arrow::compute::concat_batches(&event_in_flight(), keys.iter().map(|key| &key.events))?;
     let number = |of: fn(&ReopenedSessions) -> i64| -> ArrayRef {
@@ -68,6 +71,9 @@ fn written_batch(schema: &SchemaRef, keys: &[ReopenedSessions]) -> Result<Record
 }
 
 /// Reads what [`write_reopened`] wrote.
+///
+/// # Errors
+/// [`Error::Arrow`], or [`CheckpointError::Damaged`] where a number is out of range.
 pub fn read_reopened(from: impl Read) -> Result<Vec<ReopenedSessions>> {
     let mut reopened = Vec::new();
     for batch in StreamReader::try_new(from, None)? {

@@ -1,4 +1,4 @@
-//! Takes sessions out of every table: rewrites the files that hold their rows, and negates what they added to sums.
+//! Retracts sessions from every table: rewrites the files with their rows, and negates what they added to sums.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const OF_SESSIONS: [&Table; 4] = [&EVENTS_SESSIONIZED, &FACT_SESSIONS, &FACT_INC
 /// Tables that are summed by product and day.
 const SUMMED: [&Table; 2] = [&FACT_SCREEN_HOTSPOTS, &FACT_FLOWS];
 
-/// Takes sessions out of every table; days of products in `recomputed` are summed again.
+/// Retracts sessions from every table; the sums of the days in `recomputed` are recomputed.
 pub(super) async fn retract(
     context: &MaintenanceContext<'_>,
     retracted: &[&ClosedSession],
@@ -46,7 +46,7 @@ pub(super) async fn retract(
             }
             let change = changes.entry(table.name.to_owned()).or_default();
             change.removed.push(part.path.clone());
-            // What stays is in order, as it was.
+            // The remaining rows keep their order.
             let stays = context.filter_file(table, part, &retracted_keys, false).await?;
             change.added.extend(rewritten(context.stage_rows(table, stays, &format!("stays of {}", part.path)).await?));
             if context.needs_deleted_rows {
@@ -97,7 +97,11 @@ pub(super) async fn retract(
     Ok(())
 }
 
-/// Adds what came into days of sums while these were summed recomputed: a sink that keeps rows takes such days out whole.
+/// Adds the rows that other epochs added to recomputed days meanwhile: ClickHouse deletes such days whole, so these rows
+/// are inserted again.
+///
+/// # Errors
+/// Whatever a query or the sink gives.
 pub async fn reinsert_concurrent_rows(
     context: &MaintenanceContext<'_>,
     changes: &mut BTreeMap<String, TableChange>,
@@ -123,7 +127,7 @@ pub async fn reinsert_concurrent_rows(
     Ok(())
 }
 
-/// Rows that take the tasks of sessions out of the counts of their types. What was seen first and last stays.
+/// Negated counts of the tasks of retracted sessions, by type. First and last seen stay.
 const UNCOUNTED_TASKS: &str = "
     SELECT org_id, product_id, task_type,
            min(coalesce(started_at, completed_at)) AS first_seen_at,
@@ -133,7 +137,7 @@ const UNCOUNTED_TASKS: &str = "
     FROM tasks
     GROUP BY org_id, product_id, task_type";
 
-/// Hotspots and flows of these events of whole sessions: one row for each key.
+/// Hotspots and flows of the events of whole sessions: one row for each key.
 async fn sums(context: &MaintenanceContext<'_>, events: DataFrame) -> Result<Vec<(&'static Table, Vec<RecordBatch>)>> {
     let columns = EVENT.iter().map(|column| {
         let stored = col(column.name);
@@ -162,7 +166,7 @@ fn rows_not_of(rows: DataFrame, sessions: &[&str]) -> Result<DataFrame> {
     Ok(rows.filter(of_sessions(sessions, true))?)
 }
 
-/// A filter that a scan runs, so that no join holds rows.
+/// A filter that the scan evaluates, so that no join buffers rows.
 fn of_sessions(sessions: &[&str], negated: bool) -> Expr {
     col("session_key").in_list(sessions.iter().map(|session| lit(*session)).collect(), negated)
 }
