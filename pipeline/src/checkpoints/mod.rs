@@ -225,7 +225,7 @@ mod tests {
             forgotten_ms: i64::MIN,
             state: None,
             reopened: None,
-            late: BTreeMap::from([(visit("v"), -1)]),
+            late: BTreeMap::from([(key("v"), -1)]),
             late_before: BTreeMap::new(),
             repairing_before: BTreeMap::new(),
             repair_begins: false,
@@ -236,7 +236,7 @@ mod tests {
         }
     }
 
-    fn visit(name: &str) -> netcrab_schema::SessionKey {
+    fn key(name: &str) -> netcrab_schema::SessionKey {
         netcrab_schema::SessionKey { org_id: "o".into(), product_id: "p".into(), session_or_user: name.into() }
     }
 

@@ -1,6 +1,7 @@
 //! One command, one file: its arguments with examples, and what it prints.
 
 pub(crate) mod backfill;
+mod clock;
 pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod generate;

@@ -2,7 +2,6 @@
 
 mod arguments;
 mod build;
-mod clock;
 mod definitions;
 mod organisations;
 mod plan;
@@ -15,8 +14,8 @@ use netcrab_market::{Market, OptIn};
 
 pub(crate) use self::arguments::Arguments;
 use self::arguments::{Command, DatabaseCommand};
-use self::clock::now_ms;
 use crate::Context;
+use crate::commands::clock::now_ms;
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {

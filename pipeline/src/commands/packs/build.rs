@@ -22,9 +22,9 @@ use netcrab_sinks::delta::DeltaSink;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::now_ms;
 use super::definitions::{definition, definitions};
 use crate::Context;
+use crate::commands::clock::now_ms;
 use crate::commands::server::clickhouse::clickhouse;
 use crate::commands::server::signals::stop_signal;
 use crate::commands::{chain_of, grouped, sink};

@@ -5,8 +5,8 @@ use netcrab_market::Market;
 use netcrab_packs::definition::VERTICALS;
 use serde_json::json;
 
-use super::clock::now_ms;
 use crate::Context;
+use crate::commands::clock::now_ms;
 
 pub(super) async fn set_vertical(market: &Market, org: &str, vertical: &str) -> Result<()> {
     ensure!(VERTICALS.contains(&vertical), "`{vertical}` is none of {}", VERTICALS.join(", "));

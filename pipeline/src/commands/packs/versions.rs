@@ -11,9 +11,9 @@ use netcrab_pipeline::packs::stored::StoredRelease;
 use netcrab_pipeline::packs::{as_json, files};
 use serde_json::json;
 
-use super::clock::now_ms;
 use super::definitions::definitions;
 use crate::Context;
+use crate::commands::clock::now_ms;
 
 pub(super) async fn list(context: &Context, market: &Market) -> Result<()> {
     let mut listed = Vec::new();

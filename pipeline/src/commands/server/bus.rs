@@ -8,7 +8,7 @@ use netcrab_bus::log::Log;
 use netcrab_bus::{Bus, Clock, ResultSink};
 use netcrab_pipeline::config::{BusKind, Config};
 
-use super::processor::now_ms;
+use crate::commands::clock::now_ms;
 
 /// What a process does with the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::bus::OpenBus;
 use super::clickhouse::clickhouse;
+use crate::commands::clock::now_ms;
 
 /// The view of open sessions, and the tables that it adds to.
 pub(in crate::commands) struct LiveTables {
@@ -74,9 +75,4 @@ impl Companion for ProcessorCompanion {
         let statuses = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         statuses.iter().find_map(|(shard, status)| Some(format!("shard {shard}: {}", status.fault.as_ref()?)))
     }
-}
-
-/// The wall clock, ms since 1970.
-pub(in crate::commands) fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }

@@ -4,6 +4,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::Date32Type;
 use netcrab_operators::sessionize::streaming::closes_at;
 use netcrab_schema::Table;
+use netcrab_schema::session_key::session_or_user_sql;
 use netcrab_schema::tables::FACT_SESSIONS;
 use netcrab_sinks::StagedFile;
 
@@ -44,16 +45,19 @@ pub(super) async fn closed_sessions(context: &MaintenanceContext<'_>, keys: &[La
     let Some(sessions) = context.rows(&FACT_SESSIONS, &parts).await? else { return Ok(Vec::new()) };
     context.register("sessions", sessions)?;
     context.register_batch("late", late_batch(keys, |_| (0, 0))?)?;
-    let query = "
+    let query = format!(
+        "
         SELECT late.key, s.session_key, s.org_id, s.product_id, s.date, s.session_no,
                CAST(s.start_ts AS BIGINT) AS start_us, CAST(s.end_ts AS BIGINT) AS end_us
         FROM sessions AS s
         JOIN late ON late.org_id = s.org_id AND late.product_id = s.product_id
-            AND late.visit = CASE WHEN s.session_id = '' THEN s.user_hash ELSE s.session_id END
+            AND late.session_or_user = {}
         WHERE s.date >= late.from_date - 1
-        ORDER BY late.key, s.session_no";
+        ORDER BY late.key, s.session_no",
+        session_or_user_sql("s")
+    );
     let mut closed = Vec::new();
-    for batch in context.session.sql(query).await?.collect().await? {
+    for batch in context.session.sql(&query).await?.collect().await? {
         let text = |name: &str| text_column(&batch, name);
         let number = |name: &str| int_column(&batch, name);
         let (session_key, org_id, product_id) = (text("session_key")?, text("org_id")?, text("product_id")?);

@@ -61,7 +61,7 @@ pub(super) fn late_batch(keys: &[LateKey], range: impl Fn(usize) -> (i64, i64)) 
         ("key", number(&|key| key as i64)),
         ("org_id", text(|key| &key.org_id)),
         ("product_id", text(|key| &key.product_id)),
-        ("visit", text(|key| &key.session_or_user)),
+        ("session_or_user", text(|key| &key.session_or_user)),
         ("from_date", Arc::new(keys.iter().map(|key| Some(key.from_date)).collect::<Date32Array>())),
         ("from_us", number(&|key| range(key).0)),
         ("until_us", number(&|key| range(key).1)),

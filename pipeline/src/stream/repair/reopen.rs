@@ -8,6 +8,7 @@ use arrow::datatypes::DataType;
 use netcrab_operators::session::DAY_MS;
 use netcrab_schema::arrow::{event_in_flight, in_flight_type};
 use netcrab_schema::events::EVENT;
+use netcrab_schema::session_key::session_or_user_sql;
 use netcrab_schema::tables::EVENTS_RAW;
 
 use super::closed::{ClosedSession, since};
@@ -52,10 +53,11 @@ pub(super) async fn reopened(
     let query = format!(
         "SELECT {}, late.key FROM events AS e
          JOIN late ON late.org_id = e.org_id AND late.product_id = e.product_id
-             AND late.visit = CASE WHEN e.session_id = '' THEN e.user_hash ELSE e.session_id END
+             AND late.session_or_user = {}
          WHERE CAST(e.ts AS BIGINT) >= late.from_us AND CAST(e.ts AS BIGINT) < late.until_us
              AND e.ts >= {} AND e.ts <= {}",
         columns.join(", "),
+        session_or_user_sql("e"),
         instant(from_us),
         instant(until_us)
     );

@@ -23,7 +23,6 @@ use netcrab_sinks::{RunId, TableChange};
 use netcrab_sources::reject;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::maintenance::Due;
 use super::state::ShardState;
 use crate::checkpoints::manifest::{FORMAT, LateKeys, Manifest, StateFile, digest};
 use crate::error::Result;
@@ -97,6 +96,23 @@ impl StepTimer {
     pub(super) fn record(&mut self, step: Step) {
         self.steps.push((step, self.since.elapsed()));
         self.since = Instant::now();
+    }
+}
+
+/// Why an epoch runs even where the bus has nothing new and no session is due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    /// A repair is done and this epoch commits it.
+    pub(super) repair_done: bool,
+    /// A repair begins with the end of this epoch.
+    pub(super) repair_begins: bool,
+    /// A compaction is done and this epoch commits it.
+    pub(super) compaction_done: bool,
+}
+
+impl Due {
+    pub(super) fn any(self) -> bool {
+        self.repair_done || self.repair_begins || self.compaction_done
     }
 }
 

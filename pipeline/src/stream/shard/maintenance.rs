@@ -14,7 +14,7 @@ use netcrab_schema::Table;
 use netcrab_sinks::{StagedFile, TableChange};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::epoch::{EpochPlan, EpochRequest};
+use super::epoch::{Due, EpochPlan, EpochRequest};
 use super::state::ShardState;
 use crate::error::{Error, Result};
 use crate::stream::compaction::{self, Compaction};
@@ -61,22 +61,6 @@ struct RunningCompaction {
 struct RunningRepair {
     began: Instant,
     task: AbortOnDropHandle<Result<Repair>>,
-}
-
-/// Why an epoch runs even where the bus has nothing new and no session is due.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Due {
-    /// A repair is done and this epoch commits it.
-    pub(super) repair_done: bool,
-    /// A repair begins with the end of this epoch.
-    pub(super) repair_begins: bool,
-    compaction_done: bool,
-}
-
-impl Due {
-    pub(super) fn any(self) -> bool {
-        self.repair_done || self.repair_begins || self.compaction_done
-    }
 }
 
 impl Maintenance {

@@ -108,7 +108,7 @@ impl Shard {
         let forgotten_ms = self.state.forget(&self.context, plan.watermark_ms);
         crash_points::before(Step::State);
         let reopened = self.write_reopened(&plan, repair.as_ref()).await?;
-        let state = self.state.write(&self.context, &self.checkpoints, &plan).await?;
+        let state = self.state.write(&self.context, &self.checkpoints, plan.fetched.rows(), &plan.run).await?;
         timer.done(Step::State);
 
         let late_events = late.events as u64;

@@ -12,8 +12,8 @@ use netcrab_operators::chain;
 use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::streaming::OpenSessions;
 use netcrab_schema::arrow::event_in_flight;
+use netcrab_sinks::RunId;
 
-use super::epoch::EpochPlan;
 use crate::checkpoints::Checkpoints;
 use crate::checkpoints::manifest::{LateKeys, Manifest, NO_WATERMARK, StateFile, digest};
 use crate::error::{Error, Result};
@@ -193,14 +193,16 @@ impl ShardState {
         before
     }
 
-    /// Writes a state file where as many events came since the last one as are open.
+    /// Writes a state file for the next epoch, which has `events` events, where as many events came since the last one
+    /// as are open; `run` names the file.
     pub(super) async fn write(
         &self,
         context: &StreamContext,
         checkpoints: &Checkpoints,
-        plan: &EpochPlan,
+        events: usize,
+        run: &RunId,
     ) -> Result<Option<StateFile>> {
-        let events = self.position.events_since_state + plan.fetched.rows() as u64;
+        let events = self.position.events_since_state + events as u64;
         let open = self.open().counts().events as u64;
         if events < context.settings.state_events_min.max(open) {
             return Ok(None);
@@ -211,7 +213,7 @@ impl ShardState {
             to.draft(|file| open.write(file))
         };
         let draft = tokio::task::spawn_blocking(write).await??;
-        Ok(Some(checkpoints.publish(draft, "state", plan.epoch, &plan.run).await?))
+        Ok(Some(checkpoints.publish(draft, "state", self.position.epoch + 1, run).await?))
     }
 
     /// Moves the position behind a committed epoch; `bytes` are those of its manifest.
