@@ -116,14 +116,14 @@ impl Error {
             | Self::Parquet(_)
             | Self::Csv(_)
             | Self::Json(_) => WhoActs::Operator,
-            Self::Market(netcrab_market::Error::Busy { .. } | netcrab_market::Error::Database { .. }) => WhoActs::Retry,
-            Self::Market(_) => WhoActs::Operator,
+            Self::Market(error) => error.who_acts(),
             Self::Contributions(error) => error.who_acts(),
             Self::Gate(error) => error.who_acts(),
             Self::Noise(error) => error.who_acts(),
             Self::Tables(error) => error.who_acts(),
-            // A store or a server that does not answer just now.
-            Self::Sink(_) | Self::Folder(_) => WhoActs::Retry,
+            Self::Sink(error) => error.who_acts(),
+            // A store that does not answer just now, or a full disk.
+            Self::Folder(_) => WhoActs::Retry,
         }
     }
 }
