@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use commands::context::Context;
 use netcrab_pipeline::config::Config;
 use tracing_subscriber::EnvFilter;
 
@@ -62,14 +63,6 @@ enum Command {
     Demo(commands::demo::Arguments),
     /// Print every setting with its default.
     Config,
-}
-
-/// What every command gets.
-struct Context {
-    config: Config,
-    config_file: Option<PathBuf>,
-    json: bool,
-    quiet: bool,
 }
 
 /// Ends quietly where the reader of standard output has gone, as in `netcrab sql … | head`.

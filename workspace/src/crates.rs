@@ -50,7 +50,7 @@ fn read_crate(root: &Path, folder: &str) -> Result<Crate, Error> {
     if sources.exists() {
         list(&sources, &mut |path| {
             let file = path.strip_prefix(&sources).unwrap_or(path).display().to_string();
-            if !graph.files().any(|known| known == file) {
+            if !graph.files().any(|known| known == file) && !tree.for_tests.contains(&file) {
                 unreached.push(file);
             }
         })?;

@@ -20,6 +20,8 @@ pub(crate) struct ModuleTree {
     /// The index of the library's root, where there is one.
     pub library: Option<usize>,
     pub modules: Vec<Module>,
+    /// Files of modules that are for tests only. They are not read.
+    pub for_tests: Vec<String>,
     sources: PathBuf,
 }
 
@@ -41,7 +43,13 @@ pub(crate) struct Module {
 
 impl ModuleTree {
     pub(crate) fn new(name: &str, sources: &Path) -> Self {
-        Self { name: name.to_owned(), library: None, modules: Vec::new(), sources: sources.to_owned() }
+        Self {
+            name: name.to_owned(),
+            library: None,
+            modules: Vec::new(),
+            for_tests: Vec::new(),
+            sources: sources.to_owned(),
+        }
     }
 }
 
@@ -82,6 +90,10 @@ fn read_items(
     let mut children = Vec::new();
     for item in items {
         if attributes(item).iter().any(is_for_tests) {
+            if let Item::Mod(child) = item {
+                let (file, _) = file_of(tree, child, file, folder);
+                tree.for_tests.push(file.display().to_string());
+            }
             continue;
         }
         match item {
