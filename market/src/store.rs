@@ -6,7 +6,7 @@
 //! never spend the same remainder of a budget. A process that dies before the commit has stored and spent nothing. One
 //! that dies during it finds its version by the input ([`Market::version_of_input`]), or stores it again.
 
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use crate::database::Market;
 use crate::error::Error;
@@ -110,7 +110,7 @@ async fn insert_contributions(
     let places = places.collect::<Vec<_>>().join(", ");
     let insert = format!("INSERT INTO pack_org_membership (pack_id, version, org_id, sessions) VALUES {places}");
     // The text has numbers of parameters only; the values are bound.
-    let mut query = sqlx::query(&insert).bind(&*version.pack_id).bind(&*version.version);
+    let mut query = sqlx::query(AssertSqlSafe(insert)).bind(&*version.pack_id).bind(&*version.version);
     for Contribution { org_id, sessions } in contributions {
         query = query.bind(&**org_id).bind(*sessions);
     }

@@ -55,7 +55,7 @@ async fn run(url: &str, sql: &str) -> Result<(), sqlx::Error> {
     use sqlx::{Connection, Executor};
     sqlx::any::install_default_drivers();
     let mut connection = sqlx::AnyConnection::connect(url).await?;
-    let done = connection.execute(sql).await;
+    let done = connection.execute(sqlx::AssertSqlSafe(sql.to_owned())).await;
     connection.close().await?;
     done.map(|_| ())
 }
