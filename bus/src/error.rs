@@ -215,7 +215,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// When a sender should try again, if that helps: the API then answers 503 with Retry-After.
+    /// When a sender should try again, if that helps.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::Full { retry_after, .. }

@@ -77,7 +77,7 @@ pub enum Error {
     Noise(#[from] noise::Error),
     /// The tables of facts could not be opened, or rows not be sorted.
     #[error(transparent)]
-    Tables(#[from] crate::error::Error),
+    Tables(Box<crate::error::Error>),
     /// The tables of released packs could not be written.
     #[error(transparent)]
     Sink(#[from] netcrab_sinks::Error),
@@ -96,6 +96,12 @@ pub enum Error {
     /// Something could not be encoded as JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+}
+
+impl From<crate::error::Error> for Error {
+    fn from(error: crate::error::Error) -> Self {
+        Self::Tables(Box::new(error))
+    }
 }
 
 impl Error {

@@ -75,7 +75,7 @@ fn sorted_rows(
     table: &'static Table,
     batch: &RecordBatch,
 ) -> Result<SendableRecordBatchStream, Error> {
-    let failed = |error: DataFusionError| Error::Tables(error.into());
+    let failed = |error: DataFusionError| Error::from(crate::error::Error::from(error));
     let source = MemorySourceConfig::try_new_exec(&[vec![batch.clone()]], batch.schema(), None).map_err(failed)?;
     let source: Arc<dyn ExecutionPlan> = source;
     let plan = in_table_order(table, source)?;

@@ -15,8 +15,11 @@ use super::table_files::TableFiles;
 /// Fewest files of one size class that are compacted.
 pub const FILES_MIN: usize = 16;
 
-/// The largest file of the smallest class, bytes; each class is [`FILES_MIN`] times the one before.
+/// The largest file of the smallest size class, bytes.
 const SMALL_BYTES: u64 = 64 << 10;
+
+/// The largest file of a class is this many times that of the class before.
+const CLASS_FACTOR: u64 = 16;
 
 /// Files of this size are not compacted again, and one compaction reads at most this much, bytes.
 const LARGE_BYTES: u64 = 128 << 20;
@@ -59,7 +62,7 @@ fn class(bytes: u64) -> u32 {
     let mut class = 0;
     let mut largest = SMALL_BYTES;
     while bytes > largest {
-        largest = largest.saturating_mul(FILES_MIN as u64);
+        largest = largest.saturating_mul(CLASS_FACTOR);
         class += 1;
     }
     class

@@ -5,7 +5,7 @@
 
 /// The steps of an epoch, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the module `stream` says what each is")]
+#[expect(missing_docs, reason = "the module `stream` says what each is, and that `Sync` has the label `keep`")]
 pub enum Step {
     Read,
     Stage,

@@ -8,7 +8,7 @@ use netcrab_schema::events::EVENT;
 use netcrab_schema::{Type, nearest_clause};
 use toml::Value as Toml;
 
-use super::compiled::{CompiledMapping, DeviceMapping, Entry, EventMapping, HashedColumn, SkipRule, Template};
+use super::apply::{CompiledMapping, DeviceMapping, Entry, EventMapping, HashedColumn, SkipRule, Template};
 use super::syntax::{Raw, RawDevice, RawEvent, RawHash, RawSkip, known};
 use crate::Format;
 use crate::event_columns::column_index;

@@ -6,8 +6,8 @@
 //!
 //! `docs/mapping.md` describes what a mapping can say; its two examples are tests.
 
+mod apply;
 mod compile;
-mod compiled;
 mod syntax;
 mod user_agent;
 
@@ -16,8 +16,8 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::{Error, Format};
+pub(crate) use apply::CompiledMapping;
 use compile::{Compiler, delimiter};
-pub(crate) use compiled::CompiledMapping;
 
 /// How foreign columns become events.
 #[derive(Debug, Clone)]
