@@ -30,16 +30,16 @@ impl Cursor {
     /// The cursor as text, for `question` only, which is route and parameters.
     pub(crate) fn seal(period: Option<Period>, position: impl Serialize, question: &str) -> Option<String> {
         let position = serde_json::to_value(position).ok()?;
-        let mut sealed = serde_json::to_vec(&Self { period, position }).ok()?;
-        let checksum = checksum(&sealed, question);
-        sealed.extend_from_slice(&checksum);
-        Some(to_hex(&sealed))
+        let mut bytes = serde_json::to_vec(&Self { period, position }).ok()?;
+        let checksum = checksum(&bytes, question);
+        bytes.extend_from_slice(&checksum);
+        Some(to_hex(&bytes))
     }
 
     /// Reads what [`Cursor::seal`] wrote for the same `question`.
     pub(crate) fn open(text: &str, question: &str) -> Result<Self, Problem> {
-        let sealed = from_hex(text).ok_or_else(refused)?;
-        let (cursor, found) = sealed.split_last_chunk::<8>().ok_or_else(refused)?;
+        let bytes = from_hex(text).ok_or_else(refused)?;
+        let (cursor, found) = bytes.split_last_chunk::<8>().ok_or_else(refused)?;
         if *found != checksum(cursor, question) {
             return Err(refused());
         }
@@ -92,7 +92,10 @@ mod tests {
         let period = Some(Period { from: Day(1), to: Day(2) });
         let text = Cursor::seal(period, (7, "b"), "/sessions?productId=crm").expect("plain values");
         let cursor = Cursor::open(&text, "/sessions?productId=crm").expect("untouched");
-        assert_eq!((cursor.period, cursor.position::<(i64, String)>().expect("as sealed")), (period, (7, "b".into())));
+        assert_eq!(
+            (cursor.period, cursor.position::<(i64, String)>().expect("as it was encoded")),
+            (period, (7, "b".into()))
+        );
         assert!(Cursor::open(&text, "/sessions?productId=erp").is_err());
         assert!(Cursor::open(&text, "/incidents?productId=crm").is_err());
     }

@@ -74,6 +74,9 @@ fn tuple_type(group: usize) -> DataType {
 }
 
 /// The fields of the events in session batches of this schema.
+///
+/// # Errors
+/// An internal error where the batch has no such column, or one of another type.
 pub fn event_fields(schema: &Schema) -> Result<&Fields> {
     match schema.field_with_name("events")?.data_type() {
         DataType::List(item) => match item.data_type() {
@@ -116,6 +119,9 @@ pub fn list_field(name: &str, fields: Fields) -> FieldRef {
 }
 
 /// Rows of `fields`, `lengths` of them for each session.
+///
+/// # Errors
+/// An internal error where the batch has no such column, or one of another type.
 pub fn list_column(fields: Fields, lengths: impl Iterator<Item = usize>, columns: Vec<ArrayRef>) -> Result<ArrayRef> {
     let rows = StructArray::try_new(fields.clone(), columns, None)?;
     let item = Arc::new(Field::new(LIST_ITEM, DataType::Struct(fields), false));
@@ -160,18 +166,27 @@ impl<'a> SessionBatch<'a> {
     }
 
     /// The hash that names each session.
+    ///
+    /// # Errors
+    /// An internal error where the batch has no such column, or one of another type.
     pub fn session_key(&self) -> Result<&'a StringViewArray> {
         let column = column(self.batch, "session_key")?;
         column.as_string_view_opt().ok_or_else(|| wrong_type("session_key"))
     }
 
     /// The number of each session within its key.
+    ///
+    /// # Errors
+    /// An internal error where the batch has no such column, or one of another type.
     pub fn session_no(&self) -> Result<&'a [i64]> {
         let column = column(self.batch, "session_no")?;
         Ok(column.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong_type("session_no"))?.values())
     }
 
     /// The day of each session.
+    ///
+    /// # Errors
+    /// An internal error where the batch has no such column, or one of another type.
     pub fn date(&self) -> Result<&'a [i32]> {
         let column = column(self.batch, "date")?;
         Ok(column.as_primitive_opt::<Date32Type>().ok_or_else(|| wrong_type("date"))?.values())
@@ -179,11 +194,17 @@ impl<'a> SessionBatch<'a> {
 }
 
 /// The column `name` of `batch`.
+///
+/// # Errors
+/// An internal error where the batch has no such column, or one of another type.
 pub fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| exec_datafusion_err!("a session batch without column `{name}`"))
 }
 
 /// The column `name` of the rows of a list, in flight: a column of the rows' own, or one of their tuples.
+///
+/// # Errors
+/// An internal error where the batch has no such column, or one of another type.
 pub fn column_of_rows(rows: &StructArray, name: &str) -> Result<Option<ArrayRef>> {
     if let Some(column) = rows.column_by_name(name) {
         return Ok(Some(match column.as_binary_view_opt() {
@@ -213,11 +234,17 @@ pub fn tuples(rows: &StructArray, group: usize) -> Result<(&[i32], &ArrayRef)> {
 }
 
 /// The list column `name` of `batch`.
+///
+/// # Errors
+/// An internal error where the batch has no such column, or one of another type.
 pub fn list<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ListArray> {
     column(batch, name)?.as_list_opt().ok_or_else(|| wrong_type(name))
 }
 
 /// The symbol column `name` of `rows`.
+///
+/// # Errors
+/// An internal error where the batch has no such column, or one of another type.
 pub fn symbols<'a>(rows: &'a StructArray, name: &str) -> Result<&'a SymbolArray> {
     let column = rows.column_by_name(name).ok_or_else(|| exec_datafusion_err!("an event without column `{name}`"))?;
     column.as_dictionary_opt().ok_or_else(|| wrong_type(name))

@@ -39,11 +39,17 @@ pub fn settings(run: &RunSettings) -> SessionConfig {
 }
 
 /// A DataFusion session over every table that exists in the folder of `sink`.
+///
+/// # Errors
+/// [`Error::Sink`] where a Delta log cannot be read; [`Error::SpillFolder`].
 pub async fn session(sink: &DeltaSink, run: &RunSettings) -> Result<SessionContext> {
     session_with(settings(run), sink, run).await
 }
 
 /// The same, with other settings.
+///
+/// # Errors
+/// [`Error::Sink`] where a Delta log cannot be read; [`Error::SpillFolder`].
 pub async fn session_with(settings: SessionConfig, sink: &DeltaSink, run: &RunSettings) -> Result<SessionContext> {
     let context = SessionContext::new_with_config_rt(settings, runtime(run)?);
     for table in netcrab_schema::all_tables() {

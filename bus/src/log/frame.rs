@@ -52,7 +52,7 @@ impl FrameHead {
 
     /// The head at the beginning of `bytes`, if there is one.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let head = sealed(bytes).filter(|head| head[0..4] == FRAME_MAGIC)?;
+        let head = with_valid_checksum(bytes).filter(|head| head[0..4] == FRAME_MAGIC)?;
         let found = Self {
             payload_bytes: u32_at(head, 4),
             offset: u64_at(head, 8),
@@ -101,7 +101,7 @@ impl SegmentHead {
 
     /// The head at the beginning of `bytes`, if there is one.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        let head = sealed(bytes).filter(|head| head[0..8] == SEGMENT_MAGIC)?;
+        let head = with_valid_checksum(bytes).filter(|head| head[0..8] == SEGMENT_MAGIC)?;
         Some(Self {
             version: u32_at(head, 8),
             shard: u32_at(head, 12),
@@ -118,7 +118,7 @@ fn seal(head: &mut [u8]) {
     head[56..HEAD].copy_from_slice(&hash.to_le_bytes());
 }
 
-fn sealed(bytes: &[u8]) -> Option<&[u8]> {
+fn with_valid_checksum(bytes: &[u8]) -> Option<&[u8]> {
     let head = bytes.get(..HEAD)?;
     (xxh3_64(&head[..56]) == u64_at(head, 56)).then_some(head)
 }

@@ -119,6 +119,9 @@ impl Screens {
     }
 
     /// The list column `screens`, given the facts of each session.
+    ///
+    /// # Errors
+    /// An internal error where the batch has no such column, or one of another type.
     pub fn column(&self, events: &Events<'_>, facts: &[Facts]) -> Result<ArrayRef> {
         let mut start = 0;
         let mut scores = Vec::with_capacity(self.contributions.len());

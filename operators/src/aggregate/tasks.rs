@@ -119,6 +119,9 @@ impl Tasks {
     }
 
     /// The list column `tasks`.
+    ///
+    /// # Errors
+    /// An internal error where the batch has no such column, or one of another type.
     pub fn into_column(self, events: &Events<'_>) -> Result<ArrayRef> {
         let tasks = &self.tasks;
         let types = events.symbols("task_type")?.values();

@@ -50,6 +50,9 @@ impl<'a> Events<'a> {
     }
 
     /// The symbol column `name` of all actions: its dictionary is that of the codes of [`Action`].
+    ///
+    /// # Errors
+    /// An internal error where the batch has no such column, or one of another type.
     pub fn symbols(&self, name: &str) -> Result<&'a SymbolArray> {
         symbols(self.symbols, name)
     }

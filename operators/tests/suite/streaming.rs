@@ -436,10 +436,10 @@ fn a_look_at_open_sessions_gives_what_closing_them_all_would_and_changes_nothing
             let before = written(&state);
             let open: Vec<u32> = (0..state.slots()).collect();
             let mut view = state.view(open.clone()).unwrap();
-            let mut peeked = Vec::new();
+            let mut viewed = Vec::new();
             while let Some((batch, keys)) = state.next_viewed(&mut view, &schema).unwrap() {
                 prop_assert_eq!(batch.num_rows(), keys.len());
-                peeked.push(batch);
+                viewed.push(batch);
             }
             prop_assert!(before == written(&state), "the look changed the state");
             // In the order of keys on one side, and of timers on the other.
@@ -460,7 +460,7 @@ fn a_look_at_open_sessions_gives_what_closing_them_all_would_and_changes_nothing
                 lines.dedup();
                 lines
             };
-            prop_assert_eq!(lines(&peeked), lines(&closed));
+            prop_assert_eq!(lines(&viewed), lines(&closed));
         }
         Ok(())
     };

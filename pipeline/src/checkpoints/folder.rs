@@ -85,18 +85,24 @@ pub struct Draft {
 #[derive(Debug)]
 enum Written {
     /// In the folder, under a temporary name.
-    Beside(PathBuf),
+    Temporary(PathBuf),
     /// On a local disk, to be uploaded to the bucket.
-    ToSend(tempfile::NamedTempFile, Arc<dyn ObjectStore>, Key),
+    ToUpload(tempfile::NamedTempFile, Arc<dyn ObjectStore>, Key),
 }
 
 impl Folder {
     /// The folder that the tables of `sink` lie in.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where the bucket cannot be opened.
     pub fn of(sink: &DeltaSink) -> Result<Self, Error> {
         Self::at(sink.root())
     }
 
     /// The folder at an address.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where the bucket cannot be opened.
     pub fn at(root: &Url) -> Result<Self, Error> {
         if let Ok(folder) = root.to_file_path() {
             return Ok(Self::Disk(folder));
@@ -126,6 +132,9 @@ impl Folder {
     }
 
     /// Creates the folder and its parents where they are missing.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] or [`Error::Store`], with the file and what was tried.
     pub fn make(&self) -> Result<(), Error> {
         let Self::Disk(folder) = self else { return Ok(()) };
         fs::create_dir_all(folder).map_err(|source| disk(folder, "created", source))?;
@@ -133,6 +142,9 @@ impl Folder {
     }
 
     /// The names of its files and folders, in no order; none where the folder does not exist.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] or [`Error::Store`], with the file and what was tried.
     pub async fn names(&self) -> Result<Vec<String>, Error> {
         match self {
             Self::Disk(folder) => {
@@ -153,6 +165,9 @@ impl Folder {
     }
 
     /// Whether a file exists.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] or [`Error::Store`], with the file and what was tried.
     pub async fn has(&self, name: &str) -> Result<bool, Error> {
         match self {
             Self::Disk(folder) => {
@@ -168,11 +183,17 @@ impl Folder {
     }
 
     /// The bytes of a file.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] or [`Error::Store`], with the file and what was tried.
     pub async fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
         self.read_at_most(name, u64::MAX).await
     }
 
     /// The bytes of a file that has no more than `bytes_max`.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`], [`Error::Disk`] or [`Error::Store`], with the file.
     pub async fn read_at_most(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, Error> {
         let too_large = || Error::TooLarge { file: self.name_of(name), bytes_max };
         match self {
@@ -196,6 +217,9 @@ impl Folder {
     }
 
     /// Opens a file that may be large; one in a bucket is downloaded first.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] or [`Error::Store`], with the file and what was tried.
     pub async fn open(&self, name: &str) -> Result<BufReader<File>, Error> {
         let opened = match self {
             Self::Disk(folder) => {
@@ -218,6 +242,9 @@ impl Folder {
     }
 
     /// Creates a file; false where it exists already.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] or [`Error::Store`]; that the file exists already is not an error.
     pub async fn create(&self, name: &str, bytes: &[u8]) -> Result<bool, Error> {
         match self {
             Self::Disk(folder) => {
@@ -246,11 +273,14 @@ impl Folder {
     }
 
     /// Writes a file without giving it its name yet.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] or [`Error::Store`], with the file and what was tried.
     pub fn draft(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Draft, Error> {
         match self {
             Self::Disk(folder) => {
                 let (path, bytes) = self.draft_beside(folder, write)?;
-                Ok(Draft { written: Written::Beside(path), bytes })
+                Ok(Draft { written: Written::Temporary(path), bytes })
             }
             Self::Bucket { store, prefix, .. } => {
                 let file = tempfile::NamedTempFile::new().map_err(scratch)?;
@@ -261,12 +291,15 @@ impl Folder {
                     Ok(file.as_file().metadata()?.len())
                 };
                 let bytes = written().map_err(scratch)?;
-                Ok(Draft { written: Written::ToSend(file, Arc::clone(store), prefix.clone()), bytes })
+                Ok(Draft { written: Written::ToUpload(file, Arc::clone(store), prefix.clone()), bytes })
             }
         }
     }
 
     /// Writes a file without fsync, for readers that can do without it; they see it whole.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] or [`Error::Store`], with the file and what was tried.
     pub async fn put_unsynced(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error> {
         match self {
             Self::Disk(folder) => {
@@ -286,6 +319,9 @@ impl Folder {
     }
 
     /// Removes a file, if it exists.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] or [`Error::Store`], with the file and what was tried.
     pub async fn remove(&self, name: &str) -> Result<(), Error> {
         match self {
             Self::Disk(folder) => {
@@ -337,14 +373,17 @@ impl Folder {
 
 impl Draft {
     /// Gives the file its name; replaces a file of that name.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] or [`Error::Store`], with the file and what was tried.
     pub async fn publish(self, name: &str) -> Result<(), Error> {
         match self.written {
-            Written::Beside(written) => {
+            Written::Temporary(written) => {
                 let path = written.with_file_name(name);
                 fs::rename(&written, &path).map_err(|source| disk(&path, "created", source))?;
                 written.parent().map_or(Ok(()), sync)
             }
-            Written::ToSend(file, store, prefix) => {
+            Written::ToUpload(file, store, prefix) => {
                 let key = prefix.join(name);
                 let mut file = tokio::fs::File::open(file.path()).await.map_err(scratch)?;
                 let mut to = StoreWriter::new(store, key.clone());

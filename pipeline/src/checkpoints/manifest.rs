@@ -82,6 +82,9 @@ pub struct StateFile {
 
 impl Manifest {
     /// The bytes of the file.
+    ///
+    /// # Errors
+    /// None but a defect of the serializer.
     pub fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');

@@ -21,11 +21,17 @@ use self::manifest::{FORMAT, Manifest, StateFile};
 pub const FOLDER: &str = "_stream";
 
 /// Whether tables are fed by a stream.
+///
+/// # Errors
+/// [`Error::File`] where the folder cannot be read.
 pub async fn has_stream(tables: &Folder) -> Result<bool, Error> {
     Ok(!shards(tables).await?.is_empty())
 }
 
 /// The epochs that are committed and not yet applied to the tables.
+///
+/// # Errors
+/// [`Error::Damaged`] where a manifest cannot be understood; [`Error::File`] where it cannot be read.
 pub async fn unapplied(tables: &Folder) -> Result<Vec<Manifest>, Error> {
     let mut unapplied = Vec::new();
     for shard in shards(tables).await? {
@@ -40,6 +46,9 @@ pub async fn unapplied(tables: &Folder) -> Result<Vec<Manifest>, Error> {
 }
 
 /// The last epoch of each shard that is applied to the tables; 0 before the first.
+///
+/// # Errors
+/// [`Error::File`] where the folder cannot be read.
 pub async fn applied_epochs(tables: &Folder) -> Result<Vec<(u32, u64)>, Error> {
     let mut applied = Vec::new();
     for shard in shards(tables).await? {
@@ -54,6 +63,9 @@ pub fn shard_folder(tables: &Folder, shard: u32) -> Folder {
 }
 
 /// The shards that have files beside the tables in `tables`, ascending.
+///
+/// # Errors
+/// [`Error::File`] where the folder cannot be read.
 pub async fn shards(tables: &Folder) -> Result<Vec<u32>, Error> {
     let names = tables.join(FOLDER).names().await?;
     let mut shards: Vec<u32> = names.iter().filter_map(|name| name.strip_prefix("shard-")?.parse().ok()).collect();
@@ -99,6 +111,9 @@ impl Checkpoints {
     }
 
     /// The same, to write; the folder is created.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the folder cannot be written.
     pub fn open(tables: &Folder, shard: u32) -> Result<Self, Error> {
         let checkpoints = Self::of(tables, shard);
         checkpoints.folder.make()?;
@@ -106,6 +121,9 @@ impl Checkpoints {
     }
 
     /// The newest manifest and its bytes; `None` before the first epoch.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where a manifest cannot be understood; [`Error::File`] where it cannot be read.
     pub async fn newest(&self) -> Result<Option<(Manifest, Vec<u8>)>, Error> {
         match self.epochs().await?.into_iter().next_back() {
             Some(epoch) => Ok(Some(self.read(epoch).await?)),
@@ -114,6 +132,9 @@ impl Checkpoints {
     }
 
     /// The numbers of all epochs that are stored, ascending.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the folder cannot be read.
     pub async fn epochs(&self) -> Result<Vec<u64>, Error> {
         let number = |name: String| name.strip_prefix("epoch-")?.strip_suffix(".json")?.parse::<u64>().ok();
         let mut epochs: Vec<u64> = self.folder.names().await?.into_iter().filter_map(number).collect();
@@ -122,6 +143,9 @@ impl Checkpoints {
     }
 
     /// The manifest of `epoch`, and its bytes.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where a manifest cannot be understood; [`Error::File`] where it cannot be read.
     pub async fn read(&self, epoch: u64) -> Result<(Manifest, Vec<u8>), Error> {
         let name = manifest_name(epoch);
         let bytes = self.folder.read(&name).await?;
@@ -150,28 +174,43 @@ impl Checkpoints {
     }
 
     /// The last epoch that was applied to all tables; 0 before the first.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the folder cannot be read.
     pub async fn last_applied(&self) -> Result<u64, Error> {
         let newest = self.epochs().await?.into_iter().next_back().unwrap_or(0);
         Ok(if self.applied(newest).await? { newest } else { newest.saturating_sub(1) })
     }
 
     /// Whether `epoch` was applied to all tables.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the folder cannot be read.
     pub async fn applied(&self, epoch: u64) -> Result<bool, Error> {
         Ok(self.folder.has(&applied_name(epoch)).await?)
     }
 
     /// Marks `epoch` as applied to all tables.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the folder cannot be written.
     pub async fn mark_applied(&self, epoch: u64) -> Result<(), Error> {
         self.folder.create(&applied_name(epoch), b"").await?;
         Ok(())
     }
 
     /// Writes a file that the manifest of an epoch will reference.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the folder cannot be written.
     pub fn draft(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<Draft, Error> {
         Ok(self.folder.draft(write)?)
     }
 
     /// Gives a draft its name: the epoch and what it does, so that a process that loses the epoch overwrites nothing.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the folder cannot be written.
     pub async fn publish(&self, draft: Draft, kind: &str, epoch: u64, run: &RunId) -> Result<StateFile, Error> {
         let (name, bytes) = (format!("{kind}-{epoch:020}-{}.bin", run.as_str()), draft.bytes);
         draft.publish(&name).await?;
@@ -179,11 +218,17 @@ impl Checkpoints {
     }
 
     /// Opens a file that a manifest references.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the folder cannot be read.
     pub async fn open_state(&self, file: &StateFile) -> Result<BufReader<File>, Error> {
         Ok(self.folder.open(&file.name).await?)
     }
 
     /// Deletes the epochs before `epoch` and all files written for them, failed attempts included.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the folder cannot be written.
     pub async fn delete_before(&self, epoch: u64) -> Result<(), Error> {
         let of_epoch = |name: &String| name.split(['-', '.']).nth(1)?.parse::<u64>().ok();
         let mut old = self.folder.names().await?;

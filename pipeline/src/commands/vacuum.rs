@@ -44,19 +44,24 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
         ensure!(any, "there are no tables in {}; check the path given to --tables", folder.display());
     }
     let keep = Duration::from_secs_f64(hours * 3600.0);
-    let tidied = vacuum(&sink, keep, arguments.dry_run).await?;
+    let vacuumed = vacuum(&sink, keep, arguments.dry_run).await?;
     if context.json {
-        let tables = tidied.iter().map(|(table, tidied)| {
-            let (files, bytes, entries) = (tidied.files, tidied.bytes, tidied.log_entries);
+        let tables = vacuumed.iter().map(|(table, vacuumed)| {
+            let (files, bytes, entries) = (vacuumed.files, vacuumed.bytes, vacuumed.log_entries);
             serde_json::json!({ "table": table.name, "files": files, "bytes": bytes, "logEntries": entries })
         });
         println!("{}", serde_json::json!({ "dryRun": arguments.dry_run, "tables": tables.collect::<Vec<_>>() }));
         return Ok(ExitCode::SUCCESS);
     }
     println!("{:<22} {:>10} {:>12} {:>12}", "table", "files", "MiB", "log entries");
-    for (table, tidied) in &tidied {
-        let mib = tidied.bytes as f64 / f64::from(1 << 20);
-        println!("{:<22} {:>10} {mib:>12.1} {:>12}", table.name, grouped(tidied.files), grouped(tidied.log_entries));
+    for (table, vacuumed) in &vacuumed {
+        let mib = vacuumed.bytes as f64 / f64::from(1 << 20);
+        println!(
+            "{:<22} {:>10} {mib:>12.1} {:>12}",
+            table.name,
+            grouped(vacuumed.files),
+            grouped(vacuumed.log_entries)
+        );
     }
     println!("{}", if arguments.dry_run { "nothing was removed: --dry-run" } else { "removed" });
     Ok(ExitCode::SUCCESS)

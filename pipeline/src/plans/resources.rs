@@ -27,6 +27,9 @@ pub fn batch_sizes(events: Option<u64>, config: &Config) -> Sizes {
 }
 
 /// The DataFusion context of plans: threads, memory pool, spill folder.
+///
+/// # Errors
+/// [`Error::SpillFolder`].
 pub fn task_context(config: &Config) -> Result<Arc<TaskContext>> {
     let spill_reservation = (config.run.memory_mib << 20) / 128;
     let session = SessionConfig::new()
@@ -37,6 +40,9 @@ pub fn task_context(config: &Config) -> Result<Arc<TaskContext>> {
 }
 
 /// A fair memory pool of `run.memory_mib` that spills to `run.spill_dir`.
+///
+/// # Errors
+/// [`Error::SpillFolder`] where `run.spill_dir` cannot be used.
 pub fn runtime(run: &RunSettings) -> Result<Arc<RuntimeEnv>> {
     let pool = FairSpillPool::new(run.memory_mib << 20);
     let mut builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool));

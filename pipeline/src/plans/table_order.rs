@@ -15,6 +15,9 @@ use netcrab_schema::Table;
 use netcrab_schema::arrow::to_store_type;
 
 /// The rows of `plan` by date, then in the order of the table's files.
+///
+/// # Errors
+/// [`Error::Plan`](crate::error::Error::Plan) where `plan` lacks a column of the table.
 pub fn in_table_order(table: &'static Table, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     if table_order::is_in_order(table, plan.as_ref())? {
         return Ok(plan);

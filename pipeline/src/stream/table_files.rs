@@ -21,6 +21,9 @@ pub struct TableFiles {
 
 impl TableFiles {
     /// The files of `shard` in all tables.
+    ///
+    /// # Errors
+    /// [`Error::Sink`] where a Delta log cannot be read.
     pub async fn read(sink: &DeltaSink, shard: u32) -> Result<Self> {
         let mut files = Self::default();
         for &table in netcrab_schema::ALL {
@@ -73,6 +76,9 @@ impl TableFiles {
 }
 
 /// The rows of some files of `table`, with their date; columns in table order.
+///
+/// # Errors
+/// [`Error::PathNotUnicode`], or [`Error::Plan`] where a file cannot be opened.
 pub async fn rows(
     context: &SessionContext,
     sink: &DeltaSink,
@@ -107,6 +113,9 @@ pub async fn rows(
 }
 
 /// The columns of `table`, cast to the types that `kind` gives.
+///
+/// # Errors
+/// [`Error::Plan`] where a column is missing.
 pub fn typed(rows: DataFrame, table: &'static Table, kind: fn(netcrab_schema::Type) -> DataType) -> Result<DataFrame> {
     let columns = table
         .columns()

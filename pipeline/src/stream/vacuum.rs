@@ -30,12 +30,12 @@ pub async fn vacuum(sink: &DeltaSink, keep: Duration, dry_run: bool) -> Result<V
             spared.entry(table).or_default().extend(change.staged_files().map(|part| part.path.clone()));
         }
     }
-    let mut tidied = Vec::new();
+    let mut vacuumed = Vec::new();
     for &table in netcrab_schema::ALL {
         let spared = spared.remove(table.name).unwrap_or_default();
-        tidied.push((table, sink.vacuum(table, keep, &spared, dry_run).await?));
+        vacuumed.push((table, sink.vacuum(table, keep, &spared, dry_run).await?));
     }
-    Ok(tidied)
+    Ok(vacuumed)
 }
 
 /// Vacuums periodically until `stop`; a failure is logged and tried again in the next round.
@@ -47,14 +47,14 @@ pub async fn vacuum_periodically(sink: DeltaSink, keep: Duration, stop: Cancella
             () = tokio::time::sleep(every) => {}
         }
         match vacuum(&sink, keep, false).await {
-            Ok(tidied) => {
-                for (table, Vacuumed { files, bytes, log_entries }) in tidied {
+            Ok(vacuumed) => {
+                for (table, Vacuumed { files, bytes, log_entries }) in vacuumed {
                     if files + log_entries > 0 {
                         info!(table = table.name, files, bytes, log_entries, "removed what nobody reads any more");
                     }
                 }
             }
-            Err(fault) => warn!(reason = %fault.chain(), "tables could not be tidied"),
+            Err(fault) => warn!(reason = %fault.chain(), "vacuum failed; it is tried again"),
         }
     }
 }

@@ -73,7 +73,7 @@ fn repairs_leave_no_ghosts_in_clickhouse() {
     let settings = StreamSettings { lateness_ms: 0, state_events_min: 500, repair_ms: 20, ..StreamSettings::default() };
     let server = block_on(shared.tables());
     block_on(async {
-        let world = World::beside(&tables, 2, settings, Some(server.clone()));
+        let world = World::with_clickhouse(&tables, 2, settings, Some(server.clone()));
         let mut chance = ChaCha8Rng::seed_from_u64(5);
         let mut shards = [world.open(0).await, world.open(1).await];
         let (mut now_ms, mut late) = (i64::MAX / 2, 0);
@@ -123,7 +123,7 @@ fn days_that_are_summed_anew_keep_what_came_meanwhile() {
     let settings = StreamSettings { lateness_ms: 0, repair_ms: 0, ..StreamSettings::default() };
     let server = block_on(shared.tables());
     block_on(async {
-        let mut world = World::beside(&tables, 1, settings, Some(server.clone()));
+        let mut world = World::with_clickhouse(&tables, 1, settings, Some(server.clone()));
         let mut shard = world.open(0).await;
         let batches = traffic(3000, 13);
         let mut late = 0;

@@ -32,11 +32,16 @@ pub(crate) struct World {
 
 impl World {
     fn new(tables: &Path, shards: u32, settings: StreamSettings) -> Self {
-        Self::beside(tables, shards, settings, None)
+        Self::with_clickhouse(tables, shards, settings, None)
     }
 
     /// The same, with ClickHouse beside the tables.
-    pub(crate) fn beside(tables: &Path, shards: u32, settings: StreamSettings, clickhouse: Option<ClickHouse>) -> Self {
+    pub(crate) fn with_clickhouse(
+        tables: &Path,
+        shards: u32,
+        settings: StreamSettings,
+        clickhouse: Option<ClickHouse>,
+    ) -> Self {
         let config = Config::default();
         let bus = Arc::new(Memory::new(shards, 1 << 30));
         let shared = StreamContext {

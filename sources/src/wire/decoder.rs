@@ -78,6 +78,9 @@ impl BatchDecoder {
     }
 
     /// Like [`Self::batch`], but with the serde decoder alone; for tests that compare the two.
+    ///
+    /// # Errors
+    /// As for [`Self::batch`].
     #[doc(hidden)]
     pub fn batch_by_serde(
         &mut self,

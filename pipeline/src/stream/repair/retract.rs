@@ -35,27 +35,7 @@ pub(super) async fn retract(
     changes: &mut BTreeMap<String, TableChange>,
 ) -> Result<()> {
     let all: Vec<&str> = retracted.iter().map(|closed| closed.session_key.as_str()).collect();
-    let retracted_keys: Arc<HashSet<String>> = Arc::new(all.iter().map(|&key| key.to_owned()).collect());
-    let dates: BTreeSet<i32> = retracted.iter().map(|closed| closed.date).collect();
-    let mut touched: BTreeMap<&str, Vec<&StagedFile>> = BTreeMap::new();
-    for table in OF_SESSIONS {
-        let touched = touched.entry(table.name).or_default();
-        for part in context.files.on(table, &dates) {
-            if !context.contains_any(table, part, &retracted_keys).await? {
-                continue;
-            }
-            let change = changes.entry(table.name.to_owned()).or_default();
-            change.removed.push(part.path.clone());
-            // The remaining rows keep their order.
-            let stays = context.filter_file(table, part, &retracted_keys, false).await?;
-            change.added.extend(rewritten(context.stage_rows(table, stays, &format!("stays of {}", part.path)).await?));
-            if context.needs_deleted_rows {
-                let lost = context.filter_file(table, part, &retracted_keys, true).await?;
-                change.deleted_rows.extend(context.stage_rows(table, lost, &format!("lost of {}", part.path)).await?);
-            }
-            touched.push(part);
-        }
-    }
+    let touched = rewrite_files(context, retracted, changes).await?;
     if let Some(tasks) = context.rows(&FACT_TASKS, &touched[FACT_TASKS.name]).await? {
         context.register("tasks", rows_of(tasks, &all)?)?;
         let counted = context.session.sql(UNCOUNTED_TASKS).await?;
@@ -63,36 +43,72 @@ pub(super) async fn retract(
         change.added.extend(context.stage(&DIM_TASK_TYPES, counted, "uncounted").await?);
     }
     if let Some(events) = context.rows(&EVENTS_SESSIONIZED, &touched[EVENTS_SESSIONIZED.name]).await? {
-        let taken_out = retracted.iter().filter(|closed| !recomputed.contains(&closed.day()));
-        let taken_out: Vec<&str> = taken_out.map(|closed| closed.session_key.as_str()).collect();
-        for (table, rows) in sums(context, rows_of(events, &taken_out)?).await? {
+        let subtracted = retracted.iter().filter(|closed| !recomputed.contains(&closed.day()));
+        let subtracted: Vec<&str> = subtracted.map(|closed| closed.session_key.as_str()).collect();
+        for (table, rows) in sums(context, rows_of(events, &subtracted)?).await? {
             let rows = rows.iter().map(|rows| negated_sums(table, rows)).collect::<Result<Vec<_>, _>>()?;
             let change = changes.entry(table.name.to_owned()).or_default();
             change.added.extend(context.stage(table, context.session.read_batches(rows)?, "taken out").await?);
         }
     }
-    if recomputed.is_empty() {
-        return Ok(());
+    if recomputed.is_empty() { Ok(()) } else { recompute_days(context, &all, recomputed, changes).await }
+}
+
+/// Rewrites each file that has rows of the retracted sessions without them; returns these files by table.
+async fn rewrite_files<'a>(
+    context: &MaintenanceContext<'a>,
+    retracted: &[&ClosedSession],
+    changes: &mut BTreeMap<String, TableChange>,
+) -> Result<BTreeMap<&'static str, Vec<&'a StagedFile>>> {
+    let sessions = Arc::new(retracted.iter().map(|closed| closed.session_key.clone()).collect::<HashSet<String>>());
+    let dates: BTreeSet<i32> = retracted.iter().map(|closed| closed.date).collect();
+    let mut touched: BTreeMap<&str, Vec<&StagedFile>> = BTreeMap::new();
+    for table in OF_SESSIONS {
+        let touched = touched.entry(table.name).or_default();
+        for part in context.files.on(table, &dates) {
+            if !context.contains_any(table, part, &sessions).await? {
+                continue;
+            }
+            let change = changes.entry(table.name.to_owned()).or_default();
+            change.removed.push(part.path.clone());
+            // The remaining rows keep their order.
+            let stays = context.filter_file(table, part, &sessions, false).await?;
+            change.added.extend(rewritten(context.stage_rows(table, stays, &format!("stays of {}", part.path)).await?));
+            if context.needs_deleted_rows {
+                let deleted = context.filter_file(table, part, &sessions, true).await?;
+                let staged = context.stage_rows(table, deleted, &format!("lost of {}", part.path)).await?;
+                change.deleted_rows.extend(staged);
+            }
+            touched.push(part);
+        }
     }
-    let dates: BTreeSet<i32> = recomputed.iter().map(|day| day.2).collect();
+    Ok(touched)
+}
+
+/// Recomputes the sums of these days from the events of all sessions but the retracted ones.
+async fn recompute_days(
+    context: &MaintenanceContext<'_>,
+    retracted: &[&str],
+    days: &BTreeSet<ProductDay<'_>>,
+    changes: &mut BTreeMap<String, TableChange>,
+) -> Result<()> {
+    let dates: BTreeSet<i32> = days.iter().map(|day| day.2).collect();
     for table in SUMMED {
         let parts = context.files.on(table, &dates);
         let Some(rows) = context.rows(table, &parts).await? else { continue };
         let change = changes.entry(table.name.to_owned()).or_default();
         change.removed.extend(parts.iter().map(|part| part.path.clone()));
-        change.added.extend(rewritten(
-            context
-                .stage(table, context.of_days(rows, recomputed.iter().copied(), JoinType::LeftAnti)?, "stays")
-                .await?,
-        ));
-        change.recomputed_days.extend(recomputed.iter().map(|day| (day.0.to_owned(), day.1.to_owned(), day.2)));
+        let stays = context.of_days(rows, days.iter().copied(), JoinType::LeftAnti)?;
+        change.added.extend(rewritten(context.stage(table, stays, "stays").await?));
+        change.recomputed_days.extend(days.iter().map(|day| (day.0.to_owned(), day.1.to_owned(), day.2)));
     }
     let events = context.files.on(&EVENTS_SESSIONIZED, &dates);
     let Some(events) = context.rows(&EVENTS_SESSIONIZED, &events).await? else { return Ok(()) };
-    let stay = context.of_days(rows_not_of(events, &all)?, recomputed.iter().copied(), JoinType::LeftSemi)?;
+    let stay = context.of_days(rows_not_of(events, retracted)?, days.iter().copied(), JoinType::LeftSemi)?;
     for (table, rows) in sums(context, stay).await? {
         let change = changes.entry(table.name.to_owned()).or_default();
-        change.added.extend(context.stage(table, context.session.read_batches(rows)?, "recomputed").await?);
+        // Part of the name of the staged file, so it stays as it was.
+        change.added.extend(context.stage(table, context.session.read_batches(rows)?, "anew").await?);
     }
     Ok(())
 }
