@@ -9,7 +9,6 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use datafusion::common::ScalarValue;
@@ -26,6 +25,7 @@ use netcrab_sinks::{Replace, RunId, Sink};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::config::Config;
+use crate::error::{Error, Result};
 use crate::plans::events_exec::{EventsExec, Rejects};
 use crate::plans::resources::{batch_sizes, task_context};
 use crate::plans::table_order::in_table_order;

@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
 use arrow::array::AsArray;
 use arrow::datatypes::Int32Type;
 use datafusion::datasource::memory::MemorySourceConfig;
@@ -30,6 +29,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::checkpoints::folder::Folder;
 use crate::checkpoints::has_stream;
 use crate::config::Config;
+use crate::error::{Error, Result};
 use crate::plans::date_exec::DatedExec;
 use crate::plans::events_exec::{EventsExec, Rejects};
 use crate::plans::resources::{batch_sizes, task_context};

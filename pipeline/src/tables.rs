@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use netcrab_schema::Table;
 use netcrab_sinks::delta::DeltaSink;
 use url::Url;
 
 use crate::config::RunSettings;
+use crate::error::{Error, Result};
 use crate::plans::resources::runtime;
 
 /// The address of a folder of tables: a path or a URL.

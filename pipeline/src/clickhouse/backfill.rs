@@ -8,7 +8,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, Result};
 use futures::{StreamExt, TryStreamExt};
 use netcrab_schema::clickhouse::rows_table;
 use netcrab_schema::{ALL, Table};
@@ -18,6 +17,7 @@ use netcrab_sinks::{Position, StagedFile, TableChange};
 
 use crate::checkpoints;
 use crate::checkpoints::folder::Folder;
+use crate::error::{Error, Result};
 use crate::stream::shard::apply::{POSITION_TABLE, writer};
 
 /// A backfill: the files to copy, and those that are copied.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Float64Type};
 use arrow::row::{RowConverter, SortField};
@@ -15,6 +14,7 @@ use netcrab_sinks::delta::DeltaSink;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::RunSettings;
+use crate::error::{Error, Result};
 
 /// A day whose rows differ.
 #[derive(Debug, Clone, PartialEq, Eq)]

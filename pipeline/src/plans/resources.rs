@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -10,6 +9,7 @@ use datafusion::prelude::SessionConfig;
 use netcrab_operators::sessionize::batch::Sizes;
 
 use crate::config::{Config, RunSettings};
+use crate::error::{Error, Result};
 
 /// Target number of events in a partition of the batch operator.
 const PARTITION_EVENTS: u64 = 65_536;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::common::spawn_buffered;
 use netcrab_operators::chain::TablePlan;
 use netcrab_schema::Table;
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{RunId, Sink, StagedTable};
+
+use crate::error::Result;
 
 /// Batches of a table buffered before its writer.
 const BUFFERED_BATCHES: usize = 2;

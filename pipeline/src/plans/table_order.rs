@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
 use arrow::datatypes::FieldRef;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column};
@@ -13,6 +12,8 @@ use netcrab_operators::sort::sort_rows;
 use netcrab_operators::table_order;
 use netcrab_schema::Table;
 use netcrab_schema::arrow::to_store_type;
+
+use crate::error::Result;
 
 /// The rows of `plan` by date, then in the order of the table's files.
 ///

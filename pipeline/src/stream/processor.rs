@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
 use async_trait::async_trait;
 use netcrab_bus::{Membership, ShardAssignment};
 use netcrab_operators::rules::Rules;
@@ -25,6 +24,7 @@ use super::context::StreamContext;
 use super::shard::{EpochReport, EpochRequest, Shard};
 use super::status::{ShardStatus, ShardStatuses};
 use super::vacuum;
+use crate::error::{Error, Result};
 
 /// How long the current epoch may take to end after a stop.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -67,7 +67,7 @@ impl Processor {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<()> {
         let keep = Duration::from_millis(self.context.settings.keep_removed_ms);
         let until = stop.child_token();
-        let _tidying = until.clone().drop_guard();
+        let _vacuum_guard = until.clone().drop_guard();
         tokio::spawn(vacuum::vacuum_periodically(self.context.sink.clone(), keep, until));
         let mut membership = self.context.bus.join().await?;
         let mut workers: BTreeMap<u32, Worker> = BTreeMap::new();

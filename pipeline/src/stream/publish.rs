@@ -6,7 +6,6 @@
 //! again: consumers receive each row at least once, and deduplicate by its key. A session that a late event opened
 //! again is sent again when it closes, with the same key unless its first event changed.
 
-use crate::error::Result;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use netcrab_bus::Results;
@@ -16,6 +15,7 @@ use netcrab_schema::tables::{EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS, 
 use super::context::StreamContext;
 use super::table_files;
 use crate::checkpoints::manifest::Manifest;
+use crate::error::Result;
 
 /// The topic of each table. Daily sums have none: what one epoch adds to them says little.
 const SENT: [(&Table, Results); 4] = [

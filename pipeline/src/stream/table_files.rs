@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::{Error, Result};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
@@ -12,6 +11,8 @@ use datafusion::prelude::{ParquetReadOptions, SessionContext, col, lit};
 use netcrab_schema::Table;
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sinks::{StagedFile, TableChange};
+
+use crate::error::{Error, Result};
 
 /// The files of one shard: by table, and by date where it has dates.
 #[derive(Debug, Clone, Default)]

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::error::Result;
 use netcrab_schema::Table;
 use netcrab_sinks::delta::{DeltaSink, Vacuumed};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::checkpoints;
 use crate::checkpoints::folder::Folder;
+use crate::error::Result;
 
 /// Shortest and longest pause between two rounds of [`vacuum_periodically`].
 const EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(900));

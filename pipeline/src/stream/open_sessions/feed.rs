@@ -12,7 +12,6 @@ use std::io::Cursor;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::error::{Error, Result};
 use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
@@ -23,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoints;
 use crate::checkpoints::folder::Folder;
+use crate::error::{Error, Result};
 
 /// Files between two snapshots of all open sessions.
 const WHOLE_EVERY: u64 = 64;

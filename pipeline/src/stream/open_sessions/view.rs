@@ -5,7 +5,6 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::error::Result;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::datasource::memory::MemorySourceConfig;
@@ -19,6 +18,7 @@ use netcrab_schema::Table;
 use netcrab_schema::tables::EVENTS_SESSIONIZED;
 
 use super::feed;
+use crate::error::Result;
 
 /// Derives rows of open sessions without closing them.
 pub(in crate::stream) struct OpenSessionView {
