@@ -40,7 +40,8 @@ impl Error {
     }
 }
 
-/// Releases what may be released of a window. Each call draws noise anew and spends the window's privacy budget once.
+/// Releases what may be released of a window. Each call draws fresh noise and so costs the window's budget once more;
+/// the ledger in the database records it.
 ///
 /// # Errors
 ///
@@ -50,13 +51,13 @@ pub fn open(kind: Kind, plan: &ReleasePlan, tallies: &Tallies, noise: &mut dyn N
     let cells = |merge_into: &dyn Fn(&str) -> Option<String>| {
         tallies.cells(plan.org_sessions_max, plan.whole_org_units, merge_into)
     };
-    // Cells on their own. Only those that enough organisations share need be unpacked.
+    // First pass: each cell on its own. Only cells with `min_orgs` organisations are unpacked.
     let org_counts = tallies.org_counts()?;
     for (key, cell) in cells(&|key| (org_counts.orgs(key) >= plan.min_orgs).then(|| key.to_owned()))? {
         gate.pass(&key, &cell, 1.0)?;
     }
     drop(org_counts);
-    // All others, merged.
+    // Second pass: cells not released above, merged into `OTHER`.
     let alone: HashSet<String> = gate.released.iter().map(|cell| cell.key.clone()).collect();
     let (mut suppressed, mut merged) = (0, 0);
     for (key, cell) in cells(&|key| (!alone.contains(key)).then(|| merged_key(kind, key)))? {

@@ -7,12 +7,13 @@
 //!
 //! The id of an event is 128 bits of XXH3 over its session key and its event id, each part with its length. One bit is
 //! used as a mark, so among n remembered ids a new event is taken for one of them with probability n / 2^127: for four
-//! million ids, 2·10⁻³². (With 64 bits and 300 000 events a second, one event in half a year would be lost.)
+//! million ids, 2·10⁻³². 64 bits would not do: at 300 000 events a second, about one event in half a year would be
+//! dropped.
 //!
 //! There are two generations of ids. New ids go into the young one. After one window, or once it has half of the ids
 //! that may be remembered, the young generation becomes the old one, and the old one is dropped. So an id is known for
-//! one to two windows, as long as the ids fit. An id takes 20 to 39 bytes: a slot has 17, and between half and seven
-//! eighths of the slots are full.
+//! one to two windows, as long as the ids fit. An id takes 20 to 39 bytes: a slot has 17, and between seven sixteenths
+//! and seven eighths of the slots are full.
 //!
 //! An event becomes known only once it is durable. Until then it is *claimed*. When two requests send the same event at
 //! the same time, one appends it and the other waits for the result, so the event is neither stored twice nor lost when
@@ -54,7 +55,7 @@ struct Stripe {
     young_since_ms: Option<i64>,
 }
 
-/// What a claim says of an event.
+/// The result of claiming an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claim {
     /// The claimer appends it.
@@ -118,7 +119,7 @@ impl DeduplicationWindow {
 impl Claims {
     /// The events are durable: they are known from now on.
     pub(super) fn commit(mut self) {
-        // Without ids no claim ended, so no waiter may be woken.
+        // Nothing was claimed, so nobody waits for this.
         if self.ids.is_empty() {
             return;
         }

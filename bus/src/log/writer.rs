@@ -27,7 +27,7 @@ pub(crate) type Flush = Arc<dyn Fn(&File) -> io::Result<()> + Send + Sync>;
 /// Most shards that are flushed at the same time.
 const FLUSHES_MAX: usize = 16;
 
-/// The end of a shard: the segment that is appended to, and the next offset.
+/// The active segment of a shard and its end offset.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
     pub(crate) file: Arc<File>,
@@ -110,7 +110,7 @@ impl Writer {
         let _ = pending.answer.send(result);
     }
 
-    /// Answers the appends that the log has no room for; gives the others, in order.
+    /// Rejects the appends that do not fit; returns the others, in order.
     fn admit(&mut self, pending: Vec<Pending>, now_ms: i64) -> Vec<Pending> {
         let mut admitted = Vec::with_capacity(pending.len());
         let mut sizes: Vec<u64> = self.ends.iter().map(|end| end.bytes).collect();
@@ -137,8 +137,8 @@ impl Writer {
         admitted
     }
 
-    /// How many bytes `pending` adds to the log, heads of new segments included. `sizes` are the sizes of the last
-    /// segments; it adds to them.
+    /// How many bytes `pending` adds to the log, heads of new segments included. `sizes` holds the size of each active
+    /// segment and is updated.
     fn cost(&self, pending: &Pending, sizes: &mut [u64], now_ms: i64) -> u64 {
         let mut cost = 0;
         for (shard, frame) in &pending.frames {
@@ -213,10 +213,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Closes the segment that is appended to, and creates the next one.
+    /// Flushes the active segment and rolls to a new one.
     pub(super) fn roll(&mut self, shard: usize, now_ms: i64) -> io::Result<()> {
         let end = &self.ends[shard];
-        // `other` hides the kind of the error: a failed flush must stop the log, and never count as a full disk.
+        // Wrapped as `Other`, so that `roll_back` does not take a failed flush for a full disk: it must stop the log.
         (self.flush)(&end.file).map_err(io::Error::other)?;
         let head = segment::head(shard as u32, end.next, now_ms, &self.schema_message);
         let (file, bytes) = segment::create(&self.shards[shard].folder, head, &self.schema_message)?;

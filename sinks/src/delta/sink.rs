@@ -30,7 +30,7 @@ impl Sink for DeltaSink {
         match TableWriter::new(table, run, store, self.location(table).into()).write(rows).await {
             Ok(staged) => Ok(staged),
             Err((written, fault)) => {
-                // Files of an unfinished stage are of no use. One that cannot be removed is left to vacuum.
+                // Nobody will commit these files. Vacuum takes those that cannot be removed here.
                 let _ = self.discard(table, &written).await;
                 Err(fault)
             }
@@ -56,7 +56,8 @@ impl Sink for DeltaSink {
         let mut paths: BTreeSet<PathBuf> =
             files.iter().filter_map(|file| file.parent()).map(std::path::Path::to_path_buf).collect();
         paths.extend(files);
-        // The folder of a date may be new, and the folder of the table too.
+        // The folders of a date and of the table may be new; their parents are fsynced too, so that the entries
+        // survive.
         paths.extend(folder.parent().map(std::path::Path::to_path_buf));
         paths.insert(folder);
         fsync(table, paths).await

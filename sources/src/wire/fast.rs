@@ -5,14 +5,14 @@
 //!                        └ key ─ column ─ cell ┘  a row when all of it is valid
 //! ```
 //!
-//! It accepts what senders usually write, with the same result as the serde decoder. At anything else in an event it
-//! stores nothing of the event and lets the serde decoder decode it. A batch that is unusual as a whole is decoded
-//! again from the beginning. So only the serde decoder decides what is refused and why; a sender of nothing but
-//! unusual events causes the work of both decoders, never more.
+//! It accepts what senders usually write, with the same result as the serde decoder. An event with anything else goes
+//! to the serde decoder whole. A batch that is unusual as a whole is decoded again from the beginning. Only the serde
+//! decoder decides what is refused and why, except events beyond `events_max`, which are refused here. At worst every
+//! event is decoded twice.
 //!
-//! What makes it fast: there are no intermediate values; a key is compared first with the key that followed the last
-//! time; a symbol is compared with that of the row before, and hashed only if it differs; ids are screened together
-//! at the end.
+//! What makes it fast: there are no intermediate values; each key is first compared with the key that came at this
+//! place in the last event; a symbol is compared with that of the row before, and hashed only if it differs; ids are
+//! screened together at the end.
 
 use netcrab_schema::Type;
 use netcrab_schema::events::{EVENT, wire_name};
@@ -47,7 +47,7 @@ const REQUIRED: u32 = {
     required
 };
 
-/// The fast decoder, with what it remembers from batch to batch.
+/// The fast decoder, with caches that outlive a batch.
 #[derive(Debug)]
 pub(super) struct FastDecoder {
     keys: [Key; COLUMNS],

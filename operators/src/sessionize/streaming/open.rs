@@ -23,7 +23,7 @@ use netcrab_schema::SessionKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The open sessions of a shard, and what must be known of closed ones.
+/// The open sessions of a shard, and, for each key, how many sessions closed and at which watermark.
 pub struct OpenSessions {
     pub(super) layout: Arc<Layout>,
     pub(super) settings: Sessionize,
@@ -43,10 +43,10 @@ pub struct OpenSessions {
     scratch: Scratch,
 }
 
-/// How much is open.
+/// Number of open keys and events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Keys with open events. Nearly all have one open session.
+    /// Number of keys with open events; close to the number of open sessions.
     pub sessions: usize,
     /// Open events, including repeats.
     pub events: usize,
@@ -55,7 +55,7 @@ pub struct Counts {
 /// Events that were not admitted, because their session is closed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Late {
-    /// How many.
+    /// Number of late events.
     pub events: usize,
     /// Their session keys, each with the smallest ts of its late events, in ms.
     pub since: BTreeMap<SessionKey, i64>,
@@ -79,7 +79,7 @@ struct Scratch {
 }
 
 impl OpenSessions {
-    /// No sessions yet, of events with these fields; at most `actions_max` tuples in a dictionary.
+    /// An empty state for events with these fields; each tuple dictionary holds at most `actions_max` entries.
     ///
     /// # Errors
     /// Where `fields` lacks a column that `sessionize` needs.
@@ -108,17 +108,17 @@ impl OpenSessions {
         &self.layout.fields
     }
 
-    /// When a session ends.
+    /// The gap and the length that end a session.
     pub fn settings(&self) -> &Sessionize {
         &self.settings
     }
 
-    /// How much is open.
+    /// Number of open keys and events.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// Every key has a number below this.
+    /// One past the highest slot number.
     pub fn slots(&self) -> u32 {
         self.keys.slots()
     }
@@ -132,7 +132,7 @@ impl OpenSessions {
     /// Adds the events of `batch`; returns how many were late.
     ///
     /// # Errors
-    /// Where a column has another type than expected, or the keys or events reach the most that a shard can hold.
+    /// Where a column has another type than expected, or the shard is at its maximum of keys or events.
     pub fn push(&mut self, batch: &RecordBatch) -> Result<usize> {
         let late_before = self.late.events;
         let batch = self.packer.encode(&self.layout, batch)?;
@@ -186,7 +186,7 @@ impl OpenSessions {
             Some(key) => key,
             None => {
                 let key = self.keys.insert(visitor.hash)?;
-                // The key may have had sessions that were forgotten.
+                // A forgotten key looks new, so events before `forgotten_before` stay late.
                 self.keys.slot_mut(key).closed_until = self.forgotten_before;
                 key
             }
@@ -218,7 +218,7 @@ impl OpenSessions {
         Some(self.keys.slot(key?).closed_until).filter(|&closed_until| closed_until > i64::MIN)
     }
 
-    /// Holds these keys, and no others: their sessions do not close, whatever the watermark.
+    /// Replaces the set of held keys. Sessions of a held key do not close, whatever the watermark.
     ///
     /// The held keys are not part of a checkpoint; whoever reads one must call this again. A key that shares its hash
     /// with one of these is held too.
@@ -226,8 +226,8 @@ impl OpenSessions {
         self.held = keys.into_iter().filter_map(|key| Some(self.hash_of(key)?.0)).collect();
     }
 
-    /// The hash of a key, the codes of its owner, and its session_id or user_hash, packed; `None` where no event had such
-    /// an owner.
+    /// The hash of a key, the codes of its owner, and its session_id or user_hash, packed; `None` if no event had this
+    /// organisation or this product.
     fn hash_of(&self, key: &SessionKey) -> Option<(u64, [u32; 2], Vec<u8>)> {
         let [org, product] = self.layout.owner;
         let owner =
@@ -260,7 +260,7 @@ impl OpenSessions {
         }
     }
 
-    /// Counts a late event; `head` is the head of a key that begins with it.
+    /// Records a late event; `head` is what `find` wrote to `own`.
     fn report_late(&mut self, head: &[u8], ts: i64) -> Result<()> {
         let head = Head::read(&self.layout, head).ok_or_else(damaged)?;
         let texts = [0, 1].map(|at| self.packer.interners[self.layout.owner[at]].text(head.owner[at]).to_owned());
@@ -305,8 +305,8 @@ impl OpenSessions {
     /// Forgets keys that have no open events and whose last session closed at or before the watermark `before` (ms).
     ///
     /// From then on, an event before `before` with an unknown key is late, since its session may have been closed. The
-    /// sessions of a key that comes back are numbered from 0 again, so forget only keys that are older than anything
-    /// whose numbers must continue. Visits every key.
+    /// sessions of a key that comes back are numbered from 0 again, so choose `before` older than any key whose
+    /// numbering must continue. O(keys).
     pub fn forget(&mut self, before: i64) {
         let Self { keys, blocks, held, .. } = self;
         let forgets = |slot: &Slot| slot.events == 0 && slot.closed_until <= before && !held.contains(&slot.hash);

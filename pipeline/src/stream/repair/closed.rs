@@ -38,7 +38,7 @@ impl ClosedSession {
     }
 }
 
-/// The closed sessions of the keys since two days before the first late event of each, by key and number.
+/// The closed sessions of the keys since the day before `from_date` of each, by key and number.
 pub(super) async fn closed_sessions(context: &MaintenanceContext<'_>, keys: &[LateKey]) -> Result<Vec<ClosedSession>> {
     let Some(first) = keys.iter().map(|key| key.from_date - 1).min() else { return Ok(Vec::new()) };
     let parts = since(context.files, &FACT_SESSIONS, first);

@@ -1,9 +1,11 @@
-//! What a shard does in the background between its epochs: compaction of small files, and repairs of late events.
+//! What a shard does in the background, concurrently with its epochs: compaction of small files, and repairs of late
+//! events.
 //!
-//!     an epoch starts a task, with memory of its own, on the files of that time ─▶ a later epoch commits the result
+//!     an epoch starts a task, with a memory pool of its own, on the files as of that epoch ─▶ a later epoch commits the result
 //!
-//! One task runs at a time, and no epoch waits for it. A result counts only while the files that it replaces are
-//! still in the tables; else the task starts again.
+//! One task runs at a time. No epoch waits for it, except at the end of a stream. A result is committed only if the
+//! files that it replaces are still in the tables and the task began less than half of `keep_removed_ms` ago. Otherwise
+//! it is discarded: a repair restarts at once, a compaction is chosen again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,9 +30,9 @@ use crate::stream::table_files::{self, TableFiles};
 pub(super) struct Maintenance {
     compaction: Option<RunningCompaction>,
     repair: Option<RunningRepair>,
-    /// Since when late events wait, where some do.
+    /// When late events were first seen waiting, ms; `None` if none wait.
     late_since_ms: Option<i64>,
-    /// After a repair that failed: none is tried before this time.
+    /// After a failed repair, no repair starts before this time, ms.
     repair_not_before_ms: i64,
     /// Tables whose compaction failed; not tried again until the shard is opened again.
     uncompactable: BTreeSet<&'static str>,
@@ -77,17 +79,18 @@ impl Maintenance {
         Due { repair_done, repair_begins, compaction_done }
     }
 
-    /// Whether late events have waited long enough, and no others are under repair.
+    /// Whether a repair must begin: late events have waited long enough or are too many, and no repair is under way.
     fn repair_is_due(&mut self, context: &StreamContext, state: &ShardState, request: EpochRequest<'_>) -> bool {
         let (late, repairing) = (&state.position().late, &state.position().repairing);
         if late.is_empty() || !repairing.is_empty() {
             return false;
         }
-        // After a restart nobody knows since when they wait: they wait from now on.
+        // The waiting time is not persisted; after a restart it counts from now.
         let since_ms = *self.late_since_ms.get_or_insert(request.now_ms);
         let (waited_ms, repair_ms) = (request.now_ms.saturating_sub(since_ms), context.settings.repair_ms as i64);
         let due = late.len() >= repair::KEYS_MAX || waited_ms >= repair_ms;
-        // Many small files make a repair slow, so compaction goes first, but not for ever.
+        // Many small files make a repair slow, so compaction goes first, until late events have waited twice
+        // `repair_ms`.
         let small_files = || self.compaction.is_some() || compaction::next(&state.files, &self.uncompactable).is_some();
         request.finish || (due && (waited_ms >= repair_ms.saturating_mul(2) || !small_files()))
     }
@@ -97,8 +100,8 @@ impl Maintenance {
         self.late_since_ms = None;
     }
 
-    /// The result of the running repair, once it is done; starts a repair where one is to run. At the end of a stream
-    /// it waits for the result.
+    /// Returns the result of a finished repair. Starts one if keys are under repair and no task runs. At the end of a
+    /// stream it waits for the result.
     ///
     /// # Errors
     /// At the end of a stream, what made the repair fail. Otherwise a repair that fails is logged and tried again.
@@ -127,13 +130,16 @@ impl Maintenance {
         if still_applies(context, state, &repair.changes, began) {
             return Ok(Some(repair));
         }
-        tracing::info!(shard = state.number(), "files under repair were replaced or are old; the repair starts again");
+        tracing::info!(
+            shard = state.number(),
+            "the repair is stale, for its files were replaced or it took too long; it starts again"
+        );
         self.repair = start_repair(context, state, request.rules);
         Ok(None)
     }
 
-    /// What maintenance changes in the tables in this epoch: expired days, or else a compaction that is done. At the
-    /// end of a stream it waits for the compaction.
+    /// The table changes that maintenance adds to this epoch: removal of expired days, otherwise a finished compaction.
+    /// At the end of a stream it waits for the compaction.
     pub(super) async fn changes(
         &mut self,
         context: &Arc<StreamContext>,
@@ -208,7 +214,7 @@ impl Maintenance {
     }
 }
 
-/// Starts the repair of the keys that are under repair, where there are some.
+/// Starts the task that repairs `position.repairing`, if it has keys.
 fn start_repair(context: &Arc<StreamContext>, state: &ShardState, rules: &Arc<Rules>) -> Option<RunningRepair> {
     let position = state.position();
     if position.repairing.is_empty() {
@@ -226,7 +232,7 @@ fn start_repair(context: &Arc<StreamContext>, state: &ShardState, rules: &Arc<Ru
     Some(RunningRepair { began: Instant::now(), task: AbortOnDropHandle::new(task) })
 }
 
-/// What a repair that is done changes in the tables, with the rows that other epochs added meanwhile.
+/// The table changes of a finished repair, plus the rows that other epochs added to its recomputed days.
 pub(super) async fn repair_changes(
     context: &StreamContext,
     state: &ShardState,
@@ -240,7 +246,8 @@ pub(super) async fn repair_changes(
     Ok(changes)
 }
 
-/// Whether the files that a task replaces are still in the tables, and vacuum cannot have removed those it wrote.
+/// Whether the files that a task replaces are still in the tables, and the files that it staged are too young for
+/// vacuum.
 fn still_applies(
     context: &StreamContext,
     state: &ShardState,

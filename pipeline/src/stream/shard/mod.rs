@@ -9,7 +9,7 @@
 //! | `epoch.rs` | what the next epoch is, its plans, and its manifest |
 //! | `apply.rs` | a committed epoch into Delta, ClickHouse and the result topics |
 //! | `state.rs` | open sessions and position after the last epoch, and how a restart rebuilds them |
-//! | `maintenance.rs` | compaction and repairs, which run in the background between epochs |
+//! | `maintenance.rs` | compaction and repairs, which run in the background, concurrently with epochs |
 
 pub mod apply;
 pub mod epoch;
@@ -40,7 +40,7 @@ use crate::checkpoints::folder::Folder;
 use crate::checkpoints::manifest::StateFile;
 use crate::error::Result;
 
-/// A shard that this process works on.
+/// A shard that this process owns.
 pub struct Shard {
     context: Arc<StreamContext>,
     checkpoints: Checkpoints,
@@ -49,8 +49,8 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Opens the shard after its last epoch: applies that epoch where it was not applied yet, and rebuilds the
-    /// open sessions.
+    /// Opens the shard at its last committed epoch: applies that epoch if it is not applied yet, and rebuilds the open
+    /// sessions.
     ///
     /// # Errors
     /// [`crate::error::Error::ClickHouseBehind`] where ClickHouse lacks epochs; otherwise whatever reading the
@@ -78,8 +78,7 @@ impl Shard {
     /// Runs the next epoch; `None` where there is nothing to do.
     ///
     /// # Errors
-    /// Whatever a step of the epoch gives. The shard must then be opened again, for its state may be ahead of its
-    /// files.
+    /// Any error of a step. Then reopen the shard: its state in memory may be ahead of its checkpoints.
     pub async fn step(&mut self, request: EpochRequest<'_>) -> Result<Option<EpochReport>> {
         let mut timer = StepTimer::start();
         crash_points::before(Step::Read);
@@ -133,14 +132,14 @@ impl Shard {
         Ok(Some(EpochReport::new(&manifest, late_events, plan.lag, timer)))
     }
 
-    /// Writes the sessions that a repair opens again, where there are some.
+    /// Writes the file of sessions that the repair reopens, if any.
     async fn write_reopened(&self, plan: &EpochPlan, repair: Option<&Repair>) -> Result<Option<StateFile>> {
         let Some(repair) = repair.filter(|repair| !repair.reopened.is_empty()) else { return Ok(None) };
         let draft = self.checkpoints.draft(|to| write_reopened(&repair.reopened, to))?;
         Ok(Some(self.checkpoints.publish(draft, "reopened", plan.epoch, &plan.run).await?))
     }
 
-    /// Starts the feed of open sessions over: what it tells next is everything that is open.
+    /// Restarts the feed: its next change is a snapshot of all open sessions.
     pub fn restart_feed(&self) {
         if let Some(feed) = &self.context.feed {
             feed.restart(self.state.number());
@@ -148,7 +147,7 @@ impl Shard {
         }
     }
 
-    /// Tells the feed which open sessions changed since it was last told.
+    /// Sends the feed the sessions that changed since the last call.
     ///
     /// # Errors
     /// Whatever deriving the rows of open sessions or writing them gives.
