@@ -121,6 +121,7 @@ impl Shard {
 
         apply(&self.context, &self.checkpoints, &manifest, &mut timer).await?;
         self.state.advance(&manifest, &bytes, request.finish);
+        self.state.files.apply(&manifest.tables);
         if manifest.repair_begins {
             self.state.hold_keys_under_repair();
             self.maintenance.repair_began();
