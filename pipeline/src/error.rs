@@ -25,9 +25,6 @@ pub enum Error {
     /// The event bus.
     #[error(transparent)]
     Bus(#[from] netcrab_bus::Error),
-    /// The input of a run.
-    #[error(transparent)]
-    Source(#[from] netcrab_sources::Error),
     /// The file of open sessions, or the events pushed into them.
     #[error(transparent)]
     OpenSessions(#[from] CheckpointError),
@@ -49,12 +46,15 @@ pub enum Error {
     /// A task ended early, which only a panic does.
     #[error("a background task of NetCrab ended; please report what it said")]
     Task(#[from] tokio::task::JoinError),
-    /// Rules of the sinks or schemas that this release breaks itself.
+    /// Something that only a defect of NetCrab can cause.
     #[error("defect of NetCrab: {what}; please report it")]
     Defect {
         /// What is wrong.
         what: String,
     },
+    /// A file of the feed of open sessions that is cut short, as a power cut may leave it.
+    #[error("the file {0}")]
+    FeedFile(&'static str),
     /// A run or re-run into tables that a stream feeds.
     #[error(
         "these tables are fed by a stream; send it the events (netcrab serve, netcrab ingest), or choose another \
@@ -85,6 +85,9 @@ pub enum Error {
         address: String,
         /// What it should be.
         expected: &'static str,
+        /// Why it is not, where something says so.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
     /// A path that is not Unicode, which object stores need.
     #[error("the folder of the tables has a name that is not Unicode; choose another --tables")]
@@ -178,40 +181,49 @@ pub enum Error {
 
 impl Error {
     /// Who must act before the same operation can succeed.
-    ///
-    /// A stream retries what may pass, a full disk included, for as long as it takes; it stops where only an
-    /// operator can help.
     pub fn who_acts(&self) -> WhoActs {
-        use netcrab_bus::Error as BusError;
-        use netcrab_sinks::Error as SinkError;
         match self {
-            Self::Checkpoints(error) => match error {
-                checkpoints::Error::ShardTaken { .. } | checkpoints::Error::Damaged { .. } => WhoActs::Operator,
-                checkpoints::Error::File(_) => WhoActs::Retry,
-            },
-            Self::OpenSessions(error) => match error {
-                CheckpointError::Version | CheckpointError::Events | CheckpointError::Settings { .. } => {
-                    WhoActs::Operator
-                }
-                _ => WhoActs::Retry,
-            },
-            Self::Sink(SinkError::Schema { .. }) | Self::Bus(BusError::Gone { .. }) => WhoActs::Operator,
-            // Space, rights and reachability come back without a restart.
-            Self::Sink(_) | Self::Bus(_) | Self::Folder(_) | Self::Store(_) | Self::Delta(_) => WhoActs::Retry,
-            Self::Plan(_) | Self::Arrow(_) | Self::Json(_) | Self::Task(_) | Self::StoredEvents(_) => WhoActs::Retry,
-            Self::EpochsMissing { .. } | Self::BusLacksEpoch { .. } | Self::NoEventsOfSession { .. } => WhoActs::Retry,
-            Self::UnknownTable { .. } | Self::Defect { .. } | Self::PathNotUnicode => WhoActs::Retry,
-            Self::Source(_) => WhoActs::Sender,
-            Self::FedByStream
+            Self::Checkpoints(error) => error.who_acts(),
+            Self::Folder(error) => error.who_acts(),
+            Self::Sink(error) => error.who_acts(),
+            Self::Bus(error) => error.who_acts(),
+            Self::StoredEvents(error) => error.who_acts(),
+            Self::OpenSessions(error) => error.who_acts(),
+            Self::Store(error) => error.who_acts(),
+            Self::Delta(_) | Self::FeedFile(_) => WhoActs::Retry,
+            Self::Plan(_)
+            | Self::Arrow(_)
+            | Self::Json(_)
+            | Self::Task(_)
+            | Self::Defect { .. }
+            | Self::FedByStream
             | Self::DaysSwapped { .. }
             | Self::NoStoredEvents
             | Self::SpillFolder(_)
             | Self::Address { .. }
+            | Self::PathNotUnicode
             | Self::NoTables { .. }
             | Self::StreamRuns
             | Self::ClickHouseNotEmpty { .. }
-            | Self::ClickHouseBehind { .. } => WhoActs::Operator,
+            | Self::ClickHouseBehind { .. }
+            | Self::UnknownTable { .. }
+            | Self::EpochsMissing { .. }
+            | Self::BusLacksEpoch { .. }
+            | Self::NoEventsOfSession { .. } => WhoActs::Operator,
             Self::Restore { source } | Self::Repair { source } | Self::Shard { source, .. } => source.who_acts(),
+        }
+    }
+
+    /// Whether a stream stops on this error. It retries every other one for as long as it takes, also those that wait
+    /// for the operator, such as a folder that is read-only: what was accepted stays on the bus meanwhile.
+    pub fn stops_a_stream(&self) -> bool {
+        match self {
+            Self::Checkpoints(error) => !matches!(error, checkpoints::Error::File(_)),
+            Self::OpenSessions(error) => !matches!(error, CheckpointError::Read(_) | CheckpointError::Damaged),
+            Self::Sink(error) => matches!(error, netcrab_sinks::Error::Schema { .. }),
+            Self::Bus(error) => matches!(error, netcrab_bus::Error::Gone { .. }),
+            Self::Restore { source } | Self::Repair { source } | Self::Shard { source, .. } => source.stops_a_stream(),
+            other => matches!(other, Self::ClickHouseBehind { .. }),
         }
     }
 
@@ -242,23 +254,33 @@ impl Error {
 mod tests {
     use super::*;
 
-    fn check(error: Error, expected: WhoActs) {
-        assert_eq!(error.who_acts(), expected, "{error}");
+    fn check(error: Error, who_acts: WhoActs, stops_a_stream: bool) {
+        assert_eq!((error.who_acts(), error.stops_a_stream()), (who_acts, stops_a_stream), "{error}");
     }
 
     #[test]
-    fn a_stream_retries_a_full_disk_and_stops_for_a_shard_that_another_process_took() {
-        check(netcrab_sinks::Error::Full { table: "events_raw", place: "./tables".to_owned() }.into(), WhoActs::Retry);
-        check(checkpoints::Error::ShardTaken { shard: 1, epoch: 2 }.into(), WhoActs::Operator);
-        check(Error::ClickHouseBehind { shard: 0, inserted: 1, applied: 2 }, WhoActs::Operator);
-        check(netcrab_bus::Error::Gone { shard: 0, from: 1, oldest: 2 }.into(), WhoActs::Operator);
+    fn a_stream_retries_what_a_disk_or_a_right_costs_and_stops_for_what_no_retry_mends() {
+        let place = || "./tables".to_owned();
+        let full = netcrab_sinks::Error::Full { table: "events_raw", place: place() };
+        check(full.into(), WhoActs::Retry, false);
+        let read_only = netcrab_sinks::Error::ReadOnly { table: "events_raw", place: place() };
+        check(read_only.into(), WhoActs::Operator, false);
+        let schema = netcrab_sinks::Error::Schema { table: "events_raw", place: place() };
+        check(schema.into(), WhoActs::Operator, true);
+        check(checkpoints::Error::ShardTaken { shard: 1, epoch: 2 }.into(), WhoActs::Operator, true);
+        check(Error::ClickHouseBehind { shard: 0, inserted: 1, applied: 2 }, WhoActs::Operator, true);
+        check(netcrab_bus::Error::Gone { shard: 0, from: 1, oldest: 2 }.into(), WhoActs::Operator, true);
+        check(CheckpointError::Version.into(), WhoActs::Operator, true);
+        check(CheckpointError::Damaged.into(), WhoActs::Operator, false);
+        check(Error::EpochsMissing { shard: 0, before: 7 }, WhoActs::Operator, false);
     }
 
     #[test]
     fn a_cause_decides_for_what_wraps_it() {
         let lost = || Box::new(Error::from(checkpoints::Error::ShardTaken { shard: 1, epoch: 2 }));
-        check(Error::Restore { source: lost() }, WhoActs::Operator);
-        check(Error::Shard { shard: 1, source: Box::new(Error::Restore { source: lost() }) }, WhoActs::Operator);
+        check(Error::Restore { source: lost() }, WhoActs::Operator, true);
+        let restore = Error::Restore { source: lost() };
+        check(Error::Shard { shard: 1, source: Box::new(restore) }, WhoActs::Operator, true);
     }
 
     #[test]

@@ -17,17 +17,19 @@ use crate::plans::resources::runtime;
 /// # Errors
 /// [`Error::Address`] where `tables` is neither.
 pub fn address(tables: &str) -> Result<Url> {
-    let refuse = |expected| Error::Address { address: tables.to_owned(), expected };
+    type Cause = Box<dyn std::error::Error + Send + Sync>;
+    let refuse = |expected, source: Option<Cause>| Error::Address { address: tables.to_owned(), expected, source };
     if tables.contains("://") {
         netcrab_sinks::s3::register(
             |uri, bucket| netcrab_sources::s3_store(uri, bucket).map_err(Into::into),
             netcrab_sources::store_hint,
         );
         let folder = format!("{}/", tables.trim_end_matches('/'));
-        return Url::parse(&folder).map_err(|_| refuse("an address of tables; give a folder or a URL"));
+        let expected = "an address of tables; give a folder or a URL";
+        return Url::parse(&folder).map_err(|error| refuse(expected, Some(error.into())));
     }
-    let path = std::path::absolute(Path::new(tables)).map_err(|_| refuse("a folder"))?;
-    Url::from_directory_path(&path).map_err(|()| refuse("a folder"))
+    let path = std::path::absolute(Path::new(tables)).map_err(|error| refuse("a folder", Some(error.into())))?;
+    Url::from_directory_path(&path).map_err(|()| refuse("a folder", None))
 }
 
 /// Settings of sessions over the tables.

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::TryStreamExt;
+use netcrab_schema::WhoActs;
 use netcrab_sinks::delta::DeltaSink;
 use object_store::buffered::BufWriter as StoreWriter;
 use object_store::path::Path as Key;
@@ -72,6 +73,17 @@ pub enum Error {
         #[source]
         source: Box<object_store::Error>,
     },
+}
+
+impl Error {
+    /// Who must act before the same operation can succeed.
+    pub fn who_acts(&self) -> WhoActs {
+        match self {
+            // Space, rights and reachability come back without a restart.
+            Self::Disk { .. } | Self::Store { .. } => WhoActs::Retry,
+            Self::TooLarge { .. } => WhoActs::Operator,
+        }
+    }
 }
 
 /// A file that is written and has no name yet.

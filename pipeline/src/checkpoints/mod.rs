@@ -12,6 +12,7 @@ pub mod manifest;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 
+use netcrab_schema::WhoActs;
 use netcrab_sinks::RunId;
 
 use self::folder::{Draft, Folder};
@@ -95,6 +96,16 @@ pub enum Error {
     /// A file could not be used.
     #[error(transparent)]
     File(#[from] folder::Error),
+}
+
+impl Error {
+    /// Who must act before the same operation can succeed.
+    pub fn who_acts(&self) -> WhoActs {
+        match self {
+            Self::ShardTaken { .. } | Self::Damaged { .. } => WhoActs::Operator,
+            Self::File(error) => error.who_acts(),
+        }
+    }
 }
 
 /// The files of one shard.

@@ -128,8 +128,7 @@ impl Error {
             Self::Noise(error) => error.who_acts(),
             Self::Tables(error) => error.who_acts(),
             Self::Sink(error) => error.who_acts(),
-            // A store that does not answer just now, or a full disk.
-            Self::Folder(_) => WhoActs::Retry,
+            Self::Folder(error) => error.who_acts(),
         }
     }
 }

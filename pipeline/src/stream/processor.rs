@@ -4,7 +4,7 @@
 //!     bus: revoked 2     ─▶ its task ends after the current epoch ─▶ handed over
 //!
 //! A shard whose epoch fails is opened again after a pause, for as long as it takes: a full disk or an unreachable bus
-//! costs time, no events. Only an error that a retry cannot mend ends the process ([`Error::who_acts`]): another
+//! costs time, no events. Only an error that no retry mends ends the process ([`Error::stops_a_stream`]): another
 //! process on the same shard, or files that cannot be read.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use netcrab_bus::{Membership, ShardAssignment};
 use netcrab_operators::rules::Rules;
-use netcrab_schema::WhoActs;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -139,7 +138,7 @@ impl Processor {
         loop {
             let began = Instant::now();
             let Err(error) = self.epochs(number, stop).await else { return Ok(()) };
-            if error.who_acts() != WhoActs::Retry {
+            if error.stops_a_stream() {
                 return Err(Error::Shard { shard: number, source: Box::new(error) });
             }
             if began.elapsed() > PAUSES.1 {

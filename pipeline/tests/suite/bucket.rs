@@ -35,7 +35,7 @@ struct World {
 }
 
 impl World {
-    /// ClickHouseBehind `proxy`; `None` where no store can run here.
+    /// Tables at `root`, reached through `proxy`; the log lies in `folder`.
     fn new(folder: &Path, root: &url::Url, proxy: &Proxy) -> Self {
         let bus = folder.join("bus");
         let log = log_in(&bus);

@@ -189,12 +189,12 @@ fn stream(batches: &[RecordBatch]) -> Result<Vec<u8>> {
 
 /// The head of a file and its three streams.
 fn split(bytes: &[u8]) -> Result<(FileHead, [&[u8]; 3])> {
-    let line = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| Error::defect("a feed file has no head"))?;
+    let line = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| Error::FeedFile("has no head"))?;
     let head: FileHead = serde_json::from_slice(&bytes[..line])?;
     let mut rest = &bytes[line + 1..];
     let mut streams = [rest; 3];
     for (stream, length) in streams.iter_mut().zip(head.bytes) {
-        (*stream, rest) = rest.split_at_checked(length).ok_or_else(|| Error::defect("a feed file ends too early"))?;
+        (*stream, rest) = rest.split_at_checked(length).ok_or_else(|| Error::FeedFile("ends too early"))?;
     }
     Ok((head, streams))
 }
@@ -239,7 +239,7 @@ pub async fn follow(tables: Folder, live: Arc<OpenSessionsView>, store: Arc<Delt
             Ok(found) => {
                 // Readers see closed sessions in the tables before they disappear from the open ones.
                 if let Err(fault) = store.refresh().await {
-                    tracing::warn!(reason = %fault, "the tables could not be looked at");
+                    tracing::warn!(reason = %fault, "the tables could not be refreshed");
                 }
                 follower.take(found);
             }
