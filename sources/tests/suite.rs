@@ -5,14 +5,15 @@
 mod suite {
     mod batches;
     mod damage;
+    mod example_files;
     mod examples;
     mod generated;
     mod hostile;
     mod parquet;
+    mod skipped;
     mod text;
     mod wire;
 
-    use std::io::Write;
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
@@ -20,6 +21,8 @@ mod suite {
     use arrow::compute::{cast, concat_batches};
     use arrow::datatypes::{DataType, Int64Type, TimestampMillisecondType};
     use netcrab_sources::{Error, Mapping, Source, SourceSettings};
+
+    use skipped::skipped;
 
     /// Everything that a source returns.
     #[derive(Debug)]
@@ -98,28 +101,6 @@ mod suite {
 
     pub(crate) fn read(path: &Path) -> Result<Read, Error> {
         read_with(path, None, SourceSettings::default(), 2)
-    }
-
-    /// A file made for the tests, which is in the repository.
-    pub(crate) fn made(name: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
-    }
-
-    /// A file of `../shared/data`, which is not in the repository; `None` skips the test.
-    pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
-        if path.exists() {
-            return Some(path);
-        }
-        skipped(&format!("../shared/data/{name} does not exist"));
-        None
-    }
-
-    /// Reports that the calling test does not run, even if output is captured. Under CI it fails.
-    fn skipped(reason: &str) {
-        let name = std::thread::current().name().unwrap_or("a test").to_owned();
-        std::io::stderr().lock().write_all(format!("skipped: {name}: {reason}\n").as_bytes()).unwrap();
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{name} was skipped: {reason}");
     }
 
     /// The message of the error.

@@ -7,6 +7,8 @@ mod bucket;
 mod clickhouse;
 mod command_line;
 mod config;
+#[path = "../../../sources/tests/suite/example_files.rs"]
+mod example_files;
 mod incremental;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -23,3 +25,5 @@ mod server;
 mod stream;
 #[path = "../../../bus/tests/suite/test_server.rs"]
 mod test_server;
+
+use test_server::skipped;

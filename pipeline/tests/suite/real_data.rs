@@ -1,32 +1,10 @@
 //! The examples of docs/mapping.md, end to end: over made files that are always there, and over real files where they
 //! are.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::command_line::{answer, succeed, text};
-
-/// A file made for the tests of `sources`, which is in the repository.
-fn made(name: &str) -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../sources/tests/data")).join(name)
-}
-
-/// A file of `../shared/data`, which is not in the repository; `None` skips the test.
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")).join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    skipped(&format!("../shared/data/{name} does not exist"));
-    None
-}
-
-/// Reports that the calling test does not run, even if output is captured. Under CI it fails.
-fn skipped(reason: &str) {
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    std::io::stderr().lock().write_all(format!("skipped: {name}: {reason}\n").as_bytes()).unwrap();
-    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{name} was skipped: {reason}");
-}
+use crate::example_files::{made, shared};
 
 /// Runs the chain over `input` with a mapping of `docs/`, which rejects `rejected`, and compares the answer to each query.
 fn check(input: &Path, mapping: &str, rejected: &str, queries: &[(&str, &str)]) {

@@ -9,7 +9,8 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicr
 use netcrab_sources::{Mapping, SourceSettings};
 use parquet::arrow::ArrowWriter;
 
-use super::{Read, fault, file, folder, made, read_with, shared};
+use super::example_files::{made, shared};
+use super::{Read, fault, file, folder, read_with};
 
 fn mapping(name: &str) -> Mapping {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);

@@ -72,8 +72,7 @@ fn files_that_pages_name_are_there() {
                 && !name.contains([' ', '*', '{', '<'])
         });
         for path in paths {
-            let path = path.trim_start_matches("./");
-            if !exists(&files, path) && !examples.contains(&path) && !path.starts_with("../") {
+            if !exists(&files, path) && !examples.contains(&path) {
                 missing.push(format!("{page}: {path}"));
             }
         }
