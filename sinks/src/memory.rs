@@ -30,7 +30,6 @@ struct State {
 #[derive(Debug, Default)]
 struct StoredTable {
     files: Vec<StoredFile>,
-    runs: Vec<RunId>,
     /// The last transaction of each writer.
     positions: HashMap<String, i64>,
 }
@@ -122,7 +121,7 @@ impl Sink for MemorySink {
         replace: Replace,
     ) -> Result<bool, Error> {
         let mut state = self.state();
-        if state.tables.get(table.name).is_some_and(|stored| stored.runs.contains(run)) {
+        if state.tables.get(table.name).is_some_and(|stored| stored.positions.contains_key(run.as_str())) {
             return Ok(false);
         }
         let files = state.take(&staged.files);
@@ -132,7 +131,7 @@ impl Sink for MemorySink {
             None => replace == Replace::Nothing,
         });
         stored.files.extend(files);
-        stored.runs.push(run.clone());
+        stored.positions.insert(run.as_str().to_owned(), 1);
         Ok(true)
     }
 
@@ -164,10 +163,6 @@ impl Sink for MemorySink {
             state.staged.remove(&file.path);
         });
         Ok(())
-    }
-
-    async fn holds(&self, table: &'static Table, run: &RunId) -> Result<bool, Error> {
-        Ok(self.state().tables.get(table.name).is_some_and(|stored| stored.runs.contains(run)))
     }
 
     async fn has_rows(&self, table: &'static Table) -> Result<bool, Error> {

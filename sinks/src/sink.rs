@@ -49,7 +49,9 @@ pub trait Sink: Send + Sync {
     async fn discard(&self, table: &'static Table, staged: &StagedTable) -> Result<(), Error>;
 
     /// Whether the table already holds this run.
-    async fn holds(&self, table: &'static Table, run: &RunId) -> Result<bool, Error>;
+    async fn holds(&self, table: &'static Table, run: &RunId) -> Result<bool, Error> {
+        Ok(self.position(table, run.as_str()).await?.is_some())
+    }
 
     /// Whether the table exists and has rows.
     async fn has_rows(&self, table: &'static Table) -> Result<bool, Error>;

@@ -95,10 +95,6 @@ impl Sink for ClickHouseSink {
         self.staging.discard(table, staged).await
     }
 
-    async fn holds(&self, table: &'static Table, run: &RunId) -> Result<bool, Error> {
-        Ok(self.server.position(table, run.as_str()).await?.is_some())
-    }
-
     async fn has_rows(&self, table: &'static Table) -> Result<bool, Error> {
         self.server.has_rows(table).await
     }

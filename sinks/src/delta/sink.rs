@@ -83,10 +83,6 @@ impl Sink for DeltaSink {
         Ok(())
     }
 
-    async fn holds(&self, table: &'static Table, run: &RunId) -> Result<bool, Error> {
-        Ok(self.position(table, run.as_str()).await?.is_some())
-    }
-
     async fn has_rows(&self, table: &'static Table) -> Result<bool, Error> {
         let Some(opened) = self.open(table).await? else { return Ok(false) };
         let fault = |fault| self.fault(table, fault);
