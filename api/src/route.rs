@@ -6,7 +6,7 @@ use crate::openapi::answer::Answer;
 use crate::params::Param;
 use crate::state::AppState;
 
-/// Who may use a route.
+/// Who may use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Anybody: the answer contains nothing of an organisation.

@@ -89,7 +89,8 @@ pub struct ApiLimits {
     pub period_days_max: u32,
     /// Longest that a request may take, in milliseconds; then it is stopped and answered 504. Default: 30_000.
     pub request_timeout_ms: u64,
-    /// Most requests about an organisation at once; one more is answered 503 with Retry-After. Default: 256.
+    /// Most requests at once that read data, over all organisations; one more is answered 503 with Retry-After.
+    /// Default: 256.
     pub requests_max: usize,
     /// Longest that open requests may take to finish after a shutdown signal, in milliseconds; then they are cut off.
     /// Default: 10_000.

@@ -5,7 +5,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::statements::{
     INCIDENTS, INCIDENTS_OF_SESSIONS, MOVES_OF_DAYS, MOVES_OF_SESSIONS, SCREENS_OF_DAYS, SCREENS_OF_SESSIONS, SESSION,
-    SESSION_DAYS, SESSION_INCIDENTS, SESSIONS, TIMELINE, instant, number, of, of_session, text,
+    SESSION_DAYS, SESSION_INCIDENTS, SESSIONS, TIMELINE, date, instant, number, of, of_session, text,
 };
 use super::store::DeltaStore;
 use crate::period::{Day, Period};
@@ -126,21 +126,21 @@ impl InsightStore for DeltaStore {
         Ok(incidents)
     }
 
-    async fn session(&self, name: &SessionLookup) -> Result<Option<Session>, StoreError> {
+    async fn session(&self, lookup: &SessionLookup) -> Result<Option<Session>, StoreError> {
         let snapshot = self.snapshot();
-        let Some(products) = snapshot.products.get(&name.org_id) else { return Ok(None) };
+        let Some(products) = snapshot.products.get(&lookup.org_id) else { return Ok(None) };
         let asked =
-            products.iter().filter(|product| name.product_id.as_ref().is_none_or(|id| *id == product.product_id));
+            products.iter().filter(|product| lookup.product_id.as_ref().is_none_or(|id| *id == product.product_id));
         let days = asked.map(|product| (product.first_day, product.last_day));
         let known = days.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).map(|(from, to)| Period { from, to });
-        let Some(period) = name.period.or(known) else { return Ok(None) };
+        let Some(period) = lookup.period.or(known) else { return Ok(None) };
         for period in newest_first(period) {
             let params = vec![
-                ("org", text(Some(&name.org_id))),
-                ("product", text(name.product_id.as_deref())),
-                ("session", text(Some(&name.session_key))),
-                ("from", ScalarValue::Date32(Some(period.from.0))),
-                ("to", ScalarValue::Date32(Some(period.to.0))),
+                ("org", text(Some(&lookup.org_id))),
+                ("product", text(lookup.product_id.as_deref())),
+                ("session", text(Some(&lookup.session_key))),
+                ("from", date(period.from)),
+                ("to", date(period.to)),
             ];
             for batch in self.ask(&snapshot, SESSION, params).await? {
                 if let Some(session) = rows::sessions(&batch)?.pop() {

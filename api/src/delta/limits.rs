@@ -1,10 +1,7 @@
 //! Limits of the Delta store: memory, threads, rows.
 
-use serde::Deserialize;
-
 /// Limits of the Delta store. The command line uses these defaults, but for `refresh_ms`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeltaLimits {
     /// How often the logs are polled for a new version, in milliseconds. Default: 2000.
     pub refresh_ms: u64,

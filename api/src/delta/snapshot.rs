@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::prelude::SessionContext;
-use datafusion::scalar::ScalarValue;
 use hashbrown::HashMap;
 use netcrab_schema::Table;
 use netcrab_schema::tables::{DIM_RELEASES, FACT_FLOWS, FACT_SCREEN_HOTSPOTS, FACT_SESSIONS};
@@ -16,6 +15,7 @@ use super::cache::DayCache;
 use super::files::TableFiles;
 use super::limits::DeltaLimits;
 use super::query::{Params, Queries, Sql};
+use super::statements::date;
 use crate::period::{Day, Period};
 use crate::store::sums::by_day;
 use crate::store::{Product, ProductRelease, StoreError, rows};
@@ -125,7 +125,7 @@ impl Load<'_> {
             cached.evict_beyond(bytes_max);
         }
         if cached.cached_from != self.cached_from_before(table) {
-            tracing::warn!(table = table.name, cached_from = ?cached.cached_from.map(|day| day.to_string()),
+            tracing::warn!(table = table.name, held_from = ?cached.cached_from.map(|day| day.to_string()),
                 "held_bytes_max reached; days before are read from files");
         }
         Ok(cached)
@@ -165,10 +165,6 @@ fn runs(days: &[Day]) -> Vec<Period> {
         }
     }
     runs
-}
-
-fn date(day: Day) -> ScalarValue {
-    ScalarValue::Date32(Some(day.0))
 }
 
 fn products(session_days: &DayCache) -> Result<HashMap<String, Vec<Product>>, StoreError> {

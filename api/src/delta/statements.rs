@@ -3,14 +3,15 @@
 use datafusion::scalar::ScalarValue;
 
 use super::query::{Params, Sql};
+use crate::period::Day;
 use crate::store::{Scope, Session};
 
 pub(super) fn of(scope: &Scope) -> Params {
     vec![
         ("org", text(Some(&scope.org_id))),
         ("product", text(Some(&scope.product_id))),
-        ("from", ScalarValue::Date32(Some(scope.period.from.0))),
-        ("to", ScalarValue::Date32(Some(scope.period.to.0))),
+        ("from", date(scope.period.from)),
+        ("to", date(scope.period.to)),
         ("segment", text(scope.filter.segment.as_deref())),
         ("version", text(scope.filter.version.as_deref())),
         ("device", text(scope.filter.device.as_deref())),
@@ -23,9 +24,13 @@ pub(super) fn of_session(org_id: &str, session: &Session) -> Params {
         ("org", text(Some(org_id))),
         ("product", text(Some(&session.product_id))),
         ("session", text(Some(&session.session_key))),
-        ("from", ScalarValue::Date32(Some(session.date.0))),
-        ("to", ScalarValue::Date32(Some(session.date.0))),
+        ("from", date(session.date)),
+        ("to", date(session.date)),
     ]
+}
+
+pub(super) fn date(day: Day) -> ScalarValue {
+    ScalarValue::Date32(Some(day.0))
 }
 
 pub(super) fn text(text: Option<&str>) -> ScalarValue {

@@ -22,10 +22,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{AsArray, RecordBatch, StringArray};
-use arrow::datatypes::Int32Type;
+use arrow::array::{AsArray, RecordBatch};
 use hashbrown::HashTable;
-use netcrab_schema::SessionKeyRef;
+use netcrab_bus::SessionKeyColumns;
 use netcrab_schema::session_key::append_part;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -204,25 +203,16 @@ fn lock(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
 
 /// The id of each event of a batch; `None` where the batch does not have the schema of events in flight.
 pub(super) fn ids(events: &RecordBatch) -> Option<Vec<u128>> {
-    let symbols = |name| {
-        let column = events.column_by_name(name)?.as_dictionary_opt::<Int32Type>()?;
-        Some((column.keys(), column.values().as_string_opt::<i32>()?))
-    };
-    let columns = [symbols("org_id")?, symbols("product_id")?, symbols("session_id")?, symbols("user_hash")?];
+    let keys = SessionKeyColumns::of(events).ok()?;
     let event_ids = events.column_by_name("event_id")?.as_string_view_opt()?;
     let mut bytes = Vec::with_capacity(256);
     let ids = (0..events.num_rows()).map(|row| {
         bytes.clear();
-        let [org_id, product_id, session_id, user_hash] = columns.map(|column| value(column, row));
-        SessionKeyRef::new(org_id, product_id, session_id, user_hash).append_to(&mut bytes);
+        keys.key(row).append_to(&mut bytes);
         append_part(event_ids.value(row), &mut bytes);
         xxh3_128(&bytes) & !CLAIMED
     });
     Some(ids.collect())
-}
-
-fn value<'a>((keys, values): (&arrow::array::Int32Array, &'a StringArray), row: usize) -> &'a str {
-    values.value(keys.value(row) as usize)
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Ingest {
         Duration::from_millis(self.settings.append_timeout_ms)
     }
 
-    /// Adds what ingestion holds in memory at this moment.
+    /// Adds the metrics of ingestion that are read when Prometheus asks.
     pub(crate) fn scrape(&self, scrape: &Scrape) {
         let gauge = |name: &str, help: &str, number: f64| scrape.gauges(name, help, [], [([""; 0], number)]);
         let body_bytes = (self.memory_permits - self.memory.available_permits()) * reservation::PERMIT_BYTES;

@@ -45,20 +45,20 @@ pub(crate) async fn session(
     key: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Timeline>, Problem> {
     let Path(session_key) = key.map_err(|_| session_not_found("?"))?;
-    let name = SessionLookup {
+    let lookup = SessionLookup {
         org_id: request.org_id().to_owned(),
         product_id: request.text(&params::PRODUCT_ID),
         period: request.period_hint()?,
         session_key,
     };
-    let session = request.store().session(&name).await?.ok_or_else(|| session_not_found(&name.session_key))?;
+    let session = request.store().session(&lookup).await?.ok_or_else(|| session_not_found(&lookup.session_key))?;
     let mut events =
         request.store().timeline(request.org_id(), &session, request.after()?, request.limit() + 1).await?;
     let next_cursor = request.cut(None, &mut events, |event| event.position);
     let mut incidents = request.store().session_incidents(request.org_id(), &session).await?;
     incidents.retain(|incident| begins_among(&events, incident));
     Ok(Json(Timeline {
-        org_id: name.org_id,
+        org_id: lookup.org_id,
         product_id: session.product_id.clone(),
         session,
         events,

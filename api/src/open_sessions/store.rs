@@ -147,18 +147,18 @@ impl InsightStore for StoreWithOpenSessions {
         Ok(incidents)
     }
 
-    async fn session(&self, name: &SessionLookup) -> Result<Option<Session>, StoreError> {
+    async fn session(&self, lookup: &SessionLookup) -> Result<Option<Session>, StoreError> {
         let open = {
             let state = self.view.state();
-            state.named(&name.org_id, &name.session_key).map(|(_, open)| open.session.clone())
+            state.named(&lookup.org_id, &lookup.session_key).map(|(_, open)| open.session.clone())
         };
         let meant = |session: &Session| {
-            name.product_id.as_ref().is_none_or(|product_id| *product_id == session.product_id)
-                && name.period.is_none_or(|period| (period.from..=period.to).contains(&session.date))
+            lookup.product_id.as_ref().is_none_or(|product_id| *product_id == session.product_id)
+                && lookup.period.is_none_or(|period| (period.from..=period.to).contains(&session.date))
         };
         match open.filter(meant) {
             Some(session) => Ok(Some(session)),
-            None => self.tables.session(name).await,
+            None => self.tables.session(lookup).await,
         }
     }
 

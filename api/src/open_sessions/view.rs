@@ -31,16 +31,6 @@ impl OpenSessionsView {
         Self { state: RwLock::default(), sessions_max }
     }
 
-    /// How many sessions it has.
-    pub fn len(&self) -> usize {
-        self.state().sessions
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Applies a change in a shard: the keys in `gone` have no open session any more; those in `opened` have the
     /// sessions there, whose events are in `events`.
     ///
@@ -95,7 +85,7 @@ impl ViewState {
     }
 
     /// The open sessions of a product.
-    pub(super) fn of(&self, org_id: &str, product_id: &str) -> impl Iterator<Item = &OpenSession> {
+    fn of(&self, org_id: &str, product_id: &str) -> impl Iterator<Item = &OpenSession> {
         let keys = self.owners.get(&(org_id.to_owned(), product_id.to_owned()));
         keys.into_iter().flat_map(BTreeMap::values).flatten()
     }

@@ -48,7 +48,7 @@ pub trait InsightStore: Send + Sync {
     ) -> Result<Vec<Incident>, StoreError>;
 
     /// One session; `None` where the organisation has none of that key.
-    async fn session(&self, name: &SessionLookup) -> Result<Option<Session>, StoreError>;
+    async fn session(&self, lookup: &SessionLookup) -> Result<Option<Session>, StoreError>;
 
     /// Events of a session after `position`, in order.
     async fn timeline(
