@@ -204,10 +204,10 @@ def nightly(folder, arguments):
         assert abs(row["sample_sessions"] - expected) <= 5 * expected ** 0.5 + 2 * row["sample_sessions_moe95"], (row, expected)
     return "\n".join([
         f"`benches/packs.py --nightly {arguments.nightly}`: a month of {arguments.orgs} organisations, one task in each session. "
-        f"The sessions of all {len(alone)} cells that were not merged equal DuckDB's, up to noise and the choice of sessions.", "",
+        f"The sessions of all {len(alone)} cells released under their own task type are DuckDB's, up to noise and the random choice of sessions.", "",
         "| what | wall s | CPU s | peak MiB |", "|---|---|---|---|",
         f"| netcrab packs build | {our_s:.0f} | {our_cpu:.0f} | {our_mib:.0f} |",
-        f"| duckdb: join, bounds and sums of one organisation after another | {their_s:.0f} | {their_cpu:.0f} | {their_mib:.0f} |", "",
+        f"| duckdb: join, bounds and sums, one organisation after another | {their_s:.0f} | {their_cpu:.0f} | {their_mib:.0f} |", "",
         f"netcrab is {their_s / our_s:.2f} times as fast."])
 
 
@@ -229,7 +229,7 @@ def measure(folder, arguments):
             FROM {tasks} GROUP BY ALL""").fetchall():
         truth[date, task, complexity] = numbers
     columns = ["median_clicks", "median_duration_s", "mean_frict_score", "p90_frict_score"]
-    table = ["| column | cells | median error | error of 9 in 10 below | within its margin | median margin |", "|---|---|---|---|---|---|"]
+    table = ["| column | cells | median error | 90th percentile of errors | within its margin | median margin |", "|---|---|---|---|---|---|"]
     for place, column in enumerate(columns):
         errors, within, margins = [], 0, []
         for row in rows:
@@ -248,14 +248,14 @@ def measure(folder, arguments):
         SELECT count(*), count(*) FILTER (most > 0.25 * all_n), max(most / all_n) FROM cells WHERE orgs >= 20""").fetchall()[0]
     return "\n".join([
         f"`benches/packs.py --sessions {arguments.sessions}`: {orgs} organisations, {sessions:,} sessions; ε 4 and δ 10⁻⁶ for a "
-        f"visitor's month. Built in {seconds:.1f} s, {peak:.0f} MiB; {len(rows)} cells were released "
-        f"({len(alone)} on their own, the others as OTHER), about {manifest['cells']['aboutLeftOut']} were suppressed.", "",
+        f"visitor's month. Built in {seconds:.1f} s, {peak:.0f} MiB; {len(rows)} cells of a day were released "
+        f"({len(alone)} under their own task type, the others as OTHER), about {manifest['cells']['aboutLeftOut']} were suppressed.", "",
         *table, "",
         f"A k-anonymous aggregate of the same tasks (twenty organisations, exact numbers) has {cells:,} cells. Each of them reveals, "
-        f"to someone who knows all visitors but one, whether that one was there: one less changes the exact count. When an "
+        f"to whoever knows all visitors but one, whether that one was there: one less changes the exact count. When an "
         f"organisation leaves, the difference between two versions is its exact number in every cell. In {dominated:,} cells one "
-        f"organisation has more than a quarter of the sessions, up to {largest:.0%}: their numbers are mostly its own. The pack "
-        f"bounds the first by ε and the second by the share of a quarter and the noise, and does not release the third."])
+        f"organisation has more than a quarter, up to {largest:.0%}: there the numbers are mostly its own. In the pack, ε bounds the "
+        f"first, the share of a quarter and noise bound the second, and cells of the third kind are suppressed."])
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ impl Market {
     /// budget.
     ///
     /// # Errors
-    /// [`Error::VersionExists`], [`Error::InputExists`], [`Error::OverBudget`], those of values out of bounds,
-    /// [`Error::Busy`] and [`Error::Database`]. Nothing is stored then.
+    /// [`Error::VersionExists`], [`Error::InputExists`], [`Error::OverBudget`], [`Error::Busy`] and those of values out of
+    /// bounds: nothing is stored then. After [`Error::Database`] it may be stored, see [`Market::version_of_input`].
     pub async fn store(
         &self,
         version: &NewVersion,

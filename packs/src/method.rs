@@ -31,7 +31,8 @@ pub struct Measure {
 }
 
 impl Measure {
-    /// The middle of its range. Sums add up the distances from it, which halves their sensitivity.
+    /// The middle of its range. Sums add up the distances from it, which halves what all sessions of an organisation
+    /// change.
     pub fn middle(&self) -> i64 {
         i64::midpoint(self.least, self.greatest)
     }

@@ -16,9 +16,9 @@
 //! in part. So one visitor changes the count by at most one part, and the count needs little noise.
 //!
 //! **Pre-threshold.** A cell with fewer than k = `min_orgs` organisations is never released. That alone would reveal
-//! the one visitor who makes the k-th organisation appear. So the noisy count must also exceed k − 1 by more than the
-//! noise exceeds with probability δ: then a cell with k organisations looks empty, as one with k − 1 does, except
-//! with probability δ.
+//! the one visitor who makes the k-th organisation appear. So the noisy count must also exceed k − 1 by an amount
+//! that the noise exceeds only with probability δ: then a cell with k organisations looks empty, as one with k − 1
+//! does, except with probability δ.
 
 use serde::Serialize;
 
@@ -83,7 +83,8 @@ pub struct ReleasePlan {
     pub orgs_sigma: f64,
     /// The most that one unit changes the count of organisations, in parts of one.
     pub orgs_sensitivity: f64,
-    /// What the noise on the count of organisations exceeds with no more than a cell's part of `delta_window`, in parts.
+    /// The amount, in parts, that the noise on the count of organisations exceeds with at most a cell's part of
+    /// `delta_window` as probability.
     pub orgs_reach: f64,
     /// The most that one unit changes the number of sessions, in parts of [`WEIGHT`].
     pub sessions_sensitivity: f64,

@@ -35,3 +35,21 @@ pub struct NoisyCell {
     /// The scale of the noise on this cell over the scale in the plan: 1, or the plan's `merged_factor`.
     pub factor: f64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Versions in databases have these names.
+    #[test]
+    fn the_stored_form_never_changes() {
+        let cell = NoisyCell { key: "k".to_owned(), org_parts: 1, sessions: 2, answers: vec![vec![3, 4]], factor: 1.0 };
+        let release = PackRelease { kind: Kind::TaskFlows, cells: vec![cell], suppressed: 5, merged: 6 };
+        let json = concat!(
+            r#"{"kind":"task_flows","cells":[{"key":"k","org_parts":1,"sessions":2,"answers":[[3,4]],"factor":1.0}],"#,
+            r#""left_out":5,"brought_together":6}"#
+        );
+        assert_eq!(serde_json::to_string(&release).unwrap(), json);
+        assert_eq!(serde_json::from_str::<PackRelease>(json).unwrap(), release);
+    }
+}

@@ -94,8 +94,8 @@ fn numbers(plan: &ReleasePlan, release: &PackRelease) -> Vec<f64> {
     for cell in &release.cells {
         numbers.push(cell.org_parts as f64 / plan.orgs_sigma);
         numbers.push(cell.sessions as f64 / plan.sessions_sigma);
-        for (answer, noised) in cell.answers.iter().zip(&plan.queries) {
-            numbers.extend(answer.iter().map(|number| *number as f64 / noised.sigma));
+        for (answer, noisy) in cell.answers.iter().zip(&plan.queries) {
+            numbers.extend(answer.iter().map(|number| *number as f64 / noisy.sigma));
         }
     }
     numbers

@@ -18,11 +18,11 @@ fn differ(plan: &ReleasePlan, with: &Cell, without: Option<&Cell>, factor: f64) 
     let apart = |number: fn(&Cell) -> i64| (number(with) - without.map_or(0, number)).abs() as f64;
     let mut worst = apart(|cell| cell.org_parts) / (plan.orgs_sensitivity * allowed);
     worst = worst.max(apart(|cell| cell.tally.sessions) / (plan.sessions_sensitivity * allowed));
-    for noised in &plan.queries {
-        let left = with.tally.answer(noised.query);
-        let right = without.map_or_else(|| vec![0; left.len()], |cell| cell.tally.answer(noised.query));
+    for noisy in &plan.queries {
+        let left = with.tally.answer(noisy.query);
+        let right = without.map_or_else(|| vec![0; left.len()], |cell| cell.tally.answer(noisy.query));
         let square: f64 = left.iter().zip(&right).map(|(a, b)| ((a - b) as f64).powi(2)).sum();
-        worst = worst.max(square.sqrt() / (noised.sensitivity * allowed));
+        worst = worst.max(square.sqrt() / (noisy.sensitivity * allowed));
     }
     worst
 }
@@ -93,7 +93,7 @@ fn a_plan_spends_what_opendp_computes_and_stays_within_epsilon_and_delta() {
         let cost = |sensitivity: f64, sigma: f64| netcrab_packs::noise::cost(sensitivity, sigma).unwrap();
         let mut cell =
             cost(plan.orgs_sensitivity, plan.orgs_sigma) + cost(plan.sessions_sensitivity, plan.sessions_sigma);
-        cell += plan.queries.iter().map(|noised| cost(noised.sensitivity, noised.sigma)).sum::<f64>();
+        cell += plan.queries.iter().map(|noisy| cost(noisy.sensitivity, noisy.sigma)).sum::<f64>();
         let window = cell * f64::from(cells) + cost(f64::from(cells), plan.summary_sigma);
         let total = window * f64::from(plan.windows);
         assert!((total / plan.rho_total - 1.0).abs() < 1e-6, "{total} of {}", plan.rho_total);

@@ -68,7 +68,8 @@ impl PackBuilder<'_> {
     /// [`Error::LeaseHeld`] while another process builds, [`Error::TooFewOrgs`] and [`Error::NoSources`] when there is
     /// nothing to build from yet, [`Error::NoTable`] when a table of facts is missing, [`Error::Market`] when the
     /// privacy budget is spent or the database does not answer, [`Error::Contributions`] when the facts cannot be
-    /// read or exceed `packs.entries_max`, and [`Error::Gate`] when no noise could be drawn. Nothing is spent then.
+    /// read or exceed `packs.entries_max`, and [`Error::Gate`] when no noise could be drawn. Nothing is spent then, unless
+    /// the database failed after its commit; a repeated build then finds the version.
     pub async fn build(&mut self, definition: &Definition, window: &BuildWindow) -> Result<BuildOutcome, Error> {
         let _lease = lease::acquire(self.market, &self.holder, self.now_ms).await?;
         let outcome = match definition.kind {

@@ -185,9 +185,7 @@ pub(super) async fn build(
 fn completed<T>(ended: Ended<T>) -> Result<T> {
     match ended {
         Ended::Done(outcome) => Ok(outcome),
-        Ended::Interrupted => {
-            bail!("interrupted; the same command builds what was not released yet")
-        }
+        Ended::Interrupted => bail!("interrupted; the same command builds what was not released yet"),
     }
 }
 
