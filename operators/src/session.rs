@@ -76,7 +76,7 @@ fn tuple_type(group: usize) -> DataType {
 /// The fields of the events in session batches of this schema.
 ///
 /// # Errors
-/// An internal error where the batch has no such column, or one of another type.
+/// Where `schema` has no list `events` of structs.
 pub fn event_fields(schema: &Schema) -> Result<&Fields> {
     match schema.field_with_name("events")?.data_type() {
         DataType::List(item) => match item.data_type() {
@@ -121,7 +121,7 @@ pub fn list_field(name: &str, fields: Fields) -> FieldRef {
 /// Rows of `fields`, `lengths` of them for each session.
 ///
 /// # Errors
-/// An internal error where the batch has no such column, or one of another type.
+/// Where `columns` do not fit `fields` or `lengths`.
 pub fn list_column(fields: Fields, lengths: impl Iterator<Item = usize>, columns: Vec<ArrayRef>) -> Result<ArrayRef> {
     let rows = StructArray::try_new(fields.clone(), columns, None)?;
     let item = Arc::new(Field::new(LIST_ITEM, DataType::Struct(fields), false));
@@ -196,7 +196,7 @@ impl<'a> SessionBatch<'a> {
 /// The column `name` of `batch`.
 ///
 /// # Errors
-/// An internal error where the batch has no such column, or one of another type.
+/// Where `batch` has no such column.
 pub fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| exec_datafusion_err!("a session batch without column `{name}`"))
 }
@@ -204,7 +204,7 @@ pub fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
 /// The column `name` of the rows of a list, in flight: a column of the rows' own, or one of their tuples.
 ///
 /// # Errors
-/// An internal error where the batch has no such column, or one of another type.
+/// An Arrow error where the values cannot be taken.
 pub fn column_of_rows(rows: &StructArray, name: &str) -> Result<Option<ArrayRef>> {
     if let Some(column) = rows.column_by_name(name) {
         return Ok(Some(match column.as_binary_view_opt() {

@@ -54,7 +54,7 @@ impl Moves {
     /// The list column `moves`, given the facts of each session.
     ///
     /// # Errors
-    /// An internal error where the batch has no such column, or one of another type.
+    /// Where an event column is missing, or the columns do not fit the list.
     pub fn into_column(self, events: &Events<'_>, facts: &[Facts]) -> Result<ArrayRef> {
         let screens = events.symbols("screen_id")?.values().as_string::<i32>();
         // The entry and the exit are the empty text, which is first in the dictionary.

@@ -121,7 +121,7 @@ impl Screens {
     /// The list column `screens`, given the facts of each session.
     ///
     /// # Errors
-    /// An internal error where the batch has no such column, or one of another type.
+    /// Where an event column is missing, or the columns do not fit the list.
     pub fn column(&self, events: &Events<'_>, facts: &[Facts]) -> Result<ArrayRef> {
         let mut start = 0;
         let mut scores = Vec::with_capacity(self.contributions.len());

@@ -121,7 +121,7 @@ impl Tasks {
     /// The list column `tasks`.
     ///
     /// # Errors
-    /// An internal error where the batch has no such column, or one of another type.
+    /// Where an event column is missing, or the columns do not fit the list.
     pub fn into_column(self, events: &Events<'_>) -> Result<ArrayRef> {
         let tasks = &self.tasks;
         let types = events.symbols("task_type")?.values();

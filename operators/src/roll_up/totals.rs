@@ -115,8 +115,7 @@ impl Totals {
     pub fn finish(self) -> Result<RecordBatch> {
         let mut order: Vec<usize> = (0..self.keys.len()).collect();
         order.sort_by(|&a, &b| self.sort_key(a).cmp(&self.sort_key(b)));
-        let mut owners_and_symbols = ["org_id", "product_id"].iter().chain(self.roll_up.symbols);
-        let key_columns: Vec<&str> = owners_and_symbols.by_ref().copied().collect();
+        let key_columns: Vec<&str> = self.roll_up.key_columns().copied().filter(|name| *name != "date").collect();
         let column = |column: &netcrab_schema::Column| -> ArrayRef {
             if column.name == "date" {
                 let dates = order.iter().map(|&place| self.keys[place][2].cast_signed());

@@ -1,9 +1,10 @@
 //! Merges the dictionaries of all tasks, and remaps the codes of each task to those of the merged ones.
 
+use std::sync::Arc;
+
 use arrow::array::{ArrayRef, BooleanArray, StructArray, new_null_array};
 use arrow::datatypes::FieldRef;
 use datafusion::common::Result;
-use std::sync::Arc;
 
 use super::layout::{ACTION, CLIENT, ColumnEncoding, Layout};
 use super::packer::Packer;
@@ -108,7 +109,7 @@ pub(super) fn structs(
     let codes = |at: usize| parts.into_iter().flat_map(move |part| part.columns.get(at).into_iter().flatten().copied());
     let fields = session::tuple_fields(group);
     let column = |field: &FieldRef| -> ArrayRef {
-        let place = layout.fields.iter().position(|encoding| encoding.name() == field.name());
+        let place = layout.fields.iter().position(|own| own.name() == field.name());
         match place.map(|place| (place, layout.encodings[place])) {
             Some((place, ColumnEncoding::Symbol { at, .. })) => {
                 Arc::new(symbols::column(codes(at).map(u32::cast_signed).collect(), &dictionaries[place]))

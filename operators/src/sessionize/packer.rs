@@ -167,7 +167,7 @@ impl Packer {
         Ok((Columns { owner, ids, event_id, ts, instants, reals, texts }, bits))
     }
 
-    /// Reads into `visitor` whom row `row` is from.
+    /// Writes to `visitor` the visitor that row `row` is from.
     pub fn visitor(&self, batch: &EncodedBatch, row: usize, visitor: &mut Visitor) {
         let keys = batch.batch_visitor(row);
         let [session, user] = keys.keys.map(|key| key as usize);
@@ -192,7 +192,8 @@ impl Packer {
         [self.ids[0].ends.len(), self.ids[1].ends.len()]
     }
 
-    /// Counts the dictionaries of session_id and user_hash: within one edition, equal [`BatchVisitor`]s are one visitor.
+    /// Counts the dictionaries of session_id and user_hash: within one edition, equal
+    /// [`BatchVisitor`](super::visitor::BatchVisitor)s are one visitor.
     pub fn edition(&self) -> u64 {
         self.ids[0].edition + self.ids[1].edition
     }

@@ -123,17 +123,17 @@ impl Rows {
     }
 
     fn code_in_tuple(&self, group: usize, at: usize, tuple: u32) -> u32 {
-        let (tuple, dictionaries) = (tuple as usize, &self.dictionaries.groups[group]);
-        match tuple.checked_sub(dictionaries.rows) {
-            None => dictionaries.columns[at][tuple],
+        let (tuple, known) = (tuple as usize, &self.dictionaries.groups[group]);
+        match tuple.checked_sub(known.rows) {
+            None => known.columns[at][tuple],
             Some(inline) => self.inline[group].columns[at][inline],
         }
     }
 
     pub(super) fn bits(&self, action: u32) -> Option<u32> {
-        let (tuple, dictionaries) = (action as usize, &self.dictionaries.groups[ACTION]);
-        match tuple.checked_sub(dictionaries.rows) {
-            None => dictionaries.columns.last()?.get(tuple).copied(),
+        let (tuple, known) = (action as usize, &self.dictionaries.groups[ACTION]);
+        match tuple.checked_sub(known.rows) {
+            None => known.columns.last()?.get(tuple).copied(),
             Some(inline) => self.inline[ACTION].columns.last()?.get(inline).copied(),
         }
     }

@@ -25,7 +25,7 @@ impl Rows {
         block: &[u8],
     ) -> Result<()> {
         check_length(self.bytes.len() + block.len())?;
-        // The borrow checker: the bytes are moved out while rows that point into them are added.
+        // The bytes are moved out while rows that point into them are added: the borrow checker asks for it.
         let mut bytes = self.take_bytes();
         let start = bytes.len();
         bytes.extend_from_slice(block);

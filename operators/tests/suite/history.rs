@@ -8,6 +8,7 @@ use crate::reference::Event;
 
 /// 2026-10-01T00:00:00Z.
 pub(crate) const MIDNIGHT: i64 = 1_790_812_800_000;
+
 /// Events of a text table; its first line names the columns.
 pub(crate) fn history(text: &str) -> Vec<Event> {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

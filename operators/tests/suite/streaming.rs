@@ -318,7 +318,7 @@ fn open_sessions_of_other_columns_are_refused() {
 }
 
 #[test]
-fn the_plan_says_which_shell_and_what_it_did() {
+fn the_plan_says_which_operator_and_what_it_did() {
     let split = Split { batch_rows: 2, inputs: 2, partitions: 16, events_bytes: 1 << 20, actions_max: 100 };
     let events = history("session at_ms\ns1 0\ns1 5\ns2 7\ns3 8000000");
     let state = Arc::new(Mutex::new(no_sessions(100)));

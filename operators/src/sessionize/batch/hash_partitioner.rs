@@ -24,6 +24,7 @@ use crate::sessionize::visitor::{BatchVisitor, Visitor};
 /// Most groups of partitions that share slabs.
 const GROUPS_MAX: usize = 16;
 
+/// Fewest partitions of a group.
 const GROUP_PARTITIONS: usize = 8;
 
 /// Bytes that a partition remembers of each visitor, besides its key.

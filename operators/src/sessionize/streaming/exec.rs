@@ -173,7 +173,7 @@ impl ExecutionPlan for StreamingSessionizeExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         if partition != 0 {
-            return internal_err!("StreamingSessionizeExec has one output, there is no output {partition}");
+            return internal_err!("StreamingSessionizeExec has one output; there is no output {partition}");
         }
         // Inputs are read one after another, so the state always sees keys in the same order.
         let inputs = self.input.output_partitioning().partition_count();

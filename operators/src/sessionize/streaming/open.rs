@@ -4,6 +4,15 @@
 //!
 //! A plain data structure: it reads no clock and does no IO. The same batches and watermarks always leave the same state.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Fields;
+use datafusion::common::{Result, internal_datafusion_err};
+use hashbrown::HashSet;
+use netcrab_schema::SessionKey;
+
 use super::blocks::{Blocks, Chain, ROOM};
 use super::keys::{Keys, Slot, closes_at};
 use super::timers::{Timers, tick};
@@ -15,13 +24,6 @@ use crate::sessionize::layout::Layout;
 use crate::sessionize::packer::Packer;
 use crate::sessionize::text;
 use crate::sessionize::visitor::Visitor;
-use arrow::array::RecordBatch;
-use arrow::datatypes::Fields;
-use datafusion::common::{Result, internal_datafusion_err};
-use hashbrown::HashSet;
-use netcrab_schema::SessionKey;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// The open sessions of a shard, and, for each key, how many sessions closed and at which watermark.
 pub struct OpenSessions {
