@@ -8,9 +8,9 @@ use netcrab_schema::session_key::session_or_user_sql;
 use netcrab_schema::tables::FACT_SESSIONS;
 use netcrab_sinks::StagedFile;
 
-use super::columns::{int_column, text_column};
+use super::columns::{column, int_column, text_column};
 use super::late::{LateKey, late_batch};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::stream::maintenance_context::{MaintenanceContext, ProductDay};
 use crate::stream::table_files::TableFiles;
 
@@ -63,8 +63,7 @@ pub(super) async fn closed_sessions(context: &MaintenanceContext<'_>, keys: &[La
         let (session_key, org_id, product_id) = (text("session_key")?, text("org_id")?, text("product_id")?);
         let (key, session_no, start, end) =
             (number("key")?, number("session_no")?, number("start_us")?, number("end_us")?);
-        let date =
-            batch.column_by_name("date").ok_or_else(|| Error::no_column("date"))?.as_primitive::<Date32Type>().clone();
+        let date = column(&batch, "date")?.as_primitive::<Date32Type>().clone();
         closed.extend((0..batch.num_rows()).map(|row| ClosedSession {
             key: key.value(row) as usize,
             session_key: session_key.value(row).to_owned(),

@@ -25,11 +25,11 @@
 //! | `reopen.rs`, `reopened_file.rs` | the events to open again, and the file that records them |
 //! | `retract.rs` | what changes in the tables |
 
-pub mod closed;
+mod closed;
 mod columns;
-pub mod late;
-pub mod reopen;
-pub mod reopened_file;
+mod late;
+mod reopen;
+mod reopened_file;
 mod retract;
 
 use std::collections::{BTreeMap, BTreeSet};

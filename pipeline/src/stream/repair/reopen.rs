@@ -124,11 +124,10 @@ fn comparable(kind: &DataType) -> DataType {
 
 /// The event columns of a batch, in the types between stages.
 pub(super) fn events_of(batch: &RecordBatch) -> Result<RecordBatch> {
-    let column = |column: &netcrab_schema::Column| -> Result<ArrayRef> {
-        let stored = batch.column_by_name(column.name).ok_or_else(|| Error::no_column(column.name))?;
-        Ok(arrow::compute::cast(stored, &in_flight_type(column.kind))?)
+    let in_flight = |of: &netcrab_schema::Column| -> Result<ArrayRef> {
+        Ok(arrow::compute::cast(column(batch, of.name)?, &in_flight_type(of.kind))?)
     };
-    Ok(RecordBatch::try_new(event_in_flight(), EVENT.iter().map(column).collect::<Result<_>>()?)?)
+    Ok(RecordBatch::try_new(event_in_flight(), EVENT.iter().map(in_flight).collect::<Result<_>>()?)?)
 }
 
 /// A timestamp in µs as a SQL expression.

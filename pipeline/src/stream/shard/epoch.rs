@@ -130,8 +130,7 @@ pub(super) struct EpochPlan {
     rules_since_ms: i64,
     /// Offsets of the bus that are left for later epochs.
     pub(super) lag: u64,
-    /// Whether a repair of late events begins with its end.
-    begins_repair: bool,
+    due: Due,
 }
 
 /// What an epoch did before its commit, for its manifest.
@@ -141,7 +140,6 @@ pub(super) struct EpochOutput {
     pub(super) forgotten_ms: i64,
     pub(super) state: Option<StateFile>,
     pub(super) reopened: Option<StateFile>,
-    pub(super) repaired: bool,
 }
 
 impl EpochPlan {
@@ -187,8 +185,7 @@ impl EpochPlan {
         );
         let run = RunId::of_shard(shard, xxh3_128(name.as_bytes()));
         let lag = end.saturating_sub(fetched.next);
-        let begins_repair = due.repair_begins;
-        Ok(Some(Self { epoch, name, run, fetched, watermark_ms, latest_ms, rules, rules_since_ms, lag, begins_repair }))
+        Ok(Some(Self { epoch, name, run, fetched, watermark_ms, latest_ms, rules, rules_since_ms, lag, due }))
     }
 
     /// Runs the plans of the epoch; returns what they add to each table.
@@ -230,7 +227,7 @@ impl EpochPlan {
     /// The manifest of the epoch; `state` is that before it.
     pub(super) fn manifest(&self, state: &ShardState, output: EpochOutput) -> Manifest {
         let (shard, position) = (state.number(), state.position());
-        let EpochOutput { tables, late, forgotten_ms, state, reopened, repaired } = output;
+        let EpochOutput { tables, late, forgotten_ms, state, reopened } = output;
         let before = |late: &LateKeys| if state.is_some() { late.clone() } else { LateKeys::new() };
         Manifest {
             format: FORMAT,
@@ -248,8 +245,8 @@ impl EpochPlan {
             state,
             reopened,
             late,
-            repair_begins: self.begins_repair,
-            repaired,
+            repair_begins: self.due.repair_begins,
+            repaired: self.due.repair_done,
             tables,
             rules: self.rules.clone(),
             rules_since_ms: self.rules_since_ms,

@@ -111,8 +111,7 @@ impl Shard {
         timer.done(Step::State);
 
         let late_events = late.events as u64;
-        let output =
-            EpochOutput { tables, late: late.since, forgotten_ms, state, reopened, repaired: repair.is_some() };
+        let output = EpochOutput { tables, late: late.since, forgotten_ms, state, reopened };
         let manifest = plan.manifest(&self.state, output);
         let bytes = manifest.to_bytes()?;
         crash_points::before(Step::Commit);
