@@ -1,10 +1,10 @@
 //! Applies a compiled mapping: turns the foreign values of one row into an event.
 
-use netcrab_schema::nearest_clause;
 use std::borrow::Cow;
 
 use hashbrown::{HashMap, HashSet};
 use jiff::tz::Offset;
+use netcrab_schema::nearest_clause;
 
 use super::user_agent;
 use crate::event_columns::column_index;

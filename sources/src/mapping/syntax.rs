@@ -1,8 +1,8 @@
 //! A mapping as its TOML file states it, before names are resolved.
 
-use netcrab_schema::nearest_clause;
 use std::collections::{BTreeMap, BTreeSet};
 
+use netcrab_schema::nearest_clause;
 use serde::Deserialize;
 use toml::{Table, Value as Toml};
 

@@ -64,18 +64,20 @@ impl BatchValidator {
     ) -> Result<RecordBatch, Error> {
         let mut faults = BatchFaults { rows: Vec::new(), count: 0, length };
         let mut clean: Vec<ArrayRef> = Vec::with_capacity(arrays.len());
-        for (state, array) in self.columns.iter_mut().zip(arrays) {
+        for (validator, array) in self.columns.iter_mut().zip(arrays) {
             let column = match array {
-                None => state.absent(length),
-                Some(array) => match state.column.kind {
+                None => validator.absent(length),
+                Some(array) => match validator.column.kind {
                     Type::Symbol | Type::Repeated => {
-                        state.symbols(&array, &mut faults, &self.settings, &self.privacy)?
+                        validator.symbols(&array, &mut faults, &self.settings, &self.privacy)?
                     }
-                    Type::Text if state.column.name == "extra" => state.extras(&array, &mut faults, &self.privacy)?,
-                    Type::Text => state.texts(&array, &mut faults, &self.settings, &self.privacy)?,
-                    Type::Timestamp => state.instants(&array, &mut faults, &self.settings)?,
-                    Type::Float32 => state.floats(&array, &mut faults)?,
-                    _ => state.bools(&array)?,
+                    Type::Text if validator.column.name == "extra" => {
+                        validator.extras(&array, &mut faults, &self.privacy)?
+                    }
+                    Type::Text => validator.texts(&array, &mut faults, &self.settings, &self.privacy)?,
+                    Type::Timestamp => validator.instants(&array, &mut faults, &self.settings)?,
+                    Type::Float32 => validator.floats(&array, &mut faults)?,
+                    _ => validator.bools(&array)?,
                 },
             };
             clean.push(column);
@@ -97,7 +99,8 @@ impl BatchValidator {
 
     /// Task type and task phase come together or not at all.
     fn pair_tasks(&self, clean: &[ArrayRef], faults: &mut BatchFaults) {
-        let find = |name: &str| self.columns.iter().position(|state| state.column.name == name).map(|at| &clean[at]);
+        let find =
+            |name: &str| self.columns.iter().position(|validator| validator.column.name == name).map(|at| &clean[at]);
         let (Some(types), Some(phases)) = (find("task_type"), find("task_phase")) else { return };
         if types.nulls().map(NullBuffer::inner) == phases.nulls().map(NullBuffer::inner) {
             return;
@@ -111,7 +114,7 @@ impl BatchValidator {
     }
 
     fn fill_event_ids(&self, clean: &mut [ArrayRef], first_line: u64, event_ids: &EventIds) {
-        let find = |name: &str| self.columns.iter().position(|state| state.column.name == name);
+        let find = |name: &str| self.columns.iter().position(|validator| validator.column.name == name);
         let Some(at) = find("event_id").filter(|at| clean[*at].null_count() > 0) else { return };
         let ts = find("ts").map(|at| clean[at].clone());
         let ts = ts.as_ref().and_then(|ts| ts.as_primitive_opt::<TimestampMillisecondType>());
@@ -133,13 +136,13 @@ impl BatchValidator {
     /// Records rows that lack a required value. They are filtered out later, so their columns get placeholder values.
     fn required(&self, clean: Vec<ArrayRef>, length: usize, faults: &mut BatchFaults) -> Result<Vec<ArrayRef>, Error> {
         let mut complete = Vec::with_capacity(clean.len());
-        for (state, array) in self.columns.iter().zip(clean) {
-            if state.column.nullable || array.null_count() == 0 {
+        for (validator, array) in self.columns.iter().zip(clean) {
+            if validator.column.nullable || array.null_count() == 0 {
                 complete.push(array);
                 continue;
             }
             for row in (0..length).filter(|row| array.is_null(*row)) {
-                faults.push(row, Reason::MissingField, state.column.name);
+                faults.push(row, Reason::MissingField, validator.column.name);
             }
             complete.push(without_nulls(&array)?);
         }
