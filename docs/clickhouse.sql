@@ -1,4 +1,4 @@
--- Made from schema/ by `cargo test -p netcrab-schema`.
+-- Generated from schema/ by `UPDATE_DOCS=1 cargo test -p netcrab-schema`.
 
 CREATE TABLE IF NOT EXISTS events_raw_rows
 (

@@ -230,14 +230,13 @@ impl Drop for Writing {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::sync::Condvar;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use arrow::array::new_null_array;
     use arrow::datatypes::{DataType, Schema};
-
-    use std::io::Write;
 
     use super::*;
 

@@ -26,7 +26,10 @@ pub fn clickhouse_script() -> String {
     let tables = all_tables().flat_map(|table| [clickhouse::create_table(table), clickhouse::create_view(table)]);
     let statements: Vec<String> =
         tables.chain([clickhouse::create_positions()]).map(|statement| statement.trim_end().to_owned()).collect();
-    format!("-- Made from schema/ by `cargo test -p netcrab-schema`.\n\n{};\n", statements.join(";\n\n"))
+    format!(
+        "-- Generated from schema/ by `UPDATE_DOCS=1 cargo test -p netcrab-schema`.\n\n{};\n",
+        statements.join(";\n\n")
+    )
 }
 
 fn section(page: &mut String, table: &Table) {

@@ -46,7 +46,8 @@ pub struct KafkaSettings {
     pub retry_after_ms: u64,
     /// How often to look for new events, in ms. Default: 100.
     pub poll_ms: u64,
-    /// How long the owner of a shard has to finish its work when the shard moves to another process, in ms. Default: 30_000, at most 240_000.
+    /// How long the owner of a shard has to finish its work when the shard moves to another process, in ms.
+    /// Default: 30_000, at most 240_000.
     pub handover_ms: u64,
     /// Connections that read at the same time. Default: 4. More shards than that take turns.
     pub readers_max: usize,
