@@ -1,4 +1,4 @@
-//! Measures generating, writing and reading on this machine: `cargo run --release -p netcrab-sources --example speed -- FOLDER EVENTS`.
+//! Measures generating, writing and reading on this machine: `cargo run --release -p netcrab-sources --example reading_speed -- FOLDER EVENTS`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
