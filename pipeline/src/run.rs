@@ -177,7 +177,7 @@ pub async fn stored_events(sink: &DeltaSink, config: &Config) -> Result<Option<S
     let Some(raw) = sink.open(&schema::EVENTS_RAW).await? else { return Ok(None) };
     let files: Vec<String> = raw.get_file_uris()?.map(|uri| uri.trim_start_matches("file://").to_owned()).collect();
     let settings = netcrab_sources::SourceSettings { files_max: usize::MAX, ..config.sources.clone() };
-    let source = Source::open(&files, None, settings).await.map_err(Error::StoredEvents)?;
+    let source = Source::open_stored(&files, settings).await.map_err(Error::StoredEvents)?;
     Ok(Some(source))
 }
 

@@ -22,6 +22,12 @@ pub const EVENT: &[Column] = &[
         "click, scroll, input_meta, navigation, focus_change, custom",
         "What kind of interaction.",
     ),
+    nullable(
+        "seq",
+        Int64,
+        "0 to 2⁵³ − 1",
+        "Order among events of one instant: the sender's counter, else the place in the file or batch.",
+    ),
     required("screen_id", Symbol, "", "Named place in the product."),
     required("route", Symbol, "", "Path without ids or query, `/leads/:id`."),
     nullable("app_name", Symbol, "", "Application within the product."),
@@ -30,7 +36,7 @@ pub const EVENT: &[Column] = &[
     nullable("error_code", Symbol, "", "Error the visitor met."),
     nullable("os", Symbol, "", "Operating system."),
     nullable("browser", Symbol, "", "Browser."),
-    required("device_type", Symbol, "desktop, mobile, tablet", "Kind of device."),
+    required("device_type", Symbol, "desktop, mobile, tablet, unknown", "Kind of device; absent is unknown."),
     nullable("latency_ms", Float32, "ms", "How long the product took to answer."),
     nullable("page_x", Float32, "page pixels", "Where a click fell, from the left."),
     nullable("page_y", Float32, "page pixels", "Where a click fell, from the top."),
@@ -54,7 +60,13 @@ pub const EVENT: &[Column] = &[
 pub const EVENT_TYPES: &[&str] = &["click", "scroll", "input_meta", "navigation", "focus_change", "custom"];
 
 /// Allowed values of device_type.
-pub const DEVICE_TYPES: &[&str] = &["desktop", "mobile", "tablet"];
+pub const DEVICE_TYPES: &[&str] = &["desktop", "mobile", "tablet", UNKNOWN_DEVICE];
+
+/// The device_type of an event that does not state one.
+pub const UNKNOWN_DEVICE: &str = "unknown";
+
+/// Largest `seq`: the largest whole number that every JSON reader knows exactly.
+pub const SEQ_MAX: i64 = (1 << 53) - 1;
 
 /// Allowed values of task_phase.
 pub const TASK_PHASES: &[&str] = &["start", "complete"];

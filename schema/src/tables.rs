@@ -86,7 +86,7 @@ pub static FACT_SESSIONS: Table = Table {
             nullable("entry_screen", Symbol, "", "Screen of the first visit; null without visits."),
             nullable("exit_screen", Symbol, "", "Screen of the last visit; null without visits."),
             required("task_types", TextList, "", "Distinct task types, sorted."),
-            nullable("device_type", Symbol, "desktop, mobile, tablet", "First one seen in the session."),
+            nullable("device_type", Symbol, "desktop, mobile, tablet, unknown", "First one seen in the session."),
             nullable("os", Symbol, "", "First one seen in the session."),
             nullable("browser", Symbol, "", "First one seen in the session."),
             nullable("version_tag", Symbol, "", "Release of the product; first one seen in the session."),

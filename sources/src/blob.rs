@@ -15,9 +15,6 @@ use tokio::runtime::Handle;
 
 use crate::listing::{Compression, FileLocation, SourceFile};
 
-/// Size of the head and of the tail that identify a file for event ids, in bytes.
-const SAMPLE_BYTES: u64 = 64 << 10;
-
 /// Size of the pieces in which a file is hashed, in bytes.
 const HASHED_BYTES: u64 = 32 << 20;
 
@@ -120,16 +117,6 @@ impl Blob {
             }
             Access::Object(object) => object.range(start..end),
         }
-    }
-
-    /// A hash of size, head and tail. It identifies the file in the event ids that are made from positions in it.
-    pub(crate) fn sample(&self) -> io::Result<u128> {
-        let length = self.bytes.min(SAMPLE_BYTES);
-        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-        hasher.update(&self.bytes.to_le_bytes());
-        hasher.update(&self.range(0, length as usize)?);
-        hasher.update(&self.range(self.bytes - length, length as usize)?);
-        Ok(hasher.digest128())
     }
 }
 

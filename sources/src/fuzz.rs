@@ -9,6 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type};
 
+use crate::event_id::EventIds;
 use crate::listing::{Compression, FileLocation, Format, SourceFile};
 use crate::read::parquet::{Footer, RowGroupDecoder};
 use crate::read::text::TextDecoder;
@@ -82,7 +83,15 @@ pub fn parquet(bytes: &[u8]) {
     let privacy = Arc::new(privacy::Privacy::new(&settings.privacy));
     let Ok(footer) = Footer::events(&file, &privacy) else { return };
     for group in 0..footer.group_bytes().len() {
-        let opened = RowGroupDecoder::open(file.clone(), &footer, group, None, settings.clone(), privacy.clone());
+        let opened = RowGroupDecoder::open(
+            file.clone(),
+            &footer,
+            group,
+            None,
+            settings.clone(),
+            privacy.clone(),
+            Arc::new(EventIds::of_rows()),
+        );
         drain(opened.map(|opened| Box::new(opened) as Box<dyn UnitDecoder>));
     }
 }

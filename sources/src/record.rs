@@ -10,8 +10,8 @@
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, AsArray, BooleanArray, Float32Array, RecordBatch, StringArray, StringViewArray};
-use arrow::datatypes::{DataType, Float32Type, Int32Type, TimestampMillisecondType};
+use arrow::array::{Array, AsArray, BooleanArray, Float32Array, Int64Array, RecordBatch, StringArray, StringViewArray};
+use arrow::datatypes::{DataType, Float32Type, Int32Type, Int64Type, TimestampMillisecondType};
 use netcrab_schema::arrow::in_flight_type;
 use netcrab_schema::events::{EVENT, wire_name};
 
@@ -40,6 +40,7 @@ enum ColumnValues<'a> {
     /// Texts that are JSON.
     Objects(&'a StringViewArray),
     Instants(&'a dyn Array, &'a [i64]),
+    Wholes(&'a Int64Array),
     Numbers(&'a Float32Array),
     Truths(&'a BooleanArray, bool),
 }
@@ -68,6 +69,7 @@ impl<'a> RecordWriter<'a> {
                 DataType::Timestamp(..) => {
                     ColumnValues::Instants(given, given.as_primitive::<TimestampMillisecondType>().values())
                 }
+                DataType::Int64 => ColumnValues::Wholes(given.as_primitive::<Int64Type>()),
                 DataType::Boolean => ColumnValues::Truths(given.as_boolean(), column.nullable),
                 _ => ColumnValues::Numbers(given.as_primitive::<Float32Type>()),
             })
@@ -102,6 +104,7 @@ impl ColumnValues<'_> {
                 texts.is_null(row) || texts.value(row).is_empty()
             }
             ColumnValues::Instants(nulls, _) => nulls.is_null(row),
+            ColumnValues::Wholes(numbers) => numbers.is_null(row),
             ColumnValues::Numbers(numbers) => numbers.is_null(row) || !numbers.value(row).is_finite(),
             ColumnValues::Truths(truths, true) => truths.is_null(row),
             ColumnValues::Truths(truths, false) => truths.is_null(row) || !truths.value(row),
@@ -115,6 +118,7 @@ impl ColumnValues<'_> {
             ColumnValues::Texts(texts) => return quote(texts.value(row), out),
             ColumnValues::Objects(texts) => return out.push_str(texts.value(row)),
             ColumnValues::Instants(_, instants) => write!(out, "{}", instants[row]),
+            ColumnValues::Wholes(numbers) => write!(out, "{}", numbers.value(row)),
             ColumnValues::Numbers(numbers) => write!(out, "{}", numbers.value(row)),
             ColumnValues::Truths(truths, _) => write!(out, "{}", truths.value(row)),
         };
@@ -133,10 +137,7 @@ impl RecordDecoder {
     /// `seed` and the position of its record, the same one at each reading.
     pub fn new(settings: SourceSettings, seed: u128) -> Self {
         let privacy = Arc::new(Privacy::new(&settings.privacy));
-        Self {
-            columns: EventBatchBuilder::new(None, Arc::new(settings), privacy),
-            event_ids: EventIds::of_identity(seed),
-        }
+        Self { columns: EventBatchBuilder::new(None, Arc::new(settings), privacy), event_ids: EventIds::Topic(seed) }
     }
 
     /// Decodes the record at `offset` of `partition` and stores its event.
@@ -196,7 +197,7 @@ mod tests {
         let event = r#"{"orgId":"acme","productId":"crm","userHash":"u1","eventId":"e\"1","ts":"2026-10-01T10:00:00Z","eventType":"click","screenId":"leads","route":"/leads/42","elementLabelHash":"h1","deviceType":"desktop","latencyMs":0.1,"reactionObserved":true,"taskSuccess":false,"extra":{"n":1.50,"a":"b"}}"#;
         let mut decoder = crate::wire::BatchDecoder::new(SourceSettings::default());
         let batch = decoder.batch(event.as_bytes(), 1_790_849_100_000, 10, 1).unwrap().events;
-        let record = r#"{"orgId":"acme","productId":"crm","userHash":"u1","eventId":"e\"1","ts":1790848800000,"receivedAt":1790849100000,"eventType":"click","screenId":"leads","route":"/leads/:id","elementLabelHash":"h1","deviceType":"desktop","latencyMs":0.1,"reactionObserved":true,"taskSuccess":false,"extra":{"a":"b","n":1.5}}"#;
+        let record = r#"{"orgId":"acme","productId":"crm","userHash":"u1","eventId":"e\"1","ts":1790848800000,"receivedAt":1790849100000,"eventType":"click","seq":0,"screenId":"leads","route":"/leads/:id","elementLabelHash":"h1","deviceType":"desktop","latencyMs":0.1,"reactionObserved":true,"taskSuccess":false,"extra":{"a":"b","n":1.5}}"#;
         assert_eq!(written(&batch), [record]);
         assert_eq!(decoded(&[record.to_owned()]), batch);
     }

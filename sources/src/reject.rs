@@ -32,6 +32,8 @@ pub enum Reason {
     BadTime,
     /// A time outside the allowed range.
     TsOutOfRange,
+    /// A `seq` below 0 or above 2⁵³ − 1.
+    SeqOutOfRange,
     /// A number that is NaN or infinite.
     NotFinite,
     /// A number that cannot be parsed.
@@ -84,6 +86,7 @@ impl Reason {
         Reason::MissingField,
         Reason::BadTime,
         Reason::TsOutOfRange,
+        Reason::SeqOutOfRange,
         Reason::NotFinite,
         Reason::NotANumber,
         Reason::UnknownValue,
@@ -118,6 +121,7 @@ impl Reason {
             Reason::MissingField => "missing_field",
             Reason::BadTime => "bad_time",
             Reason::TsOutOfRange => "ts_out_of_range",
+            Reason::SeqOutOfRange => "seq_out_of_range",
             Reason::NotFinite => "not_finite",
             Reason::NotANumber => "not_a_number",
             Reason::UnknownValue => "unknown_value",
@@ -153,6 +157,7 @@ impl Reason {
             Reason::MissingField => "send the field; every event has it",
             Reason::BadTime => "send ISO 8601 with a zone, or milliseconds since 1970",
             Reason::TsOutOfRange => "correct the sender's clock or the unit of its times",
+            Reason::SeqOutOfRange => "send a whole number from 0 to 2⁵³ − 1, or leave it out",
             Reason::NotFinite => "leave the number out where it is not known",
             Reason::NotANumber => "send a number",
             Reason::UnknownValue => "send one of the values that docs/tables.md lists",

@@ -18,6 +18,8 @@ pub(crate) enum Value<'a> {
     Text(Cow<'a, str>),
     /// An instant, ms.
     Instant(i64),
+    /// A whole number.
+    Whole(i64),
     /// A number.
     Number(f64),
     /// A boolean.
@@ -69,6 +71,7 @@ impl<'a> Row<'a> {
         }
         self.values[place] = match column.kind {
             Type::Timestamp => Value::Instant(crate::time::parse(&text).ok_or_else(|| fault(Reason::BadTime))?),
+            Type::Int64 => Value::Whole(text.trim().parse().map_err(|_| fault(Reason::NotANumber))?),
             Type::Float32 => Value::Number(text.trim().parse().map_err(|_| fault(Reason::NotANumber))?),
             Type::Bool => Value::Truth(truth(&text).ok_or_else(|| fault(Reason::WrongType))?),
             _ => Value::Text(text),

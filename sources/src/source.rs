@@ -16,10 +16,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use futures::{StreamExt, TryStreamExt};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+use crate::event_id::EventIds;
 use crate::listing::{self, Format, SourceFile};
 use crate::mapping::Mapping;
 use crate::privacy::Privacy;
-use crate::read::parquet::{self, Footer, ForeignRowGroupDecoder, RowGroupDecoder};
+use crate::read::parquet::{self, Footer, ForeignRowGroupDecoder, RowGroupDecoder, WholeFileDecoder};
 use crate::read::text::TextDecoder;
 use crate::read::{ReadBatch, UnitDecoder};
 use crate::{Error, SourceSettings, blob};
@@ -34,6 +35,8 @@ pub struct Source {
     mapping: Option<Arc<Mapping>>,
     settings: Arc<SourceSettings>,
     privacy: Arc<Privacy>,
+    /// Whether the files are those of the table events_raw.
+    stored: bool,
     fingerprint: OnceLock<u128>,
 }
 
@@ -75,7 +78,16 @@ impl Source {
             }
         });
         let files = opened.buffered(FOOTERS_AT_ONCE).try_collect().await?;
-        Ok(Source { files, mapping, settings, privacy, fingerprint: OnceLock::new() })
+        Ok(Source { files, mapping, settings, privacy, stored: false, fingerprint: OnceLock::new() })
+    }
+
+    /// Opens the files of the table events_raw. What their rows lack is not made again: a row without `seq` has none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::open`].
+    pub async fn open_stored(files: &[String], settings: SourceSettings) -> Result<Source, Error> {
+        Ok(Source { stored: true, ..Self::open(files, None, settings).await? })
     }
 
     /// Size of all files as stored, in bytes.
@@ -160,6 +172,9 @@ impl Source {
         for (file, opened) in self.files.iter().enumerate() {
             match &opened.footer {
                 None => units.push((opened.file.bytes, WorkUnit::File { file })),
+                Some(footer) if self.makes_event_ids(opened, footer) => {
+                    units.push((opened.file.bytes, WorkUnit::File { file }));
+                }
                 Some(footer) => {
                     let groups = footer.group_bytes().into_iter().enumerate();
                     units.extend(groups.map(|(group, bytes)| (bytes, WorkUnit::RowGroup { file, group })));
@@ -170,26 +185,71 @@ impl Source {
         units.into_iter().map(|(_, unit)| unit).collect()
     }
 
-    fn start(&self, unit: WorkUnit, columns: Option<&[&'static str]>) -> Result<Box<dyn UnitDecoder>, Error> {
+    /// Whether rows of the file may lack an event id. Equal rows are then counted in the order of the file.
+    fn makes_event_ids(&self, opened: &OpenedFile, footer: &Footer) -> bool {
+        !self.stored && footer.lacks_event_ids(self.mapping_of(&opened.file).map(Mapping::event_id_column))
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        unit: WorkUnit,
+        columns: Option<&Arc<[&'static str]>>,
+    ) -> Result<Box<dyn UnitDecoder>, Error> {
         let (WorkUnit::File { file } | WorkUnit::RowGroup { file, .. }) = unit;
-        let OpenedFile { file, footer } = &self.files[file];
-        let (settings, privacy) = (self.settings.clone(), self.privacy.clone());
-        let mapping = self.mapping.as_deref().filter(|mapping| mapping.format() == file.format);
-        Ok(match (unit, footer, mapping) {
-            (WorkUnit::RowGroup { group, .. }, Some(footer), None) => {
-                Box::new(RowGroupDecoder::open(file.clone(), footer, group, columns, settings, privacy)?)
+        let opened = &self.files[file];
+        let named = columns.map(|columns| &columns[..]);
+        Ok(match (unit, &opened.footer) {
+            (WorkUnit::RowGroup { group, .. }, Some(footer)) => {
+                self.row_group(opened, footer, group, named, Arc::new(self.event_ids()))?
             }
-            (WorkUnit::RowGroup { group, .. }, Some(footer), Some(mapping)) => Box::new(ForeignRowGroupDecoder::open(
-                file.clone(),
-                footer,
-                group,
-                mapping,
-                columns,
-                settings,
-                privacy,
-            )?),
-            _ => Box::new(TextDecoder::open(file.clone(), mapping, columns, settings, privacy)?),
+            (_, Some(footer)) => Box::new(Arc::clone(self).whole_file(file, footer, columns.cloned())),
+            (_, None) => {
+                let (settings, privacy) = (self.settings.clone(), self.privacy.clone());
+                let mapping = self.mapping_of(&opened.file);
+                Box::new(TextDecoder::open(opened.file.clone(), mapping, named, settings, privacy)?)
+            }
         })
+    }
+
+    /// The mapping, where it is for the format of the file.
+    fn mapping_of(&self, file: &SourceFile) -> Option<&Mapping> {
+        self.mapping.as_deref().filter(|mapping| mapping.format() == file.format)
+    }
+
+    fn event_ids(&self) -> EventIds {
+        if self.stored { EventIds::Stored } else { EventIds::of_rows() }
+    }
+
+    fn row_group(
+        &self,
+        file: &OpenedFile,
+        footer: &Footer,
+        group: usize,
+        columns: Option<&[&'static str]>,
+        event_ids: Arc<EventIds>,
+    ) -> Result<Box<dyn UnitDecoder>, Error> {
+        let (settings, privacy, mapping) = (self.settings.clone(), self.privacy.clone(), self.mapping_of(&file.file));
+        let file = file.file.clone();
+        Ok(match mapping {
+            None => Box::new(RowGroupDecoder::open(file, footer, group, columns, settings, privacy, event_ids)?),
+            Some(mapping) => Box::new(ForeignRowGroupDecoder::open(
+                file, footer, group, mapping, columns, settings, privacy, event_ids,
+            )?),
+        })
+    }
+
+    /// All row groups of file number `file`, one after another.
+    fn whole_file(
+        self: Arc<Self>,
+        file: usize,
+        footer: &Arc<Footer>,
+        columns: Option<Arc<[&'static str]>>,
+    ) -> WholeFileDecoder {
+        let (footer, event_ids) = (Arc::clone(footer), Arc::new(self.event_ids()));
+        let groups = footer.groups();
+        let open =
+            move |group| self.row_group(&self.files[file], &footer, group, columns.as_deref(), Arc::clone(&event_ids));
+        WholeFileDecoder::new(groups, Box::new(open))
     }
 }
 
@@ -249,7 +309,7 @@ impl SourceReader {
                 self.current = None;
             }
             let unit = self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
-            match self.source.start(unit, self.columns.as_deref()) {
+            match self.source.start(unit, self.columns.as_ref()) {
                 Ok(current) => self.current = Some(current),
                 Err(error) => return Some(Err(error)),
             }

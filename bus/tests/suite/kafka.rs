@@ -61,7 +61,7 @@ async fn a_record_is_keyed_by_its_visit_and_holds_the_event_as_wire_json() {
     assert_eq!(records[0].0.as_deref(), Some("acme/crm/s1"));
     assert_eq!(
         records[0].1,
-        r#"{"orgId":"acme","productId":"crm","sessionId":"s1","userHash":"u1","eventId":"s1-1","ts":1790000000001,"receivedAt":1790000100000,"eventType":"click","screenId":"leads","route":"/leads","deviceType":"desktop"}"#
+        r#"{"orgId":"acme","productId":"crm","sessionId":"s1","userHash":"u1","eventId":"s1-1","ts":1790000000001,"receivedAt":1790000100000,"eventType":"click","seq":0,"screenId":"leads","route":"/leads","deviceType":"desktop"}"#
     );
 }
 

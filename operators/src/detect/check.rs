@@ -85,6 +85,7 @@ fn typed(values: &[Option<String>], kind: &DataType) -> ArrayRef {
             let instants = texts().map(|text| text.map(|text| text.parse::<i64>().expect("milliseconds")));
             Arc::new(instants.collect::<TimestampMillisecondArray>().with_timezone("UTC"))
         }
+        DataType::Int64 => cast(&texts().collect::<StringViewArray>(), kind).expect("whole numbers"),
         DataType::Float32 => {
             let reals = texts().map(|text| text.map(|text| text.parse::<f32>().expect("a number")));
             Arc::new(reals.collect::<Float32Array>())

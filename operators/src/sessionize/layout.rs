@@ -61,6 +61,13 @@ pub enum ColumnEncoding {
         /// Place among the instants.
         at: usize,
     },
+    /// As a whole number, stored as number `at` of the instants, where this bit of the action is set.
+    Whole {
+        /// Which bit.
+        bit: u32,
+        /// Place among the instants.
+        at: usize,
+    },
     /// As a real among the reals whose bits are set.
     Real {
         /// Which bit.
@@ -71,6 +78,15 @@ pub enum ColumnEncoding {
         /// Which bit.
         bit: u32,
     },
+}
+
+/// An instant, or a whole number, of a packed event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackedInstant {
+    /// The bit of the action that says whether it is there.
+    pub bit: u32,
+    /// Whether it is packed as the time since ts.
+    pub since_ts: bool,
 }
 
 /// The columns of the events that travel through one plan.
@@ -84,10 +100,12 @@ pub struct Layout {
     pub symbols: [Vec<usize>; 2],
     /// Places of org_id and product_id in `fields`.
     pub owner: [usize; 2],
-    /// The bits of the instants other than ts.
-    pub instants: Vec<u32>,
+    /// The instants other than ts, and the whole numbers.
+    pub instants: Vec<PackedInstant>,
     /// Which of them is received_at.
     pub received_at: usize,
+    /// Which of them is seq.
+    pub seq: Option<usize>,
     /// Bits of the reals.
     pub reals: u32,
     /// Bits of the texts, lowest first in table order.
@@ -113,6 +131,7 @@ impl Layout {
             owner: [place(fields, "org_id")?, place(fields, "product_id")?],
             instants: Vec::new(),
             received_at: 0,
+            seq: None,
             reals: 0,
             texts: 0,
             bits: 0,
@@ -147,11 +166,19 @@ impl Layout {
             (_, DataType::Boolean) => ColumnEncoding::Flag { shift: claim(2) },
             (name, DataType::Timestamp(..)) => {
                 let (at, bit) = (self.instants.len(), claim(1));
-                self.instants.push(bit);
+                self.instants.push(PackedInstant { bit, since_ts: true });
                 if name == "received_at" {
                     self.received_at = at;
                 }
                 ColumnEncoding::Instant { bit, at }
+            }
+            (name, DataType::Int64) => {
+                let (at, bit) = (self.instants.len(), claim(1));
+                self.instants.push(PackedInstant { bit, since_ts: false });
+                if name == "seq" {
+                    self.seq = Some(at);
+                }
+                ColumnEncoding::Whole { bit, at }
             }
             (_, DataType::Float32) => {
                 let bit = claim(1);

@@ -1,6 +1,6 @@
 //! Orders the events of each session key, and counts a repeated event once.
 //!
-//!     rows of a partition ─▶ by key ─▶ by (ts, event_id) ─▶ without repeats
+//!     rows of a partition ─▶ by key ─▶ by (ts, seq, event_id) ─▶ without repeats
 //!
 //! Keys are found by hash and compared in full, so two keys that share a hash stay apart.
 
@@ -166,8 +166,10 @@ impl<'a> Sorter<'a> {
         let in_order = self.sorted.windows(2).all(|pair| pair[0].0 < pair[1].0);
         if !in_order {
             let mut sorted = std::mem::take(&mut self.sorted);
+            let seq = |row: u32| self.rows.seq(self.layout, row as usize);
             sorted.sort_unstable_by(|a, b| {
-                a.0.cmp(&b.0).then_with(|| text::compare(self.event_id(a.1), self.event_id(b.1)))
+                let place = a.0.cmp(&b.0).then_with(|| seq(a.1).cmp(&seq(b.1)));
+                place.then_with(|| text::compare(self.event_id(a.1), self.event_id(b.1)))
             });
             self.sorted = sorted;
         }

@@ -90,8 +90,8 @@ fn append_event(columns: &Columns, row: usize, base_ts: i64, put_real: impl Fn(f
     let ts = columns.ts[row];
     put_signed(ts.wrapping_sub(base_ts), to);
     text::pack(columns.event_id.value(row), to);
-    for instants in columns.instants.iter().filter(|instants| instants.is_valid(row)) {
-        put_signed(instants.value(row).wrapping_sub(ts), to);
+    for (instants, since_ts) in columns.instants.iter().filter(|(instants, _)| instants.is_valid(row)) {
+        put_signed(instants.value(row).wrapping_sub(if *since_ts { ts } else { 0 }), to);
     }
     for reals in columns.reals.iter().filter(|reals| reals.is_valid(row)) {
         put_real(reals.value(row), to);

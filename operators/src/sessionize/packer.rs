@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMillisecondArray};
 use arrow::buffer::ScalarBuffer;
-use arrow::datatypes::{Float32Type, TimestampMillisecondType};
+use arrow::datatypes::{Float32Type, Int64Type, TimestampMillisecondType};
 use datafusion::common::{DataFusionError, Result};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -150,7 +150,12 @@ impl Packer {
                 }
                 ColumnEncoding::Instant { bit, .. } => {
                     put_presence(column, bit, &mut bits);
-                    instants.push(instants_of(column).ok_or_else(wrong)?.clone());
+                    instants.push((instants_of(column).ok_or_else(wrong)?.clone(), true));
+                }
+                ColumnEncoding::Whole { bit, .. } => {
+                    put_presence(column, bit, &mut bits);
+                    let numbers = column.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
+                    instants.push((numbers.reinterpret_cast(), false));
                 }
                 ColumnEncoding::Real { bit } => {
                     put_presence(column, bit, &mut bits);

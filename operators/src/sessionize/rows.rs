@@ -13,7 +13,7 @@ use super::layout::{ACTION, CLIENT, ColumnEncoding, Id, Layout};
 use super::text;
 use crate::symbols::NULL_CODE;
 
-/// An absent instant. It is later than any other, so it sorts last.
+/// An absent instant or whole number. It is after any other, so it sorts last.
 pub const NO_INSTANT: i64 = i64::MAX;
 
 /// The rows of one partition.
@@ -162,6 +162,11 @@ impl Rows {
         self.instants[layout.received_at][row]
     }
 
+    /// The `seq` of row `row`; [`NO_INSTANT`] where it has none.
+    pub fn seq(&self, layout: &Layout, row: usize) -> i64 {
+        layout.seq.map_or(NO_INSTANT, |at| self.instants[at][row])
+    }
+
     /// A text of row `row`, packed.
     pub fn packed(&self, id: Id, row: usize) -> &[u8] {
         let visitor = &self.visitors[self.visitor[row] as usize];
@@ -194,7 +199,9 @@ impl Rows {
                 ColumnEncoding::Flag { shift } => self.flag(shift, a).cmp(&self.flag(shift, b)),
                 ColumnEncoding::Ts => self.ts[a].cmp(&self.ts[b]),
                 ColumnEncoding::Id(id) => text::compare(self.packed(id, a), self.packed(id, b)),
-                ColumnEncoding::Instant { at, .. } => self.instants[at][a].cmp(&self.instants[at][b]),
+                ColumnEncoding::Instant { at, .. } | ColumnEncoding::Whole { at, .. } => {
+                    self.instants[at][a].cmp(&self.instants[at][b])
+                }
                 ColumnEncoding::Real { bit } => {
                     let of = |row| self.real(layout, bit, row).unwrap_or(f32::NAN);
                     of(a).total_cmp(&of(b))

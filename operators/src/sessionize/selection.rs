@@ -55,6 +55,11 @@ impl Selection<'_> {
                 let nulls = validity(&values, |value| *value != NO_INSTANT);
                 instants(values, nulls)
             }
+            ColumnEncoding::Whole { at, .. } => {
+                let values: Vec<i64> = rows.map(|row| of.instants[at][row]).collect();
+                let nulls = validity(&values, |value| *value != NO_INSTANT);
+                Arc::new(Int64Array::new(values.into(), nulls))
+            }
             ColumnEncoding::Real { bit } => {
                 let reals = rows.zip(self.bits()).map(|(row, bits)| of.real_of(layout, bit, bits, row));
                 Arc::new(reals.collect::<Float32Array>())

@@ -97,8 +97,9 @@ impl Rows {
         let event_id = reader.at as u32;
         text::skip(reader)?;
         let bits = self.bits(action)?;
-        for (instants, bit) in self.instants.iter_mut().zip(&layout.instants) {
-            let instant = if bits >> bit & 1 == 1 { ts.wrapping_add(reader.signed()?) } else { NO_INSTANT };
+        for (instants, packed) in self.instants.iter_mut().zip(&layout.instants) {
+            let base = if packed.since_ts { ts } else { 0 };
+            let instant = if bits >> packed.bit & 1 == 1 { base.wrapping_add(reader.signed()?) } else { NO_INSTANT };
             instants.push(instant);
         }
         let rest = reader.at as u32;
@@ -263,7 +264,7 @@ fn expand_event(layout: &Layout, bits: u32, reader: &mut Reader<'_>, to: &mut Ve
     let start = reader.at;
     reader.signed()?;
     text::skip(reader)?;
-    for _ in layout.instants.iter().filter(|&bit| bits >> bit & 1 == 1) {
+    for _ in layout.instants.iter().filter(|packed| bits >> packed.bit & 1 == 1) {
         reader.signed()?;
     }
     to.extend_from_slice(reader.bytes.get(start..reader.at)?);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float32Array, RecordBatch, StringViewArray, TimestampMillisecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Float32Array, Int64Array, RecordBatch, StringViewArray,
+    TimestampMillisecondArray,
 };
 use arrow::datatypes::{
     DataType, Date32Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMillisecondType,
@@ -38,6 +39,7 @@ pub(crate) fn batch(events: &[Event]) -> RecordBatch {
         instant(&|event| Some(event.ts)),
         instant(&|event| event.received_at),
         symbol(&|event| Some(event.event_type.clone())),
+        Arc::new(events.iter().map(|event| event.seq).collect::<Int64Array>()),
         symbol(&|event| Some(event.screen_id.clone())),
         symbol(&|event| Some(event.route.clone())),
         symbol(&|event| event.app_name.clone()),

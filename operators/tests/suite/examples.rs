@@ -179,12 +179,23 @@ fn repeats_that_tie_are_decided_by_the_first_column_that_differs() {
     second_counts("id screen os\n a b aix\n a a linux");
     second_counts("id os segment\n a linux a\n a aix z");
     second_counts("id segment\n a -\n a pro");
+    second_counts("id seq\n a -\n a 5");
+    second_counts("id seq\n a 6\n a 5");
     second_counts("id extra\n a {\"b\":1}\n a {\"a\":1}");
     second_counts("id page_y\n a 0.0\n a -0.0");
     second_counts("id page_y\n a 10.0\n a 9.0");
     second_counts("id reaction_ms\n a none\n a -");
     second_counts("id task\n a complete:t:true\n a complete:t:false");
     second_counts("id task\n a complete:t\n a complete:t:true");
+}
+
+#[test]
+fn events_of_one_instant_stand_in_the_order_of_seq_then_of_their_ids() {
+    for rows in ["b 1\n a 2\n d -\n c -", "d -\n a 2\n c -\n b 1"] {
+        assert_eq!(sessions(&history(&format!("id seq\n {rows}"))), ["0: b a c d"]);
+    }
+    assert_eq!(sessions(&history("id seq\n b 7\n a 7")), ["0: a b"]);
+    assert_eq!(sessions(&history("id seq at_ms\n b 1 1\n a 2 0")), ["0: a b"]);
 }
 
 #[test]

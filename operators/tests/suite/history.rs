@@ -54,6 +54,7 @@ fn set(event: &mut Event, column: &str, value: &str) {
         "at_ms" => event.ts = MIDNIGHT + number(value),
         "received_ms" => event.received_at = text.map(|value| MIDNIGHT + number(&value)),
         "type" => event.event_type = value.to_string(),
+        "seq" => event.seq = text.map(|value| number(&value)),
         "screen" => (event.screen_id, event.route) = (value.to_string(), format!("/{value}")),
         "route" => event.route = value.to_string(),
         "element" => event.element_type = text,

@@ -247,6 +247,7 @@ fn by_every_column(a: &Event, b: &Event) -> Ordering {
         .then(a.ts.cmp(&b.ts))
         .then(null_last(&a.received_at, &b.received_at, i64::cmp))
         .then(a.event_type.cmp(&b.event_type))
+        .then(null_last(&a.seq, &b.seq, i64::cmp))
         .then(a.screen_id.cmp(&b.screen_id))
         .then(a.route.cmp(&b.route))
         .then(text(&a.app_name, &b.app_name))
@@ -279,9 +280,9 @@ fn null_last<T>(a: &Option<T>, b: &Option<T>, compare: impl Fn(&T, &T) -> Orderi
     }
 }
 
-/// The rest are ordered by (ts, event_id by bytes).
+/// The rest are ordered by (ts, seq with null last, event_id by bytes).
 fn in_order(mut events: Vec<Event>) -> Vec<Event> {
-    events.sort_by(|a, b| a.ts.cmp(&b.ts).then(a.event_id.cmp(&b.event_id)));
+    events.sort_by(|a, b| a.ts.cmp(&b.ts).then(null_last(&a.seq, &b.seq, i64::cmp)).then(a.event_id.cmp(&b.event_id)));
     events
 }
 

@@ -368,6 +368,8 @@ impl Story {
             },
             ts: last_ts + after_ms,
             event_type: event_type.to_string(),
+            // Against the order of the ids, alike, or absent.
+            seq: [Some(1000 - no as i64), None, Some(7), Some(no as i64)][garnish % 4],
             screen_id: screen.to_string(),
             route: [format!("/{screen}"), "/a".to_string(), format!("/{screen}/:id")][garnish % 3].clone(),
             device_type: ["desktop", "mobile", "tablet"][garnish % 3].to_string(),
@@ -425,7 +427,7 @@ fn in_task(event: &mut Event, task_type: &str, phase: &str, success: Option<bool
 }
 
 /// How many changes `change_column` knows; 0 changes nothing.
-const CHANGES: usize = 24;
+const CHANGES: usize = 26;
 
 fn change_column(event: &mut Event, change: usize) {
     let toggle = |text: &mut Option<String>, value: &str| {
@@ -461,6 +463,8 @@ fn change_column(event: &mut Event, change: usize) {
         21 if !event.session_id.is_empty() => event.user_hash = "u0".to_string(),
         // The key stays: visitor x/x with and without its session_id.
         22 if event.session_id == event.user_hash => event.session_id = String::new(),
+        24 => event.seq = None,
+        25 => event.seq = Some(0),
         23 if event.task_phase.is_some() => {
             let other = if event.task_phase.as_deref() == Some("start") { "complete" } else { "start" };
             event.task_phase = Some(other.to_string());
@@ -487,6 +491,9 @@ mod tests {
         "one session_id in two orgs",
         "out of order",
         "tie in ts",
+        "tie in ts, seq against event_id",
+        "tie in ts, seq null last",
+        "tie in ts and seq",
         "repeat, exact",
         "repeat, received_at null and set",
         "repeat, late column only",
@@ -660,7 +667,7 @@ mod tests {
                 let alike = a.to_line() == b.to_line();
                 note("repeat, exact", alike);
                 note("repeat, received_at null and set", a.received_at.is_some() != b.received_at.is_some());
-                let tied = a.received_at == b.received_at && a.ts == b.ts && a.fields()[..26] == b.fields()[..26];
+                let tied = a.received_at == b.received_at && a.ts == b.ts && a.fields()[..27] == b.fields()[..27];
                 note("repeat, late column only", tied && !alike);
                 note("repeat, other session", (a.ts - b.ts).abs() > 1_800_000);
             }
@@ -687,6 +694,16 @@ mod tests {
                 note("gap 1800000", gap_ms == 1_800_000 && !opens);
                 note("gap 1800001", gap_ms == 1_800_001 && opens);
                 note("tie in ts", gap_ms == 0);
+                let (a, b) = (&pair[0].0, &pair[1].0);
+                note(
+                    "tie in ts, seq against event_id",
+                    gap_ms == 0 && a.seq < b.seq && a.seq.is_some() && a.event_id > b.event_id,
+                );
+                note(
+                    "tie in ts, seq null last",
+                    gap_ms == 0 && a.seq.is_some() && b.seq.is_none() && a.event_id > b.event_id,
+                );
+                note("tie in ts and seq", gap_ms == 0 && a.seq == b.seq);
             }
         }
         let mut sessions: BTreeMap<&String, Vec<&Event>> = BTreeMap::new();

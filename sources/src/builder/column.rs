@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float32Array, StringViewBuilder, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, BooleanArray, Float32Array, Int64Array, StringViewBuilder, TimestampMillisecondArray};
 use arrow::buffer::BooleanBuffer;
 use netcrab_schema::events::EVENT;
 use netcrab_schema::{Column, Type};
@@ -23,6 +23,7 @@ pub(super) enum ColumnBuilder {
     Symbol(SymbolBuilder),
     Text(StringViewBuilder),
     Instant(Vec<i64>),
+    Whole(Vec<i64>),
     Number(Vec<f32>),
     Truth(Vec<u8>),
 }
@@ -36,6 +37,7 @@ impl ColumnBuilder {
             Type::Symbol => ColumnBuilder::Symbol(SymbolBuilder::shared(rule)),
             Type::Repeated => ColumnBuilder::Symbol(SymbolBuilder::transient(rule)),
             Type::Timestamp => ColumnBuilder::Instant(Vec::new()),
+            Type::Int64 => ColumnBuilder::Whole(Vec::new()),
             Type::Float32 => ColumnBuilder::Number(Vec::new()),
             Type::Bool => ColumnBuilder::Truth(Vec::new()),
             _ => ColumnBuilder::Text(StringViewBuilder::new()),
@@ -56,11 +58,20 @@ impl ColumnBuilder {
             (ColumnBuilder::Text(texts), _) => texts.append_null(),
             (ColumnBuilder::Instant(instants), Value::Instant(ms)) => instants.push(*ms),
             (ColumnBuilder::Instant(instants), _) => instants.push(NO_INSTANT),
+            (ColumnBuilder::Whole(numbers), Value::Whole(number)) => numbers.push(*number),
+            (ColumnBuilder::Whole(numbers), _) => numbers.push(NO_INSTANT),
             (ColumnBuilder::Number(numbers), Value::Number(number)) => numbers.push(*number as f32),
             (ColumnBuilder::Number(numbers), _) => numbers.push(NO_NUMBER),
             (ColumnBuilder::Truth(truths), Value::Truth(truth)) => truths.push((*truth).into()),
             (ColumnBuilder::Truth(truths), _) if EVENT[at].nullable => truths.push(NO_TRUTH as u8),
             (ColumnBuilder::Truth(truths), _) => truths.push(0),
+        }
+    }
+
+    /// Appends to a column of whole numbers.
+    pub(super) fn push_whole(&mut self, number: Option<i64>) {
+        if let ColumnBuilder::Whole(numbers) = self {
+            numbers.push(number.unwrap_or(NO_INSTANT));
         }
     }
 
@@ -72,6 +83,11 @@ impl ColumnBuilder {
                 let instants = std::mem::take(instants);
                 let nulls = validity(&instants, |instant| *instant != NO_INSTANT);
                 Arc::new(TimestampMillisecondArray::try_new(instants.into(), nulls)?.with_timezone("UTC"))
+            }
+            ColumnBuilder::Whole(numbers) => {
+                let numbers = std::mem::take(numbers);
+                let nulls = validity(&numbers, |number| *number != NO_INSTANT);
+                Arc::new(Int64Array::try_new(numbers.into(), nulls)?)
             }
             ColumnBuilder::Number(numbers) => {
                 let numbers = std::mem::take(numbers);

@@ -16,13 +16,13 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use netcrab_schema::Type;
-use netcrab_schema::events::EVENT;
+use netcrab_schema::events::{EVENT, SEQ_MAX, UNKNOWN_DEVICE};
 
 pub(crate) use cells::{ABSENT, Cells};
 use column::ColumnBuilder;
 
 use crate::event_columns::{COLUMNS, column_index, project, schema_of};
-use crate::event_id::EventIds;
+use crate::event_id::{Content, EventIds};
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
 use crate::row::{Row, Value};
@@ -30,6 +30,10 @@ use crate::rules::{rule_of, violation};
 use crate::{Error, SourceSettings};
 
 const EVENT_ID: usize = column_index("event_id");
+const SEQ: usize = column_index("seq");
+const SCREEN_ID: usize = column_index("screen_id");
+const ROUTE: usize = column_index("route");
+const DEVICE_TYPE: usize = column_index("device_type");
 const SESSION_ID: usize = column_index("session_id");
 const TASK_TYPE: usize = column_index("task_type");
 const TASK_PHASE: usize = column_index("task_phase");
@@ -44,6 +48,7 @@ pub(crate) struct EventBatchBuilder {
     builders: Vec<ColumnBuilder>,
     keys: [i32; COLUMNS],
     rows: usize,
+    ahead: usize,
     projection: Vec<usize>,
     schema: SchemaRef,
     /// Event ids that were stored without being screened; see [`Self::may_hold_personal_data`].
@@ -62,6 +67,7 @@ impl EventBatchBuilder {
             builders,
             keys: [0; COLUMNS],
             rows: 0,
+            ahead: 0,
             projection: places,
             schema: schema_of(&projection),
             unscreened: String::new(),
@@ -78,6 +84,16 @@ impl EventBatchBuilder {
         self.rows
     }
 
+    /// Counts an event whose time was set to that of its receipt.
+    pub(crate) fn count_ahead(&mut self) {
+        self.ahead += 1;
+    }
+
+    /// How many events were counted since the last call.
+    pub(crate) fn take_ahead(&mut self) -> usize {
+        std::mem::take(&mut self.ahead)
+    }
+
     pub(crate) fn settings(&self) -> &Arc<SourceSettings> {
         &self.settings
     }
@@ -86,15 +102,21 @@ impl EventBatchBuilder {
         &self.privacy
     }
 
-    /// Validates a row and stores its event. `line` and `at` say where the row stood; an event id that is missing is
-    /// made from them.
+    /// Validates a row and stores its event. `line` and `place` say where the row stood; `event_ids` makes an event id
+    /// and a `seq` that are missing. A missing route is `/` and the screen, a missing device is unknown.
     ///
     /// # Errors
     ///
     /// The first fault of the row; nothing of it is stored then.
-    pub(crate) fn push(&mut self, row: &Row<'_>, event_ids: &EventIds, line: u64, at: u32) -> Result<(), Fault> {
-        for at in 0..COLUMNS {
-            self.validate(at, &row.values[at])?;
+    pub(crate) fn push(&mut self, row: &Row<'_>, event_ids: &EventIds, line: u64, place: u32) -> Result<(), Fault> {
+        let (route, device) = (route_of(row), Value::Text(UNKNOWN_DEVICE.into()));
+        let values: [&Value<'_>; COLUMNS] = std::array::from_fn(|at| match (at, &row.values[at]) {
+            (ROUTE, Value::Absent) => &route,
+            (DEVICE_TYPE, Value::Absent) => &device,
+            (_, value) => value,
+        });
+        for (at, value) in values.iter().enumerate() {
+            self.validate(at, value)?;
         }
         let (begun, phase) = (row.text(TASK_TYPE), row.text(TASK_PHASE));
         if begun.is_some() != phase.is_some() {
@@ -102,10 +124,13 @@ impl EventBatchBuilder {
             return Err(Fault::field(Reason::TaskIncomplete, missing));
         }
         for (at, builder) in self.builders.iter_mut().enumerate() {
-            builder.push(at, &row.values[at], self.keys[at]);
+            match (at, values[at]) {
+                (SEQ, Value::Absent) => builder.push_whole(event_ids.seq(line, place)),
+                (_, value) => builder.push(at, value, self.keys[at]),
+            }
         }
         if let (ColumnBuilder::Text(ids), Value::Absent) = (&mut self.builders[EVENT_ID], &row.values[EVENT_ID]) {
-            let id = event_ids.make(row.instant(TS).unwrap_or(0), line, at);
+            let id = event_ids.make(row.instant(TS).unwrap_or(0), line, place, || content(&values));
             ids.append_value(id.encode_lower(&mut [0; 36]));
         }
         self.rows += 1;
@@ -135,6 +160,10 @@ impl EventBatchBuilder {
                 let inside = (self.settings.ts_min_ms..self.settings.ts_end_ms).contains(ms);
                 if inside { Ok(()) } else { fault(Reason::TsOutOfRange) }
             }
+            (ColumnBuilder::Whole(_), Value::Whole(number)) => {
+                let inside = (0..=SEQ_MAX).contains(number);
+                if inside { Ok(()) } else { fault(Reason::SeqOutOfRange) }
+            }
             (ColumnBuilder::Number(_), Value::Number(number)) => {
                 if (*number as f32).is_finite() {
                     Ok(())
@@ -160,6 +189,27 @@ impl EventBatchBuilder {
     }
 }
 
+/// The route of a row that states none: `/` and its screen.
+fn route_of(row: &Row<'_>) -> Value<'static> {
+    let of_screen = |screen: &str| Value::Text(format!("/{}", screen.trim_start_matches('/')).into());
+    row.text(SCREEN_ID).map_or(Value::Absent, of_screen)
+}
+
+/// A hash of all that an event says; its event_id is absent.
+fn content(values: &[&Value<'_>]) -> u128 {
+    let mut content = Content::default();
+    for (column, value) in EVENT.iter().zip(values) {
+        match value {
+            Value::Absent => {}
+            Value::Text(text) => content.text(column, text),
+            Value::Instant(number) | Value::Whole(number) => content.whole(column, *number),
+            Value::Number(number) => content.number(column, *number as f32),
+            Value::Truth(truth) => content.truth(column, *truth),
+        }
+    }
+    content.hash()
+}
+
 /// For the fast decoder, which writes columns directly. It refuses nothing: where it is not sure that an event is
 /// valid, it leaves the event to [`EventBatchBuilder::push`].
 impl EventBatchBuilder {
@@ -182,7 +232,7 @@ impl EventBatchBuilder {
         for (builder, cell) in self.builders.iter_mut().zip(cells) {
             match builder {
                 ColumnBuilder::Symbol(symbols) => symbols.append(*cell as i32),
-                ColumnBuilder::Instant(instants) => instants.push(*cell),
+                ColumnBuilder::Instant(numbers) | ColumnBuilder::Whole(numbers) => numbers.push(*cell),
                 ColumnBuilder::Number(numbers) => numbers.push(f32::from_bits(*cell as u32)),
                 ColumnBuilder::Truth(truths) => truths.push(*cell as u8),
                 ColumnBuilder::Text(_) => {}

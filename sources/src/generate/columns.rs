@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, DictionaryArray, Float32Array, Int32Array, RecordBatch, StringDictionaryBuilder,
-    StringViewBuilder, TimestampMillisecondArray,
+    ArrayRef, BooleanArray, DictionaryArray, Float32Array, Int32Array, Int64Array, RecordBatch,
+    StringDictionaryBuilder, StringViewBuilder, TimestampMillisecondArray,
 };
 use arrow::datatypes::{Int32Type, SchemaRef};
 use arrow::error::ArrowError;
@@ -74,6 +74,7 @@ impl GeneratedBatchBuilder {
             instants(events, |event| event.ts),
             instants(events, |event| event.received_at),
             symbols(&self.event_types, events, |event| event.event_type)?,
+            Arc::new(Int64Array::from_iter_values(events.iter().map(|event| i64::from(event.seq)))),
             symbols(&self.screens, events, |event| event.screen)?,
             symbols(&self.routes, events, |event| event.route)?,
             symbols(&self.apps, events, |event| event.app)?,

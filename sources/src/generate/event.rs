@@ -29,6 +29,8 @@ pub(super) struct Event {
     pub(super) id: u128,
     pub(super) session: u128,
     pub(super) user: u128,
+    /// Counts the events of the visit.
+    pub(super) seq: u32,
     pub(super) latency_ms: f32,
     pub(super) page_x: f32,
     pub(super) page_y: f32,
@@ -62,6 +64,7 @@ impl Event {
         id: 0,
         session: 0,
         user: 0,
+        seq: 0,
         latency_ms: f32::NAN,
         page_x: f32::NAN,
         page_y: f32::NAN,

@@ -14,12 +14,13 @@ pub(super) fn write_json(event: &Event, world: &World, line: &mut String) {
     let session = std::str::from_utf8(&text).unwrap_or_default();
     let _ = write!(
         line,
-        r#"{{"orgId":"{}","productId":"{}","sessionId":"{session}","userHash":"{:032x}","eventId":"{}","ts":{}"#,
+        r#"{{"orgId":"{}","productId":"{}","sessionId":"{session}","userHash":"{:032x}","eventId":"{}","ts":{},"seq":{}"#,
         world.orgs.value(event.org),
         world.product_ids.value(event.product),
         event.user,
         uuid_v7(event.ts, event.id).encode_lower(&mut id),
         event.ts,
+        event.seq,
     );
     let mut symbol = |key: &str, value: u16, symbols: &super::world::SymbolTable| {
         if value != NONE {

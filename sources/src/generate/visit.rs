@@ -164,6 +164,7 @@ impl Visit<'_> {
         let mut event = self.template;
         event.ts = self.now_ms;
         event.id = self.rng.random();
+        event.seq = (self.events.len() - self.first) as u32;
         event.event_type = kind;
         event.screen = screen.id;
         event.route = screen.route;

@@ -19,6 +19,7 @@ const TS: usize = column_index("ts");
 const SCREEN: usize = column_index("screen_id");
 const ROUTE: usize = column_index("route");
 const ERROR: usize = column_index("error_code");
+const EVENT_ID: usize = column_index("event_id");
 const DEVICE: usize = column_index("device_type");
 const OS: usize = column_index("os");
 const BROWSER: usize = column_index("browser");
@@ -112,6 +113,12 @@ impl CompiledMapping {
     /// The foreign columns whose values [`Self::apply`] takes, in this order.
     pub(crate) fn columns(&self) -> &[String] {
         &self.foreign
+    }
+
+    /// The foreign column that is the event id.
+    pub(crate) fn event_id_column(&self) -> Option<&str> {
+        let (_, foreign) = self.columns.iter().find(|(place, _)| *place == EVENT_ID)?;
+        Some(&self.foreign[*foreign])
     }
 
     /// The index of each foreign column among the `names` of a file. Fails if one is missing.
@@ -211,12 +218,6 @@ impl CompiledMapping {
             if screen {
                 row.set_text(SCREEN, route.clone());
             }
-            row.set_text(ROUTE, route);
-        }
-        if row.text(ROUTE).is_none()
-            && let Some(screen) = row.text(SCREEN)
-        {
-            let route = format!("/{}", screen.trim_start_matches('/'));
             row.set_text(ROUTE, route);
         }
     }

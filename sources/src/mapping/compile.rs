@@ -230,7 +230,7 @@ impl Compiler {
 
     /// Checks that every required column is given.
     fn complete(&self) -> Result<(), String> {
-        let made = ["session_id", "event_id", "reaction_observed", "route"];
+        let made = ["session_id", "event_id", "reaction_observed", "route", "device_type"];
         for (place, column) in EVENT.iter().enumerate() {
             if column.nullable || made.contains(&column.name) || self.given.contains(&place) {
                 continue;
@@ -239,7 +239,6 @@ impl Compiler {
                 "user_hash" => "`[hash]`, made of the columns that tell visitors apart",
                 "event_type" => "`[constants]`, or `[event]` with `[events.…]` for its values",
                 "screen_id" => "`[columns]`, `[events.…]`, or `[route]` with `screen = true`",
-                "device_type" => "`[constants]`, `[device]` or `[user_agent]`",
                 _ => "`[constants]` or `[columns]`",
             };
             return Err(format!("nothing gives `{}`, which every event needs; add it under {from}", column.name));

@@ -77,6 +77,11 @@ impl Mapping {
         self.format
     }
 
+    /// The foreign column that is the event id.
+    pub(crate) fn event_id_column(&self) -> Option<&str> {
+        self.compiled.event_id_column()
+    }
+
     /// The delimiter of a CSV.
     pub(crate) fn delimiter(&self) -> u8 {
         self.delimiter

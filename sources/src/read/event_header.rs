@@ -17,9 +17,9 @@ pub(crate) fn unknown_column(file: &SourceFile, column: &str, privacy: &Privacy)
     Error::UnknownColumn { file, column, nearest }
 }
 
-/// Checks that a required column is there. Three of them have a default.
+/// Checks that a required column is there. Five of them have a default.
 pub(crate) fn require(file: &SourceFile, column: &Column, there: bool) -> Result<(), Error> {
-    let made = matches!(column.name, "session_id" | "event_id" | "reaction_observed");
+    let made = matches!(column.name, "session_id" | "event_id" | "route" | "device_type" | "reaction_observed");
     if there || column.nullable || made {
         return Ok(());
     }

@@ -90,7 +90,7 @@ impl TextDecoder {
             format,
             delimiter,
             columns: EventBatchBuilder::new(columns, settings, privacy),
-            event_ids: EventIds::of(&file),
+            event_ids: EventIds::of_rows(),
             rejects: Rejects::new(&file.name),
             skipped: 0,
             bytes_taken,
@@ -162,7 +162,6 @@ impl TextDecoder {
     fn cut(&mut self) -> Result<(), Error> {
         let rows_max = self.columns.settings().batch_rows;
         let batch = self.columns.finish()?;
-        self.event_ids.check()?;
         let mut from = 0;
         loop {
             let length = rows_max.min(batch.num_rows() - from);

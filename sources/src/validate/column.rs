@@ -8,8 +8,9 @@ use arrow::array::{
 };
 use arrow::buffer::Buffer;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float32Type, Int32Type, TimestampMillisecondType};
+use arrow::datatypes::{DataType, Float32Type, Int32Type, Int64Type, TimestampMillisecondType};
 use netcrab_schema::arrow::in_flight_type;
+use netcrab_schema::events::{SEQ_MAX, UNKNOWN_DEVICE};
 use netcrab_schema::{Column, Type};
 
 use super::convert::{whole_milliseconds, without_nulls};
@@ -47,16 +48,16 @@ impl ColumnValidator {
     }
 
     /// The values of a column that the file does not have: `false` for `reaction_observed`, empty for `session_id`,
-    /// null for all others.
+    /// unknown for `device_type`, null for all others.
     pub(super) fn absent(&mut self, length: usize) -> ArrayRef {
         match &self.absent {
             Some(array) if array.len() >= length => array.slice(0, length),
             _ => {
-                let array: ArrayRef = match self.column.name {
-                    "session_id" => {
-                        Arc::new(std::iter::repeat_n(Some(""), length).collect::<DictionaryArray<Int32Type>>())
+                let array: ArrayRef = match (self.column.name, default_symbol(self.column.name)) {
+                    (_, Some(default)) => {
+                        Arc::new(std::iter::repeat_n(Some(default), length).collect::<DictionaryArray<Int32Type>>())
                     }
-                    "reaction_observed" => Arc::new(BooleanArray::from(vec![false; length])),
+                    ("reaction_observed", _) => Arc::new(BooleanArray::from(vec![false; length])),
                     _ => new_null_array(&in_flight_type(self.column.kind), length),
                 };
                 self.absent.insert(array).clone()
@@ -92,8 +93,8 @@ impl ColumnValidator {
                 }
             }
         }
-        if self.column.name == "session_id" {
-            return Ok(with_empty_session_ids(array, &validated.values));
+        if let Some(default) = default_symbol(self.column.name) {
+            return Ok(with_default(array, &validated.values, default));
         }
         let Some(empty) = &validated.empty else { return Ok(Arc::new(array.with_values(validated.values.clone()))) };
         let keys: PrimitiveArray<Int32Type> =
@@ -245,6 +246,18 @@ impl ColumnValidator {
         Ok(array)
     }
 
+    /// Whole numbers, as they are; one that is no whole number is a fault.
+    pub(super) fn wholes(&mut self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
+        let wholes = cast(array, &DataType::Int64)?;
+        for row in (0..array.len()).filter(|row| array.is_valid(*row)) {
+            let number = wholes.as_primitive::<Int64Type>();
+            if number.is_null(row) || !(0..=SEQ_MAX).contains(&number.value(row)) {
+                faults.push(row, Reason::SeqOutOfRange, self.column.name);
+            }
+        }
+        Ok(wholes)
+    }
+
     pub(super) fn floats(&mut self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
         let array =
             if *array.data_type() == DataType::Float32 { array.clone() } else { cast(array, &DataType::Float32)? };
@@ -273,15 +286,28 @@ fn holds_at_or_percent(eight: u64) -> bool {
     zero_byte(eight ^ (ONES * u64::from(b'@'))) | zero_byte(eight ^ (ONES * u64::from(b'%')))
 }
 
-/// Session ids; empty instead of null.
-fn with_empty_session_ids(given: &DictionaryArray<Int32Type>, values: &ArrayRef) -> ArrayRef {
+/// The symbol that stands for an absent one.
+fn default_symbol(column: &str) -> Option<&'static str> {
+    match column {
+        "session_id" => Some(""),
+        "device_type" => Some(UNKNOWN_DEVICE),
+        _ => None,
+    }
+}
+
+/// The symbols, with `default` for those that are null or empty.
+fn with_default(given: &DictionaryArray<Int32Type>, values: &ArrayRef, default: &str) -> ArrayRef {
     let validated = given.with_values(values.clone());
-    if given.keys().null_count() == 0 && values.null_count() == 0 {
+    let texts = values.as_string::<i32>();
+    let empty = !default.is_empty() && texts.iter().flatten().any(str::is_empty);
+    if given.keys().null_count() == 0 && values.null_count() == 0 && !empty {
         return Arc::new(validated);
     }
-    let ids = validated.downcast_dict::<StringArray>();
-    let ids = ids.map(|ids| ids.into_iter().map(|id| Some(id.unwrap_or_default())).collect());
-    Arc::new(ids.unwrap_or(validated) as DictionaryArray<Int32Type>)
+    let symbols = validated.downcast_dict::<StringArray>();
+    let stated = |symbol: Option<&str>| Some(symbol.filter(|symbol| !symbol.is_empty()).unwrap_or(default).to_owned());
+    let symbols = symbols.map(|symbols| symbols.into_iter().map(stated).collect::<Vec<_>>());
+    let symbols = symbols.map(|symbols| symbols.iter().map(Option::as_deref).collect());
+    Arc::new(symbols.unwrap_or(validated) as DictionaryArray<Int32Type>)
 }
 
 fn same_buffers(a: &StringArray, b: &StringArray) -> bool {

@@ -12,19 +12,21 @@
 mod column;
 mod convert;
 mod faults;
+mod fill;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::buffer::NullBuffer;
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+use arrow::datatypes::SchemaRef;
 use netcrab_schema::{Column, Type};
 
 use column::ColumnValidator;
 pub(crate) use convert::whole_milliseconds;
 use convert::without_nulls;
 use faults::BatchFaults;
+use fill::Filling;
 
 use crate::event_columns::schema_of;
 use crate::event_id::EventIds;
@@ -76,6 +78,7 @@ impl BatchValidator {
                     }
                     Type::Text => validator.texts(&array, &mut faults, &self.settings, &self.privacy)?,
                     Type::Timestamp => validator.instants(&array, &mut faults, &self.settings)?,
+                    Type::Int64 => validator.wholes(&array, &mut faults)?,
                     Type::Float32 => validator.floats(&array, &mut faults)?,
                     _ => validator.bools(&array)?,
                 },
@@ -83,7 +86,10 @@ impl BatchValidator {
             clean.push(column);
         }
         self.pair_tasks(&clean, &mut faults);
-        self.fill_event_ids(&mut clean, first_line, event_ids);
+        let mut filling = Filling { columns: &self.columns, arrays: &mut clean, length };
+        filling.routes();
+        filling.event_ids(first_line, event_ids);
+        filling.seqs(first_line, event_ids);
         let batch = RecordBatch::try_new(self.schema.clone(), self.required(clean, length, &mut faults)?)?;
         if faults.count == 0 {
             return Ok(batch);
@@ -111,26 +117,6 @@ impl BatchValidator {
                 faults.push(row, Reason::TaskIncomplete, field);
             }
         }
-    }
-
-    fn fill_event_ids(&self, clean: &mut [ArrayRef], first_line: u64, event_ids: &EventIds) {
-        let find = |name: &str| self.columns.iter().position(|validator| validator.column.name == name);
-        let Some(at) = find("event_id").filter(|at| clean[*at].null_count() > 0) else { return };
-        let ts = find("ts").map(|at| clean[at].clone());
-        let ts = ts.as_ref().and_then(|ts| ts.as_primitive_opt::<TimestampMillisecondType>());
-        let given = clean[at].as_string_view();
-        let mut filled = StringViewBuilder::with_capacity(given.len());
-        let mut text = [0; 36];
-        for (row, id) in given.iter().enumerate() {
-            match id {
-                Some(id) => filled.append_value(id),
-                None => {
-                    let id = event_ids.make(ts.map_or(0, |ts| ts.value(row)), first_line + row as u64, 0);
-                    filled.append_value(id.encode_lower(&mut text));
-                }
-            }
-        }
-        clean[at] = Arc::new(filled.finish());
     }
 
     /// Records rows that lack a required value. They are filtered out later, so their columns get placeholder values.

@@ -52,7 +52,12 @@ impl Number {
         if self.negative { -magnitude } else { magnitude }
     }
 
-    /// The value, rounded towards the past.
+    /// The value; `None` where it is written with a point.
+    pub(super) fn whole(self) -> Option<i64> {
+        self.scale.is_none().then(|| self.floor())
+    }
+
+    /// Rounded towards negative infinity.
     pub(super) fn floor(self) -> i64 {
         match self.scale {
             Some(_) => self.value().floor() as i64,

@@ -28,6 +28,8 @@ pub struct DecodedBatch {
     pub indexes: Vec<usize>,
     /// The refused events by their index, in order.
     pub faults: Vec<(usize, Fault)>,
+    /// How many events were more than ten minutes ahead of their receipt, and have the time of receipt now.
+    pub ahead: usize,
 }
 
 /// Decodes batches for the ingestion API. Each thread uses one of its own.
@@ -62,10 +64,11 @@ impl BatchDecoder {
         seed: u128,
     ) -> Result<DecodedBatch, BatchError> {
         let text = std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?;
-        let event_ids = EventIds::of_identity(seed);
+        let event_ids = EventIds::Batch(seed);
         let context = BatchContext { received_at_ms, events_max, event_ids: &event_ids };
         let Some(read) = self.fast.batch(&mut self.columns, text, context) else {
             self.columns.finish()?;
+            self.columns.take_ahead();
             return self.decode_by_serde(text, context);
         };
         Ok(DecodedBatch {
@@ -74,6 +77,7 @@ impl BatchDecoder {
             events: self.columns.finish()?,
             indexes: read.indexes,
             faults: read.faults,
+            ahead: self.columns.take_ahead(),
         })
     }
 
@@ -90,7 +94,7 @@ impl BatchDecoder {
         seed: u128,
     ) -> Result<DecodedBatch, BatchError> {
         let text = std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?;
-        self.decode_by_serde(text, BatchContext { received_at_ms, events_max, event_ids: &EventIds::of_identity(seed) })
+        self.decode_by_serde(text, BatchContext { received_at_ms, events_max, event_ids: &EventIds::Batch(seed) })
     }
 
     /// Decodes a batch event by event, with the fault of each event that is refused.
@@ -126,6 +130,7 @@ impl BatchDecoder {
             events,
             indexes,
             faults,
+            ahead: self.columns.take_ahead(),
         })
     }
 }

@@ -17,12 +17,15 @@ use crate::extra::{self, Scalar, ScalarSeed, ScalarsSeed, TextSeed, printable_ke
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
 use crate::row::{Row, Value};
-use crate::{SourceSettings, time};
+use crate::time;
 
 /// Clock skew up to which the time of an event stays as sent, in ms.
 pub const SKEW_MIN_MS: i64 = 1000;
 
-/// The key of `extra` that stores the time as sent, if it was corrected.
+/// Longest that an event may be ahead of its receipt, in ms.
+pub const AHEAD_MAX_MS: i64 = 600_000;
+
+/// The key of `extra` that stores the time as sent, if it was changed.
 pub const TS_CLIENT: &str = "ts_client";
 
 const TS: usize = column_index("ts");
@@ -80,13 +83,17 @@ pub(crate) fn push_event(
     if let Some(at_ms) = received.at_ms {
         event.row.set(RECEIVED_AT, Value::Instant(at_ms));
     }
-    correct_skew(&mut event, received.skew_ms.unwrap_or(0), columns.settings());
+    let ahead = correct_time(&mut event, received);
     if !event.extra.is_empty() {
         let mut canonical = String::new();
         extra::write(&event.extra, &mut canonical);
         event.row.set(EXTRA, Value::Text(canonical.into()));
     }
-    columns.push(&event.row, event_ids, line, at)
+    columns.push(&event.row, event_ids, line, at)?;
+    if ahead {
+        columns.count_ahead();
+    }
+    Ok(())
 }
 
 fn not_an_event(text: &str) -> Reason {
@@ -96,15 +103,37 @@ fn not_an_event(text: &str) -> Reason {
     }
 }
 
-/// Corrects clock skew of more than a second: `ts += received_at − sent_at`. `extra` stores the time as sent.
-fn correct_skew(event: &mut ParsedEvent<'_>, skew_ms: i64, settings: &SourceSettings) {
-    let Some(sent_ms) = event.row.instant(TS).filter(|_| skew_ms.abs() > SKEW_MIN_MS) else { return };
-    // A time out of range is not corrected but refused.
-    if (settings.ts_min_ms..settings.ts_end_ms).contains(&sent_ms) {
-        event.row.set(TS, Value::Instant(sent_ms.saturating_add(skew_ms)));
+/// When an event happened by the clock of its receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CorrectedTime {
+    pub(super) ts_ms: i64,
+    /// Whether it was ahead of its receipt, and is the time of receipt now.
+    pub(super) ahead: bool,
+}
+
+/// Corrects clock skew of more than a second, `ts += received_at − sent_at`. A time that is then more than
+/// [`AHEAD_MAX_MS`] after its receipt becomes the time of receipt.
+pub(super) fn corrected(sent_ms: i64, received: ReceiveTime) -> CorrectedTime {
+    let skew_ms = received.skew_ms.filter(|skew| skew.saturating_abs() > SKEW_MIN_MS).unwrap_or(0);
+    let ts_ms = sent_ms.saturating_add(skew_ms);
+    match received.at_ms {
+        Some(at_ms) if ts_ms.saturating_sub(at_ms) > AHEAD_MAX_MS => CorrectedTime { ts_ms: at_ms, ahead: true },
+        _ => CorrectedTime { ts_ms, ahead: false },
+    }
+}
+
+/// Sets the time of an event by the clock of its receipt. `extra` keeps a time as sent that was changed. Returns
+/// whether the event was ahead of its receipt.
+fn correct_time(event: &mut ParsedEvent<'_>, received: ReceiveTime) -> bool {
+    let Some(sent_ms) = event.row.instant(TS) else { return false };
+    let received = ReceiveTime { at_ms: event.row.instant(RECEIVED_AT), ..received };
+    let corrected = corrected(sent_ms, received);
+    if corrected.ts_ms != sent_ms {
+        event.row.set(TS, Value::Instant(corrected.ts_ms));
         event.extra.retain(|(key, _)| key != TS_CLIENT);
         event.extra.push((Cow::Borrowed(TS_CLIENT), Scalar::Int(sent_ms)));
     }
+    corrected.ahead
 }
 
 struct ParsedEvent<'a> {
@@ -193,6 +222,8 @@ pub(super) fn typed_value(kind: Type, value: Scalar<'_>) -> Result<Value<'_>, Re
         (Type::Timestamp, Scalar::Int(ms)) => Value::Instant(ms),
         (Type::Timestamp, Scalar::Uint(ms)) => Value::Instant(i64::try_from(ms).unwrap_or(i64::MAX)),
         (Type::Timestamp, Scalar::Float(ms)) => Value::Instant(ms.floor() as i64),
+        (Type::Int64, Scalar::Int(number)) => Value::Whole(number),
+        (Type::Int64, Scalar::Uint(number)) => Value::Whole(i64::try_from(number).unwrap_or(i64::MAX)),
         (Type::Float32, Scalar::Int(number)) => Value::Number(number as f64),
         (Type::Float32, Scalar::Uint(number)) => Value::Number(number as f64),
         (Type::Float32, Scalar::Float(number)) => Value::Number(number),

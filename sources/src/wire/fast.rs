@@ -15,10 +15,10 @@
 //! screened together at the end.
 
 use netcrab_schema::Type;
-use netcrab_schema::events::{EVENT, wire_name};
+use netcrab_schema::events::{EVENT, SEQ_MAX, UNKNOWN_DEVICE, wire_name};
 
 use super::cursor::{Cursor, Key};
-use super::event::{ReceiveTime, SKEW_MIN_MS, TS_CLIENT, push_event};
+use super::event::{ReceiveTime, TS_CLIENT, corrected, push_event};
 use super::fast_extra::{ExtraItem, ExtraItems, ExtraReader};
 use crate::builder::{ABSENT, Cells, EventBatchBuilder};
 use crate::event_columns::{COLUMNS, column_index};
@@ -26,6 +26,8 @@ use crate::event_id::EventIds;
 use crate::reject::{Fault, Reason};
 
 const EVENT_ID: usize = column_index("event_id");
+const SEQ: usize = column_index("seq");
+const DEVICE_TYPE: usize = column_index("device_type");
 const SESSION_ID: usize = column_index("session_id");
 const TS: usize = column_index("ts");
 const RECEIVED_AT: usize = column_index("received_at");
@@ -33,12 +35,13 @@ const TASK_TYPE: u32 = 1 << column_index("task_type");
 const TASK_PHASE: u32 = 1 << column_index("task_phase");
 const EXTRA: usize = column_index("extra");
 
-/// The columns that every event must state: those that are neither nullable, nor made, nor `false` by default.
+/// The columns that an event must state: those that are neither nullable, nor made, nor `false` by default. The serde
+/// decoder makes a route.
 const REQUIRED: u32 = {
     let mut required = 0;
     let mut at = 0;
     while at < COLUMNS {
-        let made = at == EVENT_ID || at == SESSION_ID || matches!(EVENT[at].kind, Type::Bool);
+        let made = matches!(at, EVENT_ID | SESSION_ID | DEVICE_TYPE) || matches!(EVENT[at].kind, Type::Bool);
         if !EVENT[at].nullable && !made {
             required |= 1 << at;
         }
@@ -241,6 +244,9 @@ impl FastDecoder {
                 return Some(!text.is_empty());
             }
             Type::Timestamp => event.cells[at] = cursor.instant()?,
+            Type::Int64 => {
+                event.cells[at] = cursor.number()?.whole().filter(|number| (0..=SEQ_MAX).contains(number))?;
+            }
             Type::Float32 => {
                 let number = cursor.number()?.value() as f32;
                 event.cells[at] = number.to_bits().into();
@@ -274,9 +280,9 @@ impl FastDecoder {
             return None;
         }
         let allowed = columns.settings().ts_min_ms..columns.settings().ts_end_ms;
-        let (sent_ms, skew_ms) = (cells[TS], received.skew_ms.unwrap_or(0));
-        if skew_ms.abs() > SKEW_MIN_MS && allowed.contains(&sent_ms) {
-            cells[TS] = sent_ms.saturating_add(skew_ms);
+        let (sent_ms, corrected) = (cells[TS], corrected(cells[TS], received));
+        if corrected.ts_ms != sent_ms {
+            cells[TS] = corrected.ts_ms;
             extra.get_or_insert_with(ExtraItems::new).set(TS_CLIENT, ExtraItem::Instant(sent_ms));
         }
         if !allowed.contains(&cells[TS]) {
@@ -286,8 +292,17 @@ impl FastDecoder {
         if given & (1 << SESSION_ID) == 0 {
             cells[SESSION_ID] = columns.symbol(SESSION_ID, "")?;
         }
+        if given & (1 << DEVICE_TYPE) == 0 {
+            cells[DEVICE_TYPE] = columns.symbol(DEVICE_TYPE, UNKNOWN_DEVICE)?;
+        }
+        if given & (1 << SEQ) == 0 {
+            cells[SEQ] = event_ids.seq(0, index)?;
+        }
         let extra = extra.filter(|extra| extra.length > 0).map(|extra| self.extra.write(extra));
-        columns.append_cells(&cells, event_id, extra, || event_ids.make(cells[TS], 0, index).to_string());
+        columns.append_cells(&cells, event_id, extra, || event_ids.make(cells[TS], 0, index, || 0).to_string());
+        if corrected.ahead {
+            columns.count_ahead();
+        }
         Some(())
     }
 

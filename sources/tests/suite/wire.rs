@@ -133,7 +133,7 @@ fn a_batch_on_a_line_is_its_events() {
 }
 
 #[test]
-fn an_absent_event_id_is_made_of_file_and_line_and_made_again() {
+fn an_absent_event_id_is_made_of_the_content_and_of_equal_rows_before() {
     let folder = folder();
     let line = event("").replace(r#""eventId":"e1","#, "");
     let path = file(&folder, "a.ndjson", format!("{line}\n{line}"));
@@ -142,8 +142,11 @@ fn an_absent_event_id_is_made_of_file_and_line_and_made_again() {
     assert!(first.iter().all(|id| id.len() == 36 && &id[14..15] == "7"));
     let moved = file(&folder, "elsewhere/b.ndjson", format!("{line}\n{line}"));
     assert_eq!(read(&moved).unwrap().column("event_id"), first);
-    let longer = file(&folder, "c.ndjson", format!("{line}\n{line}\n"));
-    assert_ne!(read(&longer).unwrap().column("event_id"), first);
+    let other = event(r#","segment":"pro""#).replace(r#""eventId":"e1","#, "");
+    let grown = file(&folder, "c.ndjson", format!("{other}\n{line}\n\n{line}\n{line}\n"));
+    let ids = read(&grown).unwrap().column("event_id");
+    assert_eq!(ids[1..3], first[..]);
+    assert!(!first.contains(&ids[0]) && !first.contains(&ids[3]));
 }
 
 #[test]

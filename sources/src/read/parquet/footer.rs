@@ -8,13 +8,14 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::schema::types::SchemaDescriptor;
 
 use super::guard::guard;
 use super::read_schema::{places, relabel, texts, wanted};
 use crate::Error;
 use crate::blob::{Blob, SharedBlob};
+use crate::event_columns::column_index;
 use crate::listing::SourceFile;
 use crate::privacy::Privacy;
 
@@ -58,6 +59,32 @@ impl Footer {
         let options = ArrowReaderOptions::new().with_schema(wanted);
         let metadata = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), options))?;
         Ok(Self { metadata, places, first_lines: first_lines(&parquet) })
+    }
+
+    /// Whether rows may have no event id; `mapped` is the column that a mapping names as such, if there is a mapping.
+    pub(crate) fn lacks_event_ids(&self, mapped: Option<Option<&str>>) -> bool {
+        let place = match mapped {
+            None => self.places.get(column_index("event_id")).copied().flatten(),
+            Some(name) => name.and_then(|name| self.schema().index_of(name).ok()),
+        };
+        place.is_none_or(|place| !self.is_complete(place))
+    }
+
+    /// Whether column number `place` is known to have a value in every row.
+    fn is_complete(&self, place: usize) -> bool {
+        let schema = self.metadata.parquet_schema();
+        let mut leaves = (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == place);
+        let nulls =
+            |group: &RowGroupMetaData, leaf| group.column(leaf).statistics().and_then(|found| found.null_count_opt());
+        leaves.all(|leaf| {
+            let required = schema.column(leaf).max_def_level() == 0;
+            required || self.metadata.metadata().row_groups().iter().all(|group| nulls(group, leaf) == Some(0))
+        })
+    }
+
+    /// How many row groups the file has.
+    pub(crate) fn groups(&self) -> usize {
+        self.first_lines.len()
     }
 
     /// The columns of the file.

@@ -31,7 +31,7 @@ pub(crate) struct ForeignRowGroupDecoder {
     /// For each column of the mapping, its index among the columns read.
     places: Vec<Option<usize>>,
     columns: EventBatchBuilder,
-    event_ids: EventIds,
+    event_ids: Arc<EventIds>,
     rejects: Rejects,
     next_line: u64,
     bytes_per_row: f64,
@@ -47,6 +47,7 @@ impl ForeignRowGroupDecoder {
         columns: Option<&[&'static str]>,
         settings: Arc<SourceSettings>,
         privacy: Arc<Privacy>,
+        event_ids: Arc<EventIds>,
     ) -> Result<Self, Error> {
         let mapping = mapping.compiled();
         let stored = find(&file, footer, &mapping)?;
@@ -60,7 +61,7 @@ impl ForeignRowGroupDecoder {
             mapping,
             places,
             columns: EventBatchBuilder::new(columns, settings, privacy),
-            event_ids: EventIds::of(&file),
+            event_ids,
             rejects: Rejects::new(&file.name),
             next_line: footer.first_line(group),
             bytes_per_row: footer.bytes_per_row(group),
@@ -90,7 +91,6 @@ impl ForeignRowGroupDecoder {
                 Err(fault) => self.rejects.push(line, fault),
             }
         }
-        self.event_ids.check()?;
         self.next_line += batch.num_rows() as u64;
         let bytes_read = (batch.num_rows() as f64 * self.bytes_per_row).round() as u64;
         Ok(Some(ReadBatch { events: self.columns.finish()?, rejects: self.rejects.take(), bytes_read, skipped }))

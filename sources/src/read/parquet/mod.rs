@@ -15,7 +15,9 @@ mod foreign;
 mod guard;
 mod read_schema;
 mod row_group;
+mod whole_file;
 
 pub(crate) use footer::Footer;
 pub(crate) use foreign::{ForeignRowGroupDecoder, find};
 pub(crate) use row_group::RowGroupDecoder;
+pub(crate) use whole_file::WholeFileDecoder;

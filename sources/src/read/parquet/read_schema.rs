@@ -104,6 +104,7 @@ fn wanted_type(kind: Type, stored: &DataType) -> Option<DataType> {
         (Type::Symbol | Type::Repeated | Type::Text, D::Utf8 | D::LargeUtf8 | D::Utf8View) => in_flight_type(kind),
         (Type::Timestamp, D::Timestamp(TimeUnit::Nanosecond, None)) => D::Timestamp(TimeUnit::Nanosecond, None),
         (Type::Timestamp, D::Timestamp(_, _) | D::Int64 | D::UInt64) => stored.clone(),
+        (Type::Int64, _) if stored.is_integer() => stored.clone(),
         (Type::Float32, _) if number => stored.clone(),
         (Type::Bool, D::Boolean) => D::Boolean,
         _ => return None,
@@ -114,6 +115,7 @@ fn expectation(kind: Type) -> &'static str {
     match kind {
         Type::Symbol | Type::Repeated | Type::Text => "a text (UTF-8)",
         Type::Timestamp => "a timestamp, or whole milliseconds since 1970",
+        Type::Int64 => "a whole number",
         Type::Float32 => "a number",
         _ => "a boolean",
     }

@@ -23,7 +23,7 @@ pub(crate) struct RowGroupDecoder {
     file: Arc<SourceFile>,
     rows: ParquetRecordBatchReader,
     validator: BatchValidator,
-    event_ids: EventIds,
+    event_ids: Arc<EventIds>,
     rejects: Rejects,
     /// For each column of the batch, its index among the columns read.
     places: Vec<Option<usize>>,
@@ -43,10 +43,12 @@ impl RowGroupDecoder {
         columns: Option<&[&'static str]>,
         settings: Arc<SourceSettings>,
         privacy: Arc<Privacy>,
+        event_ids: Arc<EventIds>,
     ) -> Result<Self, Error> {
-        // A made event id depends on the instant, so the instant is read even if it was not requested.
-        let needed = columns.map(|names| match names.contains(&"event_id") {
-            true => [names, &["ts"]].concat(),
+        // An event id that is missing is made from all columns, a route from the screen.
+        let needed = columns.filter(|names| !(names.contains(&"event_id") && footer.lacks_event_ids(None)));
+        let needed = needed.map(|names| match names.contains(&"route") {
+            true => [names, &["screen_id"]].concat(),
             false => names.to_vec(),
         });
         let asked = project(columns);
@@ -64,7 +66,7 @@ impl RowGroupDecoder {
         Ok(Self {
             rows,
             validator: BatchValidator::new(&columns, settings, privacy),
-            event_ids: EventIds::of(&file),
+            event_ids,
             rejects: Rejects::new(&file.name),
             places,
             kept: (kept.len() < columns.len()).then_some(kept),
@@ -83,7 +85,6 @@ impl RowGroupDecoder {
             self.places.iter().map(|place| place.map(|place| batch.column(place).clone())).collect();
         self.next_line += length as u64;
         let events = self.validator.validate(arrays, length, first_line, &self.event_ids, &mut self.rejects)?;
-        self.event_ids.check()?;
         let events = match &self.kept {
             Some(kept) => events.project(kept)?,
             None => events,
