@@ -56,6 +56,9 @@ pub const EVENT: &[Column] = &[
     nullable("extra", Text, "JSON, ≤ 4 KiB, ≤ 32 scalar values", "Whatever else the sender knows."),
 ];
 
+/// Columns that the first release did not have. They are nullable; what was stored before is read as null.
+pub const ADDED: &[&str] = &["seq"];
+
 /// Allowed values of event_type.
 pub const EVENT_TYPES: &[&str] = &["click", "scroll", "input_meta", "navigation", "focus_change", "custom"];
 

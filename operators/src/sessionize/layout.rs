@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Result, exec_datafusion_err};
+use netcrab_schema::events::ADDED;
 use netcrab_schema::{Column, Type};
 
 /// The group of symbol columns that say which client sent an event; see [`super::action_dictionary`].
@@ -126,7 +127,7 @@ impl Layout {
         }
         let mut layout = Self {
             fields: fields.clone(),
-            encodings: Vec::with_capacity(fields.len()),
+            encodings: Vec::new(),
             symbols: [Vec::new(), Vec::new()],
             owner: [place(fields, "org_id")?, place(fields, "product_id")?],
             instants: Vec::new(),
@@ -137,10 +138,15 @@ impl Layout {
             bits: 0,
         };
         let mut bits = 0;
-        for (place, field) in fields.iter().enumerate() {
-            let encoding = layout.encode(place, field, &mut bits)?;
-            layout.encodings.push(encoding);
+        // Columns of later releases take the last bits, so the events that earlier releases packed stay readable.
+        let later = |field: &Field| ADDED.contains(&field.name().as_str());
+        let (added, first): (Vec<_>, Vec<_>) = fields.iter().enumerate().partition(|(_, field)| later(field));
+        let mut encodings = Vec::with_capacity(fields.len());
+        for (place, field) in first.into_iter().chain(added) {
+            encodings.push((place, layout.encode(place, field, &mut bits)?));
         }
+        encodings.sort_by_key(|(place, _)| *place);
+        layout.encodings = encodings.into_iter().map(|(_, encoding)| encoding).collect();
         layout.bits = bits;
         Ok(layout)
     }

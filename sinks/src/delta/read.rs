@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, RecordBatch};
+use arrow::array::{ArrayRef, Date32Array, RecordBatch, new_null_array};
 use arrow::error::ArrowError;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use netcrab_schema::Table;
+use netcrab_schema::arrow::at_rest_type;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -77,9 +78,15 @@ fn with_date(table: &'static Table, batch: &RecordBatch, date: Option<i32>) -> R
     let columns = table.columns().map(|column| -> Result<(&str, ArrayRef, bool), ArrowError> {
         let found = match date.filter(|_| table.by_date && column.name == "date") {
             Some(date) => Arc::new(Date32Array::from_value(date, batch.num_rows())) as ArrayRef,
-            None => batch.column_by_name(column.name).cloned().ok_or_else(|| {
-                ArrowError::SchemaError(format!("a file of `{}` has no `{}`", table.name, column.name))
-            })?,
+            None => match batch.column_by_name(column.name) {
+                Some(found) => Arc::clone(found),
+                // An earlier release wrote the file, which did not know the column.
+                None if column.nullable => new_null_array(&at_rest_type(column.kind), batch.num_rows()),
+                None => {
+                    let fault = format!("a file of `{}` has no `{}`", table.name, column.name);
+                    return Err(ArrowError::SchemaError(fault));
+                }
+            },
         };
         Ok((column.name, found, column.nullable))
     });

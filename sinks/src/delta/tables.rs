@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableError, TableProperty};
-use netcrab_schema::Table;
+use netcrab_schema::{Column, Table};
 use object_store::ObjectStore;
 use url::Url;
 
@@ -69,8 +69,7 @@ impl DeltaSink {
 
     async fn open_or_create(&self, table: &'static Table) -> Result<DeltaTable, Error> {
         if let Some(opened) = self.open(table).await? {
-            self.check_schema(table, &opened)?;
-            return Ok(opened);
+            return self.with_all_columns(table, opened).await;
         }
         let location = self.location(table);
         if let Ok(folder) = location.to_file_path() {
@@ -89,22 +88,42 @@ impl DeltaSink {
             Ok(created) => Ok(created),
             // Another writer created it at the same moment.
             Err(fault) => match self.open(table).await? {
-                Some(opened) => {
-                    self.check_schema(table, &opened)?;
-                    Ok(opened)
-                }
+                Some(opened) => self.with_all_columns(table, opened).await,
                 None => Err(self.fault(table, fault)),
             },
         }
     }
 
-    fn check_schema(&self, table: &'static Table, opened: &DeltaTable) -> Result<(), Error> {
+    /// Adds the columns that an earlier release did not have; rows of then are null there.
+    async fn with_all_columns(&self, table: &'static Table, opened: DeltaTable) -> Result<DeltaTable, Error> {
+        let missing = self.missing_columns(table, &opened)?;
+        if missing.is_empty() {
+            return Ok(opened);
+        }
+        let names = missing.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
+        tracing::info!(table = table.name, columns = names, "columns are added");
+        let fields: Vec<_> = missing.into_iter().map(delta_field).collect();
+        match opened.add_columns().with_fields(fields).await {
+            Ok(added) => Ok(added),
+            // Another writer added them at the same moment.
+            Err(fault) => match self.open(table).await? {
+                Some(opened) if self.missing_columns(table, &opened)?.is_empty() => Ok(opened),
+                _ => Err(self.fault(table, fault)),
+            },
+        }
+    }
+
+    /// The columns of `table` that the stored table lacks. Only nullable ones may be missing, and no other may be there.
+    fn missing_columns(&self, table: &'static Table, opened: &DeltaTable) -> Result<Vec<&'static Column>, Error> {
         let snapshot = opened.snapshot().map_err(|fault| self.fault(table, fault))?;
         let schema = snapshot.schema();
-        let found = schema.fields().map(|field| (field.name().clone(), field.data_type().clone()));
-        let expected = table.columns().map(|column| (column.name.to_owned(), delta_type(column.kind)));
-        if found.eq(expected) {
-            return Ok(());
+        let known = schema.fields().all(|field| {
+            let column = table.columns().find(|column| column.name == field.name());
+            column.is_some_and(|column| delta_type(column.kind) == *field.data_type())
+        });
+        let missing: Vec<_> = table.columns().filter(|column| schema.field(column.name).is_none()).collect();
+        if known && missing.iter().all(|column| column.nullable) {
+            return Ok(missing);
         }
         Err(Error::Schema { table: table.name, place: self.root.to_string() })
     }

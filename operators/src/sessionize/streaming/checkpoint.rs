@@ -10,6 +10,7 @@
 use std::io::{self, Read, Write};
 
 use arrow::datatypes::Fields;
+use netcrab_schema::events::ADDED;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::blocks::Blocks;
@@ -40,7 +41,8 @@ impl OpenSessions {
         to.number(checksum)
     }
 
-    /// Reads a state back, of events with these fields, to continue under these rules.
+    /// Reads a state back, of events with these fields, to continue under these rules. Of the events that a release
+    /// wrote which did not know the columns in [`ADDED`], these are null.
     ///
     /// # Errors
     /// See [`CheckpointError`].
@@ -54,14 +56,20 @@ impl OpenSessions {
         if from.array::<8>()? != *MAGIC {
             return Err(CheckpointError::Version);
         }
-        if from.number()? != fingerprint(fields) {
+        let written = from.number()?;
+        let earlier: Fields = fields.iter().filter(|field| !ADDED.contains(&field.name().as_str())).cloned().collect();
+        let known = if written == fingerprint(fields) {
+            fields
+        } else if written == fingerprint(&earlier) {
+            &earlier
+        } else {
             return Err(CheckpointError::Events);
-        }
+        };
         let (gap_ms, length_ms) = (from.signed()?, from.signed()?);
         if (gap_ms, length_ms) != (settings.gap_ms, settings.length_ms) {
             return Err(CheckpointError::Settings { gap_ms, length_ms });
         }
-        let state = Self::read_parts(&mut from, fields, settings, actions_max)?;
+        let state = Self::read_parts(&mut from, fields, known, settings, actions_max)?;
         let expected = from.hash.digest();
         if from.number()? != expected { Err(CheckpointError::Damaged) } else { Ok(state) }
     }
@@ -79,13 +87,14 @@ impl OpenSessions {
     fn read_parts(
         from: &mut CheckpointReader<'_>,
         fields: &Fields,
+        written: &Fields,
         settings: Sessionize,
         actions_max: usize,
     ) -> std::result::Result<Self, CheckpointError> {
         let mut state = Self::new(fields, settings, actions_max).map_err(|_| CheckpointError::Events)?;
         state.forgotten_before = from.signed()?;
         state.counts = Counts { sessions: from.length()?, events: from.length()? };
-        read_codes(&mut state.packer, &state.layout, from)?;
+        read_codes(&mut state.packer, &state.layout, written, from)?;
         state.keys = Keys::read(from)?;
         state.blocks = Blocks::read_back(from)?;
         state.timers = Timers::read(from)?;
@@ -106,13 +115,15 @@ fn write_codes(packer: &Packer, to: &mut CheckpointWriter<'_>) -> std::io::Resul
     Ok(())
 }
 
-/// Reads the symbols and tuples that [`write_codes`] wrote into an empty packer.
+/// Reads the symbols and tuples that [`write_codes`] wrote, of events with the `written` fields, into an empty packer.
 fn read_codes(
     packer: &mut Packer,
     layout: &Layout,
+    written: &Fields,
     from: &mut CheckpointReader<'_>,
 ) -> std::result::Result<(), CheckpointError> {
-    for interner in &mut packer.interners {
+    let known = layout.fields.iter().map(|field| written.iter().any(|written| written.name() == field.name()));
+    for (interner, _) in packer.interners.iter_mut().zip(known).filter(|(_, known)| *known) {
         for code in 0..from.length()? {
             let text = String::from_utf8(from.text()?).map_err(|_| CheckpointError::Damaged)?;
             if interner.intern(&text) as usize != code {
