@@ -95,8 +95,24 @@ pub enum Error {
     RepeatedColumn {
         /// The file.
         file: String,
-        /// The event column.
+        /// The column.
         column: String,
+    },
+    /// The header of a CSV cannot be read.
+    #[error("the header of `{file}` {cause}")]
+    Header {
+        /// The file.
+        file: String,
+        /// What is wrong, and what to do.
+        cause: String,
+    },
+    /// The text of a file is in an encoding that is not read.
+    #[error("`{file}` cannot be read as text ({cause}); write it as UTF-8")]
+    Encoding {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        cause: String,
     },
     /// A required column is missing.
     #[error("`{file}` has no column `{column}`, which every event needs; add it, or give a mapping that does")]
@@ -205,6 +221,8 @@ impl Error {
             | Error::DeniedColumn { .. }
             | Error::RepeatedColumn { .. }
             | Error::MissingColumn { .. }
+            | Error::Header { .. }
+            | Error::Encoding { .. }
             | Error::ColumnType { .. } => WhoActs::Sender,
             Error::Read { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => WhoActs::Operator,

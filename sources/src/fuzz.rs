@@ -9,12 +9,13 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type};
 
+use crate::decompress::decompress;
 use crate::listing::{Compression, FileLocation, Format, SourceFile};
 use crate::read::parquet::{Footer, RowGroupDecoder};
 use crate::read::text::TextDecoder;
 use crate::read::{ReadBatch, UnitDecoder};
 use crate::wire::BatchDecoder;
-use crate::{Error, Mapping, SourceSettings, blob, privacy, route as routes};
+use crate::{Error, Mapping, SourceSettings, privacy, route as routes};
 
 static SHOP: LazyLock<Option<Mapping>> =
     LazyLock::new(|| Mapping::parse(include_str!("../../docs/mapping-ecom.toml")).ok());
@@ -106,7 +107,7 @@ pub fn route(bytes: &[u8]) {
 /// Decompresses the bytes as gzip and as zstd, up to a limit.
 pub fn compressed(bytes: &[u8]) {
     for compression in [Compression::Gzip, Compression::Zstd] {
-        if let Ok(stream) = blob::decompress(Box::new(Cursor::new(bytes.to_vec())), compression) {
+        if let Ok((stream, _)) = decompress(Box::new(Cursor::new(bytes.to_vec())), compression) {
             let _ = std::io::copy(&mut stream.take(1 << 20), &mut std::io::sink());
         }
     }

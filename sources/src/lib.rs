@@ -14,6 +14,8 @@
 
 mod blob;
 mod builder;
+mod decompress;
+mod encoding;
 mod error;
 mod event_columns;
 mod event_id;
@@ -34,6 +36,7 @@ mod rules;
 mod s3;
 mod settings;
 mod source;
+mod surrogate;
 mod time;
 mod validate;
 pub mod wire;

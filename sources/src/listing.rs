@@ -221,6 +221,8 @@ impl Listing {
             let name = relative.rsplit('/').next().unwrap_or(&relative).to_owned();
             match self.kind_in_folder(&name) {
                 Ok((format, compression)) => self.add(object(meta, relative, format, compression))?,
+                // An empty object stands for a folder.
+                Err(_) if meta.size == 0 => {}
                 Err(why) => self.left_out.push(format!("s3://{bucket}/{location}"), why),
             }
         }

@@ -21,6 +21,7 @@ use crate::listing::{self, Format, SourceFile};
 use crate::mapping::Mapping;
 use crate::privacy::Privacy;
 use crate::read::parquet::{self, Footer, ForeignRowGroupDecoder, RowGroupDecoder};
+use crate::read::seen::SeenKeys;
 use crate::read::text::TextDecoder;
 use crate::read::{ReadBatch, UnitDecoder};
 use crate::{Error, SourceSettings, blob};
@@ -67,7 +68,8 @@ impl Source {
         settings.check()?;
         let privacy = Arc::new(Privacy::new(&settings.privacy));
         let mapping = mapping.map(Arc::new);
-        let (files, mut left_out) = listing::list(uris, mapping.as_ref().map(|mapping| mapping.format()), &settings).await?;
+        let (files, mut left_out) =
+            listing::list(uris, mapping.as_ref().map(|mapping| mapping.format()), &settings).await?;
         let settings = Arc::new(settings);
         let opened = futures::stream::iter(files).map(|file| {
             let (privacy, mapping, settings) = (privacy.clone(), mapping.clone(), settings.clone());
@@ -170,7 +172,9 @@ impl Source {
     /// `n` readers that share the units of work, largest first. Together they read every row once. `columns` names
     /// event columns: batches then have only these, in table order, and faults in the other columns go unnoticed.
     pub fn readers(self: Arc<Self>, n: usize, columns: Option<Vec<&'static str>>) -> Vec<SourceReader> {
-        let queue = Arc::new(Mutex::new(self.units()));
+        let units = self.units();
+        let unread = AtomicUsize::new(units.len());
+        let queue = Arc::new(Queue { units: Mutex::new(units), unread, seen: Mutex::default() });
         let columns: Option<Arc<[&'static str]>> = columns.map(Into::into);
         let reader =
             |_| SourceReader { source: self.clone(), queue: queue.clone(), columns: columns.clone(), current: None };
@@ -193,6 +197,12 @@ impl Source {
         units.into_iter().map(|(_, unit)| unit).collect()
     }
 
+    /// Fails if the rows of the whole source lack a key that the mapping names.
+    fn check(&self, seen: &SeenKeys) -> Result<(), Error> {
+        let Some(mapping) = &self.mapping else { return Ok(()) };
+        seen.check(mapping.compiled().columns(), mapping.optional(), &self.privacy)
+    }
+
     fn start(&self, unit: WorkUnit, columns: Option<&[&'static str]>) -> Result<Box<dyn UnitDecoder>, Error> {
         let (WorkUnit::File { file } | WorkUnit::RowGroup { file, .. }) = unit;
         let OpenedFile { file, footer, .. } = &self.files[file];
@@ -213,6 +223,31 @@ impl Source {
             )?),
             _ => Box::new(TextDecoder::open(file.clone(), mapping, columns, settings, privacy)?),
         })
+    }
+}
+
+/// The work that the readers share.
+#[derive(Debug)]
+struct Queue {
+    units: Mutex<VecDeque<WorkUnit>>,
+    /// How many units are not read to their end.
+    unread: AtomicUsize,
+    /// Which keys of the mapping the rows of all units have.
+    seen: Mutex<SeenKeys>,
+}
+
+impl Queue {
+    fn next(&self) -> Option<WorkUnit> {
+        self.units.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// A unit was read to its end. Returns what the rows of all units have if it was the last.
+    fn ended(&self, unit: &dyn UnitDecoder) -> Option<SeenKeys> {
+        if let Some(seen) = unit.seen() {
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).add(seen);
+        }
+        let last = self.unread.fetch_sub(1, Ordering::AcqRel) == 1;
+        last.then(|| self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
@@ -248,7 +283,7 @@ impl OpenedFile {
 /// Reads units of work from the queue that it shares with the other readers, until the queue is empty.
 pub struct SourceReader {
     source: Arc<Source>,
-    queue: Arc<Mutex<VecDeque<WorkUnit>>>,
+    queue: Arc<Queue>,
     columns: Option<Arc<[&'static str]>>,
     current: Option<Box<dyn UnitDecoder>>,
 }
@@ -264,7 +299,8 @@ impl SourceReader {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read on. Its unit of work ends there; the next call goes on with another unit.
+    /// A file that cannot be read on. Its unit of work ends there; the next call goes on with another unit. After the
+    /// last unit: a key of the mapping that no row of the source has, with the nearest name that rows have.
     #[expect(clippy::should_implement_trait, reason = "an iterator would invite adapters that hide the blocking")]
     pub fn next(&mut self) -> Option<Result<ReadBatch, Error>> {
         loop {
@@ -272,9 +308,13 @@ impl SourceReader {
                 if let Some(decoded) = current.next() {
                     return Some(decoded);
                 }
+                let seen = self.queue.ended(&**current);
                 self.current = None;
+                if let Some(Err(error)) = seen.map(|seen| self.source.check(&seen)) {
+                    return Some(Err(error));
+                }
             }
-            let unit = self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
+            let unit = self.queue.next()?;
             match self.source.start(unit, self.columns.as_deref()) {
                 Ok(current) => self.current = Some(current),
                 Err(error) => return Some(Err(error)),
