@@ -83,7 +83,7 @@ fn packing(head: &[u8], named: Compression) -> Packing {
         (b"Obj\x01", "Avro"),
     ];
     if let Some((_, name)) = unread.iter().find(|(bytes, _)| begins(bytes)) {
-        return Packing::Unread(*name);
+        return Packing::Unread(name);
     }
     if begins(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
         return Packing::Unread("bzip2");

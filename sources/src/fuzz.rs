@@ -22,9 +22,17 @@ static SHOP: LazyLock<Option<Mapping>> =
 static WEBLOG: LazyLock<Option<Mapping>> =
     LazyLock::new(|| Mapping::parse(include_str!("../../docs/mapping-weblog.toml")).ok());
 
-/// Decodes the bytes as wire NDJSON.
+static JSON: LazyLock<Option<Mapping>> = LazyLock::new(|| {
+    let text = "format = \"ndjson\"\nextra = [\"a\", \"a.b\", \"a.0\"]\n[constants]\norg_id = \"a\"\nproduct_id = \"p\"\n\
+                device_type = \"desktop\"\nevent_type = \"click\"\nscreen_id = \"s\"\n[hash]\nuser_hash = [\"userHash\"]\n\
+                [time]\ncolumn = \"ts\"";
+    Mapping::parse(text).ok()
+});
+
+/// Decodes the bytes as wire JSON, and as foreign JSON.
 pub fn wire(bytes: &[u8]) {
     text(bytes, Format::Ndjson, None);
+    text(bytes, Format::Ndjson, JSON.as_ref());
 }
 
 /// Decodes the bytes as a batch sent to the API. Both decoders must give the same result.

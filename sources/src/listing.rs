@@ -229,9 +229,16 @@ impl Listing {
         Ok(())
     }
 
+    /// The format that an ending tells. What a `.log` is, a mapping says: some servers log JSON.
+    fn kind_of_ending(&self, name: &str) -> Option<(Format, Compression)> {
+        let (format, compression) = format_of_name(name)?;
+        let mapped = self.mapped.filter(|mapped| format == Format::AccessLog && *mapped != Format::Parquet);
+        Some((mapped.unwrap_or(format), compression))
+    }
+
     /// The format of a file that was named itself: by its ending, else by the mapping.
     fn kind_of_named(&self, name: &str) -> Result<(Format, Compression), Error> {
-        if let Some(kind) = format_of_name(name) {
+        if let Some(kind) = self.kind_of_ending(name) {
             return Ok(kind);
         }
         match (WhyLeftOut::of_name(&name.to_ascii_lowercase()), self.mapped) {
@@ -254,7 +261,7 @@ impl Listing {
             let plain = ending.is_empty() || ending == "txt" || ending.bytes().all(|b| b.is_ascii_digit());
             plain.then_some((format, compression))
         };
-        format_of_name(&lower).or_else(mapped).ok_or_else(|| WhyLeftOut::of_name(&lower))
+        self.kind_of_ending(&lower).or_else(mapped).ok_or_else(|| WhyLeftOut::of_name(&lower))
     }
 }
 

@@ -60,11 +60,12 @@ pub(crate) fn record<'a>(
     }
 }
 
-/// Splits a record; `false` if a quoted field goes on after its closing quote, or never closes.
+/// Splits a record; `false` if a quoted field goes on after its closing quote, or never closes. In a record of several
+/// lines, a quote within an unquoted field says that quotes were paired wrongly.
 pub(crate) fn split<'a>(record: &'a str, delimiter: u8, fields: &mut Vec<Cow<'a, str>>) -> bool {
     fields.clear();
     let bytes = record.as_bytes();
-    let mut start = 0;
+    let (mut start, several_lines) = (0, record.contains('\n'));
     loop {
         let after_quotes = match bytes.get(start) {
             Some(b'"') => match quoted_end(bytes, start) {
@@ -79,6 +80,8 @@ pub(crate) fn split<'a>(record: &'a str, delimiter: u8, fields: &mut Vec<Cow<'a,
                 return false;
             }
             fields.push(unquoted(&record[start + 1..after_quotes - 1]));
+        } else if several_lines && record[start..end].contains('"') {
+            return false;
         } else {
             fields.push(Cow::Borrowed(&record[start..end]));
         }
@@ -145,6 +148,7 @@ mod tests {
         check("a,\"b\nc,d\ne,f\"", b',', 2, Err(Reason::UnclosedQuote));
         check("a,\"b\nc\",d", b',', 2, Err(Reason::UnclosedQuote));
         check("a,\"b\"x", b',', 2, Err(Reason::UnclosedQuote));
+        check("a,\"b\na,\",x\",c", b',', 4, Err(Reason::UnclosedQuote));
         check("a,b,c", b',', 2, Err(Reason::WrongFieldCount));
         check("a,\"b\nc\nd\"", b',', 2, Ok(&["a", "b\nc\nd"]));
         check("a,\"b\nc,d\"", b',', 2, Ok(&["a", "b\nc,d"]));

@@ -150,15 +150,17 @@ impl TextDecoder {
             Ok(taken) => self.skipped += u64::from(!taken),
             // A line that looked like one object may be several, or the beginning of one.
             Err(Fault { reason: Reason::NotJson, field: None }) if self.lines.scan_again(&mut self.values) => {}
-            Err(fault) => {
-                if let (false, Reason::UnclosedQuote | Reason::NotUtf8, Some(length)) = (json, fault.reason, first_line)
-                {
-                    self.lines.back_to_second_line(length);
-                }
-                self.rejects.push(line, fault);
-            }
+            Err(fault) => self.refuse_row(line, fault, first_line.filter(|_| !json)),
         }
         Ok(true)
+    }
+
+    /// Refuses a row. If quotes may have joined it of several lines, only the first of them, `first_line` long, is lost.
+    fn refuse_row(&mut self, line: u64, fault: Fault, first_line: Option<usize>) {
+        if let (Reason::UnclosedQuote | Reason::NotUtf8, Some(length)) = (fault.reason, first_line) {
+            self.lines.back_to_second_line(length);
+        }
+        self.rejects.push(line, fault);
     }
 
     fn refuse(&mut self, line: u64, reason: Reason) -> bool {

@@ -1,6 +1,7 @@
 //! CSV as databases, spreadsheets and scripts write it: read exactly, or refused with what is the matter and where.
 
 use netcrab_sources::{Mapping, SourceSettings};
+use proptest::prelude::*;
 
 use super::{Read, fault, file, folder, open, read, read_with};
 
@@ -85,6 +86,8 @@ fn what_spreadsheets_write_before_the_header_is_passed_over() {
     check(&format!("\u{feff}\"sep=;\"\nuser;session;page;at\n{row}\n"), &["p1"], &[]);
     check(&format!("SEP=|\nuser|session|page|at\n{}\n", row.replace(';', "|")), &["p1"], &[]);
     check(&format!("\u{feff}user;session;page;at\n{row}\n"), &["p1"], &[]);
+    check(&format!("\u{feff}\"user\";\"session\";\"page\";\"at\"\n{row}\n"), &["p1"], &[]);
+    check(&format!("\u{feff}\u{feff}user;session;page;at\n{row}\n"), &["p1"], &[]);
     check(&format!(" user ; session ;page; at\n{row}\n"), &["p1"], &[]);
 }
 
@@ -172,4 +175,23 @@ fn a_file_without_rows_gives_nothing_and_says_why() {
     assert_eq!(without_rows("a.csv", format!("sep=,\n{header}\r\n").as_bytes()), ["no_rows"]);
     assert_eq!(without_rows("a.csv", format!("{header}\nu").as_bytes()), Vec::<&str>::new());
     assert!(message("a.csv", "user,page,at\n", "").contains("has no column `session`"), "its header is still checked");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_quote_that_is_lost_costs_no_row_without_a_word(
+        pages in prop::collection::vec("[a-c\",;]{1,4}|a\nb", 1..20),
+        lost in any::<prop::sample::Index>(),
+    ) {
+        let row = |page: &String| format!("u,s,\"{}\",{AT}\n", page.replace('"', "\"\""));
+        let mut content = format!("user,session,page,at\n{}", pages.iter().map(row).collect::<String>());
+        let read = try_read("a.csv", &content, "").unwrap();
+        prop_assert_eq!(read.column("screen_id"), pages.clone());
+        let quotes: Vec<usize> = content.match_indices('"').map(|(at, _)| at).collect();
+        content.remove(quotes[lost.index(quotes.len())]);
+        let read = try_read("a.csv", &content, "").unwrap();
+        prop_assert!(read.events.num_rows() + read.rejects.len() >= pages.len(), "{}", content);
+    }
 }

@@ -2,7 +2,7 @@
 
 use netcrab_sources::{LEFT_OUT_MAX, Mapping, SourceSettings};
 
-use super::{event, fault, file, folder, open};
+use super::{event, fault, file, folder, open, read_with};
 
 /// `name why` of each file that is left out.
 fn left_out(folder: &tempfile::TempDir, mapping: Option<Mapping>) -> Vec<String> {
@@ -79,6 +79,19 @@ fn names_without_ending_are_read_where_a_mapping_says_the_format() {
     assert_eq!(left_out(&folder, Some(mapping())), ["a.md unknown_ending"]);
     let source = open(&[folder.path()], Some(mapping()), SourceSettings::default()).unwrap();
     assert_eq!(source.files(), 4);
+}
+
+#[test]
+fn a_log_is_what_the_mapping_says() {
+    let folder = folder();
+    let text = "format = \"ndjson\"\n[constants]\norg_id = \"a\"\nproduct_id = \"p\"\nevent_type = \"navigation\"\nscreen_id = \"s\"\n\
+                device_type = \"desktop\"\n[hash]\nuser_hash = [\"ip\"]\n[time]\ncolumn = \"ts\"";
+    let line = "{\"ip\":\"203.0.113.5\",\"ts\":\"2026-10-01T10:00:00Z\"}\n";
+    let path = file(&folder, "access.log", line);
+    for path in [path.as_path(), folder.path()] {
+        let mapping = Some(Mapping::parse(text).unwrap());
+        assert_eq!(read_with(path, mapping, SourceSettings::default(), 1).unwrap().events.num_rows(), 1);
+    }
 }
 
 #[test]

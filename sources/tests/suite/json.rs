@@ -1,6 +1,7 @@
 //! JSON as other programs write it: glued, in arrays, over many lines, with halves of characters and long numbers.
 
 use netcrab_sources::{Mapping, SourceSettings};
+use proptest::prelude::*;
 
 use super::{Read, event, fault, file, folder, read_with};
 
@@ -190,4 +191,37 @@ fn a_key_that_no_row_of_the_source_has_is_an_error() {
     file(&folder, "1.ndjson", "");
     file(&folder, "2.ndjson", "hello\n");
     assert_eq!(read_all(MAPPING).unwrap().faults(), ["1 not_json -"], "no row, so no key is missed");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_object_is_read_whatever_stands_between(
+        between in prop::collection::vec(prop::sample::select(vec!["", "\n", " ", ",", "\r\n", "\u{1e}", ",\n ", "\n\n"]), 1..40),
+        pretty in prop::collection::vec(any::<bool>(), 40),
+        array in any::<bool>(),
+    ) {
+        let object = |number: usize| {
+            let text = id(&format!("x{number}"));
+            if pretty[number] { text.replace(',', ",\n ").replace('}', "\n}") } else { text }
+        };
+        let objects: Vec<String> = (0..between.len()).map(object).collect();
+        let text = match array {
+            true => format!("[{}]", objects.join(",\n")),
+            false => objects.iter().zip(&between).map(|(object, between)| format!("{object}{between}")).collect(),
+        };
+        let read = read_text(&text, None);
+        let expected: Vec<String> = (0..objects.len()).map(|number| format!("x{number}")).collect();
+        prop_assert_eq!((read.column("event_id"), read.faults()), (expected, Vec::new()), "{}", text);
+    }
+
+    #[test]
+    fn an_object_that_is_cut_costs_no_other(at in 1usize..180, cut in 0usize..6) {
+        let lines: Vec<String> = (0..6).map(|number| id(&format!("x{number}"))).collect();
+        let text: Vec<&str> =
+            lines.iter().enumerate().map(|(number, line)| if number == cut { &line[..at] } else { line }).collect();
+        let read = read_text(&text.join("\n"), None);
+        prop_assert_eq!((read.events.num_rows(), read.faults()), (5, vec![format!("{} not_json -", cut + 1)]));
+    }
 }
