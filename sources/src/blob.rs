@@ -13,7 +13,7 @@ use object_store::{GetOptions, OBJECT_STORE_COALESCE_DEFAULT, ObjectStore, coale
 use parquet::file::reader::{ChunkReader, Length};
 use tokio::runtime::Handle;
 
-use crate::listing::{Compression, FileLocation, SourceFile};
+use crate::listing::{FileLocation, SourceFile};
 
 /// Size of the pieces in which a file is hashed, in bytes.
 const HASHED_BYTES: u64 = 32 << 20;
@@ -176,25 +176,14 @@ impl Read for ReadAhead {
     }
 }
 
-/// The decompressed bytes of a text file, from its beginning. `count` grows by the bytes read from the file, as
-/// stored.
+/// The bytes of a text file as stored, from its beginning. `count` grows by the bytes read.
 pub(crate) fn stream(file: &SourceFile, count: Arc<AtomicU64>) -> io::Result<Box<dyn Read + Send>> {
-    let raw: Box<dyn Read + Send> = match &file.place {
+    Ok(match &file.place {
         FileLocation::Local(path) => Box::new(CountingReader { inner: std::fs::File::open(path)?, count }),
         FileLocation::Object { .. } => {
             let pieces = ReadAhead::new(Arc::new(Blob::open(file)?), 0, PIECE_BYTES);
             Box::new(CountingReader { inner: pieces, count })
         }
-    };
-    decompress(raw, file.compression)
-}
-
-/// Decompresses a stream. It holds no more in memory than the window of the decoder.
-pub(crate) fn decompress(raw: Box<dyn Read + Send>, compression: Compression) -> io::Result<Box<dyn Read + Send>> {
-    Ok(match compression {
-        Compression::None => raw,
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 17, raw))),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(raw)?),
     })
 }
 
@@ -251,7 +240,7 @@ mod tests {
 
     use super::*;
     use crate::Error;
-    use crate::listing::Format;
+    use crate::listing::{Compression, Format};
 
     /// An object of this content, as listed.
     fn object(runtime: &Runtime, store: &Arc<InMemory>, content: Vec<u8>) -> SourceFile {

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
@@ -47,6 +48,8 @@ pub(crate) enum Scalar<'a> {
     Int(i64),
     Uint(u64),
     Float(f64),
+    /// A whole number beyond 64 bits, as its digits.
+    Digits(Cow<'a, str>),
     Text(Cow<'a, str>),
 }
 
@@ -76,6 +79,7 @@ pub(crate) fn write_scalar(value: &Scalar<'_>, out: &mut String) {
         Scalar::Float(value) => {
             out.push_str(&serde_json::Number::from_f64(*value).map_or("null".to_owned(), |n| n.to_string()))
         }
+        Scalar::Digits(digits) => out.push_str(digits),
         Scalar::Text(value) => quote(value, out),
     }
 }
@@ -153,7 +157,7 @@ impl<'de> Visitor<'de> for ScalarsSeed<'_, '_> {
             if scalars.iter().any(|(other, _)| *other == key) {
                 return self.refuse(Fault::field(Reason::DuplicateKey, printable_key(&key, self.privacy)));
             }
-            let Some(value) = map.next_value_seed(ScalarSeed)? else {
+            let Some(value) = scalar(map.next_value()?).map_err(serde::de::Error::custom)? else {
                 return self.refuse(Fault::field(Reason::ExtraNested, printable_key(&key, self.privacy)));
             };
             if let Some(reason) = personal_data_in(&value, self.privacy) {
@@ -187,6 +191,17 @@ impl<'de> Visitor<'de> for ScalarsSeed<'_, '_> {
     fn visit_str<E: serde::de::Error>(mut self, _: &str) -> Result<Self::Value, E> {
         self.refuse(Fault::field(Reason::WrongType, "extra"))
     }
+}
+
+/// A value of `extra`; `None` for an object or array. No number changes: a whole one beyond 64 bits keeps its digits.
+fn scalar(raw: &RawValue) -> serde_json::Result<Option<Scalar<'_>>> {
+    let text = raw.get();
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let whole = digits.len() > 18 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if whole && text.parse::<i64>().is_err() && text.parse::<u64>().is_err() {
+        return Ok(Some(Scalar::Digits(Cow::Borrowed(text))));
+    }
+    ScalarSeed.deserialize(&mut serde_json::Deserializer::from_str(text))
 }
 
 /// Numbers are screened as text too, because a card number may be written as a number.
@@ -309,6 +324,8 @@ mod tests {
             Ok(r#"{"a":"x\nä","b":1.5,"c":null,"d":true,"e":-3}"#),
         );
         check("{}", Ok("{}"));
+        let digits = r#"{"a":123456789012345678901234567890,"b":-9223372036854775809,"c":18446744073709551615}"#;
+        check(digits, Ok(digits));
     }
 
     #[test]

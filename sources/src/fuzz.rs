@@ -9,22 +9,31 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type};
 
+use crate::decompress::decompress;
 use crate::event_id::EventIds;
 use crate::listing::{Compression, FileLocation, Format, SourceFile};
 use crate::read::parquet::{Footer, RowGroupDecoder};
 use crate::read::text::TextDecoder;
 use crate::read::{ReadBatch, UnitDecoder};
 use crate::wire::BatchDecoder;
-use crate::{Error, Mapping, SourceSettings, blob, privacy, route as routes};
+use crate::{Error, Mapping, SourceSettings, privacy, route as routes};
 
 static SHOP: LazyLock<Option<Mapping>> =
     LazyLock::new(|| Mapping::parse(include_str!("../../docs/mapping-ecom.toml")).ok());
 static WEBLOG: LazyLock<Option<Mapping>> =
     LazyLock::new(|| Mapping::parse(include_str!("../../docs/mapping-weblog.toml")).ok());
 
-/// Decodes the bytes as wire NDJSON.
+static JSON: LazyLock<Option<Mapping>> = LazyLock::new(|| {
+    let text = "format = \"ndjson\"\nextra = [\"a\", \"a.b\", \"a.0\"]\n[constants]\norg_id = \"a\"\nproduct_id = \"p\"\n\
+                device_type = \"desktop\"\nevent_type = \"click\"\nscreen_id = \"s\"\n[hash]\nuser_hash = [\"userHash\"]\n\
+                [time]\ncolumn = \"ts\"";
+    Mapping::parse(text).ok()
+});
+
+/// Decodes the bytes as wire JSON, and as foreign JSON.
 pub fn wire(bytes: &[u8]) {
     text(bytes, Format::Ndjson, None);
+    text(bytes, Format::Ndjson, JSON.as_ref());
 }
 
 /// Decodes the bytes as a batch sent to the API. Both decoders must give the same result.
@@ -115,7 +124,7 @@ pub fn route(bytes: &[u8]) {
 /// Decompresses the bytes as gzip and as zstd, up to a limit.
 pub fn compressed(bytes: &[u8]) {
     for compression in [Compression::Gzip, Compression::Zstd] {
-        if let Ok(stream) = blob::decompress(Box::new(Cursor::new(bytes.to_vec())), compression) {
+        if let Ok((stream, _)) = decompress(Box::new(Cursor::new(bytes.to_vec())), compression) {
             let _ = std::io::copy(&mut stream.take(1 << 20), &mut std::io::sink());
         }
     }

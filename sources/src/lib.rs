@@ -14,6 +14,8 @@
 
 mod blob;
 mod builder;
+mod decompress;
+mod encoding;
 mod error;
 mod event_columns;
 mod event_id;
@@ -21,6 +23,7 @@ pub mod extra;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod generate;
+mod left_out;
 mod listing;
 mod mapping;
 pub mod privacy;
@@ -33,11 +36,13 @@ mod rules;
 mod s3;
 mod settings;
 mod source;
+mod surrogate;
 mod time;
 mod validate;
 pub mod wire;
 
 pub use error::{Error, hint as store_hint};
+pub use left_out::{LEFT_OUT_MAX, LeftOut, WhyLeftOut};
 pub use listing::Format;
 pub use mapping::Mapping;
 pub use read::ReadBatch;

@@ -20,6 +20,7 @@ use crate::event_id::EventIds;
 use crate::extra::quote;
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
+use crate::surrogate::mended;
 use crate::wire::{self, ReceiveTime};
 use crate::{Error, SourceSettings};
 
@@ -149,7 +150,7 @@ impl RecordDecoder {
         if record.len() > self.columns.settings().line_bytes_max {
             return Err(Fault::line(Reason::LineTooLong));
         }
-        let text = std::str::from_utf8(record).map_err(|_| Fault::line(Reason::NotUtf8))?;
+        let text = &mended(std::str::from_utf8(record).map_err(|_| Fault::line(Reason::NotUtf8))?);
         wire::push_event(&mut self.columns, text, ReceiveTime::in_event(), &self.event_ids, offset, partition)
     }
 

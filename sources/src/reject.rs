@@ -58,8 +58,12 @@ pub enum Reason {
     ExtraTooLong,
     /// `extra` has more than 32 keys.
     ExtraTooManyKeys,
-    /// A CSV row with more or fewer fields than the header, or a quote that never closes.
+    /// A CSV row with more or fewer fields than the header.
     WrongFieldCount,
+    /// A CSV row in which a quote never closes, or a quoted field goes on after it.
+    UnclosedQuote,
+    /// A column of the mapping that is an object, or an array of several values.
+    NestedValue,
     /// A line that is not in the combined log format.
     NotALogLine,
     /// The mapping has no entry for this event and no default.
@@ -100,6 +104,8 @@ impl Reason {
         Reason::ExtraTooLong,
         Reason::ExtraTooManyKeys,
         Reason::WrongFieldCount,
+        Reason::UnclosedQuote,
+        Reason::NestedValue,
         Reason::NotALogLine,
         Reason::UnmappedEvent,
         Reason::TooManyEvents,
@@ -135,6 +141,8 @@ impl Reason {
             Reason::ExtraTooLong => "extra_too_long",
             Reason::ExtraTooManyKeys => "extra_too_many_keys",
             Reason::WrongFieldCount => "wrong_field_count",
+            Reason::UnclosedQuote => "unclosed_quote",
+            Reason::NestedValue => "nested_value",
             Reason::NotALogLine => "not_a_log_line",
             Reason::UnmappedEvent => "unmapped_event",
             Reason::TooManyEvents => "too_many_events",
@@ -147,9 +155,9 @@ impl Reason {
     pub const fn hint(self) -> &'static str {
         match self {
             Reason::LineTooLong => "split the line, or raise `line_bytes_max`",
-            Reason::NotUtf8 => "write the file as UTF-8",
-            Reason::NotJson => "write one JSON object per line",
-            Reason::NotAnObject => "write one event object or batch object per line",
+            Reason::NotUtf8 => "write the file as UTF-8, or its `encoding` in the mapping",
+            Reason::NotJson => "write whole JSON objects, without comments or trailing commas",
+            Reason::NotAnObject => "write event objects or batch objects",
             Reason::DuplicateKey => "send each key once",
             Reason::UnknownKey => "correct the key to the one named, or move it into `extra`",
             Reason::DeniedKey => "leave the key out; personal data is not taken",
@@ -171,6 +179,8 @@ impl Reason {
             Reason::ExtraTooLong => "keep `extra` within 4 KiB",
             Reason::ExtraTooManyKeys => "keep `extra` within 32 keys",
             Reason::WrongFieldCount => "quote fields that hold the delimiter or a line break",
+            Reason::UnclosedQuote => "close the quote, and double each quote within a quoted field",
+            Reason::NestedValue => "name one value of it in the mapping, such as `tags.0` or `user.id`",
             Reason::NotALogLine => "write the log in the combined format",
             Reason::UnmappedEvent => "add the value to `[events]` of the mapping, or a default",
             Reason::TooManyEvents => "send smaller batches",

@@ -11,8 +11,8 @@ use crate::{Error, privacy};
 pub struct SourceSettings {
     /// Which keys and values are refused as personal data.
     pub privacy: privacy::PrivacySettings,
-    /// Longest line of a text file, in bytes. A longer line is rejected as `line_too_long`; the reader skips it
-    /// without holding it in memory. Default: 1_048_576 (1 MiB). At least 1024.
+    /// Longest line of a text file, or JSON object in one, in bytes. A longer one is rejected as `line_too_long`; the
+    /// reader skips it without holding it in memory. Default: 1_048_576 (1 MiB). At least 1024.
     pub line_bytes_max: usize,
     /// Longest text of one column, in bytes; `extra` has its own limit. A longer text is rejected as `too_long`.
     /// Default: 2048. At least 64.

@@ -17,10 +17,12 @@ use futures::{StreamExt, TryStreamExt};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::event_id::EventIds;
+use crate::left_out::{LeftOut, LeftOutFiles, WhyLeftOut};
 use crate::listing::{self, Format, SourceFile};
 use crate::mapping::Mapping;
 use crate::privacy::Privacy;
 use crate::read::parquet::{self, Footer, ForeignRowGroupDecoder, RowGroupDecoder, WholeFileDecoder};
+use crate::read::seen::SeenKeys;
 use crate::read::text::TextDecoder;
 use crate::read::{ReadBatch, UnitDecoder};
 use crate::{Error, SourceSettings, blob};
@@ -32,6 +34,7 @@ const FOOTERS_AT_ONCE: usize = 16;
 #[derive(Debug)]
 pub struct Source {
     files: Vec<OpenedFile>,
+    left_out: LeftOutFiles,
     mapping: Option<Arc<Mapping>>,
     settings: Arc<SourceSettings>,
     privacy: Arc<Privacy>,
@@ -44,6 +47,8 @@ pub struct Source {
 struct OpenedFile {
     file: Arc<SourceFile>,
     footer: Option<Arc<Footer>>,
+    /// Why there is nothing to read in it.
+    without_rows: Option<WhyLeftOut>,
 }
 
 /// A unit of work: one text file, or one row group of a Parquet file.
@@ -66,7 +71,8 @@ impl Source {
         settings.check()?;
         let privacy = Arc::new(Privacy::new(&settings.privacy));
         let mapping = mapping.map(Arc::new);
-        let files = listing::list(uris, mapping.as_ref().map(|mapping| mapping.format()), &settings).await?;
+        let (files, mut left_out) =
+            listing::list(uris, mapping.as_ref().map(|mapping| mapping.format()), &settings).await?;
         let settings = Arc::new(settings);
         let opened = futures::stream::iter(files).map(|file| {
             let (privacy, mapping, settings) = (privacy.clone(), mapping.clone(), settings.clone());
@@ -77,8 +83,14 @@ impl Source {
                 tokio::task::spawn_blocking(work).await.map_err(failed)?
             }
         });
-        let files = opened.buffered(FOOTERS_AT_ONCE).try_collect().await?;
-        Ok(Source { files, mapping, settings, privacy, stored: false, fingerprint: OnceLock::new() })
+        let files: Vec<OpenedFile> = opened.buffered(FOOTERS_AT_ONCE).try_collect().await?;
+        for opened in &files {
+            if let Some(why) = opened.without_rows {
+                left_out.push(&opened.file.name, why);
+            }
+        }
+        left_out.sort();
+        Ok(Source { files, left_out, mapping, settings, privacy, stored: false, fingerprint: OnceLock::new() })
     }
 
     /// Opens the files of the table events_raw. What their rows lack is not made again: a row without `seq` has none.
@@ -90,9 +102,10 @@ impl Source {
         Ok(Source { stored: true, ..Self::open(files, None, settings).await? })
     }
 
-    /// Size of all files as stored, in bytes.
+    /// Size of all files that have rows, as stored, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|opened| opened.file.bytes).sum()
+        let with_rows = self.files.iter().filter(|opened| opened.without_rows.is_none());
+        with_rows.map(|opened| opened.file.bytes).sum()
     }
 
     /// Number of rows in all files; `None` if one of them is a text file, which has no footer that says so.
@@ -100,7 +113,18 @@ impl Source {
         self.files.iter().map(|opened| opened.footer.as_ref().map(|footer| footer.rows())).sum()
     }
 
-    /// Number of files.
+    /// The files of which nothing is read, each with the reason: those of a folder that are in no known format, and
+    /// those without rows. At most [`crate::LEFT_OUT_MAX`] of [`Self::left_out_count`], sorted by name.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out.files
+    }
+
+    /// Number of files of which nothing is read.
+    pub fn left_out_count(&self) -> usize {
+        self.left_out.count
+    }
+
+    /// Number of files that are read, among them those without rows.
     pub fn files(&self) -> usize {
         self.files.len()
     }
@@ -160,7 +184,9 @@ impl Source {
     /// `n` readers that share the units of work, largest first. Together they read every row once. `columns` names
     /// event columns: batches then have only these, in table order, and faults in the other columns go unnoticed.
     pub fn readers(self: Arc<Self>, n: usize, columns: Option<Vec<&'static str>>) -> Vec<SourceReader> {
-        let queue = Arc::new(Mutex::new(self.units()));
+        let units = self.units();
+        let unread = AtomicUsize::new(units.len());
+        let queue = Arc::new(Queue { units: Mutex::new(units), unread, seen: Mutex::default() });
         let columns: Option<Arc<[&'static str]>> = columns.map(Into::into);
         let reader =
             |_| SourceReader { source: self.clone(), queue: queue.clone(), columns: columns.clone(), current: None };
@@ -171,6 +197,7 @@ impl Source {
         let mut units = Vec::new();
         for (file, opened) in self.files.iter().enumerate() {
             match &opened.footer {
+                None if opened.without_rows.is_some() => {}
                 None => units.push((opened.file.bytes, WorkUnit::File { file })),
                 Some(footer) if self.makes_event_ids(opened, footer) => {
                     units.push((opened.file.bytes, WorkUnit::File { file }));
@@ -188,6 +215,12 @@ impl Source {
     /// Whether rows of the file may lack an event id. Equal rows are then counted in the order of the file.
     fn makes_event_ids(&self, opened: &OpenedFile, footer: &Footer) -> bool {
         !self.stored && footer.lacks_event_ids(self.mapping_of(&opened.file).map(Mapping::event_id_column))
+    }
+
+    /// Fails if the rows of the whole source lack a key that the mapping names.
+    fn check(&self, seen: &SeenKeys) -> Result<(), Error> {
+        let Some(mapping) = &self.mapping else { return Ok(()) };
+        seen.check(mapping.compiled().columns(), mapping.optional(), &self.privacy)
     }
 
     fn start(
@@ -253,6 +286,31 @@ impl Source {
     }
 }
 
+/// The work that the readers share.
+#[derive(Debug)]
+struct Queue {
+    units: Mutex<VecDeque<WorkUnit>>,
+    /// How many units are not read to their end.
+    unread: AtomicUsize,
+    /// Which keys of the mapping the rows of all units have.
+    seen: Mutex<SeenKeys>,
+}
+
+impl Queue {
+    fn next(&self) -> Option<WorkUnit> {
+        self.units.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// A unit was read to its end. Returns what the rows of all units have if it was the last.
+    fn ended(&self, unit: &dyn UnitDecoder) -> Option<SeenKeys> {
+        if let Some(seen) = unit.seen() {
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).add(seen);
+        }
+        let last = self.unread.fetch_sub(1, Ordering::AcqRel) == 1;
+        last.then(|| self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
 impl OpenedFile {
     /// Reads the footer or the header of the file, so that unknown columns fail at opening.
     fn new(
@@ -270,19 +328,22 @@ impl OpenedFile {
                 parquet::find(&file, &footer, &mapping.compiled())?;
                 Some(Arc::new(footer))
             }
-            _ => {
-                TextDecoder::open(file.clone(), mapping, None, settings.clone(), privacy.clone())?;
-                None
+            _ => None,
+        };
+        let without_rows = match &footer {
+            Some(footer) => (footer.rows() == 0).then_some(WhyLeftOut::NoRows),
+            None => {
+                TextDecoder::open(file.clone(), mapping, None, settings.clone(), privacy.clone())?.without_rows()?
             }
         };
-        Ok(Self { file, footer })
+        Ok(Self { file, footer, without_rows })
     }
 }
 
 /// Reads units of work from the queue that it shares with the other readers, until the queue is empty.
 pub struct SourceReader {
     source: Arc<Source>,
-    queue: Arc<Mutex<VecDeque<WorkUnit>>>,
+    queue: Arc<Queue>,
     columns: Option<Arc<[&'static str]>>,
     current: Option<Box<dyn UnitDecoder>>,
 }
@@ -298,7 +359,8 @@ impl SourceReader {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read on. Its unit of work ends there; the next call goes on with another unit.
+    /// A file that cannot be read on. Its unit of work ends there; the next call goes on with another unit. After the
+    /// last unit: a key of the mapping that no row of the source has, with the nearest name that rows have.
     #[expect(clippy::should_implement_trait, reason = "an iterator would invite adapters that hide the blocking")]
     pub fn next(&mut self) -> Option<Result<ReadBatch, Error>> {
         loop {
@@ -306,9 +368,13 @@ impl SourceReader {
                 if let Some(decoded) = current.next() {
                     return Some(decoded);
                 }
+                let seen = self.queue.ended(&**current);
                 self.current = None;
+                if let Some(Err(error)) = seen.map(|seen| self.source.check(&seen)) {
+                    return Some(Err(error));
+                }
             }
-            let unit = self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
+            let unit = self.queue.next()?;
             match self.source.start(unit, self.columns.as_ref()) {
                 Ok(current) => self.current = Some(current),
                 Err(error) => return Some(Err(error)),

@@ -4,11 +4,16 @@
 
 mod suite {
     mod batches;
+    mod csv;
     mod damage;
+    mod encodings;
     mod example_files;
     mod examples;
+    mod folders;
     mod generated;
+    mod handed;
     mod hostile;
+    mod json;
     mod parquet;
     mod skipped;
     mod text;

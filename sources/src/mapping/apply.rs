@@ -121,10 +121,13 @@ impl CompiledMapping {
         Some(&self.foreign[*foreign])
     }
 
-    /// The index of each foreign column among the `names` of a file. Fails if one is missing.
+    /// The index of each foreign column among the `names` of a file. Fails if one is missing, or is there twice.
     pub(crate) fn find(&self, file: &SourceFile, names: &[&str]) -> Result<Vec<Option<usize>>, Error> {
         let find = |column: &String| {
             let place = names.iter().position(|name| name == column);
+            if place.is_some_and(|place| names[place + 1..].contains(&column.as_str())) {
+                return Err(Error::RepeatedColumn { file: file.name.clone(), column: column.clone() });
+            }
             place.map(Some).ok_or_else(|| {
                 let nearest = nearest_clause(column, names.iter().copied());
                 Error::Mapping(format!(

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use encoding_rs::Encoding;
 use hashbrown::HashMap;
 use jiff::tz::Offset;
 use netcrab_schema::events::EVENT;
@@ -32,13 +33,33 @@ const ENTRY_COLUMNS: [&str; 11] = [
     "segment",
 ];
 
-/// The byte that separates the fields of a CSV.
-pub(super) fn delimiter(given: Option<&str>, format: Format) -> Result<u8, String> {
+/// The byte that separates the fields of a CSV, if the mapping says it.
+pub(super) fn delimiter(given: Option<&str>, format: Format) -> Result<Option<u8>, String> {
     match given.map(str::as_bytes) {
-        None => Ok(b','),
-        Some([byte]) if format == Format::Csv && !b"\"\r\n".contains(byte) && byte.is_ascii() => Ok(*byte),
+        None => Ok(None),
+        Some([byte]) if format == Format::Csv && !b"\"\r\n".contains(byte) && byte.is_ascii() => Ok(Some(*byte)),
         Some(_) => Err("`delimiter` must be one ASCII character, of a csv".to_owned()),
     }
+}
+
+/// The encoding of a text file, if the mapping says it.
+pub(super) fn encoding(given: Option<&str>, format: Format) -> Result<Option<&'static Encoding>, String> {
+    match given {
+        Some(_) if format == Format::Parquet => Err("`encoding` is of text files; leave it out".to_owned()),
+        given => given.map(crate::encoding::named).transpose(),
+    }
+}
+
+/// Checks that `optional` names columns that the mapping uses.
+pub(super) fn known_optional(optional: &BTreeSet<String>, format: Format, columns: &[String]) -> Result<(), String> {
+    if !optional.is_empty() && format != Format::Ndjson {
+        return Err("`optional` is of ndjson, whose rows may lack keys; leave it out".to_owned());
+    }
+    let unknown = optional.iter().find(|name| !columns.contains(name));
+    unknown.map_or(Ok(()), |name| {
+        let nearest = nearest_clause(name, columns.iter().map(String::as_str));
+        Err(format!("`{name}` in `optional` is no column that the mapping uses{nearest}"))
+    })
 }
 
 /// The index of the event column of that name.

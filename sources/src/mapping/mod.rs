@@ -11,19 +11,23 @@ mod compile;
 mod syntax;
 mod user_agent;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use encoding_rs::Encoding;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::{Error, Format};
 pub(crate) use apply::CompiledMapping;
-use compile::{Compiler, delimiter};
+use compile::{Compiler, delimiter, encoding, known_optional};
 
 /// How foreign columns become events.
 #[derive(Debug, Clone)]
 pub struct Mapping {
     format: Format,
-    delimiter: u8,
+    delimiter: Option<u8>,
+    encoding: Option<&'static Encoding>,
+    optional: Arc<BTreeSet<String>>,
     identity: u128,
     compiled: Arc<CompiledMapping>,
 }
@@ -65,11 +69,21 @@ impl Mapping {
         let raw = syntax::parse(text)?;
         let format = raw.format;
         let delimiter = delimiter(raw.delimiter.as_deref(), format)?;
+        let encoding = encoding(raw.encoding.as_deref(), format)?;
+        let optional = raw.optional.clone();
         let compiled = Compiler::default().compile(raw)?;
+        known_optional(&optional, format, compiled.columns())?;
         let mut hasher = Xxh3::new();
         hasher.update(text.as_bytes());
         hasher.update(&compiled.salt);
-        Ok(Mapping { format, delimiter, identity: hasher.digest128(), compiled: Arc::new(compiled) })
+        Ok(Mapping {
+            format,
+            delimiter,
+            encoding,
+            optional: Arc::new(optional),
+            identity: hasher.digest128(),
+            compiled: Arc::new(compiled),
+        })
     }
 
     /// The format of the files that the mapping is for.
@@ -82,9 +96,19 @@ impl Mapping {
         self.compiled.event_id_column()
     }
 
-    /// The delimiter of a CSV.
-    pub(crate) fn delimiter(&self) -> u8 {
+    /// The delimiter of a CSV, if the mapping says it.
+    pub(crate) fn delimiter(&self) -> Option<u8> {
         self.delimiter
+    }
+
+    /// The encoding of a text, if the mapping says it.
+    pub(crate) fn encoding(&self) -> Option<&'static Encoding> {
+        self.encoding
+    }
+
+    /// The foreign columns that the rows of a source may lack altogether.
+    pub(crate) fn optional(&self) -> &BTreeSet<String> {
+        &self.optional
     }
 
     /// A hash of the text and the salt.

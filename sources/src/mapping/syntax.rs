@@ -8,9 +8,11 @@ use toml::{Table, Value as Toml};
 
 use crate::Format;
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
     "format",
     "delimiter",
+    "encoding",
+    "optional",
     "constants",
     "columns",
     "hash",
@@ -29,6 +31,9 @@ const TABLES: [&str; 14] = [
 pub(super) struct Raw {
     pub(super) format: Format,
     pub(super) delimiter: Option<String>,
+    pub(super) encoding: Option<String>,
+    #[serde(default)]
+    pub(super) optional: BTreeSet<String>,
     #[serde(default)]
     pub(super) constants: BTreeMap<String, Toml>,
     #[serde(default)]

@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 
+use super::seen::SeenKeys;
 use crate::Error;
 
 /// One batch of events, with the rejects of the same rows.
@@ -21,4 +22,9 @@ pub struct ReadBatch {
 pub(crate) trait UnitDecoder: Send {
     /// The next batch, or `None` at the end. Blocks.
     fn next(&mut self) -> Option<Result<ReadBatch, Error>>;
+
+    /// Which keys of the mapping the rows so far have, where only the rows say it.
+    fn seen(&self) -> Option<&SeenKeys> {
+        None
+    }
 }

@@ -4,6 +4,8 @@
 //! bytes ─▶ buffer (a line and a chunk at most) ─▶ line · line · too long · line
 //! ```
 
+pub(crate) mod values;
+
 use std::io::{self, Read};
 
 const CHUNK_BYTES: usize = 128 << 10;
@@ -17,6 +19,8 @@ pub(crate) struct LineReader {
     over: bool,
     line: u64,
     bytes_max: usize,
+    /// Where the last line or value began: its position in the buffer, and the lines before it.
+    last: (usize, u64),
 }
 
 /// The next piece of the stream.
@@ -26,7 +30,7 @@ pub(crate) enum NextLine<'a> {
     Line(u64, &'a [u8]),
     /// A line was longer than allowed, and was skipped.
     TooLong(u64),
-    /// A record never ends. Only its first line was skipped.
+    /// A record never ends, or a JSON value breaks off. Only its first line was skipped.
     Unfinished(u64),
     /// The end of the stream.
     End,
@@ -35,7 +39,8 @@ pub(crate) enum NextLine<'a> {
 impl LineReader {
     /// Splits `from` into lines of at most `bytes_max`. Skips a byte order mark at the beginning.
     pub(crate) fn new(from: Box<dyn Read + Send>, bytes_max: usize) -> io::Result<Self> {
-        let mut lines = Self { from, buffer: Vec::new(), start: 0, filled: 0, over: false, line: 0, bytes_max };
+        let buffer = Vec::new();
+        let mut lines = Self { from, buffer, start: 0, filled: 0, over: false, line: 0, bytes_max, last: (0, 0) };
         while lines.filled < 3 && !lines.over {
             lines.fill()?;
         }
@@ -48,6 +53,20 @@ impl LineReader {
     /// The number of the last line returned, from 1.
     pub(crate) fn line(&self) -> u64 {
         self.line
+    }
+
+    /// Whether only blank space is left. More than a chunk of it is not recognized.
+    pub(crate) fn blank_to_the_end(&mut self) -> io::Result<bool> {
+        loop {
+            let ahead = &self.buffer[self.start.min(self.filled)..self.filled];
+            if ahead.len() > CHUNK_BYTES || !ahead.iter().all(u8::is_ascii_whitespace) {
+                return Ok(false);
+            }
+            if self.over {
+                return Ok(true);
+            }
+            self.fill()?;
+        }
     }
 
     /// The next line.
@@ -63,6 +82,7 @@ impl LineReader {
             let bytes = &self.buffer[self.start..self.filled];
             if let Some(length) = end(bytes).filter(|length| *length <= self.bytes_max) {
                 let from = self.start;
+                self.last = (from, first - 1);
                 self.line += memchr::memchr_iter(b'\n', &bytes[..length]).count() as u64;
                 self.start += length + 1;
                 return Ok(NextLine::Line(first, without_return(&self.buffer[from..from + length])));
@@ -75,6 +95,12 @@ impl LineReader {
             }
             self.fill()?;
         }
+    }
+
+    /// Goes back to the second line of the record that was returned last, whose first line is `length` long.
+    pub(crate) fn back_to_second_line(&mut self, length: usize) {
+        let (start, line) = self.last;
+        (self.start, self.line) = (start + length + 1, line + 1);
     }
 
     /// The last record, which has no line end.
@@ -92,6 +118,7 @@ impl LineReader {
             return self.pass_over(first);
         }
         let from = std::mem::replace(&mut self.start, self.filled);
+        self.last = (from, first - 1);
         let bytes = &self.buffer[from..self.filled];
         self.line += memchr::memchr_iter(b'\n', bytes).count() as u64;
         Ok(NextLine::Line(first, without_return(bytes)))

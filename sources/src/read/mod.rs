@@ -3,11 +3,15 @@
 pub(crate) mod access_log;
 mod batch;
 pub(crate) mod csv;
+mod csv_header;
 mod event_header;
 mod json;
+mod json_scan;
 mod lines;
 mod mapped;
 pub(crate) mod parquet;
+mod row_writer;
+pub(crate) mod seen;
 pub(crate) mod text;
 
 pub use batch::ReadBatch;

@@ -1,54 +1,43 @@
-//! Decodes text files line by line: wire NDJSON, CSV, access logs, and foreign NDJSON.
+//! Decodes text files row by row: wire JSON, CSV, access logs, and foreign JSON.
 //!
 //! ```text
-//! stream ─▶ decompress ─▶ lines ─▶ fields ─▶ (mapping) ─▶ row ─▶ columns ─▶ batch
-//!                                    └──────────┴──────────┴─▶ rejects
+//! stream ─▶ decompress ─▶ UTF-8 ─▶ lines, values ─▶ fields ─▶ (mapping) ─▶ row ─▶ columns ─▶ batch
+//!                                                     └──────────┴──────────┴─▶ rejects
 //! ```
 //!
-//! State   one line, one batch
+//! State   one line or JSON value, one batch
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
-use netcrab_schema::events::{EVENT, wire_name};
 
 use crate::blob::stream;
 use crate::builder::EventBatchBuilder;
+use crate::decompress::{Packing, decompress};
+use crate::encoding::{Utf32, utf8};
 use crate::event_id::EventIds;
 use crate::listing::{Compression, Format, SourceFile};
-use crate::mapping::{CompiledMapping, Mapping};
+use crate::mapping::Mapping;
 use crate::privacy::Privacy;
-use crate::read::event_header::{require, unknown_column};
+use crate::read::csv_header::{self, Header};
+use crate::read::lines::values::JsonValues;
 use crate::read::lines::{LineReader, NextLine};
-use crate::read::mapped::push_mapped;
-use crate::read::{ReadBatch, UnitDecoder, access_log, csv, json};
+use crate::read::row_writer::{RowFormat, RowWriter};
+use crate::read::seen::SeenKeys;
+use crate::read::{ReadBatch, UnitDecoder, access_log, csv};
 use crate::reject::{Fault, Reason, Rejects};
-use crate::row::Row;
-use crate::{Error, SourceSettings, wire};
-
-/// How a line becomes a row.
-enum LineFormat {
-    /// JSON in the wire format.
-    Wire,
-    /// Foreign JSON objects.
-    Json(Arc<CompiledMapping>),
-    /// CSV of event columns: the index of the column of each field.
-    Events { places: Vec<usize> },
-    /// CSV of foreign columns.
-    Foreign { mapping: Arc<CompiledMapping>, fields: Vec<Option<usize>>, width: usize },
-    /// An access log.
-    Log { mapping: Arc<CompiledMapping>, fields: Vec<Option<usize>> },
-}
+use crate::{Error, SourceSettings, WhyLeftOut};
 
 /// Decodes one text file.
 pub(crate) struct TextDecoder {
     file: Arc<SourceFile>,
+    compression: Compression,
     lines: LineReader,
-    format: LineFormat,
-    delimiter: u8,
+    values: JsonValues,
+    format: RowFormat,
+    seen: SeenKeys,
     columns: EventBatchBuilder,
     event_ids: EventIds,
     rejects: Rejects,
@@ -70,25 +59,26 @@ impl TextDecoder {
         privacy: Arc<Privacy>,
     ) -> Result<Self, Error> {
         let bytes_taken = Arc::new(AtomicU64::new(0));
-        let from = stream(&file, bytes_taken.clone()).map_err(|source| Error::read(&file.name, source))?;
-        let mut lines = LineReader::new(from, settings.line_bytes_max).map_err(|cause| broken(&file, 0, cause))?;
         let mapping = mapping.filter(|mapping| mapping.format() == file.format);
-        let delimiter = mapping.map_or(b',', Mapping::delimiter);
+        let (mut lines, compression) = lines(&file, mapping, bytes_taken.clone(), settings.line_bytes_max)?;
         let format = match (file.format, mapping) {
-            (Format::Csv, mapping) => csv_format(&file, &mut lines, mapping, delimiter, &privacy)?,
+            (Format::Csv, mapping) => csv_format(&file, &mut lines, compression, mapping, &privacy)?,
             (Format::AccessLog, Some(mapping)) => {
                 let mapping = mapping.compiled();
                 let fields = mapping.find(&file, &access_log::FIELDS)?;
-                LineFormat::Log { mapping, fields }
+                RowFormat::Log { mapping, fields }
             }
             (Format::AccessLog, None) => return Err(Error::NeedsMapping { file: file.name.clone() }),
-            (_, Some(mapping)) => LineFormat::Json(mapping.compiled()),
-            (_, None) => LineFormat::Wire,
+            (_, Some(mapping)) => RowFormat::Json(mapping.compiled()),
+            (_, None) => RowFormat::Wire,
         };
+        let foreign = mapping.map_or(0, |mapping| mapping.compiled().columns().len());
         Ok(Self {
+            compression,
             lines,
+            values: JsonValues::default(),
             format,
-            delimiter,
+            seen: SeenKeys::new(foreign),
             columns: EventBatchBuilder::new(columns, settings, privacy),
             event_ids: EventIds::of_rows(),
             rejects: Rejects::new(&file.name),
@@ -102,54 +92,84 @@ impl TextDecoder {
         })
     }
 
-    /// Reads lines until a batch is full; `false` at the end of the file.
+    /// Why there is nothing to decode, if there is not. Call it before the first batch.
+    pub(crate) fn without_rows(mut self) -> Result<Option<WhyLeftOut>, Error> {
+        let header = self.lines.line() > 0;
+        let blank = self.lines.blank_to_the_end().map_err(|cause| self.broken(self.lines.line(), cause))?;
+        Ok(match (blank, header) {
+            (false, _) => None,
+            (true, true) => Some(WhyLeftOut::NoRows),
+            (true, false) => Some(WhyLeftOut::Empty),
+        })
+    }
+
+    /// Reads rows until a batch is full; `false` at the end of the file.
     fn read(&mut self) -> Result<bool, Error> {
         let rows_max = self.columns.settings().batch_rows;
-        let mut lines = 0;
-        while self.columns.rows() < rows_max && self.rejects.len() < rows_max && lines < 16 * rows_max {
-            lines += 1;
-            let delimiter = self.delimiter;
-            let next = match self.format {
-                LineFormat::Events { .. } | LineFormat::Foreign { .. } => {
-                    self.lines.next_record(|bytes| csv::record_end(bytes, delimiter))
-                }
-                _ => self.lines.next(),
-            };
-            let (line, bytes) = match next {
-                Ok(NextLine::Line(line, bytes)) => (line, bytes),
-                Ok(NextLine::TooLong(line)) => {
-                    self.rejects.push(line, Fault::line(Reason::LineTooLong));
-                    continue;
-                }
-                Ok(NextLine::Unfinished(line)) => {
-                    self.rejects.push(line, Fault::line(Reason::WrongFieldCount));
-                    continue;
-                }
-                Ok(NextLine::End) => return Ok(false),
-                Err(cause) => return Err(broken(&self.file, self.lines.line().saturating_sub(1), cause)),
-            };
-            if bytes.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            let Ok(text) = std::str::from_utf8(bytes) else {
-                self.rejects.push(line, Fault::line(Reason::NotUtf8));
-                continue;
-            };
-            match decode(
-                &self.format,
-                self.delimiter,
-                text,
-                &mut self.columns,
-                &self.event_ids,
-                line,
-                &mut self.rejects,
-            ) {
-                Ok(true) => {}
-                Ok(false) => self.skipped += 1,
-                Err(fault) => self.rejects.push(line, fault),
+        let mut rows = 0;
+        while self.columns.rows() < rows_max && self.rejects.len() < rows_max && rows < 16 * rows_max {
+            rows += 1;
+            if !self.row()? {
+                return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Reads one row, or a line that is none; `false` at the end of the file.
+    fn row(&mut self) -> Result<bool, Error> {
+        let json = matches!(self.format, RowFormat::Wire | RowFormat::Json(_));
+        let next = match self.format {
+            RowFormat::Events { delimiter, .. } | RowFormat::Foreign { delimiter, .. } => {
+                self.lines.next_record(|bytes| csv::record_end(bytes, delimiter))
+            }
+            RowFormat::Log { .. } => self.lines.next(),
+            RowFormat::Wire | RowFormat::Json(_) => self.lines.next_value(&mut self.values),
+        };
+        let (line, bytes) = match next {
+            Ok(NextLine::Line(line, bytes)) => (line, bytes),
+            Ok(NextLine::TooLong(line)) => return Ok(self.refuse(line, Reason::LineTooLong)),
+            Ok(NextLine::Unfinished(line)) if json => return Ok(self.refuse(line, Reason::NotJson)),
+            Ok(NextLine::Unfinished(line)) => return Ok(self.refuse(line, Reason::UnclosedQuote)),
+            Ok(NextLine::End) => return Ok(false),
+            Err(cause) => return Err(self.broken(self.lines.line().saturating_sub(u64::from(!json)), cause)),
+        };
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(true);
+        }
+        let first_line = memchr::memchr(b'\n', bytes);
+        let decoded = match std::str::from_utf8(bytes) {
+            Ok(text) => {
+                let (columns, event_ids) = (&mut self.columns, &self.event_ids);
+                let (seen, rejects) = (&mut self.seen, &mut self.rejects);
+                RowWriter { columns, event_ids, line, seen, rejects }.decode(&self.format, text)
+            }
+            Err(_) => Err(Fault::line(Reason::NotUtf8)),
+        };
+        match decoded {
+            Ok(taken) => self.skipped += u64::from(!taken),
+            // A line that looked like one object may be several, or the beginning of one.
+            Err(Fault { reason: Reason::NotJson, field: None }) if self.lines.scan_again(&mut self.values) => {}
+            Err(fault) => self.refuse_row(line, fault, first_line.filter(|_| !json)),
+        }
+        Ok(true)
+    }
+
+    /// Refuses a row. If quotes may have joined it of several lines, only the first of them, `first_line` long, is lost.
+    fn refuse_row(&mut self, line: u64, fault: Fault, first_line: Option<usize>) {
+        if let (Reason::UnclosedQuote | Reason::NotUtf8, Some(length)) = (fault.reason, first_line) {
+            self.lines.back_to_second_line(length);
+        }
+        self.rejects.push(line, fault);
+    }
+
+    fn refuse(&mut self, line: u64, reason: Reason) -> bool {
+        self.rejects.push(line, Fault::line(reason));
+        true
+    }
+
+    fn broken(&self, line: u64, cause: std::io::Error) -> Error {
+        broken(&self.file, self.compression, line, cause)
     }
 
     fn decoded(&mut self, events: RecordBatch) -> ReadBatch {
@@ -175,6 +195,10 @@ impl TextDecoder {
 }
 
 impl UnitDecoder for TextDecoder {
+    fn seen(&self) -> Option<&SeenKeys> {
+        matches!(self.format, RowFormat::Json(_)).then_some(&self.seen)
+    }
+
     fn next(&mut self) -> Option<Result<ReadBatch, Error>> {
         if let Some(events) = self.ready.pop_front() {
             return Some(Ok(self.decoded(events)));
@@ -201,108 +225,61 @@ impl UnitDecoder for TextDecoder {
     }
 }
 
-/// Turns one line into a row and stores it; `false` if the mapping skips it.
-fn decode(
-    format: &LineFormat,
-    delimiter: u8,
-    text: &str,
-    columns: &mut EventBatchBuilder,
-    event_ids: &EventIds,
-    line: u64,
-    rejects: &mut Rejects,
-) -> Result<bool, Fault> {
-    match format {
-        LineFormat::Wire => {
-            wire::push_line(columns, text, event_ids, line, &mut |fault| rejects.push(line, fault));
-            Ok(true)
+/// The text of a file as UTF-8, and how it is compressed.
+fn lines(
+    file: &SourceFile,
+    mapping: Option<&Mapping>,
+    bytes_taken: Arc<AtomicU64>,
+    bytes_max: usize,
+) -> Result<(LineReader, Compression), Error> {
+    let stored = stream(file, bytes_taken).map_err(|source| Error::read(&file.name, source))?;
+    let unpacked = decompress(stored, file.compression).map_err(|source| Error::read(&file.name, source))?;
+    let (bytes, compression) = match unpacked {
+        (bytes, Packing::Text(compression)) => (bytes, compression),
+        (_, Packing::Unread(packing)) => {
+            return Err(Error::Unread { file: file.name.clone(), why: WhyLeftOut::Compression(packing) });
         }
-        LineFormat::Events { places } => {
-            let mut fields = Vec::with_capacity(places.len());
-            csv::fields(text, delimiter, &mut fields);
-            if fields.len() != places.len() {
-                return Err(Fault::line(Reason::WrongFieldCount));
-            }
-            let mut row = Row::new();
-            for (place, field) in places.iter().zip(fields) {
-                set_field(&mut row, *place, field, columns.privacy())?;
-            }
-            columns.push(&row, event_ids, line, 0).map(|()| true)
+        (_, Packing::Damaged(compression)) => {
+            let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, "its first bytes are something else");
+            return Err(broken(file, compression, 0, cause));
         }
-        LineFormat::Foreign { mapping, fields: places, width } => {
-            let mut fields = Vec::with_capacity(*width);
-            csv::fields(text, delimiter, &mut fields);
-            if fields.len() != *width {
-                return Err(Fault::line(Reason::WrongFieldCount));
-            }
-            let taken = |place: &Option<usize>| place.map(|place| std::mem::take(&mut fields[place]));
-            let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-            push_mapped(mapping, &values, columns, event_ids, line)
-        }
-        LineFormat::Log { mapping, fields: places } => {
-            let mut fields = access_log::fields(text).ok_or(Fault::line(Reason::NotALogLine))?;
-            let taken = |place: &Option<usize>| place.and_then(|place| fields[place].take());
-            let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-            push_mapped(mapping, &values, columns, event_ids, line)
-        }
-        LineFormat::Json(mapping) => {
-            let values = json::values(text, mapping.columns())?;
-            push_mapped(mapping, &values, columns, event_ids, line)
-        }
-    }
+    };
+    let text = utf8(bytes, mapping.and_then(Mapping::encoding)).map_err(|cause| match cause.downcast::<Utf32>() {
+        Ok(cause) => Error::Encoding { file: file.name.clone(), cause: cause.to_string() },
+        Err(cause) => broken(file, compression, 0, cause),
+    })?;
+    let lines = LineReader::new(text, bytes_max).map_err(|cause| broken(file, compression, 0, cause))?;
+    Ok((lines, compression))
 }
 
-fn set_field<'a>(row: &mut Row<'a>, place: usize, field: Cow<'a, str>, privacy: &Privacy) -> Result<(), Fault> {
-    if EVENT[place].name != "extra" || field.is_empty() {
-        return row.set_parsed(place, field);
-    }
-    let mut canonical = String::new();
-    crate::extra::canonical(&field, privacy, &mut canonical)?;
-    row.set_text(place, if canonical == "{}" { String::new() } else { canonical });
-    Ok(())
-}
-
-/// Reads the header of a CSV and finds its columns.
+/// Reads the header of a CSV and finds its columns. A blank file has none.
 fn csv_format(
     file: &SourceFile,
     lines: &mut LineReader,
+    compression: Compression,
     mapping: Option<&Mapping>,
-    delimiter: u8,
     privacy: &Privacy,
-) -> Result<LineFormat, Error> {
-    let none = || Error::MissingColumn { file: file.name.clone(), column: "org_id".to_owned() };
-    let header = match lines.next_record(|bytes| csv::record_end(bytes, delimiter)) {
-        Ok(NextLine::Line(_, bytes)) => String::from_utf8_lossy(bytes).into_owned(),
-        Ok(_) => return Err(none()),
-        Err(cause) => return Err(broken(file, 0, cause)),
+) -> Result<RowFormat, Error> {
+    let broken = |line, cause| broken(file, compression, line, cause);
+    if lines.blank_to_the_end().map_err(|cause| broken(0, cause))? {
+        return Ok(RowFormat::Events { delimiter: b',', places: Vec::new() });
+    }
+    let Some(mapping) = mapping else {
+        let resolve = |names: &[&str]| csv_header::events(file, names, privacy);
+        let Header { delimiter, columns: places, .. } = csv_header::read(file, lines, None, broken, resolve)?;
+        return Ok(RowFormat::Events { delimiter, places });
     };
-    let mut names = Vec::new();
-    csv::fields(&header, delimiter, &mut names);
-    let names: Vec<&str> = names.iter().map(|name| name.trim()).collect();
-    if let Some(mapping) = mapping {
-        let mapping = mapping.compiled();
-        let fields = mapping.find(file, &names)?;
-        return Ok(LineFormat::Foreign { mapping, fields, width: names.len() });
-    }
-    let mut places = Vec::with_capacity(names.len());
-    for name in &names {
-        let place = EVENT.iter().position(|column| column.name == *name || wire_name(column.name) == *name);
-        let place = place.ok_or_else(|| unknown_column(file, name, privacy))?;
-        if places.contains(&place) {
-            return Err(Error::RepeatedColumn { file: file.name.clone(), column: (*name).to_owned() });
-        }
-        places.push(place);
-    }
-    for (place, column) in EVENT.iter().enumerate() {
-        require(file, column, places.contains(&place))?;
-    }
-    Ok(LineFormat::Events { places })
+    let (given, mapping) = (mapping.delimiter(), mapping.compiled());
+    let resolve = |names: &[&str]| mapping.find(file, names);
+    let Header { delimiter, width, columns: fields } = csv_header::read(file, lines, given, broken, resolve)?;
+    Ok(RowFormat::Foreign { mapping, delimiter, fields, width })
 }
 
 /// The error for a stream that cannot be read on: damage if it is compressed, otherwise the disk or the network.
-fn broken(file: &SourceFile, line: u64, cause: std::io::Error) -> Error {
+fn broken(file: &SourceFile, compression: Compression, line: u64, cause: std::io::Error) -> Error {
     let network = cause.get_ref().is_some_and(|cause| cause.is::<object_store::Error>());
-    if network || file.compression == Compression::None {
+    if network || compression == Compression::None {
         return Error::read(&file.name, cause);
     }
-    Error::DamagedStream { file: file.name.clone(), compression: file.compression.name(), line, cause }
+    Error::DamagedStream { file: file.name.clone(), compression: compression.name(), line, cause }
 }

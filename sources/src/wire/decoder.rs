@@ -13,6 +13,7 @@ use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
+use crate::surrogate::mended;
 use crate::{Error, SourceSettings};
 
 /// A decoded batch.
@@ -63,7 +64,7 @@ impl BatchDecoder {
         events_max: usize,
         seed: u128,
     ) -> Result<DecodedBatch, BatchError> {
-        let text = std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?;
+        let text = &mended(std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?);
         let event_ids = EventIds::Batch(seed);
         let context = BatchContext { received_at_ms, events_max, event_ids: &event_ids };
         let Some(read) = self.fast.batch(&mut self.columns, text, context) else {
@@ -93,7 +94,7 @@ impl BatchDecoder {
         events_max: usize,
         seed: u128,
     ) -> Result<DecodedBatch, BatchError> {
-        let text = std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?;
+        let text = &mended(std::str::from_utf8(body).map_err(|_| Fault::line(Reason::NotUtf8))?);
         self.decode_by_serde(text, BatchContext { received_at_ms, events_max, event_ids: &EventIds::Batch(seed) })
     }
 

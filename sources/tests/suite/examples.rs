@@ -128,7 +128,7 @@ fn the_real_log_rejects_the_line_that_is_cut_short() {
 #[test]
 fn the_same_mapping_reads_json_and_parquet() {
     let folder = folder();
-    let lines = "{\"user\":{\"id\":7},\"what\":\"buy\",\"at\":1790848800.25,\"n\":1.5,\"list\":[1]}\n{\"what\":\"buy\"}\n{\"user\":{\"id\":7},\"what\":\"look\",\"at\":\"x\"}\n[]\n{";
+    let lines = "{\"user\":{\"id\":7},\"what\":\"buy\",\"at\":1790848800.25,\"n\":1.5,\"list\":[1]}\n{\"what\":\"buy\"}\n{\"user\":{\"id\":7},\"what\":\"look\",\"at\":\"x\"}\n7\n{";
     let text = |format: &str, user: &str| {
         format!(
             "format = \"{format}\"\n[constants]\norg_id = \"a\"\nproduct_id = \"p\"\ndevice_type = \"desktop\"\nscreen_id = \"s\"\n[columns]\nlatency_ms = \"n\"\n\
@@ -184,7 +184,7 @@ fn a_mapping_at_fault_names_the_nearest_valid_name() {
     };
     assert_eq!(
         message("[constants]", "[constant]"),
-        "mapping: `constant` is not known; nearest is `constants`; valid are format, delimiter, constants, columns, hash, time, route, device, user_agent, event, events, error, skip, extra"
+        "mapping: `constant` is not known; nearest is `constants`; valid are format, delimiter, encoding, optional, constants, columns, hash, time, route, device, user_agent, event, events, error, skip, extra"
     );
     assert_eq!(message("org_id =", "org ="), "mapping: `org` in `[constants]` is no event column; nearest is `org_id`");
     assert_eq!(

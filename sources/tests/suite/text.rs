@@ -51,7 +51,7 @@ fn csv_rows_that_do_not_fit_are_rejected_by_line() {
             "5 bad_time ts",
             "6 wrong_field_count -",
             "9 bad_identifier product_id",
-            "10 wrong_field_count -"
+            "10 unclosed_quote -"
         ]
     );
     assert_eq!(read.column("screen_id"), ["leads", "two\nlines", "leads"]);
@@ -74,10 +74,6 @@ fn a_header_that_is_no_event_header_is_an_error_with_a_hint() {
     assert_eq!(
         header("org_id"),
         "`…/a.csv` has no column `product_id`, which every event needs; add it, or give a mapping that does"
-    );
-    assert_eq!(
-        header(""),
-        "`…/a.csv` has no column `org_id`, which every event needs; add it, or give a mapping that does"
     );
 }
 
@@ -141,9 +137,9 @@ fn streams_that_are_not_what_their_ending_says_are_errors_after_the_good_lines()
     let message = cut("a.ndjson.gz", whole[..whole.len() - 20].to_vec());
     assert!(message.starts_with("`…/a.ndjson.gz` stops being readable as gzip after line "), "{message}");
     assert!(message.ends_with("; copy it again, or correct its ending"), "{message}");
-    let message = cut("b.ndjson.gz", line.clone().into_bytes());
+    let message = cut("b.ndjson.gz", b"\0\x01\x02".to_vec());
     assert!(message.starts_with("`…/b.ndjson.gz` stops being readable as gzip after line 0"), "{message}");
-    let message = cut("c.ndjson.zst", line.into_bytes());
+    let message = cut("c.ndjson.zst", b"\0\x01\x02".to_vec());
     assert!(message.starts_with("`…/c.ndjson.zst` stops being readable as zstd after line 0"), "{message}");
 }
 
@@ -153,7 +149,7 @@ fn nothing_to_read_is_said_so() {
     let here = folder.path().to_str().unwrap().to_owned();
     let message =
         |name: &str| fault(open(&[&folder.path().join(name)], None, SourceSettings::default())).replace(&here, "…");
-    let endings = ".parquet, .ndjson, .jsonl, .json, .csv or .log, the text formats also with .gz or .zst";
+    let endings = ".parquet, .ndjson, .jsonl, .json, .csv, .tsv or .log, the text formats also with .gz or .zst";
     assert_eq!(
         message(""),
         format!("no event files in `…/`; expected names ending in {endings}, or a mapping that says the format")

@@ -99,7 +99,7 @@ fn personal_data_is_refused_and_never_repeated() {
 
 #[test]
 fn lines_that_are_no_events() {
-    assert_eq!(faults("[1,2]"), ["not_an_object -"]);
+    assert_eq!(faults("[1,2]"), ["not_an_object -", "not_an_object -"]);
     assert_eq!(faults("\"x\""), ["not_an_object -"]);
     assert_eq!(faults("{\"orgId\":"), ["not_json -"]);
     assert_eq!(faults("orgId"), ["not_json -"]);
@@ -175,7 +175,10 @@ fn the_api_takes_as_many_events_as_it_allows() {
     assert_eq!(batch.events.num_rows(), 2);
     assert_eq!(batch.faults[0].1.reason.name(), "too_many_events");
     let refused = decoder.batch(b"{\"events\":", 0, 2, 7).unwrap_err().to_string();
-    assert_eq!(refused, "the body is not a batch of events (not_json); write one JSON object per line");
+    assert_eq!(
+        refused,
+        "the body is not a batch of events (not_json); write whole JSON objects, without comments or trailing commas"
+    );
     let refused = decoder.batch(b"\xff", 0, 2, 7).unwrap_err();
     assert_eq!(refused.who_acts(), netcrab_schema::WhoActs::Sender);
 }
