@@ -84,6 +84,7 @@ mod tests {
             format: Format::Ndjson,
             compression: Compression::None,
             etag: None,
+            known: crate::table::KnownColumns::default(),
         };
         let ids = EventIds::of(&file);
         assert!(ids.check().is_ok());

@@ -9,6 +9,7 @@
 //! Inside folders, names that begin with `_` or `.` are bookkeeping (`_delta_log`, `_SUCCESS`, `.crc`) and are
 //! skipped.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +19,9 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
+use crate::partitions::Partitions;
 use crate::s3::s3;
+use crate::table::{KnownColumns, TableFile, TableFolders, TableKind, TableLog, TablePart, tables_above};
 use crate::{Error, SourceSettings};
 
 /// The endings that tell a format, as error messages list them.
@@ -80,6 +83,8 @@ pub(crate) struct SourceFile {
     pub(crate) compression: Compression,
     /// The ETag of an object.
     pub(crate) etag: Option<String>,
+    /// What its folders or its table say about its columns.
+    pub(crate) known: KnownColumns,
 }
 
 /// Lists the files at `uris`, sorted by name. A file that is named twice is listed once.
@@ -91,8 +96,9 @@ pub(crate) async fn list(
     uris: &[String],
     mapped: Option<Format>,
     settings: &SourceSettings,
+    log: Option<&dyn TableLog>,
 ) -> Result<Vec<SourceFile>, Error> {
-    let mut listing = Listing { files: Vec::new(), mapped, uris: uris.join(", "), files_max: settings.files_max };
+    let mut listing = Listing { files: Vec::new(), tables: Vec::new(), mapped, uris: uris.join(", "), files_max: settings.files_max };
     for uri in uris {
         match uri.strip_prefix("s3://") {
             Some(address) => listing.add_s3(uri, address).await?,
@@ -103,6 +109,7 @@ pub(crate) async fn list(
             None => listing.add_local(uri, Path::new(uri.strip_prefix("file://").unwrap_or(uri)))?,
         }
     }
+    listing.add_tables(log).await?;
     let mut files = listing.files;
     if files.is_empty() {
         return Err(Error::Nothing { uris: format!("`{}`", uris.join("`, `")), expected: ENDINGS });
@@ -112,20 +119,38 @@ pub(crate) async fn list(
     Ok(files)
 }
 
+/// A Delta table among the listed folders.
+struct FoundTable {
+    folder: String,
+    /// The name of the folder within the address; ends in `/`, or is empty.
+    relative: String,
+    /// In a bucket, the objects of the folder by their names in it.
+    objects: Option<HashMap<String, SourceFile>>,
+}
+
 struct Listing {
     files: Vec<SourceFile>,
+    tables: Vec<FoundTable>,
     mapped: Option<Format>,
     uris: String,
     files_max: usize,
 }
 
 impl Listing {
-    fn add(&mut self, file: SourceFile) -> Result<(), Error> {
-        if self.files.len() == self.files_max {
-            return Err(Error::TooManyFiles { uris: self.uris.clone(), files_max: self.files_max });
+    fn add(&mut self, mut file: SourceFile) -> Result<(), Error> {
+        if file.known.table.is_none() {
+            file.known.partitions = Partitions::of_path(&file.name);
         }
+        self.check_count(self.files.len())?;
         self.files.push(file);
         Ok(())
+    }
+
+    fn check_count(&self, files: usize) -> Result<(), Error> {
+        if files < self.files_max {
+            return Ok(());
+        }
+        Err(Error::TooManyFiles { uris: self.uris.clone(), files_max: self.files_max })
     }
 
     fn add_local(&mut self, uri: &str, path: &Path) -> Result<(), Error> {
@@ -133,6 +158,10 @@ impl Listing {
             std::io::ErrorKind::NotFound => Error::NotFound { uri: uri.to_owned() },
             _ => Error::Read { file: uri.to_owned(), source },
         })?;
+        let above = tables_above(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+        if let Some(table) = above.into_iter().find(|above| above.join("_delta_log").is_dir()) {
+            return Err(Error::InsideTable { uri: uri.to_owned(), table: table.display().to_string() });
+        }
         if metadata.is_dir() {
             return self.add_folder(path);
         }
@@ -143,7 +172,8 @@ impl Listing {
         };
         let relative = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let place = FileLocation::Local(path.to_owned());
-        self.add(SourceFile { name, relative, place, bytes: metadata.len(), format, compression, etag: None })
+        let (bytes, known) = (metadata.len(), KnownColumns::default());
+        self.add(SourceFile { name, relative, place, bytes, format, compression, etag: None, known })
     }
 
     fn add_folder(&mut self, root: &Path) -> Result<(), Error> {
@@ -152,6 +182,13 @@ impl Listing {
         while let Some((folder, depth)) = folders.pop() {
             if depth > DEPTH_MAX {
                 return Err(Error::TooDeep { folder, depth_max: DEPTH_MAX });
+            }
+            if let Some(kind) = TableKind::of_folder(&folder) {
+                kind.check(&folder.display().to_string())?;
+                let relative = folder.strip_prefix(root).map(|path| path.display().to_string()).unwrap_or_default();
+                let relative = if relative.is_empty() { relative } else { format!("{relative}/") };
+                self.tables.push(FoundTable { folder: folder.display().to_string(), relative, objects: None });
+                continue;
             }
             for entry in std::fs::read_dir(&folder).map_err(|source| failed(&folder, source))? {
                 let entry = entry.map_err(|source| failed(&folder, source))?;
@@ -174,6 +211,7 @@ impl Listing {
                         format,
                         compression,
                         etag: None,
+                        known: KnownColumns::default(),
                     })?;
                 }
             }
@@ -195,8 +233,18 @@ impl Listing {
             format,
             compression,
             etag: meta.e_tag,
+            known: KnownColumns::default(),
             place: FileLocation::Object { store: store.clone(), path: meta.location, handle: handle.clone() },
         };
+        for above in tables_above(Path::new(prefix.as_ref())) {
+            let log = ObjectPath::from(format!("{}/_delta_log", above.display()));
+            if store.list(Some(&log)).try_next().await.map_err(failed)?.is_some() {
+                return Err(Error::InsideTable {
+                    uri: uri.to_owned(),
+                    table: format!("s3://{bucket}/{}", above.display()),
+                });
+            }
+        }
         if !key.is_empty() && !key.ends_with('/') {
             match store.head(&prefix).await {
                 Ok(meta) => {
@@ -210,17 +258,43 @@ impl Listing {
                 Err(source) => return Err(failed(source)),
             }
         }
+        let mut tables = TableFolders::default();
+        let mut found: Vec<SourceFile> = Vec::new();
         let mut objects = store.list(Some(&prefix));
         while let Some(meta) = objects.try_next().await.map_err(failed)? {
             let location = meta.location.to_string();
             let relative =
                 location.strip_prefix(prefix.as_ref()).unwrap_or(&location).trim_start_matches('/').to_owned();
-            if relative.split('/').any(bookkeeping) {
-                continue;
-            }
+            tables.note(uri, &relative)?;
             let name = relative.rsplit('/').next().unwrap_or(&relative).to_owned();
             if let Some((format, compression)) = self.kind_in_folder(&name) {
-                self.add(object(meta, relative, format, compression))?;
+                self.check_count(found.len())?;
+                found.push(object(meta, relative, format, compression));
+            }
+        }
+        for folder in tables.iter() {
+            let folder_objects = found.extract_if(.., |file| file.relative.starts_with(folder));
+            let name = |file: SourceFile| (file.relative[folder.len()..].to_owned(), file);
+            self.tables.push(FoundTable {
+                objects: Some(folder_objects.map(name).collect()),
+                folder: format!("{}/{folder}", uri.trim_end_matches('/')).trim_end_matches('/').to_owned(),
+                relative: folder.to_owned(),
+            });
+        }
+        found.retain(|file| !file.relative.split('/').any(bookkeeping));
+        found.into_iter().try_for_each(|file| self.add(file))
+    }
+
+    /// Adds the files of Delta tables that their logs name.
+    async fn add_tables(&mut self, log: Option<&dyn TableLog>) -> Result<(), Error> {
+        for mut table in std::mem::take(&mut self.tables) {
+            let kind = TableKind::Delta.name();
+            let log = log.ok_or_else(|| Error::ForeignTable { folder: table.folder.clone(), kind })?;
+            let files = log.files(&table.folder).await;
+            let files = files.map_err(|cause| Error::Table { folder: table.folder.clone(), cause })?;
+            for file in files {
+                let file = table.file(file)?;
+                self.add(file)?;
             }
         }
         Ok(())
@@ -235,6 +309,36 @@ impl Listing {
             let ending = stem.rsplit_once('.').map_or("", |(_, ending)| ending);
             let plain = ending.is_empty() || ending == "txt" || ending.bytes().all(|b| b.is_ascii_digit());
             plain.then_some((format, compression))
+        })
+    }
+}
+
+impl FoundTable {
+    /// The file that the log of the table names.
+    fn file(&mut self, file: TableFile) -> Result<SourceFile, Error> {
+        let known =
+            KnownColumns { partitions: Partitions::of_log(&file.partitions), table: Some(TablePart::new(&file)) };
+        let relative = format!("{}{}", self.relative, file.path);
+        let missing = |cause: String| Error::Table { folder: self.folder.clone(), cause };
+        let gone = format!("its log names `{}`, which is not there; run again, or repair the table", file.path);
+        if let Some(objects) = &mut self.objects {
+            let object = objects.remove(&file.path).ok_or_else(|| missing(gone))?;
+            return Ok(SourceFile { relative, known, format: Format::Parquet, ..object });
+        }
+        let path = Path::new(&self.folder).join(&file.path);
+        let metadata = std::fs::metadata(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => missing(gone),
+            _ => Error::Read { file: path.display().to_string(), source: error },
+        })?;
+        Ok(SourceFile {
+            name: path.display().to_string(),
+            relative,
+            place: FileLocation::Local(path),
+            bytes: metadata.len(),
+            format: Format::Parquet,
+            compression: Compression::None,
+            etag: None,
+            known,
         })
     }
 }

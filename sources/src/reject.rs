@@ -60,6 +60,10 @@ pub enum Reason {
     WrongFieldCount,
     /// A line that is not in the combined log format.
     NotALogLine,
+    /// A list of more than one value in a column that takes one.
+    ManyValues,
+    /// The row states another value than the folder that it lies in (`segment=new/`).
+    PartitionMismatch,
     /// The mapping has no entry for this event and no default.
     UnmappedEvent,
     /// A batch has more events than allowed; those beyond the limit are refused.
@@ -98,6 +102,8 @@ impl Reason {
         Reason::ExtraTooManyKeys,
         Reason::WrongFieldCount,
         Reason::NotALogLine,
+        Reason::ManyValues,
+        Reason::PartitionMismatch,
         Reason::UnmappedEvent,
         Reason::TooManyEvents,
         Reason::ForbiddenProduct,
@@ -132,6 +138,8 @@ impl Reason {
             Reason::ExtraTooManyKeys => "extra_too_many_keys",
             Reason::WrongFieldCount => "wrong_field_count",
             Reason::NotALogLine => "not_a_log_line",
+            Reason::ManyValues => "many_values",
+            Reason::PartitionMismatch => "partition_mismatch",
             Reason::UnmappedEvent => "unmapped_event",
             Reason::TooManyEvents => "too_many_events",
             Reason::ForbiddenProduct => "forbidden_product",
@@ -167,6 +175,8 @@ impl Reason {
             Reason::ExtraTooManyKeys => "keep `extra` within 32 keys",
             Reason::WrongFieldCount => "quote fields that hold the delimiter or a line break",
             Reason::NotALogLine => "write the log in the combined format",
+            Reason::ManyValues => "write one value, or a list of one",
+            Reason::PartitionMismatch => "correct the row, or rename its folder",
             Reason::UnmappedEvent => "add the value to `[events]` of the mapping, or a default",
             Reason::TooManyEvents => "send smaller batches",
             Reason::ForbiddenProduct => "send it with a key that may write this product",

@@ -49,6 +49,8 @@ pub(crate) struct TextDecoder {
     lines: LineReader,
     format: LineFormat,
     delimiter: u8,
+    /// Columns of the mapping that the folders of the file hold.
+    partitions: Vec<(usize, Option<String>)>,
     columns: EventBatchBuilder,
     event_ids: EventIds,
     rejects: Rejects,
@@ -73,6 +75,13 @@ impl TextDecoder {
         let from = stream(&file, bytes_taken.clone()).map_err(|source| Error::read(&file.name, source))?;
         let mut lines = LineReader::new(from, settings.line_bytes_max).map_err(|cause| broken(&file, 0, cause))?;
         let mapping = mapping.filter(|mapping| mapping.format() == file.format);
+        let builder = EventBatchBuilder::new(columns, settings, privacy.clone());
+        let (builder, partitions) = match mapping {
+            Some(mapping) => {
+                (builder, file.known.partitions.foreign(&file.name, mapping.compiled().columns())?)
+            }
+            None => (builder.with_partitions(file.known.partitions.events(&file.name)?), Vec::new()),
+        };
         let delimiter = mapping.map_or(b',', Mapping::delimiter);
         let format = match (file.format, mapping) {
             (Format::Csv, mapping) => csv_format(&file, &mut lines, mapping, delimiter, &privacy)?,
@@ -89,7 +98,8 @@ impl TextDecoder {
             lines,
             format,
             delimiter,
-            columns: EventBatchBuilder::new(columns, settings, privacy),
+            partitions,
+            columns: builder,
             event_ids: EventIds::of(&file),
             rejects: Rejects::new(&file.name),
             skipped: 0,
@@ -138,6 +148,7 @@ impl TextDecoder {
             match decode(
                 &self.format,
                 self.delimiter,
+                &self.partitions,
                 text,
                 &mut self.columns,
                 &self.event_ids,
@@ -206,6 +217,7 @@ impl UnitDecoder for TextDecoder {
 fn decode(
     format: &LineFormat,
     delimiter: u8,
+    partitions: &[(usize, Option<String>)],
     text: &str,
     columns: &mut EventBatchBuilder,
     event_ids: &EventIds,
@@ -237,17 +249,17 @@ fn decode(
             }
             let taken = |place: &Option<usize>| place.map(|place| std::mem::take(&mut fields[place]));
             let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-            push_mapped(mapping, &values, columns, event_ids, line)
+            push_mapped(mapping, values, partitions, columns, event_ids, line)
         }
         LineFormat::Log { mapping, fields: places } => {
             let mut fields = access_log::fields(text).ok_or(Fault::line(Reason::NotALogLine))?;
             let taken = |place: &Option<usize>| place.and_then(|place| fields[place].take());
             let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-            push_mapped(mapping, &values, columns, event_ids, line)
+            push_mapped(mapping, values, partitions, columns, event_ids, line)
         }
         LineFormat::Json(mapping) => {
             let values = json::values(text, mapping.columns())?;
-            push_mapped(mapping, &values, columns, event_ids, line)
+            push_mapped(mapping, values, partitions, columns, event_ids, line)
         }
     }
 }
@@ -293,8 +305,10 @@ fn csv_format(
         }
         places.push(place);
     }
+    let given = file.known.partitions.events(&file.name)?;
     for (place, column) in EVENT.iter().enumerate() {
-        require(file, column, places.contains(&place))?;
+        let there = places.contains(&place) || given.iter().any(|(given, _)| *given == place);
+        require(file, column, there)?;
     }
     Ok(LineFormat::Events { places })
 }

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float32Array, PrimitiveArray, StringArray,
-    StringViewArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, PrimitiveArray, Scalar, StringArray, StringViewArray,
+    UInt32Array, new_null_array,
 };
 use arrow::buffer::Buffer;
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float32Type, Int32Type, TimestampMillisecondType};
+use arrow::compute::kernels::cmp::neq;
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, Int32Type};
 use netcrab_schema::arrow::in_flight_type;
 use netcrab_schema::{Column, Type};
 
-use super::convert::{whole_milliseconds, without_nulls};
+use super::convert::without_nulls;
 use super::faults::BatchFaults;
+use super::foreign::{self, Converted};
 use crate::privacy::Privacy;
 use crate::reject::Reason;
 use crate::rules::{Rule, rule_of, violation};
@@ -29,6 +31,8 @@ pub(super) struct ColumnValidator {
     dictionary: Option<ValidatedDictionary>,
     clean: Vec<Buffer>,
     absent: Option<ArrayRef>,
+    /// The value that the folders of the file give, in an array of one row.
+    partition: Option<ArrayRef>,
 }
 
 /// A dictionary of the file, and the result of its validation.
@@ -43,12 +47,75 @@ struct ValidatedDictionary {
 impl ColumnValidator {
     /// A validator that has seen nothing of the column yet.
     pub(super) fn new(column: &'static Column) -> Self {
-        Self { column, rule: rule_of(column.name), dictionary: None, clean: Vec::new(), absent: None }
+        Self { column, rule: rule_of(column.name), dictionary: None, clean: Vec::new(), absent: None, partition: None }
     }
 
-    /// The values of a column that the file does not have: `false` for `reaction_observed`, empty for `session_id`,
+    /// Rows do not have the column, or have the same value in it.
+    pub(super) fn set_partition(&mut self, value: ArrayRef) {
+        self.partition = Some(value);
+    }
+
+    /// The column of a batch. `stated` is that of the file, if it has one.
+    pub(super) fn column(
+        &mut self,
+        stated: Option<ArrayRef>,
+        length: usize,
+        faults: &mut BatchFaults,
+        settings: &SourceSettings,
+        privacy: &Privacy,
+    ) -> Result<ArrayRef, Error> {
+        let given = self.given(length)?;
+        let given = given.map(|given| self.clean(&given, faults, settings, privacy)).transpose()?;
+        let stated = stated.map(|stated| self.clean(&stated, faults, settings, privacy)).transpose()?;
+        match (stated, given) {
+            (None, None) => Ok(self.absent(length)),
+            (Some(column), None) | (None, Some(column)) => Ok(column),
+            (Some(stated), Some(given)) => self.agreeing(stated, given, faults),
+        }
+    }
+
+    fn clean(
+        &mut self,
+        array: &ArrayRef,
+        faults: &mut BatchFaults,
+        settings: &SourceSettings,
+        privacy: &Privacy,
+    ) -> Result<ArrayRef, Error> {
+        match self.column.kind {
+            Type::Symbol | Type::Repeated => self.symbols(array, faults, settings, privacy),
+            Type::Text if self.column.name == "extra" => self.extras(array, faults, privacy),
+            Type::Text => self.texts(array, faults, settings, privacy),
+            Type::Timestamp => self.instants(array, faults, settings),
+            Type::Float32 => self.floats(array, faults),
+            _ => self.bools(array, faults),
+        }
+    }
+
+    /// The value of the folders of the file for each row; `None` if they give none.
+    fn given(&self, length: usize) -> Result<Option<ArrayRef>, Error> {
+        let rows = UInt32Array::from_value(0, length);
+        self.partition.as_ref().map(|value| Ok(take(value, &rows, None)?)).transpose()
+    }
+
+    /// The column, if no row of it contradicts the folders of the file. Rows that do are faults.
+    fn agreeing(&self, stated: ArrayRef, given: ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
+        if given.is_empty() {
+            return Ok(stated);
+        }
+        let differs: BooleanArray = if given.is_null(0) {
+            (0..stated.len()).map(|row| Some(stated.is_valid(row))).collect()
+        } else {
+            neq(&stated, &Scalar::new(given.slice(0, 1)))?
+        };
+        for row in (0..differs.len()).filter(|row| differs.is_valid(*row) && differs.value(*row)) {
+            faults.push(row, Reason::PartitionMismatch, self.column.name);
+        }
+        Ok(given)
+    }
+
+    /// The values of a column that neither the file nor its folders have: `false` for `reaction_observed`, empty for `session_id`,
     /// null for all others.
-    pub(super) fn absent(&mut self, length: usize) -> ArrayRef {
+    fn absent(&mut self, length: usize) -> ArrayRef {
         match &self.absent {
             Some(array) if array.len() >= length => array.slice(0, length),
             _ => {
@@ -64,21 +131,15 @@ impl ColumnValidator {
         }
     }
 
-    pub(super) fn symbols(
+    fn symbols(
         &mut self,
         array: &ArrayRef,
         faults: &mut BatchFaults,
         settings: &SourceSettings,
         privacy: &Privacy,
     ) -> Result<ArrayRef, Error> {
-        let packed;
-        let array = match array.as_dictionary_opt::<Int32Type>() {
-            Some(dictionary) => dictionary,
-            None => {
-                packed = cast(array, &in_flight_type(Type::Symbol))?;
-                packed.as_dictionary::<Int32Type>()
-            }
-        };
+        let packed = self.packed(array, faults)?;
+        let array = packed.as_dictionary::<Int32Type>();
         let given = array.values().as_string::<i32>();
         let validated = match self.dictionary.take().filter(|validated| same_buffers(&validated.given, given)) {
             Some(validated) => validated,
@@ -99,6 +160,31 @@ impl ColumnValidator {
         let keys: PrimitiveArray<Int32Type> =
             array.keys().iter().map(|key| key.filter(|key| !empty[*key as usize])).collect();
         Ok(Arc::new(DictionaryArray::try_new(keys, validated.values.clone())?))
+    }
+
+    /// A column of any type as a dictionary of texts.
+    fn packed(&self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
+        let name = self.column.name;
+        match array.data_type() {
+            DataType::Dictionary(_, value) if **value == DataType::Utf8 => Ok(array.clone()),
+            DataType::Utf8 | DataType::LargeUtf8 => Ok(cast(array, &in_flight_type(Type::Symbol))?),
+            DataType::Dictionary(key, value) if **key == DataType::Int32 && **value == DataType::Binary => {
+                let dictionary = array.as_dictionary::<Int32Type>();
+                let bytes = dictionary.values().as_binary::<i32>();
+                // The buffers stay the same, so that the dictionary is validated once.
+                if let Ok(texts) = StringArray::try_from_binary(bytes.clone()) {
+                    return Ok(Arc::new(dictionary.with_values(Arc::new(texts))));
+                }
+                let texts = foreign::texts(array)?;
+                faults.extend(texts.faults, name);
+                Ok(Arc::new(texts.values.iter().collect::<DictionaryArray<Int32Type>>()))
+            }
+            _ => {
+                let texts = foreign::texts(array)?;
+                faults.extend(texts.faults, name);
+                Ok(Arc::new(texts.values.iter().collect::<DictionaryArray<Int32Type>>()))
+            }
+        }
     }
 
     fn validate_dictionary(
@@ -136,14 +222,14 @@ impl ColumnValidator {
         ValidatedDictionary { given: given.clone(), values, faults, empty }
     }
 
-    pub(super) fn texts(
+    fn texts(
         &mut self,
         array: &ArrayRef,
         faults: &mut BatchFaults,
         settings: &SourceSettings,
         privacy: &Privacy,
     ) -> Result<ArrayRef, Error> {
-        let array = cast(array, &DataType::Utf8View)?;
+        let array = self.views(array, faults)?;
         let texts = array.as_string_view();
         let lengths = texts.views().iter().map(|view| *view as u32);
         let (shortest, longest) =
@@ -160,6 +246,27 @@ impl ColumnValidator {
         }
         let filled: StringViewArray = texts.iter().map(|text| text.filter(|text| !text.is_empty())).collect();
         Ok(Arc::new(filled))
+    }
+
+    /// A column of any type as views of texts.
+    fn views(&self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
+        match array.data_type() {
+            DataType::Utf8View => Ok(array.clone()),
+            DataType::BinaryView => {
+                // The buffers stay the same, so that each is scanned once.
+                if let Ok(texts) = array.as_binary_view().clone().to_string_view() {
+                    return Ok(Arc::new(texts));
+                }
+                let texts = foreign::texts(array)?;
+                faults.extend(texts.faults, self.column.name);
+                Ok(Arc::new(texts.values))
+            }
+            _ => {
+                let texts = foreign::texts(array)?;
+                faults.extend(texts.faults, self.column.name);
+                Ok(Arc::new(texts.values))
+            }
+        }
     }
 
     /// Whether a text may hold personal data. A buffer that many batches share is scanned once.
@@ -186,13 +293,13 @@ impl ColumnValidator {
         suspicious || short
     }
 
-    pub(super) fn extras(
+    fn extras(
         &mut self,
         array: &ArrayRef,
         faults: &mut BatchFaults,
         privacy: &Privacy,
     ) -> Result<ArrayRef, Error> {
-        let array = cast(array, &DataType::Utf8View)?;
+        let array = self.views(array, faults)?;
         if array.null_count() == array.len() {
             return Ok(array);
         }
@@ -225,14 +332,14 @@ impl ColumnValidator {
         Ok(Arc::new(texts.collect::<StringViewArray>()))
     }
 
-    pub(super) fn instants(
+    fn instants(
         &mut self,
         array: &ArrayRef,
         faults: &mut BatchFaults,
         settings: &SourceSettings,
     ) -> Result<ArrayRef, Error> {
-        let array = whole_milliseconds(array)?;
-        let instants = array.as_primitive::<TimestampMillisecondType>();
+        let Converted { values: instants, faults: unread } = foreign::instants(array)?;
+        faults.extend(unread, self.column.name);
         let (low, high) = (settings.ts_min_ms, settings.ts_end_ms);
         let outside = instants.values().iter().fold(false, |outside, ts| outside | (*ts < low) | (*ts >= high));
         if outside {
@@ -242,13 +349,12 @@ impl ColumnValidator {
                 }
             }
         }
-        Ok(array)
+        Ok(Arc::new(instants))
     }
 
-    pub(super) fn floats(&mut self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
-        let array =
-            if *array.data_type() == DataType::Float32 { array.clone() } else { cast(array, &DataType::Float32)? };
-        let floats: &Float32Array = array.as_primitive::<Float32Type>();
+    fn floats(&mut self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
+        let Converted { values: floats, faults: unread } = foreign::floats(array)?;
+        faults.extend(unread, self.column.name);
         let unbounded = floats.values().iter().fold(false, |found, value| found | !value.is_finite());
         if unbounded {
             for (row, value) in floats.iter().enumerate() {
@@ -257,11 +363,18 @@ impl ColumnValidator {
                 }
             }
         }
-        Ok(array)
+        Ok(Arc::new(floats))
     }
 
-    pub(super) fn bools(&mut self, array: &ArrayRef) -> Result<ArrayRef, Error> {
-        let array = cast(array, &DataType::Boolean)?;
+    fn bools(&mut self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
+        let array: ArrayRef = match array.data_type() {
+            DataType::Boolean => array.clone(),
+            _ => {
+                let truths = foreign::truths(array)?;
+                faults.extend(truths.faults, self.column.name);
+                Arc::new(BooleanArray::from(truths.values))
+            }
+        };
         if self.column.nullable { Ok(array) } else { without_nulls(&array) }
     }
 }
