@@ -18,6 +18,7 @@ mod error;
 mod event_columns;
 mod event_id;
 pub mod extra;
+mod found_table;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod generate;
@@ -34,6 +35,7 @@ mod rules;
 mod s3;
 mod settings;
 mod source;
+mod source_file;
 mod table;
 mod time;
 mod validate;

@@ -9,19 +9,20 @@
 //! Inside folders, names that begin with `_` or `.` are bookkeeping (`_delta_log`, `_SUCCESS`, `.crc`) and are
 //! skipped.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
-use serde::Deserialize;
 use tokio::runtime::Handle;
 
+use crate::found_table::FoundTable;
 use crate::partitions::Partitions;
 use crate::s3::s3;
-use crate::table::{KnownColumns, TableFile, TableFolders, TableKind, TableLog, TablePart, tables_above};
+pub use crate::source_file::Format;
+pub(crate) use crate::source_file::{Compression, FileLocation, SourceFile};
+use crate::table::{KnownColumns, TableFolders, TableKind, TableLog, tables_above};
 use crate::{Error, SourceSettings};
 
 /// The endings that tell a format, as error messages list them.
@@ -30,62 +31,6 @@ pub(crate) const ENDINGS: &str =
 
 /// Deepest nesting of folders that is listed.
 const DEPTH_MAX: usize = 64;
-
-/// How the rows of a file are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// Apache Parquet.
-    Parquet,
-    /// One JSON object per line.
-    Ndjson,
-    /// Comma-separated values with a header.
-    Csv,
-    /// The combined log format of web servers.
-    AccessLog,
-}
-
-/// How a text file is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compression {
-    None,
-    Gzip,
-    Zstd,
-}
-
-impl Compression {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Compression::None => "plain text",
-            Compression::Gzip => "gzip",
-            Compression::Zstd => "zstd",
-        }
-    }
-}
-
-/// Where the bytes of a file are.
-#[derive(Debug, Clone)]
-pub(crate) enum FileLocation {
-    Local(PathBuf),
-    Object { store: Arc<dyn ObjectStore>, path: ObjectPath, handle: Handle },
-}
-
-/// One file of a source.
-#[derive(Debug, Clone)]
-pub(crate) struct SourceFile {
-    /// The name in error messages and rejects.
-    pub(crate) name: String,
-    /// The name relative to the address it was found under; independent of where that address lies.
-    pub(crate) relative: String,
-    pub(crate) place: FileLocation,
-    pub(crate) bytes: u64,
-    pub(crate) format: Format,
-    pub(crate) compression: Compression,
-    /// The ETag of an object.
-    pub(crate) etag: Option<String>,
-    /// What its folders or its table say about its columns.
-    pub(crate) known: KnownColumns,
-}
 
 /// Lists the files at `uris`, sorted by name. A file that is named twice is listed once.
 ///
@@ -98,7 +43,8 @@ pub(crate) async fn list(
     settings: &SourceSettings,
     log: Option<&dyn TableLog>,
 ) -> Result<Vec<SourceFile>, Error> {
-    let mut listing = Listing { files: Vec::new(), tables: Vec::new(), mapped, uris: uris.join(", "), files_max: settings.files_max };
+    let mut listing =
+        Listing { files: Vec::new(), tables: Vec::new(), mapped, uris: uris.join(", "), files_max: settings.files_max };
     for uri in uris {
         match uri.strip_prefix("s3://") {
             Some(address) => listing.add_s3(uri, address).await?,
@@ -117,15 +63,6 @@ pub(crate) async fn list(
     files.sort_by(|a, b| a.name.cmp(&b.name));
     files.dedup_by(|a, b| a.name == b.name);
     Ok(files)
-}
-
-/// A Delta table among the listed folders.
-struct FoundTable {
-    folder: String,
-    /// The name of the folder within the address; ends in `/`, or is empty.
-    relative: String,
-    /// In a bucket, the objects of the folder by their names in it.
-    objects: Option<HashMap<String, SourceFile>>,
 }
 
 struct Listing {
@@ -220,67 +157,54 @@ impl Listing {
     }
 
     async fn add_s3(&mut self, uri: &str, address: &str) -> Result<(), Error> {
-        let (bucket, key) = address.split_once('/').unwrap_or((address, ""));
-        let store = s3(uri, bucket)?;
+        let (name, key) = address.split_once('/').unwrap_or((address, ""));
+        let store = s3(uri, name)?;
         let handle = Handle::try_current().map_err(|e| Error::Address { uri: uri.to_owned(), cause: e.to_string() })?;
+        let bucket = Bucket { uri, name, store, handle };
         let prefix = ObjectPath::parse(key.trim_end_matches('/'))
             .map_err(|e| Error::Address { uri: uri.to_owned(), cause: e.to_string() })?;
-        let failed = |source| Error::store(uri, source);
-        let object = |meta: ObjectMeta, relative: String, format, compression| SourceFile {
-            name: format!("s3://{bucket}/{}", meta.location),
-            relative,
-            bytes: meta.size,
-            format,
-            compression,
-            etag: meta.e_tag,
-            known: KnownColumns::default(),
-            place: FileLocation::Object { store: store.clone(), path: meta.location, handle: handle.clone() },
-        };
-        for above in tables_above(Path::new(prefix.as_ref())) {
-            let log = ObjectPath::from(format!("{}/_delta_log", above.display()));
-            if store.list(Some(&log)).try_next().await.map_err(failed)?.is_some() {
-                return Err(Error::InsideTable {
-                    uri: uri.to_owned(),
-                    table: format!("s3://{bucket}/{}", above.display()),
-                });
-            }
-        }
+        bucket.refuse_part_of_table(&prefix).await?;
         if !key.is_empty() && !key.ends_with('/') {
-            match store.head(&prefix).await {
+            match bucket.store.head(&prefix).await {
                 Ok(meta) => {
                     let kind = format_of_name(key).or_else(|| Some((self.mapped?, compression_of(key).0)));
-                    let (format, compression) =
-                        kind.ok_or_else(|| Error::UnknownFormat { file: uri.to_owned(), expected: ENDINGS })?;
+                    let kind = kind.ok_or_else(|| Error::UnknownFormat { file: uri.to_owned(), expected: ENDINGS })?;
                     let relative = key.rsplit('/').next().unwrap_or(key).to_owned();
-                    return self.add(object(meta, relative, format, compression));
+                    return self.add(bucket.file(meta, relative, kind));
                 }
                 Err(object_store::Error::NotFound { .. }) => {}
-                Err(source) => return Err(failed(source)),
+                Err(source) => return Err(Error::store(uri, source)),
             }
         }
+        self.add_prefix(&bucket, &prefix).await
+    }
+
+    /// Adds the objects below a prefix, and notes the Delta tables among them.
+    async fn add_prefix(&mut self, bucket: &Bucket<'_>, prefix: &ObjectPath) -> Result<(), Error> {
         let mut tables = TableFolders::default();
         let mut found: Vec<SourceFile> = Vec::new();
-        let mut objects = store.list(Some(&prefix));
-        while let Some(meta) = objects.try_next().await.map_err(failed)? {
+        let mut objects = bucket.store.list(Some(prefix));
+        while let Some(meta) = objects.try_next().await.map_err(|source| Error::store(bucket.uri, source))? {
             let location = meta.location.to_string();
             let relative =
                 location.strip_prefix(prefix.as_ref()).unwrap_or(&location).trim_start_matches('/').to_owned();
-            tables.note(uri, &relative)?;
+            tables.note(bucket.uri, &relative)?;
             let name = relative.rsplit('/').next().unwrap_or(&relative).to_owned();
-            if let Some((format, compression)) = self.kind_in_folder(&name) {
+            if let Some(kind) = self.kind_in_folder(&name) {
                 self.check_count(found.len())?;
-                found.push(object(meta, relative, format, compression));
+                found.push(bucket.file(meta, relative, kind));
             }
         }
         for folder in tables.iter() {
-            let folder_objects = found.extract_if(.., |file| file.relative.starts_with(folder));
-            let name = |file: SourceFile| (file.relative[folder.len()..].to_owned(), file);
+            let inside = found.extract_if(.., |file| file.relative.starts_with(folder));
+            let named = inside.map(|file| (file.relative[folder.len()..].to_owned(), file));
             self.tables.push(FoundTable {
-                objects: Some(folder_objects.map(name).collect()),
-                folder: format!("{}/{folder}", uri.trim_end_matches('/')).trim_end_matches('/').to_owned(),
+                objects: Some(named.collect()),
+                folder: format!("{}/{folder}", bucket.uri.trim_end_matches('/')).trim_end_matches('/').to_owned(),
                 relative: folder.to_owned(),
             });
         }
+        // Only a table's log says which of its files are bookkeeping.
         found.retain(|file| !file.relative.split('/').any(bookkeeping));
         found.into_iter().try_for_each(|file| self.add(file))
     }
@@ -313,33 +237,39 @@ impl Listing {
     }
 }
 
-impl FoundTable {
-    /// The file that the log of the table names.
-    fn file(&mut self, file: TableFile) -> Result<SourceFile, Error> {
-        let known =
-            KnownColumns { partitions: Partitions::of_log(&file.partitions), table: Some(TablePart::new(&file)) };
-        let relative = format!("{}{}", self.relative, file.path);
-        let missing = |cause: String| Error::Table { folder: self.folder.clone(), cause };
-        let gone = format!("its log names `{}`, which is not there; run again, or repair the table", file.path);
-        if let Some(objects) = &mut self.objects {
-            let object = objects.remove(&file.path).ok_or_else(|| missing(gone))?;
-            return Ok(SourceFile { relative, known, format: Format::Parquet, ..object });
-        }
-        let path = Path::new(&self.folder).join(&file.path);
-        let metadata = std::fs::metadata(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => missing(gone),
-            _ => Error::Read { file: path.display().to_string(), source: error },
-        })?;
-        Ok(SourceFile {
-            name: path.display().to_string(),
+/// A bucket, and the address that it was given with.
+struct Bucket<'a> {
+    uri: &'a str,
+    name: &'a str,
+    store: Arc<dyn ObjectStore>,
+    handle: Handle,
+}
+
+impl Bucket<'_> {
+    fn file(&self, meta: ObjectMeta, relative: String, (format, compression): (Format, Compression)) -> SourceFile {
+        let (store, handle) = (self.store.clone(), self.handle.clone());
+        SourceFile {
+            name: format!("s3://{}/{}", self.name, meta.location),
             relative,
-            place: FileLocation::Local(path),
-            bytes: metadata.len(),
-            format: Format::Parquet,
-            compression: Compression::None,
-            etag: None,
-            known,
-        })
+            bytes: meta.size,
+            format,
+            compression,
+            etag: meta.e_tag,
+            known: KnownColumns::default(),
+            place: FileLocation::Object { store, path: meta.location, handle },
+        }
+    }
+
+    async fn refuse_part_of_table(&self, prefix: &ObjectPath) -> Result<(), Error> {
+        for above in tables_above(Path::new(prefix.as_ref())) {
+            let log = ObjectPath::from(format!("{}/_delta_log", above.display()));
+            let found = self.store.list(Some(&log)).try_next().await;
+            if found.map_err(|source| Error::store(self.uri, source))?.is_some() {
+                let table = format!("s3://{}/{}", self.name, above.display());
+                return Err(Error::InsideTable { uri: self.uri.to_owned(), table });
+            }
+        }
+        Ok(())
     }
 }
 

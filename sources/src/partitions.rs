@@ -48,11 +48,13 @@ impl Partitions {
         Self { values: values.collect() }
     }
 
-    /// Feeds everything to a hash, so that a source of other values is another source.
-    pub(crate) fn bytes(&self) -> impl Iterator<Item = &[u8]> {
-        self.values.iter().flat_map(|(name, value)| {
-            [name.as_bytes(), value.as_ref().map_or(&b"\0"[..], |value| value.as_bytes())]
-        })
+    /// The names and values of event columns and of the columns `foreign`.
+    pub(crate) fn bytes(&self, foreign: &[String]) -> impl Iterator<Item = &[u8]> {
+        let read = |name: &str| event_column(name).is_some() || foreign.iter().any(|column| column == name);
+        self.values
+            .iter()
+            .filter(move |(name, _)| read(name))
+            .flat_map(|(name, value)| [name.as_bytes(), value.as_ref().map_or(&b"\0"[..], |value| value.as_bytes())])
     }
 
     /// The values of event columns under the names of tables or of the wire, by index of the column. Folders that are
@@ -64,8 +66,7 @@ impl Partitions {
     pub(crate) fn events(&self, file: &str) -> Result<Vec<(usize, Value<'static>)>, Error> {
         let mut found: Vec<(usize, Value<'static>)> = Vec::new();
         for (name, value) in &self.values {
-            let place = EVENT.iter().position(|column| column.name == name || wire_name(column.name) == *name);
-            let Some(place) = place else { continue };
+            let Some(place) = event_column(name) else { continue };
             let fault = |cause: String| Err(Error::Partition { file: file.to_owned(), column: name.clone(), cause });
             if place == EXTRA {
                 return fault("an object, which only a column of the file can hold".to_owned());
@@ -111,6 +112,11 @@ impl Partitions {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.values.iter().map(|(name, _)| name.as_str())
     }
+}
+
+/// The index of the event column of that name, in tables or on the wire.
+fn event_column(name: &str) -> Option<usize> {
+    EVENT.iter().position(|column| column.name == name || wire_name(column.name) == name)
 }
 
 fn typed(place: usize, text: Option<String>) -> Result<Value<'static>, Fault> {

@@ -126,12 +126,14 @@ impl Source {
             let mut files: Vec<(&SourceFile, u128)> =
                 self.files.iter().map(|opened| opened.file.as_ref()).zip(contents).collect();
             files.sort_unstable_by_key(|(file, content)| (file.relative.as_str(), *content));
+            let compiled = self.mapping.as_ref().map(|mapping| mapping.compiled());
+            let foreign = compiled.as_ref().map_or(&[][..], |mapping| mapping.columns());
             let mut hasher = Xxh3::new();
             for (file, content) in files {
                 hasher.update(&(file.relative.len() as u64).to_le_bytes());
                 hasher.update(file.relative.as_bytes());
                 hasher.update(&content.to_le_bytes());
-                file.known.feed(&mut hasher);
+                file.known.feed(foreign, &mut hasher);
             }
             if let Some(mapping) = &self.mapping {
                 hasher.update(&mapping.identity().to_le_bytes());

@@ -170,9 +170,10 @@ impl KnownColumns {
         self.table.as_ref().and_then(|table| table.kept.as_ref())
     }
 
-    /// Feeds everything to a hash, so that other columns or rows of the same bytes are another source.
-    pub(crate) fn feed(&self, hasher: &mut Xxh3) {
-        for bytes in self.partitions.bytes() {
+    /// Feeds what is read to a hash, so that other columns or rows of the same bytes are another source. `foreign` are
+    /// the columns of a mapping.
+    pub(crate) fn feed(&self, foreign: &[String], hasher: &mut Xxh3) {
+        for bytes in self.partitions.bytes(foreign) {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
             hasher.update(bytes);
         }

@@ -19,11 +19,11 @@ use crate::blob::stream;
 use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
 use crate::listing::{Compression, Format, SourceFile};
-use crate::mapping::{CompiledMapping, Mapping};
+use crate::mapping::Mapping;
 use crate::privacy::Privacy;
 use crate::read::event_header::{require, unknown_column};
 use crate::read::lines::{LineReader, NextLine};
-use crate::read::mapped::push_mapped;
+use crate::read::mapped::FileMapping;
 use crate::read::{ReadBatch, UnitDecoder, access_log, csv, json};
 use crate::reject::{Fault, Reason, Rejects};
 use crate::row::Row;
@@ -34,13 +34,13 @@ enum LineFormat {
     /// JSON in the wire format.
     Wire,
     /// Foreign JSON objects.
-    Json(Arc<CompiledMapping>),
+    Json(FileMapping),
     /// CSV of event columns: the index of the column of each field.
     Events { places: Vec<usize> },
     /// CSV of foreign columns.
-    Foreign { mapping: Arc<CompiledMapping>, fields: Vec<Option<usize>>, width: usize },
+    Foreign { mapping: FileMapping, fields: Vec<Option<usize>>, width: usize },
     /// An access log.
-    Log { mapping: Arc<CompiledMapping>, fields: Vec<Option<usize>> },
+    Log { mapping: FileMapping, fields: Vec<Option<usize>> },
 }
 
 /// Decodes one text file.
@@ -49,8 +49,6 @@ pub(crate) struct TextDecoder {
     lines: LineReader,
     format: LineFormat,
     delimiter: u8,
-    /// Columns of the mapping that the folders of the file hold.
-    partitions: Vec<(usize, Option<String>)>,
     columns: EventBatchBuilder,
     event_ids: EventIds,
     rejects: Rejects,
@@ -76,29 +74,26 @@ impl TextDecoder {
         let mut lines = LineReader::new(from, settings.line_bytes_max).map_err(|cause| broken(&file, 0, cause))?;
         let mapping = mapping.filter(|mapping| mapping.format() == file.format);
         let builder = EventBatchBuilder::new(columns, settings, privacy.clone());
-        let (builder, partitions) = match mapping {
-            Some(mapping) => {
-                (builder, file.known.partitions.foreign(&file.name, mapping.compiled().columns())?)
-            }
-            None => (builder.with_partitions(file.known.partitions.events(&file.name)?), Vec::new()),
+        let builder = match mapping {
+            Some(_) => builder,
+            None => builder.with_partitions(file.known.partitions.events(&file.name)?),
         };
         let delimiter = mapping.map_or(b',', Mapping::delimiter);
         let format = match (file.format, mapping) {
             (Format::Csv, mapping) => csv_format(&file, &mut lines, mapping, delimiter, &privacy)?,
             (Format::AccessLog, Some(mapping)) => {
-                let mapping = mapping.compiled();
-                let fields = mapping.find(&file, &access_log::FIELDS)?;
+                let mapping = FileMapping::of(&file, mapping)?;
+                let fields = mapping.mapping.find(&file, &access_log::FIELDS)?;
                 LineFormat::Log { mapping, fields }
             }
             (Format::AccessLog, None) => return Err(Error::NeedsMapping { file: file.name.clone() }),
-            (_, Some(mapping)) => LineFormat::Json(mapping.compiled()),
+            (_, Some(mapping)) => LineFormat::Json(FileMapping::of(&file, mapping)?),
             (_, None) => LineFormat::Wire,
         };
         Ok(Self {
             lines,
             format,
             delimiter,
-            partitions,
             columns: builder,
             event_ids: EventIds::of(&file),
             rejects: Rejects::new(&file.name),
@@ -148,7 +143,6 @@ impl TextDecoder {
             match decode(
                 &self.format,
                 self.delimiter,
-                &self.partitions,
                 text,
                 &mut self.columns,
                 &self.event_ids,
@@ -217,7 +211,6 @@ impl UnitDecoder for TextDecoder {
 fn decode(
     format: &LineFormat,
     delimiter: u8,
-    partitions: &[(usize, Option<String>)],
     text: &str,
     columns: &mut EventBatchBuilder,
     event_ids: &EventIds,
@@ -249,17 +242,17 @@ fn decode(
             }
             let taken = |place: &Option<usize>| place.map(|place| std::mem::take(&mut fields[place]));
             let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-            push_mapped(mapping, values, partitions, columns, event_ids, line)
+            mapping.push(values, columns, event_ids, line)
         }
         LineFormat::Log { mapping, fields: places } => {
             let mut fields = access_log::fields(text).ok_or(Fault::line(Reason::NotALogLine))?;
             let taken = |place: &Option<usize>| place.and_then(|place| fields[place].take());
             let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-            push_mapped(mapping, values, partitions, columns, event_ids, line)
+            mapping.push(values, columns, event_ids, line)
         }
         LineFormat::Json(mapping) => {
-            let values = json::values(text, mapping.columns())?;
-            push_mapped(mapping, values, partitions, columns, event_ids, line)
+            let values = json::values(text, mapping.mapping.columns())?;
+            mapping.push(values, columns, event_ids, line)
         }
     }
 }
@@ -292,8 +285,8 @@ fn csv_format(
     csv::fields(&header, delimiter, &mut names);
     let names: Vec<&str> = names.iter().map(|name| name.trim()).collect();
     if let Some(mapping) = mapping {
-        let mapping = mapping.compiled();
-        let fields = mapping.find(file, &names)?;
+        let mapping = FileMapping::of(file, mapping)?;
+        let fields = mapping.mapping.find(file, &names)?;
         return Ok(LineFormat::Foreign { mapping, fields, width: names.len() });
     }
     let mut places = Vec::with_capacity(names.len());

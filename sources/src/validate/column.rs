@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, PrimitiveArray, Scalar, StringArray, StringViewArray,
-    UInt32Array, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, PrimitiveArray, StringArray, StringViewArray,
+    new_null_array,
 };
 use arrow::buffer::Buffer;
-use arrow::compute::kernels::cmp::neq;
-use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Int32Type};
 use netcrab_schema::arrow::in_flight_type;
 use netcrab_schema::{Column, Type};
@@ -16,6 +14,8 @@ use netcrab_schema::{Column, Type};
 use super::convert::without_nulls;
 use super::faults::BatchFaults;
 use super::foreign::{self, Converted};
+use super::partition::{contradictions, repeated};
+use super::text_arrays::{packed, views};
 use crate::privacy::Privacy;
 use crate::reject::Reason;
 use crate::rules::{Rule, rule_of, violation};
@@ -64,13 +64,18 @@ impl ColumnValidator {
         settings: &SourceSettings,
         privacy: &Privacy,
     ) -> Result<ArrayRef, Error> {
-        let given = self.given(length)?;
+        let given = self.partition.as_ref().map(|value| repeated(value, length)).transpose()?;
         let given = given.map(|given| self.clean(&given, faults, settings, privacy)).transpose()?;
         let stated = stated.map(|stated| self.clean(&stated, faults, settings, privacy)).transpose()?;
         match (stated, given) {
             (None, None) => Ok(self.absent(length)),
             (Some(column), None) | (None, Some(column)) => Ok(column),
-            (Some(stated), Some(given)) => self.agreeing(stated, given, faults),
+            (Some(stated), Some(given)) => {
+                for row in contradictions(&stated, &given)? {
+                    faults.push(row, Reason::PartitionMismatch, self.column.name);
+                }
+                Ok(given)
+            }
         }
     }
 
@@ -89,28 +94,6 @@ impl ColumnValidator {
             Type::Float32 => self.floats(array, faults),
             _ => self.bools(array, faults),
         }
-    }
-
-    /// The value of the folders of the file for each row; `None` if they give none.
-    fn given(&self, length: usize) -> Result<Option<ArrayRef>, Error> {
-        let rows = UInt32Array::from_value(0, length);
-        self.partition.as_ref().map(|value| Ok(take(value, &rows, None)?)).transpose()
-    }
-
-    /// The column, if no row of it contradicts the folders of the file. Rows that do are faults.
-    fn agreeing(&self, stated: ArrayRef, given: ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
-        if given.is_empty() {
-            return Ok(stated);
-        }
-        let differs: BooleanArray = if given.is_null(0) {
-            (0..stated.len()).map(|row| Some(stated.is_valid(row))).collect()
-        } else {
-            neq(&stated, &Scalar::new(given.slice(0, 1)))?
-        };
-        for row in (0..differs.len()).filter(|row| differs.is_valid(*row) && differs.value(*row)) {
-            faults.push(row, Reason::PartitionMismatch, self.column.name);
-        }
-        Ok(given)
     }
 
     /// The values of a column that neither the file nor its folders have: `false` for `reaction_observed`, empty for `session_id`,
@@ -138,8 +121,9 @@ impl ColumnValidator {
         settings: &SourceSettings,
         privacy: &Privacy,
     ) -> Result<ArrayRef, Error> {
-        let packed = self.packed(array, faults)?;
-        let array = packed.as_dictionary::<Int32Type>();
+        let packed = packed(array)?;
+        faults.extend(packed.faults, self.column.name);
+        let array = packed.values.as_dictionary::<Int32Type>();
         let given = array.values().as_string::<i32>();
         let validated = match self.dictionary.take().filter(|validated| same_buffers(&validated.given, given)) {
             Some(validated) => validated,
@@ -160,31 +144,6 @@ impl ColumnValidator {
         let keys: PrimitiveArray<Int32Type> =
             array.keys().iter().map(|key| key.filter(|key| !empty[*key as usize])).collect();
         Ok(Arc::new(DictionaryArray::try_new(keys, validated.values.clone())?))
-    }
-
-    /// A column of any type as a dictionary of texts.
-    fn packed(&self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
-        let name = self.column.name;
-        match array.data_type() {
-            DataType::Dictionary(_, value) if **value == DataType::Utf8 => Ok(array.clone()),
-            DataType::Utf8 | DataType::LargeUtf8 => Ok(cast(array, &in_flight_type(Type::Symbol))?),
-            DataType::Dictionary(key, value) if **key == DataType::Int32 && **value == DataType::Binary => {
-                let dictionary = array.as_dictionary::<Int32Type>();
-                let bytes = dictionary.values().as_binary::<i32>();
-                // The buffers stay the same, so that the dictionary is validated once.
-                if let Ok(texts) = StringArray::try_from_binary(bytes.clone()) {
-                    return Ok(Arc::new(dictionary.with_values(Arc::new(texts))));
-                }
-                let texts = foreign::texts(array)?;
-                faults.extend(texts.faults, name);
-                Ok(Arc::new(texts.values.iter().collect::<DictionaryArray<Int32Type>>()))
-            }
-            _ => {
-                let texts = foreign::texts(array)?;
-                faults.extend(texts.faults, name);
-                Ok(Arc::new(texts.values.iter().collect::<DictionaryArray<Int32Type>>()))
-            }
-        }
     }
 
     fn validate_dictionary(
@@ -229,7 +188,8 @@ impl ColumnValidator {
         settings: &SourceSettings,
         privacy: &Privacy,
     ) -> Result<ArrayRef, Error> {
-        let array = self.views(array, faults)?;
+        let Converted { values: array, faults: unread } = views(array)?;
+        faults.extend(unread, self.column.name);
         let texts = array.as_string_view();
         let lengths = texts.views().iter().map(|view| *view as u32);
         let (shortest, longest) =
@@ -246,27 +206,6 @@ impl ColumnValidator {
         }
         let filled: StringViewArray = texts.iter().map(|text| text.filter(|text| !text.is_empty())).collect();
         Ok(Arc::new(filled))
-    }
-
-    /// A column of any type as views of texts.
-    fn views(&self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
-        match array.data_type() {
-            DataType::Utf8View => Ok(array.clone()),
-            DataType::BinaryView => {
-                // The buffers stay the same, so that each is scanned once.
-                if let Ok(texts) = array.as_binary_view().clone().to_string_view() {
-                    return Ok(Arc::new(texts));
-                }
-                let texts = foreign::texts(array)?;
-                faults.extend(texts.faults, self.column.name);
-                Ok(Arc::new(texts.values))
-            }
-            _ => {
-                let texts = foreign::texts(array)?;
-                faults.extend(texts.faults, self.column.name);
-                Ok(Arc::new(texts.values))
-            }
-        }
     }
 
     /// Whether a text may hold personal data. A buffer that many batches share is scanned once.
@@ -293,13 +232,9 @@ impl ColumnValidator {
         suspicious || short
     }
 
-    fn extras(
-        &mut self,
-        array: &ArrayRef,
-        faults: &mut BatchFaults,
-        privacy: &Privacy,
-    ) -> Result<ArrayRef, Error> {
-        let array = self.views(array, faults)?;
+    fn extras(&mut self, array: &ArrayRef, faults: &mut BatchFaults, privacy: &Privacy) -> Result<ArrayRef, Error> {
+        let Converted { values: array, faults: unread } = views(array)?;
+        faults.extend(unread, self.column.name);
         if array.null_count() == array.len() {
             return Ok(array);
         }

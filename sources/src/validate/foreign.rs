@@ -121,7 +121,8 @@ pub(crate) fn texts(array: &ArrayRef) -> Result<Converted<StringViewArray>, Erro
         D::Null => new_null_array(&D::Utf8View, array.len()).as_string_view().clone(),
         D::Float16 => cast(&cast(&array, &D::Float32)?, &D::Utf8View)?.as_string_view().clone(),
         D::Binary | D::LargeBinary | D::BinaryView | D::FixedSizeBinary(_) => {
-            let text = |row: usize| std::str::from_utf8(bytes(&array, row)).map(str::to_owned).map_err(|_| Reason::NotUtf8);
+            let text =
+                |row: usize| std::str::from_utf8(bytes(&array, row)).map(str::to_owned).map_err(|_| Reason::NotUtf8);
             fallible(&text, &mut faults)
         }
         D::Decimal32(_, _) => decimal_texts::<Decimal32Type>(&array),

@@ -13,6 +13,8 @@ mod column;
 mod convert;
 mod faults;
 mod foreign;
+mod partition;
+mod text_arrays;
 
 use std::sync::Arc;
 

@@ -48,7 +48,13 @@ impl Footer {
             ArrowReaderMetadata::try_new(parquet.clone(), ArrowReaderOptions::new().with_schema(wanted))
         })?;
         let leaves = leaves(&file.known, metadata.schema(), descriptor);
-        Ok(Self { metadata, places: Vec::new(), leaves, kept: kept(file, &parquet)?, first_lines: first_lines(&parquet) })
+        Ok(Self {
+            metadata,
+            places: Vec::new(),
+            leaves,
+            kept: kept(file, &parquet)?,
+            first_lines: first_lines(&parquet),
+        })
     }
 
     /// Reads the footer of a file of event columns.

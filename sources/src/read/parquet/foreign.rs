@@ -19,7 +19,7 @@ use crate::event_id::EventIds;
 use crate::listing::SourceFile;
 use crate::mapping::{CompiledMapping, Mapping};
 use crate::privacy::Privacy;
-use crate::read::mapped::push_timed;
+use crate::read::mapped::FileMapping;
 use crate::read::{ReadBatch, UnitDecoder};
 use crate::reject::{Fault, Reason, Rejects};
 use crate::validate::{has_text, instants, is_temporal, texts, without_zone};
@@ -29,12 +29,10 @@ use crate::{Error, SourceSettings};
 pub(crate) struct ForeignRowGroupDecoder {
     file: Arc<SourceFile>,
     rows: ParquetRecordBatchReader,
-    mapping: Arc<CompiledMapping>,
+    mapping: FileMapping,
     footer: Arc<Footer>,
     /// For each column of the mapping, its index among the columns read, and where its values are.
     places: Vec<Option<(usize, Leaf)>>,
-    /// Columns of the mapping that the folders of the file hold.
-    partitions: Vec<(usize, Option<String>)>,
     columns: EventBatchBuilder,
     event_ids: EventIds,
     rejects: Rejects,
@@ -53,20 +51,18 @@ impl ForeignRowGroupDecoder {
         settings: Arc<SourceSettings>,
         privacy: Arc<Privacy>,
     ) -> Result<Self, Error> {
-        let mapping = mapping.compiled();
-        let stored = find(&file, footer, &mapping)?;
+        let mapping = FileMapping::of(&file, mapping)?;
+        let stored = find(&file, footer, &mapping.mapping)?;
         let mut read: Vec<usize> = stored.iter().flatten().map(Leaf::root).collect();
         read.sort_unstable();
         read.dedup();
         let place = |leaf: Leaf| Some((read.binary_search(&leaf.root()).ok()?, leaf));
         let places = stored.into_iter().map(|leaf| leaf.and_then(place)).collect();
-        let partitions = file.known.partitions.foreign(&file.name, mapping.columns())?;
         let rows = footer.rows_of(&file, group, &read, settings.batch_rows)?;
         Ok(Self {
             rows,
             mapping,
             places,
-            partitions,
             footer: footer.clone(),
             columns: EventBatchBuilder::new(columns, settings, privacy),
             event_ids: EventIds::of(&file),
@@ -90,10 +86,9 @@ impl ForeignRowGroupDecoder {
             let values = columns.iter().map(|column| column.as_ref().map_or(Ok(None), |column| column.text(row)));
             let values = values.collect::<Result<Vec<_>, Fault>>();
             let ts = time.as_ref().filter(|time| time.is_valid(row)).map(|time| time.value(row));
-            let (mapping, partitions) = (&self.mapping, &self.partitions);
-            let pushed = values.and_then(|values| {
-                push_timed(mapping, values, ts, partitions, &mut self.columns, &self.event_ids, line)
-            });
+            let mapping = &self.mapping;
+            let pushed =
+                values.and_then(|values| mapping.push_at(ts, values, &mut self.columns, &self.event_ids, line));
             match pushed {
                 Ok(true) => {}
                 Ok(false) => skipped += 1,
@@ -138,11 +133,11 @@ impl ForeignRowGroupDecoder {
     /// The times of the rows, where the file has them as instants. Those without a zone are times of the mapping's
     /// offset.
     fn times(&self, batch: &RecordBatch) -> Result<Option<TimestampMillisecondArray>, Error> {
-        let place = self.places.get(self.mapping.time_column()).and_then(Option::as_ref);
+        let place = self.places.get(self.mapping.mapping.time_column()).and_then(Option::as_ref);
         let Some((root, leaf)) = place.filter(|(_, leaf)| is_temporal(&leaf.kind)) else { return Ok(None) };
         let times = instants(&leaf.values(batch, *root)?)?.values;
         let civil = without_zone(&leaf.kind);
-        Ok(Some(if civil { times.unary(|ms: i64| self.mapping.at_offset(ms)) } else { times }))
+        Ok(Some(if civil { times.unary(|ms: i64| self.mapping.mapping.at_offset(ms)) } else { times }))
     }
 }
 

@@ -117,7 +117,8 @@ pub(super) fn exact_int96(schema: &SchemaRef, parquet: &SchemaDescriptor) -> Sch
     if (0..parquet.num_columns()).all(|leaf| parquet.column(leaf).physical_type() != PhysicalType::INT96) {
         return schema.clone();
     }
-    let fields: Fields = schema.fields().iter().scan(0, |leaf, field| Some(milliseconds(field, parquet, leaf))).collect();
+    let fields: Fields =
+        schema.fields().iter().scan(0, |leaf, field| Some(milliseconds(field, parquet, leaf))).collect();
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
-use netcrab_schema::{Column, Type};
 use netcrab_schema::arrow::in_flight_type;
 use netcrab_schema::events::{EVENT, wire_name};
+use netcrab_schema::{Column, Type};
 use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
 use parquet::schema::types::{SchemaDescriptor, Type as ParquetType};
 

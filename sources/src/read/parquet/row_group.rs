@@ -93,12 +93,10 @@ impl RowGroupDecoder {
                 (filter_record_batch(&batch, &BooleanArray::new(kept, None))?, Lines::Only(lines))
             }
         };
-        let values = |place: &Option<(usize, Leaf)>| {
-            place.as_ref().map(|(root, leaf)| leaf.values(&batch, *root)).transpose()
-        };
+        let values =
+            |place: &Option<(usize, Leaf)>| place.as_ref().map(|(root, leaf)| leaf.values(&batch, *root)).transpose();
         let arrays = self.places.iter().map(values).collect::<Result<Vec<Option<ArrayRef>>, Error>>()?;
-        let events =
-            self.validator.validate(arrays, batch.num_rows(), &lines, &self.event_ids, &mut self.rejects)?;
+        let events = self.validator.validate(arrays, batch.num_rows(), &lines, &self.event_ids, &mut self.rejects)?;
         self.event_ids.check()?;
         let events = match &self.kept {
             Some(kept) => events.project(kept)?,
