@@ -12,10 +12,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::buffer::BooleanBuffer;
+use deltalake::DeltaTable;
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext, create_session};
-use deltalake::kernel::transaction::PROTOCOL;
+use deltalake::kernel::transaction::{PROTOCOL, TransactionError};
 use deltalake::kernel::{DataType, MetadataValue, StructField, StructType};
-use deltalake::{DeltaTable, DeltaTableError};
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use netcrab_sources::{TableColumn, TableFile, TableLog};
@@ -42,8 +42,12 @@ async fn live_files(folder: &str) -> Result<Vec<TableFile>, String> {
     let address = tables::address(folder).map_err(|error| error.to_string())?;
     let table = deltalake::open_table(address).await.map_err(refusal)?;
     let state = table.snapshot().map_err(refusal)?;
-    let unsupported = |error| format!("{error}; {EXPORT}");
-    PROTOCOL.can_read_from_protocol(state.protocol()).map_err(unsupported)?;
+    match PROTOCOL.can_read_from_protocol(state.protocol()) {
+        // This one asks nothing of those who only read: it is for those who remove files.
+        Err(TransactionError::UnsupportedTableFeatures(features))
+            if features.iter().all(|feature| feature.to_string() == "vacuumProtocolCheck") => {}
+        readable => readable.map_err(|error| format!("{error}; {EXPORT}"))?,
+    }
     // The modes have no name outside of Delta's kernel.
     let mode = format!("{:?}", state.snapshot().table_configuration().column_mapping_mode());
     if mode == "Id" {
@@ -124,6 +128,6 @@ async fn kept_rows(table: &DeltaTable) -> Result<HashMap<String, BooleanBuffer>,
     kept.collect()
 }
 
-fn refusal(error: DeltaTableError) -> String {
+fn refusal(error: impl std::fmt::Display) -> String {
     format!("{error}; repair the table, or {EXPORT}")
 }
