@@ -9,6 +9,7 @@
 //! | `packs` | builds of packs, their files and tables |
 //! | `clickhouse` | backfill and verify |
 //! | `tables` | the tables as a DataFusion session |
+//! | `delta_log` | a Delta table as a source |
 //! | `config` | the settings |
 //!
 //! Invariant: this is the only crate that knows the clock, signals and threads.
@@ -16,6 +17,7 @@
 pub mod checkpoints;
 pub mod clickhouse;
 pub mod config;
+pub mod delta_log;
 pub mod error;
 pub mod packs;
 pub mod plans;

@@ -29,6 +29,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::checkpoints::folder::Folder;
 use crate::checkpoints::has_stream;
 use crate::config::Config;
+use crate::delta_log::DeltaLog;
 use crate::error::{Error, Result};
 use crate::plans::date_exec::DatedExec;
 use crate::plans::events_exec::{EventsExec, Rejects};
@@ -174,10 +175,10 @@ pub async fn stored_events(sink: &DeltaSink, config: &Config) -> Result<Option<S
     if !sink.has_rows(&schema::EVENTS_RAW).await? {
         return Ok(None);
     }
-    let Some(raw) = sink.open(&schema::EVENTS_RAW).await? else { return Ok(None) };
-    let files: Vec<String> = raw.get_file_uris()?.map(|uri| uri.trim_start_matches("file://").to_owned()).collect();
+    let location = sink.location(&schema::EVENTS_RAW);
+    let folder = location.to_file_path().map_or_else(|()| location.to_string(), |path| path.display().to_string());
     let settings = netcrab_sources::SourceSettings { files_max: usize::MAX, ..config.sources.clone() };
-    let source = Source::open_stored(&files, settings).await.map_err(Error::StoredEvents)?;
+    let source = Source::open_stored(&[folder], settings, &DeltaLog).await.map_err(Error::StoredEvents)?;
     Ok(Some(source))
 }
 

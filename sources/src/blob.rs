@@ -255,6 +255,7 @@ mod tests {
             format: Format::Ndjson,
             compression: Compression::None,
             etag: put.e_tag,
+            known: crate::table::KnownColumns::default(),
         }
     }
 

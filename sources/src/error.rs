@@ -136,6 +136,50 @@ pub enum Error {
         /// The types that are understood.
         expected: &'static str,
     },
+    /// The name of a folder gives a column a value that it cannot have.
+    #[error("the folders of `{file}` give the column `{column}` {cause}; rename the folder, or move the file")]
+    Partition {
+        /// The file.
+        file: String,
+        /// The column, as the folder names it.
+        column: String,
+        /// What is the matter with it; never the value.
+        cause: String,
+    },
+    /// A table whose files alone do not say which rows it has.
+    #[error(
+        "`{folder}` is {kind}: its log says which rows of its files are left; export it to Parquet, and give the export"
+    )]
+    ForeignTable {
+        /// The folder of the table.
+        folder: String,
+        /// What kind of table it is.
+        kind: &'static str,
+    },
+    /// A part of a Delta table.
+    #[error(
+        "`{uri}` lies in the Delta table `{table}`, whose log says which rows of its files are left; give the table's folder"
+    )]
+    InsideTable {
+        /// The address as given.
+        uri: String,
+        /// The folder of the table.
+        table: String,
+    },
+    /// A Delta table that cannot be read as its log says.
+    #[error("the Delta table `{folder}` cannot be read: {cause}")]
+    Table {
+        /// The folder of the table.
+        folder: String,
+        /// Why, and what to do.
+        cause: String,
+    },
+    /// The file is encrypted.
+    #[error("`{file}` is an encrypted Parquet file; write it without encryption")]
+    EncryptedParquet {
+        /// The file.
+        file: String,
+    },
     /// The bytes of a Parquet file contradict each other.
     #[error("`{file}` is not a whole Parquet file ({cause}); write or copy it again")]
     DamagedParquet {
@@ -238,6 +282,11 @@ impl Error {
             | Error::NeedsMapping { .. }
             | Error::TooManyFiles { .. }
             | Error::TooDeep { .. }
+            | Error::Partition { .. }
+            | Error::ForeignTable { .. }
+            | Error::InsideTable { .. }
+            | Error::Table { .. }
+            | Error::EncryptedParquet { .. }
             | Error::DamagedParquet { .. }
             | Error::DamagedStream { .. }
             | Error::Mapping(_)

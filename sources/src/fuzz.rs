@@ -90,7 +90,7 @@ pub fn parquet(bytes: &[u8]) {
     let file = Arc::new(file_at(&temporary.path, bytes.len(), Format::Parquet));
     let settings = Arc::new(small());
     let privacy = Arc::new(privacy::Privacy::new(&settings.privacy));
-    let Ok(footer) = Footer::events(&file, &privacy) else { return };
+    let Ok(footer) = Footer::events(&file, &privacy).map(Arc::new) else { return };
     for group in 0..footer.group_bytes().len() {
         let opened = RowGroupDecoder::open(
             file.clone(),
@@ -164,6 +164,7 @@ fn file_at(path: &std::path::Path, length: usize, format: Format) -> SourceFile 
         format,
         compression: Compression::None,
         etag: None,
+        known: crate::table::KnownColumns::default(),
     }
 }
 

@@ -9,17 +9,21 @@
 //! Inside folders, names that begin with `_` or `.` are bookkeeping (`_delta_log`, `_SUCCESS`, `.crc`) and are
 //! skipped. Any other file that is not read is [left out](crate::LeftOut) with a reason.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
-use serde::Deserialize;
 use tokio::runtime::Handle;
 
+use crate::found_table::FoundTable;
 use crate::left_out::{LeftOutFiles, WhyLeftOut};
+use crate::partitions::Partitions;
 use crate::s3::s3;
+pub use crate::source_file::Format;
+pub(crate) use crate::source_file::{Compression, FileLocation, SourceFile};
+use crate::table::{KnownColumns, TableFolders, TableKind, TableLog, tables_above};
 use crate::{Error, SourceSettings};
 
 /// The endings that tell a format, as error messages list them.
@@ -28,60 +32,6 @@ pub(crate) const ENDINGS: &str =
 
 /// Deepest nesting of folders that is listed.
 const DEPTH_MAX: usize = 64;
-
-/// How the rows of a file are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// Apache Parquet.
-    Parquet,
-    /// One JSON object per line.
-    Ndjson,
-    /// Comma-separated values with a header.
-    Csv,
-    /// The combined log format of web servers.
-    AccessLog,
-}
-
-/// How a text file is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compression {
-    None,
-    Gzip,
-    Zstd,
-}
-
-impl Compression {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Compression::None => "plain text",
-            Compression::Gzip => "gzip",
-            Compression::Zstd => "zstd",
-        }
-    }
-}
-
-/// Where the bytes of a file are.
-#[derive(Debug, Clone)]
-pub(crate) enum FileLocation {
-    Local(PathBuf),
-    Object { store: Arc<dyn ObjectStore>, path: ObjectPath, handle: Handle },
-}
-
-/// One file of a source.
-#[derive(Debug, Clone)]
-pub(crate) struct SourceFile {
-    /// The name in error messages and rejects.
-    pub(crate) name: String,
-    /// The name relative to the address it was found under; independent of where that address lies.
-    pub(crate) relative: String,
-    pub(crate) place: FileLocation,
-    pub(crate) bytes: u64,
-    pub(crate) format: Format,
-    pub(crate) compression: Compression,
-    /// The ETag of an object.
-    pub(crate) etag: Option<String>,
-}
 
 /// Lists the files at `uris`, sorted by name, and what is left out. A file that is named twice is listed once.
 ///
@@ -92,10 +42,16 @@ pub(crate) async fn list(
     uris: &[String],
     mapped: Option<Format>,
     settings: &SourceSettings,
+    log: Option<&dyn TableLog>,
 ) -> Result<(Vec<SourceFile>, LeftOutFiles), Error> {
-    let (uris_named, files_max) = (uris.join(", "), settings.files_max);
-    let mut listing =
-        Listing { files: Vec::new(), left_out: LeftOutFiles::default(), mapped, uris: uris_named, files_max };
+    let mut listing = Listing {
+        files: Vec::new(),
+        left_out: LeftOutFiles::default(),
+        tables: Vec::new(),
+        mapped,
+        uris: uris.join(", "),
+        files_max: settings.files_max,
+    };
     for uri in uris {
         match uri.strip_prefix("s3://") {
             Some(address) => listing.add_s3(uri, address).await?,
@@ -106,6 +62,7 @@ pub(crate) async fn list(
             None => listing.add_local(uri, Path::new(uri.strip_prefix("file://").unwrap_or(uri)))?,
         }
     }
+    listing.add_tables(log).await?;
     let Listing { mut files, mut left_out, .. } = listing;
     left_out.sort();
     if files.is_empty() {
@@ -120,18 +77,27 @@ pub(crate) async fn list(
 struct Listing {
     files: Vec<SourceFile>,
     left_out: LeftOutFiles,
+    tables: Vec<FoundTable>,
     mapped: Option<Format>,
     uris: String,
     files_max: usize,
 }
 
 impl Listing {
-    fn add(&mut self, file: SourceFile) -> Result<(), Error> {
-        if self.files.len() == self.files_max {
-            return Err(Error::TooManyFiles { uris: self.uris.clone(), files_max: self.files_max });
+    fn add(&mut self, mut file: SourceFile) -> Result<(), Error> {
+        if file.known.table.is_none() {
+            file.known.partitions = Partitions::of_path(&file.name);
         }
+        self.check_count(self.files.len())?;
         self.files.push(file);
         Ok(())
+    }
+
+    fn check_count(&self, files: usize) -> Result<(), Error> {
+        if files < self.files_max {
+            return Ok(());
+        }
+        Err(Error::TooManyFiles { uris: self.uris.clone(), files_max: self.files_max })
     }
 
     fn add_local(&mut self, uri: &str, path: &Path) -> Result<(), Error> {
@@ -139,6 +105,10 @@ impl Listing {
             std::io::ErrorKind::NotFound => Error::NotFound { uri: uri.to_owned() },
             _ => Error::Read { file: uri.to_owned(), source },
         })?;
+        let above = tables_above(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+        if let Some(table) = above.into_iter().find(|above| above.join("_delta_log").is_dir()) {
+            return Err(Error::InsideTable { uri: uri.to_owned(), table: table.display().to_string() });
+        }
         if metadata.is_dir() {
             return self.add_folder(path);
         }
@@ -146,7 +116,8 @@ impl Listing {
         let (format, compression) = self.kind_of_named(&name)?;
         let relative = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let place = FileLocation::Local(path.to_owned());
-        self.add(SourceFile { name, relative, place, bytes: metadata.len(), format, compression, etag: None })
+        let (bytes, known) = (metadata.len(), KnownColumns::default());
+        self.add(SourceFile { name, relative, place, bytes, format, compression, etag: None, known })
     }
 
     fn add_folder(&mut self, root: &Path) -> Result<(), Error> {
@@ -155,6 +126,13 @@ impl Listing {
         while let Some((folder, depth)) = folders.pop() {
             if depth > DEPTH_MAX {
                 return Err(Error::TooDeep { folder, depth_max: DEPTH_MAX });
+            }
+            if let Some(kind) = TableKind::of_folder(&folder) {
+                kind.check(&folder.display().to_string())?;
+                let relative = folder.strip_prefix(root).map(|path| path.display().to_string()).unwrap_or_default();
+                let relative = if relative.is_empty() { relative } else { format!("{relative}/") };
+                self.tables.push(FoundTable { folder: folder.display().to_string(), relative, objects: None });
+                continue;
             }
             for entry in std::fs::read_dir(&folder).map_err(|source| failed(&folder, source))? {
                 let entry = entry.map_err(|source| failed(&folder, source))?;
@@ -168,13 +146,13 @@ impl Listing {
                     folders.push((path, depth + 1));
                     continue;
                 }
-                let (relative, bytes) =
-                    (path.strip_prefix(root).unwrap_or(&path).display().to_string(), metadata.len());
+                let relative = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+                let (bytes, known) = (metadata.len(), KnownColumns::default());
                 let kind = self.kind_in_folder(&name);
                 let (name, place) = (path.display().to_string(), FileLocation::Local(path));
                 match kind {
                     Ok((format, compression)) => {
-                        self.add(SourceFile { name, relative, place, bytes, format, compression, etag: None })?;
+                        self.add(SourceFile { name, relative, place, bytes, format, compression, etag: None, known })?;
                     }
                     Err(why) => self.left_out.push(name, why),
                 }
@@ -184,46 +162,72 @@ impl Listing {
     }
 
     async fn add_s3(&mut self, uri: &str, address: &str) -> Result<(), Error> {
-        let (bucket, key) = address.split_once('/').unwrap_or((address, ""));
-        let store = s3(uri, bucket)?;
+        let (name, key) = address.split_once('/').unwrap_or((address, ""));
+        let store = s3(uri, name)?;
         let handle = Handle::try_current().map_err(|e| Error::Address { uri: uri.to_owned(), cause: e.to_string() })?;
+        let bucket = Bucket { uri, name, store, handle };
         let prefix = ObjectPath::parse(key.trim_end_matches('/'))
             .map_err(|e| Error::Address { uri: uri.to_owned(), cause: e.to_string() })?;
-        let failed = |source| Error::store(uri, source);
-        let object = |meta: ObjectMeta, relative: String, format, compression| SourceFile {
-            name: format!("s3://{bucket}/{}", meta.location),
-            relative,
-            bytes: meta.size,
-            format,
-            compression,
-            etag: meta.e_tag,
-            place: FileLocation::Object { store: store.clone(), path: meta.location, handle: handle.clone() },
-        };
+        bucket.refuse_part_of_table(&prefix).await?;
         if !key.is_empty() && !key.ends_with('/') {
-            match store.head(&prefix).await {
+            match bucket.store.head(&prefix).await {
                 Ok(meta) => {
-                    let (format, compression) = self.kind_of_named(uri)?;
+                    let kind = self.kind_of_named(uri)?;
                     let relative = key.rsplit('/').next().unwrap_or(key).to_owned();
-                    return self.add(object(meta, relative, format, compression));
+                    return self.add(bucket.file(meta, relative, kind));
                 }
                 Err(object_store::Error::NotFound { .. }) => {}
-                Err(source) => return Err(failed(source)),
+                Err(source) => return Err(Error::store(uri, source)),
             }
         }
-        let mut objects = store.list(Some(&prefix));
-        while let Some(meta) = objects.try_next().await.map_err(failed)? {
+        self.add_prefix(&bucket, &prefix).await
+    }
+
+    /// Adds the objects below a prefix, and notes the Delta tables among them.
+    async fn add_prefix(&mut self, bucket: &Bucket<'_>, prefix: &ObjectPath) -> Result<(), Error> {
+        let mut tables = TableFolders::default();
+        let mut found: Vec<SourceFile> = Vec::new();
+        let mut objects = bucket.store.list(Some(prefix));
+        while let Some(meta) = objects.try_next().await.map_err(|source| Error::store(bucket.uri, source))? {
             let location = meta.location.to_string();
             let relative =
                 location.strip_prefix(prefix.as_ref()).unwrap_or(&location).trim_start_matches('/').to_owned();
-            if relative.split('/').any(bookkeeping) {
-                continue;
-            }
+            tables.note(bucket.uri, &relative)?;
             let name = relative.rsplit('/').next().unwrap_or(&relative).to_owned();
             match self.kind_in_folder(&name) {
-                Ok((format, compression)) => self.add(object(meta, relative, format, compression))?,
+                Ok(kind) => {
+                    self.check_count(found.len())?;
+                    found.push(bucket.file(meta, relative, kind));
+                }
                 // An empty object stands for a folder.
-                Err(_) if meta.size == 0 => {}
-                Err(why) => self.left_out.push(format!("s3://{bucket}/{location}"), why),
+                Err(_) if meta.size == 0 || relative.split('/').any(bookkeeping) => {}
+                Err(why) => self.left_out.push(format!("s3://{}/{location}", bucket.name), why),
+            }
+        }
+        for folder in tables.iter() {
+            let inside = found.extract_if(.., |file| file.relative.starts_with(folder));
+            let named = inside.map(|file| (file.relative[folder.len()..].to_owned(), file));
+            self.tables.push(FoundTable {
+                objects: Some(named.collect()),
+                folder: format!("{}/{folder}", bucket.uri.trim_end_matches('/')).trim_end_matches('/').to_owned(),
+                relative: folder.to_owned(),
+            });
+        }
+        // Only a table's log says which of its files are bookkeeping.
+        found.retain(|file| !file.relative.split('/').any(bookkeeping));
+        found.into_iter().try_for_each(|file| self.add(file))
+    }
+
+    /// Adds the files of Delta tables that their logs name.
+    async fn add_tables(&mut self, log: Option<&dyn TableLog>) -> Result<(), Error> {
+        for mut table in std::mem::take(&mut self.tables) {
+            let kind = TableKind::Delta.name();
+            let log = log.ok_or_else(|| Error::ForeignTable { folder: table.folder.clone(), kind })?;
+            let files = log.files(&table.folder).await;
+            let files = files.map_err(|cause| Error::Table { folder: table.folder.clone(), cause })?;
+            for file in files {
+                let file = table.file(file)?;
+                self.add(file)?;
             }
         }
         Ok(())
@@ -262,6 +266,42 @@ impl Listing {
             plain.then_some((format, compression))
         };
         self.kind_of_ending(&lower).or_else(mapped).ok_or_else(|| WhyLeftOut::of_name(&lower))
+    }
+}
+
+/// A bucket, and the address that it was given with.
+struct Bucket<'a> {
+    uri: &'a str,
+    name: &'a str,
+    store: Arc<dyn ObjectStore>,
+    handle: Handle,
+}
+
+impl Bucket<'_> {
+    fn file(&self, meta: ObjectMeta, relative: String, (format, compression): (Format, Compression)) -> SourceFile {
+        let (store, handle) = (self.store.clone(), self.handle.clone());
+        SourceFile {
+            name: format!("s3://{}/{}", self.name, meta.location),
+            relative,
+            bytes: meta.size,
+            format,
+            compression,
+            etag: meta.e_tag,
+            known: KnownColumns::default(),
+            place: FileLocation::Object { store, path: meta.location, handle },
+        }
+    }
+
+    async fn refuse_part_of_table(&self, prefix: &ObjectPath) -> Result<(), Error> {
+        for above in tables_above(Path::new(prefix.as_ref())) {
+            let log = ObjectPath::from(format!("{}/_delta_log", above.display()));
+            let found = self.store.list(Some(&log)).try_next().await;
+            if found.map_err(|source| Error::store(self.uri, source))?.is_some() {
+                let table = format!("s3://{}/{}", self.name, above.display());
+                return Err(Error::InsideTable { uri: self.uri.to_owned(), table });
+            }
+        }
+        Ok(())
     }
 }
 

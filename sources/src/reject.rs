@@ -66,6 +66,10 @@ pub enum Reason {
     NestedValue,
     /// A line that is not in the combined log format.
     NotALogLine,
+    /// A list of more than one value in a column that takes one.
+    ManyValues,
+    /// The row states another value than the folder that it lies in (`segment=new/`).
+    PartitionMismatch,
     /// The mapping has no entry for this event and no default.
     UnmappedEvent,
     /// A batch has more events than allowed; those beyond the limit are refused.
@@ -107,6 +111,8 @@ impl Reason {
         Reason::UnclosedQuote,
         Reason::NestedValue,
         Reason::NotALogLine,
+        Reason::ManyValues,
+        Reason::PartitionMismatch,
         Reason::UnmappedEvent,
         Reason::TooManyEvents,
         Reason::ForbiddenProduct,
@@ -144,6 +150,8 @@ impl Reason {
             Reason::UnclosedQuote => "unclosed_quote",
             Reason::NestedValue => "nested_value",
             Reason::NotALogLine => "not_a_log_line",
+            Reason::ManyValues => "many_values",
+            Reason::PartitionMismatch => "partition_mismatch",
             Reason::UnmappedEvent => "unmapped_event",
             Reason::TooManyEvents => "too_many_events",
             Reason::ForbiddenProduct => "forbidden_product",
@@ -182,6 +190,8 @@ impl Reason {
             Reason::UnclosedQuote => "close the quote, and double each quote within a quoted field",
             Reason::NestedValue => "name one value of it in the mapping, such as `tags.0` or `user.id`",
             Reason::NotALogLine => "write the log in the combined format",
+            Reason::ManyValues => "write one value, or a list of one",
+            Reason::PartitionMismatch => "correct the row, or rename its folder",
             Reason::UnmappedEvent => "add the value to `[events]` of the mapping, or a default",
             Reason::TooManyEvents => "send smaller batches",
             Reason::ForbiddenProduct => "send it with a key that may write this product",

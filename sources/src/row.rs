@@ -27,7 +27,7 @@ pub(crate) enum Value<'a> {
 }
 
 /// What a line states, by index of the column.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Row<'a> {
     pub(crate) values: [Value<'a>; COLUMNS],
 }
@@ -80,10 +80,10 @@ impl<'a> Row<'a> {
     }
 }
 
-fn truth(text: &str) -> Option<bool> {
+pub(crate) fn truth(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "t" | "yes" | "1" => Some(true),
-        "false" | "f" | "no" | "0" => Some(false),
+        "true" | "t" | "yes" | "1" | "1.0" => Some(true),
+        "false" | "f" | "no" | "0" | "0.0" => Some(false),
         _ => None,
     }
 }

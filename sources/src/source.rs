@@ -25,6 +25,7 @@ use crate::read::parquet::{self, Footer, ForeignRowGroupDecoder, RowGroupDecoder
 use crate::read::seen::SeenKeys;
 use crate::read::text::TextDecoder;
 use crate::read::{ReadBatch, UnitDecoder};
+use crate::table::TableLog;
 use crate::{Error, SourceSettings, blob};
 
 /// How many files have their footers read at the same time.
@@ -68,11 +69,34 @@ impl Source {
     /// A setting out of its bounds, an address that does not exist or holds no event files, a file that cannot be
     /// read, a damaged Parquet footer, or a column with an unknown name or type.
     pub async fn open(uris: &[String], mapping: Option<Mapping>, settings: SourceSettings) -> Result<Source, Error> {
+        Self::listed(uris, mapping, settings, None).await
+    }
+
+    /// [`Self::open`], with the folders of Delta tables read as the tables they are; [`Self::open`] refuses them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::open`], and [`Error::Table`] for a table that `log` cannot read exactly.
+    pub async fn open_with_tables(
+        uris: &[String],
+        mapping: Option<Mapping>,
+        settings: SourceSettings,
+        log: &dyn TableLog,
+    ) -> Result<Source, Error> {
+        Self::listed(uris, mapping, settings, Some(log)).await
+    }
+
+    async fn listed(
+        uris: &[String],
+        mapping: Option<Mapping>,
+        settings: SourceSettings,
+        log: Option<&dyn TableLog>,
+    ) -> Result<Source, Error> {
         settings.check()?;
         let privacy = Arc::new(Privacy::new(&settings.privacy));
         let mapping = mapping.map(Arc::new);
         let (files, mut left_out) =
-            listing::list(uris, mapping.as_ref().map(|mapping| mapping.format()), &settings).await?;
+            listing::list(uris, mapping.as_ref().map(|mapping| mapping.format()), &settings, log).await?;
         let settings = Arc::new(settings);
         let opened = futures::stream::iter(files).map(|file| {
             let (privacy, mapping, settings) = (privacy.clone(), mapping.clone(), settings.clone());
@@ -93,13 +117,13 @@ impl Source {
         Ok(Source { files, left_out, mapping, settings, privacy, stored: false, fingerprint: OnceLock::new() })
     }
 
-    /// Opens the files of the table events_raw. What their rows lack is not made again: a row without `seq` has none.
+    /// Opens the table events_raw. What their rows lack is not made again: a row without `seq` has none.
     ///
     /// # Errors
     ///
-    /// As for [`Self::open`].
-    pub async fn open_stored(files: &[String], settings: SourceSettings) -> Result<Source, Error> {
-        Ok(Source { stored: true, ..Self::open(files, None, settings).await? })
+    /// As for [`Self::open_with_tables`].
+    pub async fn open_stored(uris: &[String], settings: SourceSettings, log: &dyn TableLog) -> Result<Source, Error> {
+        Ok(Source { stored: true, ..Self::open_with_tables(uris, None, settings, log).await? })
     }
 
     /// Size of all files that have rows, as stored, in bytes.
@@ -129,20 +153,23 @@ impl Source {
         self.files.len()
     }
 
-    /// The identity of what will be read: a hash over the mapping and over the relative name and the whole content of
-    /// each file (of an object: its size and ETag). It does not depend on the folder the files lie in, nor on their
+    /// The identity of what will be read: a hash over the mapping and over the relative name, the whole content (of an
+    /// object: its size and ETag) and the columns in the folders of each file. It does not depend on the folder the files lie in, nor on their
     /// dates. The first call computes it; it reads every local file once, and blocks.
     pub fn fingerprint(&self) -> u128 {
         *self.fingerprint.get_or_init(|| {
             let contents = self.contents();
-            let mut files: Vec<(&str, u128)> =
-                self.files.iter().map(|opened| opened.file.relative.as_str()).zip(contents).collect();
-            files.sort_unstable();
+            let mut files: Vec<(&SourceFile, u128)> =
+                self.files.iter().map(|opened| opened.file.as_ref()).zip(contents).collect();
+            files.sort_unstable_by_key(|(file, content)| (file.relative.as_str(), *content));
+            let compiled = self.mapping.as_ref().map(|mapping| mapping.compiled());
+            let foreign = compiled.as_ref().map_or(&[][..], |mapping| mapping.columns());
             let mut hasher = Xxh3::new();
-            for (relative, content) in files {
-                hasher.update(&(relative.len() as u64).to_le_bytes());
-                hasher.update(relative.as_bytes());
+            for (file, content) in files {
+                hasher.update(&(file.relative.len() as u64).to_le_bytes());
+                hasher.update(file.relative.as_bytes());
                 hasher.update(&content.to_le_bytes());
+                file.known.feed(foreign, &mut hasher);
             }
             if let Some(mapping) = &self.mapping {
                 hasher.update(&mapping.identity().to_le_bytes());
@@ -256,7 +283,7 @@ impl Source {
     fn row_group(
         &self,
         file: &OpenedFile,
-        footer: &Footer,
+        footer: &Arc<Footer>,
         group: usize,
         columns: Option<&[&'static str]>,
         event_ids: Arc<EventIds>,

@@ -10,12 +10,15 @@ mod suite {
     mod example_files;
     mod examples;
     mod folders;
+    mod foreign;
     mod generated;
     mod handed;
     mod hostile;
     mod json;
     mod parquet;
+    mod partitions;
     mod skipped;
+    mod tables;
     mod text;
     mod wire;
 
@@ -82,7 +85,12 @@ mod suite {
         settings: SourceSettings,
         n: usize,
     ) -> Result<Read, Error> {
-        let source = Arc::new(open(&[path], mapping, settings)?);
+        read_source(open(&[path], mapping, settings)?, n)
+    }
+
+    /// Reads all of a source with `n` readers, one after the other.
+    pub(crate) fn read_source(source: Source, n: usize) -> Result<Read, Error> {
+        let source = Arc::new(source);
         let schema = netcrab_schema::arrow::event_in_flight();
         let (mut batches, mut rejects, mut skipped, mut bytes) = (Vec::new(), Vec::new(), 0, 0);
         for mut reader in source.readers(n, None) {

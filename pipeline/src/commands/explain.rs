@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use netcrab_pipeline::delta_log::DeltaLog;
 use netcrab_sources::Source;
 
 use super::run::run_job;
@@ -33,7 +34,8 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
     let mapping = super::mapping(arguments.mapping.as_deref())?;
     let only = super::tables(&arguments.only)?;
-    let source = Source::open(&arguments.sources, mapping, context.config.sources.clone()).await?;
+    let settings = context.config.sources.clone();
+    let source = Source::open_with_tables(&arguments.sources, mapping, settings, &DeltaLog).await?;
     let folder = tempfile::tempdir()?;
     let summary = run_job(context, source, &folder.path().display().to_string(), only, true).await?;
     println!("{}", summary.explained.unwrap_or_default());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use netcrab_pipeline::delta_log::DeltaLog;
 use netcrab_pipeline::progress::{Bar, Progress};
 use netcrab_pipeline::run::{Job, RunSummary};
 use netcrab_sources::Source;
@@ -25,7 +26,7 @@ Examples:
 
 Exit code: 0, or 2 with --strict when rows were rejected, or 1 when nothing was changed.")]
 pub(crate) struct Arguments {
-    /// Files, folders or s3://bucket/prefix of Parquet, NDJSON, CSV or access logs, plain, .gz or .zst.
+    /// Files, folders, Delta tables or s3://bucket/prefix of Parquet, NDJSON, CSV or access logs, plain, .gz or .zst.
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<String>,
     /// Folder (or s3:// URL) of the tables; created where it is missing.
@@ -56,7 +57,8 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
 async fn execute(context: &Context, arguments: &Arguments, explain: bool) -> Result<RunSummary> {
     let mapping = super::mapping(arguments.mapping.as_deref())?;
     let only = super::tables(&arguments.only)?;
-    let source = Source::open(&arguments.sources, mapping, context.config.sources.clone()).await?;
+    let settings = context.config.sources.clone();
+    let source = Source::open_with_tables(&arguments.sources, mapping, settings, &DeltaLog).await?;
     run_job(context, source, &arguments.tables, only, explain).await
 }
 

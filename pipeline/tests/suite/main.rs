@@ -23,6 +23,7 @@ mod serve;
 #[path = "../../../sinks/tests/suite/server.rs"]
 mod server;
 mod stream;
+mod table_sources;
 #[path = "../../../bus/tests/suite/test_server.rs"]
 mod test_server;
 

@@ -53,6 +53,8 @@ pub(crate) struct EventBatchBuilder {
     schema: SchemaRef,
     /// Event ids that were stored without being screened; see [`Self::may_hold_personal_data`].
     unscreened: String,
+    /// Values that the folders of the file give, by index of the column.
+    partitions: Vec<(usize, Value<'static>)>,
 }
 
 impl EventBatchBuilder {
@@ -71,7 +73,13 @@ impl EventBatchBuilder {
             projection: places,
             schema: schema_of(&projection),
             unscreened: String::new(),
+            partitions: Vec::new(),
         }
+    }
+
+    /// Rows do not state these columns, or state the same values.
+    pub(crate) fn with_partitions(self, partitions: Vec<(usize, Value<'static>)>) -> Self {
+        Self { partitions, ..self }
     }
 
     /// A builder of small batches of many senders: the dictionaries of a batch hold only the values of that batch.
@@ -109,6 +117,8 @@ impl EventBatchBuilder {
     ///
     /// The first fault of the row; nothing of it is stored then.
     pub(crate) fn push(&mut self, row: &Row<'_>, event_ids: &EventIds, line: u64, place: u32) -> Result<(), Fault> {
+        let completed = (!self.partitions.is_empty()).then(|| self.completed(row)).transpose()?;
+        let row = completed.as_ref().unwrap_or(row);
         let (route, device) = (route_of(row), Value::Text(UNKNOWN_DEVICE.into()));
         let values: [&Value<'_>; COLUMNS] = std::array::from_fn(|at| match (at, &row.values[at]) {
             (ROUTE, Value::Absent) => &route,
@@ -135,6 +145,19 @@ impl EventBatchBuilder {
         }
         self.rows += 1;
         Ok(())
+    }
+
+    /// The row with the values of its folders. A row that states others is refused.
+    fn completed<'a>(&self, row: &Row<'a>) -> Result<Row<'a>, Fault> {
+        let mut row = row.clone();
+        for (at, given) in &self.partitions {
+            match &row.values[*at] {
+                Value::Absent => row.set(*at, given.clone()),
+                stated if stated == given => {}
+                _ => return Err(Fault::field(Reason::PartitionMismatch, EVENT[*at].name)),
+            }
+        }
+        Ok(row)
     }
 
     fn validate(&mut self, at: usize, value: &Value<'_>) -> Result<(), Fault> {

@@ -9,7 +9,7 @@ use netcrab_schema::nearest_clause;
 use super::user_agent;
 use crate::event_columns::column_index;
 use crate::extra::{self, Scalar};
-use crate::listing::SourceFile;
+use crate::listing::{Format, SourceFile};
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
 use crate::row::{Row, Value};
@@ -121,15 +121,20 @@ impl CompiledMapping {
         Some(&self.foreign[*foreign])
     }
 
-    /// The index of each foreign column among the `names` of a file. Fails if one is missing, or is there twice.
+    /// The index of each foreign column among the `names` of a file. Fails if one is missing, or is twice in the
+    /// header of a CSV.
     pub(crate) fn find(&self, file: &SourceFile, names: &[&str]) -> Result<Vec<Option<usize>>, Error> {
         let find = |column: &String| {
             let place = names.iter().position(|name| name == column);
-            if place.is_some_and(|place| names[place + 1..].contains(&column.as_str())) {
+            let repeated = |place: usize| names[place + 1..].contains(&column.as_str());
+            if file.format == Format::Csv && place.is_some_and(repeated) {
                 return Err(Error::RepeatedColumn { file: file.name.clone(), column: column.clone() });
             }
+            if place.is_none() && file.known.has(column) {
+                return Ok(None);
+            }
             place.map(Some).ok_or_else(|| {
-                let nearest = nearest_clause(column, names.iter().copied());
+                let nearest = nearest_clause(column, names.iter().copied().chain(file.known.partitions.names()));
                 Error::Mapping(format!(
                     "`{}` has no column `{column}`{nearest}; correct the mapping, or the file",
                     file.name
@@ -139,11 +144,12 @@ impl CompiledMapping {
         self.columns().iter().map(find).collect()
     }
 
-    /// The event of a row, not validated yet; `None` if the mapping skips the row. Later steps overwrite earlier
-    /// ones: constants, columns, device, the entry of the event, route, error, hashes, extra.
+    /// The event of a row, not validated yet; `None` if the mapping skips the row. `ts` is its time where the file has
+    /// it as an instant. Later steps overwrite earlier ones: constants, columns, device, the entry of the event, route, error, hashes, extra.
     pub(crate) fn apply<'a>(
         &'a self,
         values: &'a [Option<Cow<'_, str>>],
+        ts: Option<i64>,
         privacy: &Privacy,
     ) -> Result<Option<Row<'a>>, Fault> {
         let value = |column: usize| values[column].as_deref().map(str::trim).filter(|text| !text.is_empty());
@@ -159,7 +165,7 @@ impl CompiledMapping {
                 row.set_parsed(*place, Cow::Borrowed(text))?;
             }
         }
-        row.set(TS, self.instant(value(self.time))?);
+        row.set(TS, ts.map_or_else(|| self.instant(value(self.time)), |ts| Ok(Value::Instant(ts)))?);
         self.device(&mut row, &value);
         if !self.event(&mut row, &value)? {
             return Ok(None);
@@ -171,6 +177,16 @@ impl CompiledMapping {
         }
         self.extra(&mut row, &value, privacy)?;
         Ok(Some(row))
+    }
+
+    /// The column with the time of a row.
+    pub(crate) fn time_column(&self) -> usize {
+        self.time
+    }
+
+    /// The instant of a time without a zone, given as ms of that time since 1970.
+    pub(crate) fn at_offset(&self, civil_ms: i64) -> i64 {
+        civil_ms.saturating_sub(i64::from(self.offset.seconds()) * 1000)
     }
 
     fn instant(&self, text: Option<&str>) -> Result<Value<'static>, Fault> {

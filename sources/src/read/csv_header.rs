@@ -138,8 +138,10 @@ pub(super) fn events(file: &SourceFile, names: &[&str], privacy: &Privacy) -> Re
         }
         places.push(place);
     }
+    let given = file.known.partitions.events(&file.name)?;
     for (place, column) in EVENT.iter().enumerate() {
-        require(file, column, places.contains(&place))?;
+        let there = places.contains(&place) || given.iter().any(|(given, _)| *given == place);
+        require(file, column, there)?;
     }
     Ok(places)
 }

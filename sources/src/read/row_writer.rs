@@ -1,16 +1,14 @@
 //! Turns the text of one row into an event, and stores it.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use netcrab_schema::events::EVENT;
 
-use super::mapped::push_mapped;
+use super::mapped::FileMapping;
 use super::seen::SeenKeys;
 use super::{access_log, csv, json};
 use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
-use crate::mapping::CompiledMapping;
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason, Rejects};
 use crate::row::Row;
@@ -23,13 +21,13 @@ pub(super) enum RowFormat {
     /// JSON in the wire format.
     Wire,
     /// Foreign JSON objects.
-    Json(Arc<CompiledMapping>),
+    Json(FileMapping),
     /// CSV of event columns: the index of the column of each field.
     Events { delimiter: u8, places: Vec<usize> },
     /// CSV of foreign columns.
-    Foreign { mapping: Arc<CompiledMapping>, delimiter: u8, fields: Vec<Option<usize>>, width: usize },
+    Foreign { mapping: FileMapping, delimiter: u8, fields: Vec<Option<usize>>, width: usize },
     /// An access log.
-    Log { mapping: Arc<CompiledMapping>, fields: Vec<Option<usize>> },
+    Log { mapping: FileMapping, fields: Vec<Option<usize>> },
 }
 
 /// Turns a text into a row, and stores it.
@@ -60,18 +58,19 @@ impl RowWriter<'_> {
                 csv::record(text, *delimiter, *width, &mut fields).map_err(Fault::line)?;
                 let taken = |place: &Option<usize>| place.map(|place| std::mem::take(&mut fields[place]));
                 let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-                push_mapped(mapping, &values, self.columns, self.event_ids, self.line)
+                mapping.push(values, self.columns, self.event_ids, self.line)
             }
             RowFormat::Log { mapping, fields: places } => {
                 let mut fields = access_log::fields(text).ok_or(Fault::line(Reason::NotALogLine))?;
                 let taken = |place: &Option<usize>| place.and_then(|place| fields[place].take());
                 let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-                push_mapped(mapping, &values, self.columns, self.event_ids, self.line)
+                mapping.push(values, self.columns, self.event_ids, self.line)
             }
             RowFormat::Json(mapping) => {
                 let text = mended(text);
-                let values = json::values(&text, mapping.columns(), self.seen)?;
-                push_mapped(mapping, &values, self.columns, self.event_ids, self.line)
+                let values = json::values(&text, mapping.mapping.columns(), self.seen)?;
+                mapping.known().for_each(|column| self.seen.saw(column));
+                mapping.push(values, self.columns, self.event_ids, self.line)
             }
         }
     }

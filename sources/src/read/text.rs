@@ -24,6 +24,7 @@ use crate::privacy::Privacy;
 use crate::read::csv_header::{self, Header};
 use crate::read::lines::values::JsonValues;
 use crate::read::lines::{LineReader, NextLine};
+use crate::read::mapped::FileMapping;
 use crate::read::row_writer::{RowFormat, RowWriter};
 use crate::read::seen::SeenKeys;
 use crate::read::{ReadBatch, UnitDecoder, access_log, csv};
@@ -61,15 +62,20 @@ impl TextDecoder {
         let bytes_taken = Arc::new(AtomicU64::new(0));
         let mapping = mapping.filter(|mapping| mapping.format() == file.format);
         let (mut lines, compression) = lines(&file, mapping, bytes_taken.clone(), settings.line_bytes_max)?;
+        let builder = EventBatchBuilder::new(columns, settings, privacy.clone());
+        let builder = match mapping {
+            Some(_) => builder,
+            None => builder.with_partitions(file.known.partitions.events(&file.name)?),
+        };
         let format = match (file.format, mapping) {
             (Format::Csv, mapping) => csv_format(&file, &mut lines, compression, mapping, &privacy)?,
             (Format::AccessLog, Some(mapping)) => {
-                let mapping = mapping.compiled();
-                let fields = mapping.find(&file, &access_log::FIELDS)?;
+                let mapping = FileMapping::of(&file, mapping)?;
+                let fields = mapping.mapping.find(&file, &access_log::FIELDS)?;
                 RowFormat::Log { mapping, fields }
             }
             (Format::AccessLog, None) => return Err(Error::NeedsMapping { file: file.name.clone() }),
-            (_, Some(mapping)) => RowFormat::Json(mapping.compiled()),
+            (_, Some(mapping)) => RowFormat::Json(FileMapping::of(&file, mapping)?),
             (_, None) => RowFormat::Wire,
         };
         let foreign = mapping.map_or(0, |mapping| mapping.compiled().columns().len());
@@ -79,7 +85,7 @@ impl TextDecoder {
             values: JsonValues::default(),
             format,
             seen: SeenKeys::new(foreign),
-            columns: EventBatchBuilder::new(columns, settings, privacy),
+            columns: builder,
             event_ids: EventIds::of_rows(),
             rejects: Rejects::new(&file.name),
             skipped: 0,
@@ -269,8 +275,8 @@ fn csv_format(
         let Header { delimiter, columns: places, .. } = csv_header::read(file, lines, None, broken, resolve)?;
         return Ok(RowFormat::Events { delimiter, places });
     };
-    let (given, mapping) = (mapping.delimiter(), mapping.compiled());
-    let resolve = |names: &[&str]| mapping.find(file, names);
+    let (given, mapping) = (mapping.delimiter(), FileMapping::of(file, mapping)?);
+    let resolve = |names: &[&str]| mapping.mapping.find(file, names);
     let Header { delimiter, width, columns: fields } = csv_header::read(file, lines, given, broken, resolve)?;
     Ok(RowFormat::Foreign { mapping, delimiter, fields, width })
 }

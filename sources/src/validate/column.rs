@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float32Array, PrimitiveArray, StringArray,
-    StringViewArray, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, PrimitiveArray, StringArray, StringViewArray,
+    new_null_array,
 };
 use arrow::buffer::Buffer;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float32Type, Int32Type, Int64Type, TimestampMillisecondType};
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use netcrab_schema::arrow::in_flight_type;
 use netcrab_schema::events::{SEQ_MAX, UNKNOWN_DEVICE};
 use netcrab_schema::{Column, Type};
 
-use super::convert::{whole_milliseconds, without_nulls};
+use super::convert::without_nulls;
 use super::faults::BatchFaults;
+use super::foreign::{self, Converted};
+use super::partition::{contradictions, repeated};
+use super::text_arrays::{packed, views};
 use crate::privacy::Privacy;
 use crate::reject::Reason;
 use crate::rules::{Rule, rule_of, violation};
@@ -30,6 +33,8 @@ pub(super) struct ColumnValidator {
     dictionary: Option<ValidatedDictionary>,
     clean: Vec<Buffer>,
     absent: Option<ArrayRef>,
+    /// The value that the folders of the file give, in an array of one row.
+    partition: Option<ArrayRef>,
 }
 
 /// A dictionary of the file, and the result of its validation.
@@ -44,12 +49,59 @@ struct ValidatedDictionary {
 impl ColumnValidator {
     /// A validator that has seen nothing of the column yet.
     pub(super) fn new(column: &'static Column) -> Self {
-        Self { column, rule: rule_of(column.name), dictionary: None, clean: Vec::new(), absent: None }
+        Self { column, rule: rule_of(column.name), dictionary: None, clean: Vec::new(), absent: None, partition: None }
     }
 
-    /// The values of a column that the file does not have: `false` for `reaction_observed`, empty for `session_id`,
-    /// unknown for `device_type`, null for all others.
-    pub(super) fn absent(&mut self, length: usize) -> ArrayRef {
+    /// Rows do not have the column, or have the same value in it.
+    pub(super) fn set_partition(&mut self, value: ArrayRef) {
+        self.partition = Some(value);
+    }
+
+    /// The column of a batch. `stated` is that of the file, if it has one.
+    pub(super) fn column(
+        &mut self,
+        stated: Option<ArrayRef>,
+        length: usize,
+        faults: &mut BatchFaults,
+        settings: &SourceSettings,
+        privacy: &Privacy,
+    ) -> Result<ArrayRef, Error> {
+        let given = self.partition.as_ref().map(|value| repeated(value, length)).transpose()?;
+        let given = given.map(|given| self.clean(&given, faults, settings, privacy)).transpose()?;
+        let stated = stated.map(|stated| self.clean(&stated, faults, settings, privacy)).transpose()?;
+        match (stated, given) {
+            (None, None) => Ok(self.absent(length)),
+            (Some(column), None) | (None, Some(column)) => Ok(column),
+            (Some(stated), Some(given)) => {
+                for row in contradictions(&stated, &given)? {
+                    faults.push(row, Reason::PartitionMismatch, self.column.name);
+                }
+                Ok(given)
+            }
+        }
+    }
+
+    fn clean(
+        &mut self,
+        array: &ArrayRef,
+        faults: &mut BatchFaults,
+        settings: &SourceSettings,
+        privacy: &Privacy,
+    ) -> Result<ArrayRef, Error> {
+        match self.column.kind {
+            Type::Symbol | Type::Repeated => self.symbols(array, faults, settings, privacy),
+            Type::Text if self.column.name == "extra" => self.extras(array, faults, privacy),
+            Type::Text => self.texts(array, faults, settings, privacy),
+            Type::Timestamp => self.instants(array, faults, settings),
+            Type::Int64 => self.wholes(array, faults),
+            Type::Float32 => self.floats(array, faults),
+            _ => self.bools(array, faults),
+        }
+    }
+
+    /// The values of a column that neither the file nor its folders have: `false` for `reaction_observed`, empty for
+    /// `session_id`, unknown for `device_type`, null for all others.
+    fn absent(&mut self, length: usize) -> ArrayRef {
         match &self.absent {
             Some(array) if array.len() >= length => array.slice(0, length),
             _ => {
@@ -65,21 +117,16 @@ impl ColumnValidator {
         }
     }
 
-    pub(super) fn symbols(
+    fn symbols(
         &mut self,
         array: &ArrayRef,
         faults: &mut BatchFaults,
         settings: &SourceSettings,
         privacy: &Privacy,
     ) -> Result<ArrayRef, Error> {
-        let packed;
-        let array = match array.as_dictionary_opt::<Int32Type>() {
-            Some(dictionary) => dictionary,
-            None => {
-                packed = cast(array, &in_flight_type(Type::Symbol))?;
-                packed.as_dictionary::<Int32Type>()
-            }
-        };
+        let packed = packed(array)?;
+        faults.extend(packed.faults, self.column.name);
+        let array = packed.values.as_dictionary::<Int32Type>();
         let given = array.values().as_string::<i32>();
         let validated = match self.dictionary.take().filter(|validated| same_buffers(&validated.given, given)) {
             Some(validated) => validated,
@@ -137,14 +184,15 @@ impl ColumnValidator {
         ValidatedDictionary { given: given.clone(), values, faults, empty }
     }
 
-    pub(super) fn texts(
+    fn texts(
         &mut self,
         array: &ArrayRef,
         faults: &mut BatchFaults,
         settings: &SourceSettings,
         privacy: &Privacy,
     ) -> Result<ArrayRef, Error> {
-        let array = cast(array, &DataType::Utf8View)?;
+        let Converted { values: array, faults: unread } = views(array)?;
+        faults.extend(unread, self.column.name);
         let texts = array.as_string_view();
         let lengths = texts.views().iter().map(|view| *view as u32);
         let (shortest, longest) =
@@ -187,13 +235,9 @@ impl ColumnValidator {
         suspicious || short
     }
 
-    pub(super) fn extras(
-        &mut self,
-        array: &ArrayRef,
-        faults: &mut BatchFaults,
-        privacy: &Privacy,
-    ) -> Result<ArrayRef, Error> {
-        let array = cast(array, &DataType::Utf8View)?;
+    fn extras(&mut self, array: &ArrayRef, faults: &mut BatchFaults, privacy: &Privacy) -> Result<ArrayRef, Error> {
+        let Converted { values: array, faults: unread } = views(array)?;
+        faults.extend(unread, self.column.name);
         if array.null_count() == array.len() {
             return Ok(array);
         }
@@ -226,14 +270,14 @@ impl ColumnValidator {
         Ok(Arc::new(texts.collect::<StringViewArray>()))
     }
 
-    pub(super) fn instants(
+    fn instants(
         &mut self,
         array: &ArrayRef,
         faults: &mut BatchFaults,
         settings: &SourceSettings,
     ) -> Result<ArrayRef, Error> {
-        let array = whole_milliseconds(array)?;
-        let instants = array.as_primitive::<TimestampMillisecondType>();
+        let Converted { values: instants, faults: unread } = foreign::instants(array)?;
+        faults.extend(unread, self.column.name);
         let (low, high) = (settings.ts_min_ms, settings.ts_end_ms);
         let outside = instants.values().iter().fold(false, |outside, ts| outside | (*ts < low) | (*ts >= high));
         if outside {
@@ -243,11 +287,11 @@ impl ColumnValidator {
                 }
             }
         }
-        Ok(array)
+        Ok(Arc::new(instants))
     }
 
     /// Whole numbers, as they are; one that is no whole number is a fault.
-    pub(super) fn wholes(&mut self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
+    fn wholes(&mut self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
         let wholes = cast(array, &DataType::Int64)?;
         for row in (0..array.len()).filter(|row| array.is_valid(*row)) {
             let number = wholes.as_primitive::<Int64Type>();
@@ -258,10 +302,9 @@ impl ColumnValidator {
         Ok(wholes)
     }
 
-    pub(super) fn floats(&mut self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
-        let array =
-            if *array.data_type() == DataType::Float32 { array.clone() } else { cast(array, &DataType::Float32)? };
-        let floats: &Float32Array = array.as_primitive::<Float32Type>();
+    fn floats(&mut self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
+        let Converted { values: floats, faults: unread } = foreign::floats(array)?;
+        faults.extend(unread, self.column.name);
         let unbounded = floats.values().iter().fold(false, |found, value| found | !value.is_finite());
         if unbounded {
             for (row, value) in floats.iter().enumerate() {
@@ -270,11 +313,18 @@ impl ColumnValidator {
                 }
             }
         }
-        Ok(array)
+        Ok(Arc::new(floats))
     }
 
-    pub(super) fn bools(&mut self, array: &ArrayRef) -> Result<ArrayRef, Error> {
-        let array = cast(array, &DataType::Boolean)?;
+    fn bools(&mut self, array: &ArrayRef, faults: &mut BatchFaults) -> Result<ArrayRef, Error> {
+        let array: ArrayRef = match array.data_type() {
+            DataType::Boolean => array.clone(),
+            _ => {
+                let truths = foreign::truths(array)?;
+                faults.extend(truths.faults, self.column.name);
+                Arc::new(BooleanArray::from(truths.values))
+            }
+        };
         if self.column.nullable { Ok(array) } else { without_nulls(&array) }
     }
 }

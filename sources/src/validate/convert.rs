@@ -6,13 +6,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, PrimitiveArray, StringArray, StringViewArray,
     TimestampMillisecondArray,
 };
-use arrow::compute::cast;
-use arrow::datatypes::{
-    DataType, Int32Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
-};
-use netcrab_schema::Type;
-use netcrab_schema::arrow::in_flight_type;
+use arrow::datatypes::{DataType, Int32Type, TimestampMillisecondType};
 
 use crate::Error;
 
@@ -47,22 +41,4 @@ pub(super) fn without_nulls(array: &ArrayRef) -> Result<ArrayRef, Error> {
             Arc::new(BooleanArray::new(set, None))
         }
     })
-}
-
-/// Converts instants of any unit to whole milliseconds, rounded towards the past. Values beyond the range of i64
-/// saturate.
-pub(crate) fn whole_milliseconds(array: &ArrayRef) -> Result<ArrayRef, Error> {
-    let DataType::Timestamp(unit, _) = array.data_type() else {
-        let plain = cast(array, &DataType::Int64)?;
-        return Ok(cast(&plain, &in_flight_type(Type::Timestamp))?);
-    };
-    let instants: TimestampMillisecondArray = match unit {
-        TimeUnit::Second => array.as_primitive::<TimestampSecondType>().unary(|s: i64| s.saturating_mul(1000)),
-        TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().clone(),
-        TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().unary(|us: i64| us.div_euclid(1000)),
-        TimeUnit::Nanosecond => {
-            array.as_primitive::<TimestampNanosecondType>().unary(|ns: i64| ns.div_euclid(1_000_000))
-        }
-    };
-    Ok(Arc::new(instants.with_timezone("UTC")))
 }

@@ -12,6 +12,13 @@ pub(super) struct BatchFaults {
 }
 
 impl BatchFaults {
+    /// The faults of one column, by row.
+    pub(super) fn extend(&mut self, faults: Vec<(usize, Reason)>, field: &'static str) {
+        for (row, reason) in faults {
+            self.push(row, reason, field);
+        }
+    }
+
     pub(super) fn push(&mut self, row: usize, reason: Reason, field: &'static str) {
         // The columns of a row are validated one by one before they are compared with each other.
         let place = if reason == Reason::TaskIncomplete { usize::MAX } else { column_index(field) };

@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type, TimestampMillisecondType};
 
+use super::Lines;
 use super::column::ColumnValidator;
 use crate::event_id::{Content, EventIds};
 use crate::route;
@@ -42,15 +43,15 @@ impl Filling<'_> {
     }
 
     /// A missing `seq` is the number of the row.
-    pub(super) fn seqs(&mut self, first_line: u64, event_ids: &EventIds) {
+    pub(super) fn seqs(&mut self, lines: &Lines, event_ids: &EventIds) {
         let Some(at) = self.find_incomplete("seq") else { return };
         let given = self.arrays[at].as_primitive::<Int64Type>();
-        let filled = given.iter().zip(first_line..).map(|(seq, line)| seq.or_else(|| event_ids.seq(line, 0)));
+        let filled = given.iter().enumerate().map(|(row, seq)| seq.or_else(|| event_ids.seq(lines.of(row), 0)));
         self.arrays[at] = Arc::new(filled.collect::<Int64Array>());
     }
 
     /// A missing event id is made from all columns.
-    pub(super) fn event_ids(&mut self, first_line: u64, event_ids: &EventIds) {
+    pub(super) fn event_ids(&mut self, lines: &Lines, event_ids: &EventIds) {
         let Some(at) = self.find_incomplete("event_id") else { return };
         let ts = self.find("ts").map(|at| Arc::clone(&self.arrays[at]));
         let ts = ts.as_ref().and_then(|ts| ts.as_primitive_opt::<TimestampMillisecondType>());
@@ -61,7 +62,7 @@ impl Filling<'_> {
                 Some(id) => filled.append_value(id),
                 None => {
                     let ts_ms = ts.map_or(0, |ts| ts.value(row));
-                    let id = event_ids.make(ts_ms, first_line + row as u64, 0, || self.content(row));
+                    let id = event_ids.make(ts_ms, lines.of(row), 0, || self.content(row));
                     filled.append_value(id.encode_lower(&mut [0; 36]));
                 }
             }

@@ -13,26 +13,66 @@ mod column;
 mod convert;
 mod faults;
 mod fill;
+mod foreign;
+mod partition;
+mod text_arrays;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Float32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
+    new_null_array,
+};
 use arrow::buffer::NullBuffer;
-use arrow::compute::filter_record_batch;
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::SchemaRef;
+use netcrab_schema::arrow::in_flight_type;
+use netcrab_schema::events::EVENT;
 use netcrab_schema::{Column, Type};
 
 use column::ColumnValidator;
-pub(crate) use convert::whole_milliseconds;
 use convert::without_nulls;
 use faults::BatchFaults;
 use fill::Filling;
+pub(crate) use foreign::{element, has_text, instants, is_temporal, texts, uuid_texts, without_zone};
 
 use crate::event_columns::schema_of;
 use crate::event_id::EventIds;
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason, Rejects};
+use crate::row::Value;
 use crate::{Error, SourceSettings};
+
+/// The numbers of the rows of a batch within their file, from 1.
+#[derive(Debug, Clone)]
+pub(crate) enum Lines {
+    /// All rows from this one on.
+    From(u64),
+    /// These rows: others of the file are no longer in its table.
+    Only(Vec<u64>),
+}
+
+impl Lines {
+    /// The number of a row of the batch.
+    pub(crate) fn of(&self, row: usize) -> u64 {
+        match self {
+            Lines::From(first) => first + row as u64,
+            Lines::Only(lines) => lines.get(row).copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// One value as an array that [`BatchValidator`] takes for a column of that type.
+fn array_of(kind: Type, value: &Value<'_>) -> Result<ArrayRef, Error> {
+    Ok(match value {
+        Value::Absent => new_null_array(&in_flight_type(kind), 1),
+        Value::Instant(ms) => Arc::new(TimestampMillisecondArray::from(vec![*ms]).with_timezone("UTC")),
+        Value::Whole(number) => Arc::new(Int64Array::from(vec![*number])),
+        Value::Number(number) => Arc::new(Float32Array::from(vec![*number as f32])),
+        Value::Truth(truth) => Arc::new(BooleanArray::from(vec![*truth])),
+        Value::Text(text) => cast(&StringArray::from(vec![text.as_ref()]), &in_flight_type(kind))?,
+    })
+}
 
 /// Validates the batches of one row group, in order.
 #[derive(Debug)]
@@ -54,49 +94,43 @@ impl BatchValidator {
         }
     }
 
+    /// Gives columns the values of the folders of the file, by index of the event column.
+    pub(crate) fn with_partitions(mut self, partitions: &[(usize, Value<'static>)]) -> Result<Self, Error> {
+        for (place, value) in partitions {
+            let column = self.columns.iter_mut().find(|validator| validator.column.name == EVENT[*place].name);
+            let Some(validator) = column else { continue };
+            validator.set_partition(array_of(validator.column.kind, value)?);
+        }
+        Ok(self)
+    }
+
     /// The valid rows of `arrays`: one array for each column, `None` where the file does not have it. The other rows
-    /// are added to `rejects`. `first_line` is the number of the first row.
+    /// are added to `rejects`. `lines` are the numbers of the rows.
     pub(crate) fn validate(
         &mut self,
         arrays: Vec<Option<ArrayRef>>,
         length: usize,
-        first_line: u64,
+        lines: &Lines,
         event_ids: &EventIds,
         rejects: &mut Rejects,
     ) -> Result<RecordBatch, Error> {
         let mut faults = BatchFaults { rows: Vec::new(), count: 0, length };
         let mut clean: Vec<ArrayRef> = Vec::with_capacity(arrays.len());
         for (validator, array) in self.columns.iter_mut().zip(arrays) {
-            let column = match array {
-                None => validator.absent(length),
-                Some(array) => match validator.column.kind {
-                    Type::Symbol | Type::Repeated => {
-                        validator.symbols(&array, &mut faults, &self.settings, &self.privacy)?
-                    }
-                    Type::Text if validator.column.name == "extra" => {
-                        validator.extras(&array, &mut faults, &self.privacy)?
-                    }
-                    Type::Text => validator.texts(&array, &mut faults, &self.settings, &self.privacy)?,
-                    Type::Timestamp => validator.instants(&array, &mut faults, &self.settings)?,
-                    Type::Int64 => validator.wholes(&array, &mut faults)?,
-                    Type::Float32 => validator.floats(&array, &mut faults)?,
-                    _ => validator.bools(&array)?,
-                },
-            };
-            clean.push(column);
+            clean.push(validator.column(array, length, &mut faults, &self.settings, &self.privacy)?);
         }
         self.pair_tasks(&clean, &mut faults);
         let mut filling = Filling { columns: &self.columns, arrays: &mut clean, length };
         filling.routes();
-        filling.event_ids(first_line, event_ids);
-        filling.seqs(first_line, event_ids);
+        filling.event_ids(lines, event_ids);
+        filling.seqs(lines, event_ids);
         let batch = RecordBatch::try_new(self.schema.clone(), self.required(clean, length, &mut faults)?)?;
         if faults.count == 0 {
             return Ok(batch);
         }
         for (row, fault) in faults.rows.iter().enumerate() {
             if let Some((_, reason, field)) = fault {
-                rejects.push(first_line + row as u64, Fault::field(*reason, *field));
+                rejects.push(lines.of(row), Fault::field(*reason, *field));
             }
         }
         let keep = BooleanArray::from_iter(faults.rows.iter().map(|fault| Some(fault.is_none())));

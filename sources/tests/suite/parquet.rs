@@ -15,10 +15,10 @@ use parquet::file::properties::WriterProperties;
 
 use super::{fault, folder, read, read_with};
 
-const TS: i64 = 1_790_848_800_000;
+pub(super) const TS: i64 = 1_790_848_800_000;
 
 /// Columns of `rows` valid events.
-fn good(rows: usize) -> Vec<(&'static str, ArrayRef)> {
+pub(super) fn good(rows: usize) -> Vec<(&'static str, ArrayRef)> {
     let texts = |text: &str| Arc::new(StringArray::from(vec![text; rows])) as ArrayRef;
     let ids: StringArray = (0..rows).map(|row| Some(format!("event-{row}"))).collect();
     vec![
@@ -36,7 +36,7 @@ fn good(rows: usize) -> Vec<(&'static str, ArrayRef)> {
 }
 
 /// The same columns, with some changed or added.
-fn with(rows: usize, changes: Vec<(&'static str, ArrayRef)>) -> Vec<(&'static str, ArrayRef)> {
+pub(super) fn with(rows: usize, changes: Vec<(&'static str, ArrayRef)>) -> Vec<(&'static str, ArrayRef)> {
     let mut columns = good(rows);
     for (name, array) in changes {
         match columns.iter_mut().find(|column| column.0 == name) {
@@ -47,7 +47,7 @@ fn with(rows: usize, changes: Vec<(&'static str, ArrayRef)>) -> Vec<(&'static st
     columns
 }
 
-fn write(path: &Path, columns: Vec<(&'static str, ArrayRef)>, group_rows: usize) -> PathBuf {
+pub(super) fn write(path: &Path, columns: Vec<(&'static str, ArrayRef)>, group_rows: usize) -> PathBuf {
     let fields: Vec<Field> =
         columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
     let batch =
@@ -61,7 +61,7 @@ fn write(path: &Path, columns: Vec<(&'static str, ArrayRef)>, group_rows: usize)
     path.to_owned()
 }
 
-fn texts(values: &[Option<&str>]) -> ArrayRef {
+pub(super) fn texts(values: &[Option<&str>]) -> ArrayRef {
     Arc::new(StringArray::from(values.to_vec()))
 }
 
@@ -265,8 +265,8 @@ fn columns_that_do_not_fit_are_errors_with_a_hint() {
         "`…/a.parquet` has a column `screenid`, which no event has; nearest is `screen_id`; rename it, leave it out, or give a mapping"
     );
     assert_eq!(
-        message(with(1, vec![("ts", texts(&[Some("x")]))])),
-        "column `ts` of `…/a.parquet` is Utf8, expected a timestamp, or whole milliseconds since 1970; write it with that type, or give a mapping"
+        message(with(1, vec![("ts", Arc::new(Float64Array::from(vec![1.])))])),
+        "column `ts` of `…/a.parquet` is Float64, expected a timestamp, a date, an ISO 8601 text, or whole milliseconds since 1970; write it with that type, or give a mapping"
     );
     assert_eq!(
         message(with(1, vec![("route", Arc::new(Int32Array::from(vec![1])))])),

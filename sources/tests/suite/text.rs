@@ -84,7 +84,7 @@ fn gzip_and_zstd_are_undone_also_in_several_members() {
     file(&folder, "a.ndjson.gz", [gzip(line.as_bytes()), gzip(line.as_bytes())].concat());
     file(&folder, "b.jsonl.zst", zstd::stream::encode_all(line.as_bytes(), 1).unwrap());
     file(&folder, "sub/deeper/c.json", &line);
-    file(&folder, "_delta_log/0.json", "{}");
+    file(&folder, "_temporary/0.json", "{}");
     file(&folder, ".hidden/a.ndjson", "{}");
     file(&folder, "README.md", "no events");
     let read = read(folder.path()).unwrap();

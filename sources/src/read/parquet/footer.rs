@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::{DataType, TimeUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -12,6 +13,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMe
 use parquet::schema::types::SchemaDescriptor;
 
 use super::guard::guard;
+use super::leaves::{Leaf, exact_int96, leaves};
 use super::read_schema::{places, relabel, texts, wanted};
 use crate::Error;
 use crate::blob::{Blob, SharedBlob};
@@ -23,8 +25,12 @@ use crate::privacy::Privacy;
 #[derive(Debug)]
 pub(crate) struct Footer {
     metadata: ArrowReaderMetadata,
-    /// The index of each event column in the file, in table order.
-    pub(super) places: Vec<Option<usize>>,
+    /// Each event column that the file has, in table order.
+    pub(super) places: Vec<Option<Leaf>>,
+    /// Of a file of foreign columns, what a mapping may name.
+    pub(super) leaves: Vec<Leaf>,
+    /// Whether each row of the file is left in its table; `None` where all are.
+    kept: Option<BooleanBuffer>,
     /// The number of the first row of each row group, from 1.
     first_lines: Vec<u64>,
 }
@@ -33,41 +39,56 @@ impl Footer {
     /// Reads the footer of a file of foreign columns.
     pub(crate) fn foreign(file: &SourceFile) -> Result<Self, Error> {
         let parquet = load(file)?;
-        let metadata = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), ArrowReaderOptions::new()))?;
-        Ok(Self { metadata, places: Vec::new(), first_lines: first_lines(&parquet) })
+        // The embedded Arrow schema is advice. Where it does not fit, the columns are read as Parquet describes them.
+        let found = ArrowReaderMetadata::try_new(parquet.clone(), ArrowReaderOptions::new());
+        let bare = || ArrowReaderMetadata::try_new(parquet.clone(), bare());
+        let found = guard(file, || found.or_else(|_| bare()))?;
+        let descriptor = parquet.file_metadata().schema_descr();
+        let wanted = exact_int96(found.schema(), descriptor);
+        let metadata = guard(file, || {
+            ArrowReaderMetadata::try_new(parquet.clone(), ArrowReaderOptions::new().with_schema(wanted))
+        })?;
+        let leaves = leaves(&file.known, metadata.schema(), descriptor);
+        Ok(Self {
+            metadata,
+            places: Vec::new(),
+            leaves,
+            kept: kept(file, &parquet)?,
+            first_lines: first_lines(&parquet),
+        })
     }
 
     /// Reads the footer of a file of event columns.
     pub(crate) fn events(file: &SourceFile, privacy: &Privacy) -> Result<Self, Error> {
         let parquet = load(file)?;
-        let stored = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let found = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), stored))?;
-        let places = places(file, found.schema(), privacy)?;
+        let found = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), bare()))?;
+        let places = places(file, found.schema(), parquet.file_metadata().schema_descr(), privacy)?;
         let texts = texts(&places);
         let parquet = match relabel(parquet.file_metadata().schema_descr(), &texts) {
             None => parquet,
             Some(schema) => guard(file, || reload(file, schema))?,
         };
-        let bare = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let found = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), bare))?;
+        let found = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), bare()))?;
+        let found = exact_int96(found.schema(), parquet.file_metadata().schema_descr());
         let embedded = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), ArrowReaderOptions::new())).ok();
         let seconds = |place: usize| {
             let field = embedded.as_ref().and_then(|embedded| embedded.schema().fields().get(place));
             field.is_some_and(|field| matches!(field.data_type(), DataType::Timestamp(TimeUnit::Second, _)))
         };
-        let wanted = wanted(file, found.schema(), &places, &seconds)?;
+        let wanted = wanted(file, &found, &places, &seconds)?;
         let options = ArrowReaderOptions::new().with_schema(wanted);
         let metadata = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), options))?;
-        Ok(Self { metadata, places, first_lines: first_lines(&parquet) })
+        let (first_lines, kept) = (first_lines(&parquet), kept(file, &parquet)?);
+        Ok(Self { metadata, places, leaves: Vec::new(), kept, first_lines })
     }
 
     /// Whether rows may have no event id; `mapped` is the column that a mapping names as such, if there is a mapping.
     pub(crate) fn lacks_event_ids(&self, mapped: Option<Option<&str>>) -> bool {
         let place = match mapped {
-            None => self.places.get(column_index("event_id")).copied().flatten(),
-            Some(name) => name.and_then(|name| self.schema().index_of(name).ok()),
+            None => self.places.get(column_index("event_id")).and_then(Option::as_ref),
+            Some(name) => name.and_then(|name| self.leaves.iter().find(|leaf| leaf.name == name)),
         };
-        place.is_none_or(|place| !self.is_complete(place))
+        place.is_none_or(|leaf| !leaf.is_column() || !self.is_complete(leaf.root()))
     }
 
     /// Whether column number `place` is known to have a value in every row.
@@ -87,11 +108,6 @@ impl Footer {
         self.first_lines.len()
     }
 
-    /// The columns of the file.
-    pub(crate) fn schema(&self) -> &SchemaRef {
-        self.metadata.schema()
-    }
-
     pub(crate) fn rows(&self) -> u64 {
         self.metadata.metadata().row_groups().iter().map(|group| group.num_rows().max(0) as u64).sum()
     }
@@ -109,6 +125,12 @@ impl Footer {
 
     pub(crate) fn first_line(&self, group: usize) -> u64 {
         self.first_lines[group]
+    }
+
+    /// Whether each of these rows is left in the table of the file; `None` where all are.
+    pub(super) fn kept(&self, first_line: u64, rows: usize) -> Option<BooleanBuffer> {
+        let kept = self.kept.as_ref()?.slice(first_line as usize - 1, rows);
+        (kept.count_set_bits() < rows).then_some(kept)
     }
 
     /// A reader of one row group, for columns by their index in the file.
@@ -136,6 +158,22 @@ impl Footer {
             Some(start..start.checked_add(length)?)
         });
         ranges.collect()
+    }
+}
+
+fn bare() -> ArrowReaderOptions {
+    ArrowReaderOptions::new().with_skip_arrow_metadata(true)
+}
+
+/// Which rows of the file its table has, checked against the number of its rows.
+fn kept(file: &SourceFile, parquet: &ParquetMetaData) -> Result<Option<BooleanBuffer>, Error> {
+    let rows: usize = parquet.row_groups().iter().map(|group| group.num_rows().max(0) as usize).sum();
+    match file.known.kept() {
+        Some(kept) if kept.len() != rows => {
+            let cause = format!("its table counts {} rows in it, and it has {rows}", kept.len());
+            Err(Error::DamagedParquet { file: file.name.clone(), cause })
+        }
+        kept => Ok(kept.cloned()),
     }
 }
 

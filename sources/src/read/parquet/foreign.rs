@@ -1,35 +1,38 @@
 //! Decodes Parquet files of foreign columns with a mapping.
 //!
-//! It reads the columns that the mapping names as text (instants as ISO 8601) and applies the mapping row by row.
+//! It reads the columns that the mapping names as text (see [`crate::validate`]), the time as an instant where it is
+//! one, and applies the mapping row by row.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, TimestampMillisecondType};
+use arrow::array::{Array, RecordBatch, StringViewArray, TimestampMillisecondArray};
+use hashbrown::HashMap;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::footer::Footer;
 use super::guard::guard;
+use super::leaves::Leaf;
+use super::read_schema::kind_name;
 use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
 use crate::listing::SourceFile;
 use crate::mapping::{CompiledMapping, Mapping};
 use crate::privacy::Privacy;
-use crate::read::mapped::push_mapped;
+use crate::read::mapped::FileMapping;
 use crate::read::{ReadBatch, UnitDecoder};
-use crate::reject::Rejects;
-use crate::validate::whole_milliseconds;
+use crate::reject::{Fault, Reason, Rejects};
+use crate::validate::{has_text, instants, is_temporal, texts, without_zone};
 use crate::{Error, SourceSettings};
 
 /// Decodes one row group of a foreign Parquet file.
 pub(crate) struct ForeignRowGroupDecoder {
     file: Arc<SourceFile>,
     rows: ParquetRecordBatchReader,
-    mapping: Arc<CompiledMapping>,
-    /// For each column of the mapping, its index among the columns read.
-    places: Vec<Option<usize>>,
+    mapping: FileMapping,
+    footer: Arc<Footer>,
+    /// For each column of the mapping, its index among the columns read, and where its values are.
+    places: Vec<Option<(usize, Leaf)>>,
     columns: EventBatchBuilder,
     event_ids: Arc<EventIds>,
     rejects: Rejects,
@@ -41,7 +44,7 @@ pub(crate) struct ForeignRowGroupDecoder {
 impl ForeignRowGroupDecoder {
     pub(crate) fn open(
         file: Arc<SourceFile>,
-        footer: &Footer,
+        footer: &Arc<Footer>,
         group: usize,
         mapping: &Mapping,
         columns: Option<&[&'static str]>,
@@ -49,17 +52,19 @@ impl ForeignRowGroupDecoder {
         privacy: Arc<Privacy>,
         event_ids: Arc<EventIds>,
     ) -> Result<Self, Error> {
-        let mapping = mapping.compiled();
-        let stored = find(&file, footer, &mapping)?;
-        let mut read: Vec<usize> = stored.iter().flatten().copied().collect();
+        let mapping = FileMapping::of(&file, mapping)?;
+        let stored = find(&file, footer, &mapping.mapping)?;
+        let mut read: Vec<usize> = stored.iter().flatten().map(Leaf::root).collect();
         read.sort_unstable();
         read.dedup();
-        let places = stored.iter().map(|place| place.and_then(|place| read.binary_search(&place).ok())).collect();
+        let place = |leaf: Leaf| Some((read.binary_search(&leaf.root()).ok()?, leaf));
+        let places = stored.into_iter().map(|leaf| leaf.and_then(place)).collect();
         let rows = footer.rows_of(&file, group, &read, settings.batch_rows)?;
         Ok(Self {
             rows,
             mapping,
             places,
+            footer: footer.clone(),
             columns: EventBatchBuilder::new(columns, settings, privacy),
             event_ids,
             rejects: Rejects::new(&file.name),
@@ -73,19 +78,19 @@ impl ForeignRowGroupDecoder {
     fn decode(&mut self) -> Result<Option<ReadBatch>, Error> {
         let rows = &mut self.rows;
         let Some(batch) = guard(&self.file, || Ok(rows.next().transpose()?))? else { return Ok(None) };
-        let mut texts: Vec<Option<StringViewArray>> = Vec::with_capacity(self.places.len());
-        for place in &self.places {
-            let text = place.map(|place| text(batch.column(place))).transpose()?;
-            texts.push(text.map(|text| text.as_string_view().clone()));
-        }
+        let columns = self.texts(&batch)?;
+        let time = self.times(&batch)?;
+        let kept = self.footer.kept(self.next_line, batch.num_rows());
         let mut skipped = 0;
-        for row in 0..batch.num_rows() {
-            let value = |texts: &'_ Option<StringViewArray>| {
-                texts.as_ref().filter(|texts| texts.is_valid(row)).map(|texts| Cow::Owned(texts.value(row).to_owned()))
-            };
-            let values: Vec<Option<Cow<'static, str>>> = texts.iter().map(value).collect();
+        for row in (0..batch.num_rows()).filter(|row| kept.as_ref().is_none_or(|kept| kept.value(*row))) {
             let line = self.next_line + row as u64;
-            match push_mapped(&self.mapping, &values, &mut self.columns, &self.event_ids, line) {
+            let values = columns.iter().map(|column| column.as_ref().map_or(Ok(None), |column| column.text(row)));
+            let values = values.collect::<Result<Vec<_>, Fault>>();
+            let ts = time.as_ref().filter(|time| time.is_valid(row)).map(|time| time.value(row));
+            let mapping = &self.mapping;
+            let pushed =
+                values.and_then(|values| mapping.push_at(ts, values, &mut self.columns, &self.event_ids, line));
+            match pushed {
                 Ok(true) => {}
                 Ok(false) => skipped += 1,
                 Err(fault) => self.rejects.push(line, fault),
@@ -97,34 +102,60 @@ impl ForeignRowGroupDecoder {
     }
 }
 
-/// A column as text; instants as ISO 8601 in UTC, whatever their time zone.
-fn text(array: &ArrayRef) -> Result<ArrayRef, Error> {
-    if !matches!(array.data_type(), DataType::Timestamp(_, _)) {
-        return Ok(cast(array, &DataType::Utf8View)?);
-    }
-    let instants = whole_milliseconds(array)?;
-    let plain = instants.as_primitive::<TimestampMillisecondType>().clone().with_timezone_opt(None::<Arc<str>>);
-    Ok(cast(&plain, &DataType::Utf8View)?)
+/// A column of the mapping in a batch.
+struct ReadColumn {
+    name: String,
+    texts: StringViewArray,
+    /// Rows that have no text, and why.
+    faults: HashMap<usize, Reason>,
 }
 
-/// The index in the file of each column of the mapping. Fails if a column is missing or cannot become text.
-pub(crate) fn find(file: &SourceFile, footer: &Footer, mapping: &CompiledMapping) -> Result<Vec<Option<usize>>, Error> {
-    let fields = footer.schema().fields();
-    let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
-    let places = mapping.find(file, &names)?;
-    for place in places.iter().flatten() {
-        let found = fields[*place].data_type();
-        if found.is_nested() || !arrow::compute::can_cast_types(found, &DataType::Utf8View) {
-            let (column, found) = (names[*place].to_owned(), found.to_string());
-            return Err(Error::ColumnType {
-                file: file.name.clone(),
-                column,
-                found,
-                expected: "a text, number, boolean or instant",
-            });
+impl ReadColumn {
+    fn text(&self, row: usize) -> Result<Option<Cow<'_, str>>, Fault> {
+        if let Some(reason) = self.faults.get(&row) {
+            return Err(Fault::field(*reason, self.name.clone()));
         }
+        Ok(self.texts.is_valid(row).then(|| Cow::Borrowed(self.texts.value(row))))
     }
-    Ok(places)
+}
+
+impl ForeignRowGroupDecoder {
+    fn texts(&self, batch: &RecordBatch) -> Result<Vec<Option<ReadColumn>>, Error> {
+        let read = |place: &Option<(usize, Leaf)>| {
+            let Some((root, leaf)) = place else { return Ok(None) };
+            let read = texts(&leaf.values(batch, *root)?)?;
+            let faults = read.faults.into_iter().collect();
+            Ok(Some(ReadColumn { name: leaf.name.clone(), texts: read.values, faults }))
+        };
+        self.places.iter().map(read).collect()
+    }
+
+    /// The times of the rows, where the file has them as instants. Those without a zone are times of the mapping's
+    /// offset.
+    fn times(&self, batch: &RecordBatch) -> Result<Option<TimestampMillisecondArray>, Error> {
+        let place = self.places.get(self.mapping.mapping.time_column()).and_then(Option::as_ref);
+        let Some((root, leaf)) = place.filter(|(_, leaf)| is_temporal(&leaf.kind)) else { return Ok(None) };
+        let times = instants(&leaf.values(batch, *root)?)?.values;
+        let civil = without_zone(&leaf.kind);
+        Ok(Some(if civil { times.unary(|ms: i64| self.mapping.mapping.at_offset(ms)) } else { times }))
+    }
+}
+
+/// Each column of the mapping in the file. Fails if a column is missing or cannot become text.
+pub(crate) fn find(file: &SourceFile, footer: &Footer, mapping: &CompiledMapping) -> Result<Vec<Option<Leaf>>, Error> {
+    let names: Vec<&str> = footer.leaves.iter().map(|leaf| leaf.name.as_str()).collect();
+    let places = mapping.find(file, &names)?;
+    let leaves: Vec<Option<Leaf>> =
+        places.into_iter().map(|place| place.map(|place| footer.leaves[place].clone())).collect();
+    match leaves.iter().flatten().find(|leaf| !has_text(&leaf.kind)) {
+        None => Ok(leaves),
+        Some(leaf) => Err(Error::ColumnType {
+            file: file.name.clone(),
+            column: leaf.name.clone(),
+            found: kind_name(&leaf.kind),
+            expected: "a text, number, boolean or instant, a list of one, or a field of a struct (`context.plan`)",
+        }),
+    }
 }
 
 impl UnitDecoder for ForeignRowGroupDecoder {

@@ -2,12 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::encrypted::encrypted;
 use crate::Error;
 use crate::listing::SourceFile;
 
 /// Runs a step of the decoder. Turns its errors and panics into an error that names the file.
 pub(crate) fn guard<T>(file: &SourceFile, step: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T, Error> {
-    let damaged = |cause: String| Error::DamagedParquet { file: file.name.clone(), cause };
+    let damaged = |cause: String| match encrypted(file) {
+        true => Error::EncryptedParquet { file: file.name.clone() },
+        false => Error::DamagedParquet { file: file.name.clone(), cause },
+    };
     match catch_unwind(AssertUnwindSafe(step)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(parquet::errors::ParquetError::External(source))) => match source.downcast::<std::io::Error>() {

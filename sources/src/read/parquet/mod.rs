@@ -6,13 +6,14 @@
 //! batch    in-flight schema                   never across row groups
 //! ```
 //!
-//! Columns are read as they are stored. Texts may be utf8, large utf8, views, dictionaries, or bytes annotated as
-//! JSON or enum. Instants may be timestamps of any unit or whole numbers (ms). Numbers may be of any type. Damage is
-//! an error, never a panic: the decoder runs behind `catch_unwind`.
+//! Columns are read as they are stored, and converted exactly or not at all ([`crate::validate`]). Damage is an error,
+//! never a panic: the decoder runs behind `catch_unwind`.
 
+mod encrypted;
 mod footer;
 mod foreign;
 mod guard;
+mod leaves;
 mod read_schema;
 mod row_group;
 mod whole_file;
