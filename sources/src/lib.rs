@@ -23,6 +23,7 @@ pub mod fuzz;
 pub mod generate;
 mod listing;
 mod mapping;
+mod percent;
 pub mod privacy;
 mod read;
 pub mod record;
