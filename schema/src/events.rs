@@ -54,7 +54,7 @@ pub const EVENT: &[Column] = &[
 pub const EVENT_TYPES: &[&str] = &["click", "scroll", "input_meta", "navigation", "focus_change", "custom"];
 
 /// Allowed values of device_type.
-pub const DEVICE_TYPES: &[&str] = &["desktop", "mobile", "tablet"];
+pub const DEVICE_TYPES: &[&str] = &["desktop", "mobile", "tablet", "unknown"];
 
 /// Allowed values of task_phase.
 pub const TASK_PHASES: &[&str] = &["start", "complete"];

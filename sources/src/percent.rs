@@ -65,6 +65,16 @@ pub(crate) fn readable(bytes: &[u8]) -> String {
     text
 }
 
+/// A line as text. Bytes that are not UTF-8 become escapes, as a browser would have sent them.
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(bytes.len() + 16);
+    push(bytes, &mut text, |_| false);
+    Cow::Owned(text)
+}
+
 /// Appends bytes as text: as escapes where they are not UTF-8, or where `stays` holds.
 fn push(bytes: &[u8], out: &mut String, stays: fn(char) -> bool) {
     let escaped = |bytes: &[u8], out: &mut String| {

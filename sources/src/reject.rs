@@ -30,6 +30,8 @@ pub enum Reason {
     MissingField,
     /// A time that cannot be parsed.
     BadTime,
+    /// A time with a zone that may be one of several (`CST`) or is not known, or that clocks skipped or showed twice.
+    UnknownZone,
     /// A time outside the allowed range.
     TsOutOfRange,
     /// A number that is NaN or infinite.
@@ -58,8 +60,10 @@ pub enum Reason {
     ExtraTooManyKeys,
     /// A CSV row with more or fewer fields than the header, or a quote that never closes.
     WrongFieldCount,
-    /// A line that is not in the combined log format.
+    /// A line that is not in the common, combined or W3C log format.
     NotALogLine,
+    /// A log line whose request is none: bytes of another protocol, one word, nothing.
+    NotARequest,
     /// The mapping has no entry for this event and no default.
     UnmappedEvent,
     /// A batch has more events than allowed; those beyond the limit are refused.
@@ -83,6 +87,7 @@ impl Reason {
         Reason::WrongType,
         Reason::MissingField,
         Reason::BadTime,
+        Reason::UnknownZone,
         Reason::TsOutOfRange,
         Reason::NotFinite,
         Reason::NotANumber,
@@ -98,6 +103,7 @@ impl Reason {
         Reason::ExtraTooManyKeys,
         Reason::WrongFieldCount,
         Reason::NotALogLine,
+        Reason::NotARequest,
         Reason::UnmappedEvent,
         Reason::TooManyEvents,
         Reason::ForbiddenProduct,
@@ -117,6 +123,7 @@ impl Reason {
             Reason::WrongType => "wrong_type",
             Reason::MissingField => "missing_field",
             Reason::BadTime => "bad_time",
+            Reason::UnknownZone => "unknown_zone",
             Reason::TsOutOfRange => "ts_out_of_range",
             Reason::NotFinite => "not_finite",
             Reason::NotANumber => "not_a_number",
@@ -132,6 +139,7 @@ impl Reason {
             Reason::ExtraTooManyKeys => "extra_too_many_keys",
             Reason::WrongFieldCount => "wrong_field_count",
             Reason::NotALogLine => "not_a_log_line",
+            Reason::NotARequest => "not_a_request",
             Reason::UnmappedEvent => "unmapped_event",
             Reason::TooManyEvents => "too_many_events",
             Reason::ForbiddenProduct => "forbidden_product",
@@ -152,6 +160,7 @@ impl Reason {
             Reason::WrongType => "send the type that docs/tables.md gives",
             Reason::MissingField => "send the field; every event has it",
             Reason::BadTime => "send ISO 8601 with a zone, or milliseconds since 1970",
+            Reason::UnknownZone => "send the offset, as `+02:00`",
             Reason::TsOutOfRange => "correct the sender's clock or the unit of its times",
             Reason::NotFinite => "leave the number out where it is not known",
             Reason::NotANumber => "send a number",
@@ -166,7 +175,8 @@ impl Reason {
             Reason::ExtraTooLong => "keep `extra` within 4 KiB",
             Reason::ExtraTooManyKeys => "keep `extra` within 32 keys",
             Reason::WrongFieldCount => "quote fields that hold the delimiter or a line break",
-            Reason::NotALogLine => "write the log in the combined format",
+            Reason::NotALogLine => "write the log in the common or combined format, or with a line `#Fields:`",
+            Reason::NotARequest => "skip such lines by their status in the mapping, or leave them",
             Reason::UnmappedEvent => "add the value to `[events]` of the mapping, or a default",
             Reason::TooManyEvents => "send smaller batches",
             Reason::ForbiddenProduct => "send it with a key that may write this product",

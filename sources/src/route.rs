@@ -338,7 +338,9 @@ mod tests {
     /// What a fuzzer looks for: decoding, composing, cutting and trimming in one pass must leave nothing for a second.
     #[test]
     fn the_template_of_a_template_is_itself() {
-        for address in ["/a%20/b%20", "/%", "/%25%34%31", "/a%3B", "/a%C2%A0/", "/%20;x/%09", "/=%CC%B8", "/%%20", "/%2"] {
+        for address in
+            ["/a%20/b%20", "/%", "/%25%34%31", "/a%3B", "/a%C2%A0/", "/%20;x/%09", "/=%CC%B8", "/%%20", "/%2"]
+        {
             let once = template(address).into_owned();
             assert_eq!(template(&once), once, "{address}");
         }

@@ -9,6 +9,7 @@ mod suite {
     mod examples;
     mod generated;
     mod hostile;
+    mod logs;
     mod parquet;
     mod skipped;
     mod text;

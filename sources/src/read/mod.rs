@@ -9,6 +9,7 @@ mod lines;
 mod mapped;
 pub(crate) mod parquet;
 pub(crate) mod text;
+mod w3c_log;
 
 pub use batch::ReadBatch;
 pub(crate) use batch::UnitDecoder;

@@ -20,10 +20,12 @@ use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
 use crate::listing::{Compression, Format, SourceFile};
 use crate::mapping::{CompiledMapping, Mapping};
+use crate::percent;
 use crate::privacy::Privacy;
 use crate::read::event_header::{require, unknown_column};
 use crate::read::lines::{LineReader, NextLine};
 use crate::read::mapped::push_mapped;
+use crate::read::w3c_log::W3cFields;
 use crate::read::{ReadBatch, UnitDecoder, access_log, csv, json};
 use crate::reject::{Fault, Reason, Rejects};
 use crate::row::Row;
@@ -39,8 +41,8 @@ enum LineFormat {
     Events { places: Vec<usize> },
     /// CSV of foreign columns.
     Foreign { mapping: Arc<CompiledMapping>, fields: Vec<Option<usize>>, width: usize },
-    /// An access log.
-    Log { mapping: Arc<CompiledMapping>, fields: Vec<Option<usize>> },
+    /// An access log; with the fields that the last line `#Fields:` named, if there was one.
+    Log { mapping: Arc<CompiledMapping>, fields: Vec<Option<usize>>, w3c: Option<W3cFields> },
 }
 
 /// Decodes one text file.
@@ -79,7 +81,7 @@ impl TextDecoder {
             (Format::AccessLog, Some(mapping)) => {
                 let mapping = mapping.compiled();
                 let fields = mapping.find(&file, &access_log::FIELDS)?;
-                LineFormat::Log { mapping, fields }
+                LineFormat::Log { mapping, fields, w3c: None }
             }
             (Format::AccessLog, None) => return Err(Error::NeedsMapping { file: file.name.clone() }),
             (_, Some(mapping)) => LineFormat::Json(mapping.compiled()),
@@ -131,14 +133,25 @@ impl TextDecoder {
             if bytes.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let Ok(text) = std::str::from_utf8(bytes) else {
-                self.rejects.push(line, Fault::line(Reason::NotUtf8));
-                continue;
+            let log = matches!(self.format, LineFormat::Log { .. });
+            let text = match std::str::from_utf8(bytes) {
+                Ok(text) => Cow::Borrowed(text),
+                // Servers log what they were sent.
+                Err(_) if log => percent::text(bytes),
+                Err(_) => {
+                    self.rejects.push(line, Fault::line(Reason::NotUtf8));
+                    continue;
+                }
             };
+            if let (LineFormat::Log { w3c, .. }, true) = (&mut self.format, text.starts_with('#')) {
+                *w3c = W3cFields::parse(&text).or(w3c.take());
+                self.skipped += 1;
+                continue;
+            }
             match decode(
                 &self.format,
                 self.delimiter,
-                text,
+                &text,
                 &mut self.columns,
                 &self.event_ids,
                 line,
@@ -239,16 +252,27 @@ fn decode(
             let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
             push_mapped(mapping, &values, columns, event_ids, line)
         }
-        LineFormat::Log { mapping, fields: places } => {
-            let mut fields = access_log::fields(text).ok_or(Fault::line(Reason::NotALogLine))?;
+        LineFormat::Log { mapping, fields: places, w3c } => {
+            let fields = w3c.as_ref().map_or_else(|| access_log::fields(text), |w3c| w3c.fields(text));
+            let mut fields = fields.ok_or(Fault::line(Reason::NotALogLine))?;
+            let requests = fields[access_log::METHOD].is_some();
             let taken = |place: &Option<usize>| place.and_then(|place| fields[place].take());
             let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-            push_mapped(mapping, &values, columns, event_ids, line)
+            let pushed = push_mapped(mapping, &values, columns, event_ids, line);
+            pushed.map_err(|fault| if requests { fault } else { without_request(fault) })
         }
         LineFormat::Json(mapping) => {
             let values = json::values(text, mapping.columns())?;
             push_mapped(mapping, &values, columns, event_ids, line)
         }
+    }
+}
+
+/// The fault of a log line whose request is none: what the mapping makes of method and path is missing.
+fn without_request(fault: Fault) -> Fault {
+    match fault.reason {
+        Reason::MissingField | Reason::UnmappedEvent => Fault::line(Reason::NotARequest),
+        _ => fault,
     }
 }
 
