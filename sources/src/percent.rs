@@ -37,8 +37,9 @@ pub(crate) struct Decoded<'a> {
 
 /// Decodes once; `None` if that changes nothing.
 fn decode(text: &str) -> Option<String> {
+    memchr::memchr(b'%', text.as_bytes())?;
     let mut rest = text;
-    let mut out = String::new();
+    let mut out = String::with_capacity(text.len());
     let mut run = Vec::new();
     while let Some(at) = memchr::memchr(b'%', rest.as_bytes()) {
         out.push_str(&rest[..at]);

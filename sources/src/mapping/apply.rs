@@ -38,6 +38,7 @@ pub(crate) struct CompiledMapping {
     pub(super) route: Option<(usize, bool)>,
     pub(super) device: Option<DeviceMapping>,
     pub(super) user_agent: Option<usize>,
+    pub(super) skips_bots: bool,
     pub(super) events: Option<EventMapping>,
     pub(super) error: Option<(usize, i64)>,
     pub(super) skips: Vec<SkipRule>,
@@ -138,6 +139,10 @@ impl CompiledMapping {
     ) -> Result<Option<Row<'a>>, Fault> {
         let value = |column: usize| values[column].as_deref().map(str::trim).filter(|text| !text.is_empty());
         if self.skips.iter().any(|skip| value(skip.column).is_some_and(|value| skip.takes(value))) {
+            return Ok(None);
+        }
+        let agent = self.user_agent.and_then(value).unwrap_or_default();
+        if self.skips_bots && user_agent::read(agent).is_bot() {
             return Ok(None);
         }
         let mut row = Row::new();

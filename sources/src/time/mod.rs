@@ -14,7 +14,6 @@ mod pattern;
 mod text;
 mod zone;
 
-use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::Offset;
 
 use crate::reject::Reason;
@@ -62,7 +61,7 @@ impl TimeFormat {
         match self {
             TimeFormat::Iso => parse_at(text, offset),
             TimeFormat::Epoch(unit) => epoch::ms(text, *unit).ok_or(Reason::BadTime),
-            TimeFormat::Log => log_time(text).map_or_else(|| text::instant(text, offset), Ok),
+            TimeFormat::Log => text::instant(text, offset),
             TimeFormat::Pattern(pattern) => pattern.instant(text, offset),
         }
     }
@@ -80,10 +79,6 @@ pub(crate) fn parse(text: &str) -> Result<i64, Reason> {
 fn parse_at(text: &str, offset: Offset) -> Result<i64, Reason> {
     let number = || text.parse().ok().or_else(|| epoch::ms(text, 0));
     plain_utc(text.as_bytes()).or_else(number).map_or_else(|| text::instant(text, offset), Ok)
-}
-
-fn floor_ms(at: jiff::Timestamp) -> i64 {
-    at.as_nanosecond().div_euclid(1_000_000) as i64
 }
 
 /// `2026-10-01T10:05:03Z` or `….123Z`, which most senders write.
@@ -132,13 +127,6 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     let year_of_era = year - era * 400;
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-/// The time of a log; `None` if it is written otherwise.
-fn log_time(text: &str) -> Option<i64> {
-    let time = BrokenDownTime::parse("%d/%b/%Y:%H:%M:%S %z", text).ok()?;
-    let leaps = text.contains(":60 ");
-    time.to_timestamp().ok().map(floor_ms).filter(|_| !leaps)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Pattern {
             return Err(Reason::BadTime);
         }
         if let Ok(at) = time.to_timestamp() {
-            return Ok(super::floor_ms(at));
+            return Ok(zone::floor_ms(at));
         }
         let civil = time.to_datetime().map_err(|_| Reason::BadTime)?;
         match time.iana_time_zone() {

@@ -12,8 +12,8 @@ use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::Offset;
 
+use super::epoch;
 use super::zone::{self, Zone};
-use super::{epoch, log_time};
 use crate::reject::Reason;
 
 /// Longest text that is looked at, in bytes.
@@ -65,6 +65,13 @@ pub(super) fn instant(text: &str, offset: Offset) -> Result<i64, Reason> {
     let (time, fraction_ms) = without_fraction(time.trim());
     let civil = civil(&time, fraction_ms.is_some()).ok_or(Reason::BadTime)?;
     Ok(zone.ms(civil, offset)? + fraction_ms.unwrap_or(0))
+}
+
+/// The time of a log; `None` if it is written otherwise.
+fn log_time(text: &str) -> Option<i64> {
+    let time = BrokenDownTime::parse("%d/%b/%Y:%H:%M:%S %z", text).ok()?;
+    let leaps = text.contains(":60 ");
+    time.to_timestamp().ok().map(zone::floor_ms).filter(|_| !leaps)
 }
 
 /// `/Date(1790849103123+0200)/` of .NET: ms since 1970; the offset says where the clock stood, not when.

@@ -34,7 +34,7 @@ impl Zone {
             Zone::Offset(offset) => offset.to_timestamp(civil).map_err(|_| Reason::BadTime),
             Zone::Named(zone) => zone.to_ambiguous_timestamp(civil).unambiguous().map_err(|_| Reason::UnknownZone),
         };
-        at.map(super::floor_ms)
+        at.map(floor_ms)
     }
 }
 
@@ -134,4 +134,9 @@ pub(super) fn offset_of(text: &str) -> Option<Offset> {
     let (hours, minutes, seconds) = (number(0)?, number(2)?, number(4)?);
     let plausible = hours < 16 && minutes < 60 && seconds < 60;
     Offset::from_seconds(sign * (hours * 3600 + minutes * 60 + seconds)).ok().filter(|_| plausible)
+}
+
+/// The whole ms of an instant, rounded towards the past.
+pub(super) fn floor_ms(at: jiff::Timestamp) -> i64 {
+    at.as_nanosecond().div_euclid(1_000_000) as i64
 }

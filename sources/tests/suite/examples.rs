@@ -119,7 +119,7 @@ fn the_real_log_rejects_the_line_that_is_cut_short() {
         tally(&read, "event_name"),
         counts([("-", 4553), ("request_HEAD", 34), ("request_OPTIONS", 1), ("request_POST", 5)])
     );
-    assert_eq!(read.count("browser", "bot"), 2091);
+    assert_eq!(read.count("browser", "bot"), 2324);
     assert_eq!(tally(&read, "user_hash").len(), 1423);
     assert_eq!(read.count("session_id", ""), 4593);
     assert!(read.column("route").iter().all(|route| !route.contains('?')));

@@ -143,6 +143,26 @@ fn a_mapping_may_skip_what_is_no_request_or_take_it_without_method_and_path() {
 }
 
 #[test]
+fn bots_may_be_skipped_and_phones_called_so_are_none() {
+    let chrome = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Mobile Safari/537.36";
+    let lines: Vec<String> = [
+        format!("Mozilla/5.0 (Linux; Android 10; CUBOT NOTE 20) {chrome}"),
+        format!("Mozilla/5.0 (Linux; Android 9; Cubot_X19 Build/PPR1) {chrome}"),
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)".to_owned(),
+        "curl/8.4.0".to_owned(),
+        "-".to_owned(),
+    ]
+    .map(|agent| format!(r#"198.51.100.1 - - [12/Nov/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "{agent}""#))
+    .to_vec();
+    let read = log(lines.join("\n"), MAPPING);
+    assert_eq!(read.column("device_type"), ["mobile", "mobile", "unknown", "unknown", "unknown"]);
+    assert_eq!(read.column("browser"), ["Chrome", "Chrome", "bot", "bot", "-"]);
+    let skipping = MAPPING.replace("column = \"user_agent\"", "column = \"user_agent\"\nskip_bots = true");
+    let read = log(lines.join("\n"), &skipping);
+    assert_eq!((read.column("browser"), read.skipped), (vec!["Chrome".into(), "Chrome".into(), "-".into()], 2));
+}
+
+#[test]
 fn the_virtual_host_is_a_field() {
     let mapping =
         MAPPING.replace("product_id = \"site\"\n", "").replace("[hash]", "[columns]\nproduct_id = \"vhost\"\n[hash]");

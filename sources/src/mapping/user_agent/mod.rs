@@ -42,6 +42,13 @@ pub(super) struct Visitor {
     pub(super) browser: Option<String>,
 }
 
+impl Visitor {
+    /// Whether this is a program.
+    pub(super) fn is_bot(&self) -> bool {
+        self.browser.as_deref() == Some(BOT)
+    }
+}
+
 thread_local! {
     static SEEN: RefCell<HashMap<String, Rc<Visitor>>> = RefCell::new(HashMap::new());
 }
@@ -99,12 +106,24 @@ impl Lists {
         let os = os.as_deref().and_then(|os| system_of(os, agent));
         let family = |agent: &str| Some(self.browsers.as_ref()?.extract(agent)?.family.into_owned());
         let browser = family(agent).filter(|name| !is_program(name)).or_else(|| family(&unnamed));
-        if self.crawlers.is_match(&unnamed) || browser.as_deref().is_some_and(is_program) {
+        let program = gives_address(agent) || browser.as_deref().is_some_and(is_program);
+        if program || self.crawlers.is_match(&unnamed) {
             return Visitor { device_type: "unknown", os, browser: Some(BOT.to_owned()) };
         }
         let browser = browser.as_deref().and_then(browser_of);
         Visitor { device_type: device_of(agent, os.as_deref()), os, browser }
     }
+}
+
+/// Whether an agent says by convention that it is a program: it gives an address, `+http://…`, and any address if it
+/// is not the agent of a browser.
+fn gives_address(agent: &str) -> bool {
+    agent.contains("+http") || (!is_browsers(agent) && (agent.contains("http://") || agent.contains("https://")))
+}
+
+/// Whether an agent begins as those of browsers do.
+fn is_browsers(agent: &str) -> bool {
+    agent.starts_with("Mozilla/") || agent.starts_with("Opera/")
 }
 
 /// The agent without the model of an Android device: phones are called CUBOT and M Bot. A program says what it is in
@@ -201,12 +220,12 @@ const PHONES: [&str; 12] = [
 /// The device by what agents have in common by convention: a browser on an Android tablet leaves out `Mobile`.
 fn device_of(agent: &str, os: Option<&str>) -> &'static str {
     let has = |word: &str| agent.contains(word);
-    let browses = agent.starts_with("Mozilla/") || agent.starts_with("Opera/");
+    let browses = is_browsers(agent);
     let windows = has("Windows NT");
     if OTHER_SCREENS.iter().any(|word| has(word)) || (has("Tizen") && has("TV")) {
         return "unknown";
     }
-    let android_tablet = has("Android") && browses && !has("Mobile") && !windows;
+    let android_tablet = (has("Android") || has("Silk/")) && browses && !has("Mobile") && !windows;
     if has("iPad") || has("Kindle") || has("PlayBook") || (has("Tablet") && !windows) || android_tablet {
         return "tablet";
     }

@@ -56,6 +56,9 @@ unknown   -         bot                 Wget/1.21.3
 unknown   -         bot                 python-requests/2.31.0
 unknown   -         bot                 Go-http-client/1.1
 unknown   -         bot                 facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)
+unknown   -         bot                 UniversalFeedParser/4.2-pre-314-svn +http://feedparser.org/
+unknown   -         bot                 Some Reader (for http://example.org/feed; 8 readers)
+tablet    Android   Amazon_Silk         Mozilla/5.0 (Linux; U; en-us; KFTT Build/IML74K) AppleWebKit/535.19 (KHTML, like Gecko) Silk/3.13 Safari/535.19 Silk-Accelerated=true
 unknown   -         bot                 NobodyKnowsThisBot/0.1
 unknown   -         bot                 my-own-crawler
 unknown   Android   Android             Dalvik/2.1.0 (Linux; U; Android 10; CUBOT NOTE 20 Build/QP1A.190711.020)
