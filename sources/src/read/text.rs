@@ -133,15 +133,9 @@ impl TextDecoder {
             if bytes.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let log = matches!(self.format, LineFormat::Log { .. });
-            let text = match std::str::from_utf8(bytes) {
-                Ok(text) => Cow::Borrowed(text),
-                // Servers log what they were sent.
-                Err(_) if log => percent::text(bytes),
-                Err(_) => {
-                    self.rejects.push(line, Fault::line(Reason::NotUtf8));
-                    continue;
-                }
+            let Some(text) = text_of(bytes, &self.format) else {
+                self.rejects.push(line, Fault::line(Reason::NotUtf8));
+                continue;
             };
             if let (LineFormat::Log { w3c, .. }, true) = (&mut self.format, text.starts_with('#')) {
                 *w3c = W3cFields::parse(&text).or(w3c.take());
@@ -252,12 +246,8 @@ fn decode(
             let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
             push_mapped(mapping, &values, columns, event_ids, line)
         }
-        LineFormat::Log { mapping, fields: places, w3c } => {
-            let fields = w3c.as_ref().map_or_else(|| access_log::fields(text), |w3c| w3c.fields(text));
-            let mut fields = fields.ok_or(Fault::line(Reason::NotALogLine))?;
-            let requests = fields[access_log::METHOD].is_some();
-            let taken = |place: &Option<usize>| place.and_then(|place| fields[place].take());
-            let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
+        LineFormat::Log { mapping, fields, w3c } => {
+            let (values, requests) = log_values(text, fields, w3c.as_ref())?;
             let pushed = push_mapped(mapping, &values, columns, event_ids, line);
             pushed.map_err(|fault| if requests { fault } else { without_request(fault) })
         }
@@ -266,6 +256,27 @@ fn decode(
             push_mapped(mapping, &values, columns, event_ids, line)
         }
     }
+}
+
+/// A line as text; `None` if it is not UTF-8. Servers log what they were sent, so a log has escapes for such bytes.
+fn text_of<'a>(bytes: &'a [u8], format: &LineFormat) -> Option<Cow<'a, str>> {
+    match format {
+        LineFormat::Log { .. } => Some(percent::text(bytes)),
+        _ => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+    }
+}
+
+/// The values of the places in a log line, and whether the line has a request.
+fn log_values<'a>(
+    text: &'a str,
+    places: &[Option<usize>],
+    w3c: Option<&W3cFields>,
+) -> Result<(Vec<Option<Cow<'a, str>>>, bool), Fault> {
+    let fields = w3c.map_or_else(|| access_log::fields(text), |w3c| w3c.fields(text));
+    let mut fields = fields.ok_or(Fault::line(Reason::NotALogLine))?;
+    let requests = fields[access_log::METHOD].is_some();
+    let taken = |place: &Option<usize>| place.and_then(|place| fields[place].take());
+    Ok((places.iter().map(taken).collect(), requests))
 }
 
 /// The fault of a log line whose request is none: what the mapping makes of method and path is missing.

@@ -31,12 +31,15 @@ const ISO_SHAPES: [&str; 7] = [
 ];
 
 /// Other forms, as strftime patterns.
-const FORMS: [&str; 12] = [
+const FORMS: [&str; 18] = [
     "%d/%b/%Y:%H:%M:%S",
     "%a, %d %b %Y %H:%M:%S",
     "%d %b %Y %H:%M:%S",
     "%b %d, %Y %I:%M:%S %p",
     "%b %d, %Y, %I:%M:%S %p",
+    "%B %d, %Y %I:%M:%S %p",
+    "%b %d %Y %I:%M%p",
+    "%b %d %Y %I:%M:%S%p",
     "%b %d, %Y %H:%M:%S",
     "%a %b %d %H:%M:%S %Y",
     "%a %b %d %Y %H:%M:%S",
@@ -44,6 +47,9 @@ const FORMS: [&str; 12] = [
     "%Y/%m/%d %H:%M:%S",
     "%Y-%m-%d %I:%M:%S %p",
     "%Y-%m-%d %H:%M:%S",
+    "%b %d, %Y",
+    "%d %b %Y",
+    "%Y/%m/%d",
 ];
 
 /// The ms of a text. A time without a zone is `offset` ahead of UTC; a date without a time is its midnight.
@@ -119,7 +125,7 @@ fn civil(time: &str, has_fraction: bool) -> Option<DateTime> {
         let leaps = seconds && time.ends_with("60");
         return time.parse().ok().filter(|_| !leaps && (seconds || !has_fraction));
     }
-    FORMS.iter().find_map(|form| pattern(form, &time))
+    FORMS.iter().filter(|form| !has_fraction || form.contains("%S")).find_map(|form| pattern(form, &time))
 }
 
 fn has_shape(text: &str, shape: &str) -> bool {

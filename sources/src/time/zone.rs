@@ -49,6 +49,13 @@ pub(super) fn split(text: &str) -> Result<(&str, Zone), Reason> {
         };
     }
     if let Some((time, word)) = text.rsplit_once(' ')
+        && word.starts_with(|c: char| c.is_ascii_alphabetic())
+        && let Ok((time, zone @ Zone::Offset(_))) = numeric(time.trim_end())
+    {
+        // `+0200 CEST`: the offset says what the abbreviation leaves open.
+        return Ok((time, zone));
+    }
+    if let Some((time, word)) = text.rsplit_once(' ')
         && let Some(zone) = word_zone(word)?
     {
         return Ok((time.trim_end(), zone));
