@@ -28,6 +28,7 @@ mod left_out;
 mod listing;
 mod mapping;
 mod partitions;
+mod percent;
 pub mod privacy;
 mod read;
 pub mod record;

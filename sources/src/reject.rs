@@ -30,6 +30,8 @@ pub enum Reason {
     MissingField,
     /// A time that cannot be parsed.
     BadTime,
+    /// A time with a zone that may be one of several (`CST`) or is not known, or that clocks skipped or showed twice.
+    UnknownZone,
     /// A time outside the allowed range.
     TsOutOfRange,
     /// A `seq` below 0 or above 2⁵³ − 1.
@@ -64,8 +66,10 @@ pub enum Reason {
     UnclosedQuote,
     /// A column of the mapping that is an object, or an array of several values.
     NestedValue,
-    /// A line that is not in the combined log format.
+    /// A line that is not in the common, combined or W3C log format.
     NotALogLine,
+    /// A log line whose request is none: bytes of another protocol, one word, nothing.
+    NotARequest,
     /// A list of more than one value in a column that takes one.
     ManyValues,
     /// The row states another value than the folder that it lies in (`segment=new/`).
@@ -93,6 +97,7 @@ impl Reason {
         Reason::WrongType,
         Reason::MissingField,
         Reason::BadTime,
+        Reason::UnknownZone,
         Reason::TsOutOfRange,
         Reason::SeqOutOfRange,
         Reason::NotFinite,
@@ -111,6 +116,7 @@ impl Reason {
         Reason::UnclosedQuote,
         Reason::NestedValue,
         Reason::NotALogLine,
+        Reason::NotARequest,
         Reason::ManyValues,
         Reason::PartitionMismatch,
         Reason::UnmappedEvent,
@@ -132,6 +138,7 @@ impl Reason {
             Reason::WrongType => "wrong_type",
             Reason::MissingField => "missing_field",
             Reason::BadTime => "bad_time",
+            Reason::UnknownZone => "unknown_zone",
             Reason::TsOutOfRange => "ts_out_of_range",
             Reason::SeqOutOfRange => "seq_out_of_range",
             Reason::NotFinite => "not_finite",
@@ -150,6 +157,7 @@ impl Reason {
             Reason::UnclosedQuote => "unclosed_quote",
             Reason::NestedValue => "nested_value",
             Reason::NotALogLine => "not_a_log_line",
+            Reason::NotARequest => "not_a_request",
             Reason::ManyValues => "many_values",
             Reason::PartitionMismatch => "partition_mismatch",
             Reason::UnmappedEvent => "unmapped_event",
@@ -172,6 +180,7 @@ impl Reason {
             Reason::WrongType => "send the type that docs/tables.md gives",
             Reason::MissingField => "send the field; every event has it",
             Reason::BadTime => "send ISO 8601 with a zone, or milliseconds since 1970",
+            Reason::UnknownZone => "send the offset, as `+02:00`",
             Reason::TsOutOfRange => "correct the sender's clock or the unit of its times",
             Reason::SeqOutOfRange => "send a whole number from 0 to 2⁵³ − 1, or leave it out",
             Reason::NotFinite => "leave the number out where it is not known",
@@ -189,7 +198,8 @@ impl Reason {
             Reason::WrongFieldCount => "quote fields that hold the delimiter or a line break",
             Reason::UnclosedQuote => "close the quote, and double each quote within a quoted field",
             Reason::NestedValue => "name one value of it in the mapping, such as `tags.0` or `user.id`",
-            Reason::NotALogLine => "write the log in the combined format",
+            Reason::NotALogLine => "write the log in the common or combined format, or with a line `#Fields:`",
+            Reason::NotARequest => "skip such lines by their status in the mapping, or leave them",
             Reason::ManyValues => "write one value, or a list of one",
             Reason::PartitionMismatch => "correct the row, or rename its folder",
             Reason::UnmappedEvent => "add the value to `[events]` of the mapping, or a default",

@@ -70,7 +70,7 @@ impl<'a> Row<'a> {
             return Ok(());
         }
         self.values[place] = match column.kind {
-            Type::Timestamp => Value::Instant(crate::time::parse(&text).ok_or_else(|| fault(Reason::BadTime))?),
+            Type::Timestamp => Value::Instant(crate::time::parse(&text).map_err(fault)?),
             Type::Int64 => Value::Whole(text.trim().parse().map_err(|_| fault(Reason::NotANumber))?),
             Type::Float32 => Value::Number(text.trim().parse().map_err(|_| fault(Reason::NotANumber))?),
             Type::Bool => Value::Truth(truth(&text).ok_or_else(|| fault(Reason::WrongType))?),

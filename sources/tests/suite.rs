@@ -15,6 +15,7 @@ mod suite {
     mod handed;
     mod hostile;
     mod json;
+    mod logs;
     mod parquet;
     mod partitions;
     mod skipped;

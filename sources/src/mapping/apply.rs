@@ -39,6 +39,7 @@ pub(crate) struct CompiledMapping {
     pub(super) route: Option<(usize, bool)>,
     pub(super) device: Option<DeviceMapping>,
     pub(super) user_agent: Option<usize>,
+    pub(super) skips_bots: bool,
     pub(super) events: Option<EventMapping>,
     pub(super) error: Option<(usize, i64)>,
     pub(super) skips: Vec<SkipRule>,
@@ -88,9 +89,9 @@ pub(super) struct SkipRule {
 }
 
 impl SkipRule {
-    /// Endings are compared with the path, without `?…` and `#…`, in any case.
+    /// Endings are compared with the path, without `;…`, `?…` and `#…`, in any case.
     fn takes(&self, value: &str) -> bool {
-        let path = value.split(['?', '#']).next().unwrap_or(value);
+        let path = value.split(['?', '#', ';']).next().unwrap_or(value);
         let lower = path.to_ascii_lowercase();
         self.values.contains(value)
             || self.endings.iter().any(|ending| lower.ends_with(ending.as_str()))
@@ -156,6 +157,10 @@ impl CompiledMapping {
         if self.skips.iter().any(|skip| value(skip.column).is_some_and(|value| skip.takes(value))) {
             return Ok(None);
         }
+        let agent = self.user_agent.and_then(value).unwrap_or_default();
+        if self.skips_bots && user_agent::read(agent).is_bot() {
+            return Ok(None);
+        }
         let mut row = Row::new();
         for (place, template) in &self.constants {
             row.set(*place, template.value(""));
@@ -192,17 +197,17 @@ impl CompiledMapping {
     fn instant(&self, text: Option<&str>) -> Result<Value<'static>, Fault> {
         let text = text.ok_or_else(|| Fault::field(Reason::MissingField, "ts"))?;
         // Parquet instants arrive as ISO 8601, whatever the mapping says about texts.
-        let iso = || text.as_bytes().get(10).filter(|b| **b == b'T').and_then(|_| time::parse(text));
+        let iso = |reason| if text.as_bytes().get(10) == Some(&b'T') { time::parse(text) } else { Err(reason) };
         let instant = self.time_format.instant(text, self.offset).or_else(iso);
-        instant.map(Value::Instant).ok_or_else(|| Fault::field(Reason::BadTime, "ts"))
+        instant.map(Value::Instant).map_err(|reason| Fault::field(reason, "ts"))
     }
 
     fn device<'a>(&'a self, row: &mut Row<'a>, value: &impl Fn(usize) -> Option<&'a str>) {
         if let Some(agent) = self.user_agent {
             let visitor = user_agent::read(value(agent).unwrap_or_default());
             row.set_text(DEVICE, visitor.device_type);
-            row.set_text(OS, visitor.os.unwrap_or_default());
-            row.set_text(BROWSER, visitor.browser.unwrap_or_default());
+            row.set_text(OS, visitor.os.clone().unwrap_or_default());
+            row.set_text(BROWSER, visitor.browser.clone().unwrap_or_default());
         }
         if let Some(device) = &self.device {
             let given = value(device.column);

@@ -93,6 +93,7 @@ impl Compiler {
             self.given.extend(screen.then_some(column_index("screen_id")));
         }
         let device = raw.device.map(|device| self.device(device)).transpose()?;
+        let skips_bots = raw.user_agent.as_ref().is_some_and(|agent| agent.skip_bots);
         let user_agent = raw.user_agent.map(|agent| self.foreign(&agent.column)).transpose()?;
         if user_agent.is_some() {
             self.given.insert(column_index("device_type"));
@@ -118,6 +119,7 @@ impl Compiler {
             route,
             device,
             user_agent,
+            skips_bots,
             events,
             error,
             skips,

@@ -96,6 +96,8 @@ pub(super) struct RawDevice {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawUserAgent {
     pub(super) column: String,
+    #[serde(default)]
+    pub(super) skip_bots: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -135,7 +137,7 @@ pub(super) fn parse(text: &str) -> Result<Raw, String> {
     keys_of(&table, "time", &["column", "format", "offset"])?;
     keys_of(&table, "route", &["column", "screen"])?;
     keys_of(&table, "device", &["column", "values", "default"])?;
-    keys_of(&table, "user_agent", &["column"])?;
+    keys_of(&table, "user_agent", &["column", "skip_bots"])?;
     keys_of(&table, "event", &["column", "default", "skip"])?;
     keys_of(&table, "error", &["column", "from"])?;
     toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())

@@ -5,7 +5,7 @@
 //! text   `write to ann@example.org please`   looks like an e-mail address
 //! ```
 //!
-//! A value is refused by its shape alone. No message repeats it.
+//! A value is refused by its shape alone, also where it is percent-encoded. No message repeats it.
 
 mod patterns;
 mod settings;
@@ -16,6 +16,7 @@ use memchr::memmem::Finder;
 use patterns::{holds_card_number, holds_email, holds_jwt};
 pub use settings::{DENIED_KEYS, PrivacySettings};
 
+use crate::percent;
 use crate::reject::Reason;
 
 /// The prepared checks.
@@ -69,7 +70,8 @@ impl Privacy {
         if !self.check_values {
             return None;
         }
-        let bytes = text.as_bytes();
+        let decoded = percent::decoded(text).text;
+        let bytes = decoded.as_bytes();
         if holds_email(bytes) {
             return Some(Reason::Email);
         }
@@ -85,10 +87,11 @@ impl Privacy {
         if !self.check_values {
             return None;
         }
-        if holds_email(text.as_bytes()) {
+        let decoded = percent::decoded(text).text;
+        if holds_email(decoded.as_bytes()) {
             return Some(Reason::Email);
         }
-        holds_jwt(&self.jwt, text.as_bytes()).then_some(Reason::Jwt)
+        holds_jwt(&self.jwt, decoded.as_bytes()).then_some(Reason::Jwt)
     }
 
     /// Whether `bytes`, many texts in a row, may hold something that [`Self::identifier`] refuses. Adjacent texts may
@@ -151,6 +154,8 @@ mod tests {
             "ann@example.org",
             "to: ann.b+c@mail.example.co.uk!",
             "/u/ann%40example.org/x",
+            "/u/ann%2540example%2Eorg",
+            "ann%40b%c3%bccher.de",
             "a@b.io",
             "ünal@exämple.de",
         ] {
@@ -163,7 +168,13 @@ mod tests {
 
     #[test]
     fn a_card_number_passes_luhn_and_stands_alone() {
-        for text in ["4111111111111111", "4111 1111 1111 1111", "card 5555-5555-5555-4444.", "378282246310005"] {
+        for text in [
+            "4111111111111111",
+            "4111 1111 1111 1111",
+            "4111%201111%201111%201111",
+            "card 5555-5555-5555-4444.",
+            "378282246310005",
+        ] {
             assert_eq!(privacy().text(text), Some(Reason::CardNumber), "{text}");
         }
         for text in [

@@ -13,6 +13,7 @@ pub(crate) mod parquet;
 mod row_writer;
 pub(crate) mod seen;
 pub(crate) mod text;
+mod w3c_log;
 
 pub use batch::ReadBatch;
 pub(crate) use batch::UnitDecoder;

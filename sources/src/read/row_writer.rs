@@ -6,6 +6,7 @@ use netcrab_schema::events::EVENT;
 
 use super::mapped::FileMapping;
 use super::seen::SeenKeys;
+use super::w3c_log::W3cFields;
 use super::{access_log, csv, json};
 use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
@@ -26,8 +27,8 @@ pub(super) enum RowFormat {
     Events { delimiter: u8, places: Vec<usize> },
     /// CSV of foreign columns.
     Foreign { mapping: FileMapping, delimiter: u8, fields: Vec<Option<usize>>, width: usize },
-    /// An access log.
-    Log { mapping: FileMapping, fields: Vec<Option<usize>> },
+    /// An access log; with the fields that the last line `#Fields:` named, if there was one.
+    Log { mapping: FileMapping, fields: Vec<Option<usize>>, w3c: Option<W3cFields> },
 }
 
 /// Turns a text into a row, and stores it.
@@ -60,11 +61,10 @@ impl RowWriter<'_> {
                 let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
                 mapping.push(values, self.columns, self.event_ids, self.line)
             }
-            RowFormat::Log { mapping, fields: places } => {
-                let mut fields = access_log::fields(text).ok_or(Fault::line(Reason::NotALogLine))?;
-                let taken = |place: &Option<usize>| place.and_then(|place| fields[place].take());
-                let values: Vec<Option<Cow<'_, str>>> = places.iter().map(taken).collect();
-                mapping.push(values, self.columns, self.event_ids, self.line)
+            RowFormat::Log { mapping, fields, w3c } => {
+                let (values, requests) = log_values(text, fields, w3c.as_ref())?;
+                let pushed = mapping.push(values, self.columns, self.event_ids, self.line);
+                pushed.map_err(|fault| if requests { fault } else { without_request(fault) })
             }
             RowFormat::Json(mapping) => {
                 let text = mended(text);
@@ -87,6 +87,27 @@ impl RowWriter<'_> {
         }
         faults.into_iter().for_each(|fault| self.rejects.push(self.line, fault));
         Ok(true)
+    }
+}
+
+/// The values of the places in a log line, and whether the line has a request.
+fn log_values<'a>(
+    text: &'a str,
+    places: &[Option<usize>],
+    w3c: Option<&W3cFields>,
+) -> Result<(Vec<Option<Cow<'a, str>>>, bool), Fault> {
+    let fields = w3c.map_or_else(|| access_log::fields(text), |w3c| w3c.fields(text));
+    let mut fields = fields.ok_or(Fault::line(Reason::NotALogLine))?;
+    let requests = fields[access_log::METHOD].is_some();
+    let taken = |place: &Option<usize>| place.and_then(|place| fields[place].take());
+    Ok((places.iter().map(taken).collect(), requests))
+}
+
+/// The fault of a log line whose request is none: what the mapping makes of method and path is missing.
+fn without_request(fault: Fault) -> Fault {
+    match fault.reason {
+        Reason::MissingField | Reason::UnmappedEvent => Fault::line(Reason::NotARequest),
+        _ => fault,
     }
 }
 

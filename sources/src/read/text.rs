@@ -7,6 +7,7 @@
 //!
 //! State   one line or JSON value, one batch
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,7 @@ use crate::encoding::{Utf32, utf8};
 use crate::event_id::EventIds;
 use crate::listing::{Compression, Format, SourceFile};
 use crate::mapping::Mapping;
+use crate::percent;
 use crate::privacy::Privacy;
 use crate::read::csv_header::{self, Header};
 use crate::read::lines::values::JsonValues;
@@ -27,6 +29,7 @@ use crate::read::lines::{LineReader, NextLine};
 use crate::read::mapped::FileMapping;
 use crate::read::row_writer::{RowFormat, RowWriter};
 use crate::read::seen::SeenKeys;
+use crate::read::w3c_log::W3cFields;
 use crate::read::{ReadBatch, UnitDecoder, access_log, csv};
 use crate::reject::{Fault, Reason, Rejects};
 use crate::{Error, SourceSettings, WhyLeftOut};
@@ -72,7 +75,7 @@ impl TextDecoder {
             (Format::AccessLog, Some(mapping)) => {
                 let mapping = FileMapping::of(&file, mapping)?;
                 let fields = mapping.mapping.find(&file, &access_log::FIELDS)?;
-                RowFormat::Log { mapping, fields }
+                RowFormat::Log { mapping, fields, w3c: None }
             }
             (Format::AccessLog, None) => return Err(Error::NeedsMapping { file: file.name.clone() }),
             (_, Some(mapping)) => RowFormat::Json(FileMapping::of(&file, mapping)?),
@@ -144,13 +147,21 @@ impl TextDecoder {
             return Ok(true);
         }
         let first_line = memchr::memchr(b'\n', bytes);
-        let decoded = match std::str::from_utf8(bytes) {
-            Ok(text) => {
+        let text = text_of(bytes, &self.format);
+        if let RowFormat::Log { w3c, .. } = &mut self.format
+            && let Some(text) = text.as_deref().filter(|text| text.starts_with('#'))
+        {
+            *w3c = W3cFields::parse(text).or(w3c.take());
+            self.skipped += 1;
+            return Ok(true);
+        }
+        let decoded = match text {
+            Some(text) => {
                 let (columns, event_ids) = (&mut self.columns, &self.event_ids);
                 let (seen, rejects) = (&mut self.seen, &mut self.rejects);
-                RowWriter { columns, event_ids, line, seen, rejects }.decode(&self.format, text)
+                RowWriter { columns, event_ids, line, seen, rejects }.decode(&self.format, &text)
             }
-            Err(_) => Err(Fault::line(Reason::NotUtf8)),
+            None => Err(Fault::line(Reason::NotUtf8)),
         };
         match decoded {
             Ok(taken) => self.skipped += u64::from(!taken),
@@ -228,6 +239,14 @@ impl UnitDecoder for TextDecoder {
             return Some(Err(error));
         }
         self.next()
+    }
+}
+
+/// A line as text; `None` if it is not UTF-8. Servers log what they were sent, so a log has escapes for such bytes.
+fn text_of<'a>(bytes: &'a [u8], format: &RowFormat) -> Option<Cow<'a, str>> {
+    match format {
+        RowFormat::Log { .. } => Some(percent::text(bytes)),
+        _ => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
     }
 }
 

@@ -229,7 +229,7 @@ pub(crate) fn instants(array: &ArrayRef) -> Result<Converted<TimestampMillisecon
         D::Date32 => array.as_primitive::<Date32Type>().unary(|days: i32| i64::from(days) * DAY_MS),
         D::Date64 => array.as_primitive::<Date64Type>().unary(|ms: i64| ms),
         D::UInt64 => array.as_primitive::<UInt64Type>().unary(|ms: u64| i64::try_from(ms).unwrap_or(i64::MAX)),
-        D::Utf8 | D::LargeUtf8 | D::Utf8View => parsed(&array, &mut faults, Reason::BadTime, time::parse)?,
+        D::Utf8 | D::LargeUtf8 | D::Utf8View => parsed(&array, &mut faults, time::parse)?,
         _ => {
             let plain = cast(&array, &D::Int64)?;
             plain.as_primitive::<arrow::datatypes::Int64Type>().unary(|ms: i64| ms)
@@ -248,7 +248,7 @@ pub(crate) fn floats(array: &ArrayRef) -> Result<Converted<Float32Array>, Error>
         let texts = texts(&array)?;
         faults.extend(texts.faults);
         let texts: ArrayRef = Arc::new(texts.values);
-        parsed(&texts, &mut faults, Reason::NotANumber, |text| text.parse().ok())?
+        parsed(&texts, &mut faults, |text| text.parse().map_err(|_| Reason::NotANumber))?
     };
     Ok(Converted { values: floats, faults })
 }
@@ -279,17 +279,12 @@ pub(crate) fn truths(array: &ArrayRef) -> Result<Converted<Vec<Option<bool>>>, E
 fn parsed<T: ArrowPrimitiveType>(
     texts: &ArrayRef,
     faults: &mut Vec<(usize, Reason)>,
-    reason: Reason,
-    parse: impl Fn(&str) -> Option<T::Native>,
+    parse: impl Fn(&str) -> Result<T::Native, Reason>,
 ) -> Result<PrimitiveArray<T>, Error> {
     let texts = cast(texts, &DataType::Utf8View)?;
     let mut value = |(row, text): (usize, Option<&str>)| {
         let text = text.map(str::trim).filter(|text| !text.is_empty())?;
-        let value = parse(text);
-        if value.is_none() {
-            faults.push((row, reason));
-        }
-        value
+        parse(text).map_err(|reason| faults.push((row, reason))).ok()
     };
     Ok(texts.as_string_view().iter().enumerate().map(&mut value).collect())
 }

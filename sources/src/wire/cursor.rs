@@ -213,7 +213,7 @@ impl<'a> Cursor<'a> {
     /// Steps over an instant, a text or a number, and returns its ms.
     pub(super) fn instant(&mut self) -> Option<i64> {
         match self.peek()? {
-            b'"' => time::parse(self.string()?),
+            b'"' => time::parse(self.string()?).ok(),
             _ => self.number().map(|number| number.floor()),
         }
     }

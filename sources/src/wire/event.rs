@@ -218,7 +218,7 @@ pub(super) fn typed_value(kind: Type, value: Scalar<'_>) -> Result<Value<'_>, Re
         (_, Scalar::Null) => Value::Absent,
         (Type::Text | Type::Repeated | Type::Symbol, Scalar::Text(text)) if text.is_empty() => Value::Absent,
         (Type::Text | Type::Repeated | Type::Symbol, Scalar::Text(text)) => Value::Text(text),
-        (Type::Timestamp, Scalar::Text(text)) => Value::Instant(time::parse(&text).ok_or(Reason::BadTime)?),
+        (Type::Timestamp, Scalar::Text(text)) => Value::Instant(time::parse(&text)?),
         (Type::Timestamp, Scalar::Int(ms)) => Value::Instant(ms),
         (Type::Timestamp, Scalar::Uint(ms)) => Value::Instant(i64::try_from(ms).unwrap_or(i64::MAX)),
         (Type::Timestamp, Scalar::Float(ms)) => Value::Instant(ms.floor() as i64),
