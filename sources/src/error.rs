@@ -56,7 +56,8 @@ pub enum Error {
     },
     /// A column that is no event column.
     #[error(
-        "`{file}` has a column `{column}`, which no event has{nearest}; rename it, leave it out, or give a mapping"
+        "`{file}` has a column `{column}`, which no event has{nearest}; rename it, leave it out, or give a mapping \
+         (docs/mapping.md)"
     )]
     UnknownColumn {
         /// The file.
@@ -85,12 +86,30 @@ pub enum Error {
         column: String,
     },
     /// A required column is missing.
-    #[error("`{file}` has no column `{column}`, which every event needs; add it, or give a mapping that does")]
+    #[error(
+        "`{file}` has no column `{column}`, which every event needs; add it, or give a mapping that does \
+         (docs/mapping.md)"
+    )]
     MissingColumn {
         /// The file.
         file: String,
         /// The event column.
         column: String,
+    },
+    /// The columns of the file are those of another program.
+    #[error(
+        "the columns of `{file}` are not those of events{unknown}{missing}; write a mapping that says which column \
+         becomes which, and give it with --mapping: [constants] for org_id and product_id, [hash] for user_hash, \
+         [time] for ts, [event] for event_type and screen_id, [columns] for others; docs/mapping.md explains it, \
+         docs/mapping-ecom.toml is an example"
+    )]
+    ForeignColumns {
+        /// The file.
+        file: String,
+        /// `; no event has a column …`, or empty.
+        unknown: String,
+        /// `; it lacks …`, or empty.
+        missing: String,
     },
     /// The type of a column cannot be converted to that of the event column.
     #[error(
@@ -191,6 +210,7 @@ impl Error {
             | Error::DeniedColumn { .. }
             | Error::RepeatedColumn { .. }
             | Error::MissingColumn { .. }
+            | Error::ForeignColumns { .. }
             | Error::ColumnType { .. } => WhoActs::Sender,
             Error::Read { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => WhoActs::Operator,

@@ -88,6 +88,11 @@ impl Source {
         self.files.iter().map(|opened| opened.footer.as_ref().map(|footer| footer.rows())).sum()
     }
 
+    /// The name of each file, as it stands in rejects and errors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|opened| opened.file.name.as_str())
+    }
+
     /// Number of files.
     pub fn files(&self) -> usize {
         self.files.len()

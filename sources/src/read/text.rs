@@ -21,7 +21,7 @@ use crate::event_id::EventIds;
 use crate::listing::{Compression, Format, SourceFile};
 use crate::mapping::{CompiledMapping, Mapping};
 use crate::privacy::Privacy;
-use crate::read::event_header::{require, unknown_column};
+use crate::read::event_header::{not_an_event, require};
 use crate::read::lines::{LineReader, NextLine};
 use crate::read::mapped::push_mapped;
 use crate::read::{ReadBatch, UnitDecoder, access_log, csv, json};
@@ -287,14 +287,15 @@ fn csv_format(
     let mut places = Vec::with_capacity(names.len());
     for name in &names {
         let place = EVENT.iter().position(|column| column.name == *name || wire_name(column.name) == *name);
-        let place = place.ok_or_else(|| unknown_column(file, name, privacy))?;
+        let place = place.ok_or_else(|| not_an_event(file, names.iter().copied(), privacy))?;
         if places.contains(&place) {
             return Err(Error::RepeatedColumn { file: file.name.clone(), column: (*name).to_owned() });
         }
         places.push(place);
     }
     for (place, column) in EVENT.iter().enumerate() {
-        require(file, column, places.contains(&place))?;
+        require(file, column, places.contains(&place))
+            .map_err(|_| not_an_event(file, names.iter().copied(), privacy))?;
     }
     Ok(LineFormat::Events { places })
 }

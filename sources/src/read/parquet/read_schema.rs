@@ -12,22 +12,23 @@ use parquet::schema::types::{SchemaDescriptor, Type as ParquetType};
 use crate::Error;
 use crate::listing::SourceFile;
 use crate::privacy::Privacy;
-use crate::read::event_header::{require, unknown_column};
+use crate::read::event_header::{not_an_event, require};
 
 /// The index of each event column in the file. Any other column is an error.
 pub(super) fn places(file: &SourceFile, schema: &Schema, privacy: &Privacy) -> Result<Vec<Option<usize>>, Error> {
+    let names = || schema.fields().iter().map(|field| field.name().as_str());
     let mut places = vec![None; EVENT.len()];
     for (place, field) in schema.fields().iter().enumerate() {
         let column =
             EVENT.iter().position(|column| column.name == field.name() || wire_name(column.name) == *field.name());
         let name = field.name().clone();
-        let Some(column) = column else { return Err(unknown_column(file, &name, privacy)) };
+        let Some(column) = column else { return Err(not_an_event(file, names(), privacy)) };
         if places[column].replace(place).is_some() {
             return Err(Error::RepeatedColumn { file: file.name.clone(), column: name });
         }
     }
     for (column, place) in EVENT.iter().zip(&places) {
-        require(file, column, place.is_some())?;
+        require(file, column, place.is_some()).map_err(|_| not_an_event(file, names(), privacy))?;
     }
     Ok(places)
 }
