@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use netcrab_schema::WhoActs;
 
+use crate::WhyLeftOut;
+
 /// A source that cannot be read on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -17,10 +19,14 @@ pub enum Error {
         uri: String,
     },
     /// The addresses hold no file of a known format.
-    #[error("no event files in {uris}; expected names ending in {expected}, or a mapping that says the format")]
+    #[error(
+        "no event files in {uris}{left_out}; expected names ending in {expected}, or a mapping that says the format"
+    )]
     Nothing {
         /// The addresses as given.
         uris: String,
+        /// `; left out: …` with the files that are not read and the reason of each, or empty.
+        left_out: String,
         /// The endings that are understood.
         expected: &'static str,
     },
@@ -31,6 +37,14 @@ pub enum Error {
         file: String,
         /// The endings that are understood.
         expected: &'static str,
+    },
+    /// The file is packed or compressed in a way that is not read.
+    #[error("`{file}` is not read: {why}")]
+    Unread {
+        /// The file.
+        file: String,
+        /// Why, and what to do.
+        why: WhyLeftOut,
     },
     /// The format needs a mapping.
     #[error("`{file}` is an access log, which needs a mapping; start from docs/mapping-weblog.toml")]
@@ -222,6 +236,7 @@ impl Error {
             | Error::NotFound { .. }
             | Error::Nothing { .. }
             | Error::UnknownFormat { .. }
+            | Error::Unread { .. }
             | Error::NeedsMapping { .. }
             | Error::TooManyFiles { .. }
             | Error::TooDeep { .. }

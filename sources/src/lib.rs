@@ -21,6 +21,7 @@ pub mod extra;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod generate;
+mod left_out;
 mod listing;
 mod mapping;
 pub mod privacy;
@@ -38,6 +39,7 @@ mod validate;
 pub mod wire;
 
 pub use error::{Error, hint as store_hint};
+pub use left_out::{LEFT_OUT_MAX, LeftOut, WhyLeftOut};
 pub use listing::Format;
 pub use mapping::Mapping;
 pub use read::ReadBatch;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Inside folders, names that begin with `_` or `.` are bookkeeping (`_delta_log`, `_SUCCESS`, `.crc`) and are
-//! skipped.
+//! skipped. Any other file that is not read is [left out](crate::LeftOut) with a reason.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,12 +18,13 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
+use crate::left_out::{LeftOutFiles, WhyLeftOut};
 use crate::s3::s3;
 use crate::{Error, SourceSettings};
 
 /// The endings that tell a format, as error messages list them.
 pub(crate) const ENDINGS: &str =
-    ".parquet, .ndjson, .jsonl, .json, .csv or .log, the text formats also with .gz or .zst";
+    ".parquet, .ndjson, .jsonl, .json, .csv, .tsv or .log, the text formats also with .gz or .zst";
 
 /// Deepest nesting of folders that is listed.
 const DEPTH_MAX: usize = 64;
@@ -82,7 +83,7 @@ pub(crate) struct SourceFile {
     pub(crate) etag: Option<String>,
 }
 
-/// Lists the files at `uris`, sorted by name. A file that is named twice is listed once.
+/// Lists the files at `uris`, sorted by name, and what is left out. A file that is named twice is listed once.
 ///
 /// # Errors
 ///
@@ -91,8 +92,10 @@ pub(crate) async fn list(
     uris: &[String],
     mapped: Option<Format>,
     settings: &SourceSettings,
-) -> Result<Vec<SourceFile>, Error> {
-    let mut listing = Listing { files: Vec::new(), mapped, uris: uris.join(", "), files_max: settings.files_max };
+) -> Result<(Vec<SourceFile>, LeftOutFiles), Error> {
+    let (uris_named, files_max) = (uris.join(", "), settings.files_max);
+    let mut listing =
+        Listing { files: Vec::new(), left_out: LeftOutFiles::default(), mapped, uris: uris_named, files_max };
     for uri in uris {
         match uri.strip_prefix("s3://") {
             Some(address) => listing.add_s3(uri, address).await?,
@@ -103,17 +106,20 @@ pub(crate) async fn list(
             None => listing.add_local(uri, Path::new(uri.strip_prefix("file://").unwrap_or(uri)))?,
         }
     }
-    let mut files = listing.files;
+    let Listing { mut files, mut left_out, .. } = listing;
+    left_out.sort();
     if files.is_empty() {
-        return Err(Error::Nothing { uris: format!("`{}`", uris.join("`, `")), expected: ENDINGS });
+        let uris = format!("`{}`", uris.join("`, `"));
+        return Err(Error::Nothing { uris, left_out: left_out.clause(), expected: ENDINGS });
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     files.dedup_by(|a, b| a.name == b.name);
-    Ok(files)
+    Ok((files, left_out))
 }
 
 struct Listing {
     files: Vec<SourceFile>,
+    left_out: LeftOutFiles,
     mapped: Option<Format>,
     uris: String,
     files_max: usize,
@@ -137,10 +143,7 @@ impl Listing {
             return self.add_folder(path);
         }
         let name = path.display().to_string();
-        let kind = format_of_name(&name).or_else(|| Some((self.mapped?, compression_of(&name).0)));
-        let Some((format, compression)) = kind else {
-            return Err(Error::UnknownFormat { file: name, expected: ENDINGS });
-        };
+        let (format, compression) = self.kind_of_named(&name)?;
         let relative = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let place = FileLocation::Local(path.to_owned());
         self.add(SourceFile { name, relative, place, bytes: metadata.len(), format, compression, etag: None })
@@ -163,18 +166,17 @@ impl Listing {
                 let metadata = std::fs::metadata(&path).map_err(|source| failed(&path, source))?;
                 if metadata.is_dir() {
                     folders.push((path, depth + 1));
-                } else if let Some((format, compression)) = self.kind_in_folder(&name) {
-                    let relative = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-                    let (name, bytes) = (path.display().to_string(), metadata.len());
-                    self.add(SourceFile {
-                        name,
-                        relative,
-                        place: FileLocation::Local(path),
-                        bytes,
-                        format,
-                        compression,
-                        etag: None,
-                    })?;
+                    continue;
+                }
+                let (relative, bytes) =
+                    (path.strip_prefix(root).unwrap_or(&path).display().to_string(), metadata.len());
+                let kind = self.kind_in_folder(&name);
+                let (name, place) = (path.display().to_string(), FileLocation::Local(path));
+                match kind {
+                    Ok((format, compression)) => {
+                        self.add(SourceFile { name, relative, place, bytes, format, compression, etag: None })?;
+                    }
+                    Err(why) => self.left_out.push(name, why),
                 }
             }
         }
@@ -200,9 +202,7 @@ impl Listing {
         if !key.is_empty() && !key.ends_with('/') {
             match store.head(&prefix).await {
                 Ok(meta) => {
-                    let kind = format_of_name(key).or_else(|| Some((self.mapped?, compression_of(key).0)));
-                    let (format, compression) =
-                        kind.ok_or_else(|| Error::UnknownFormat { file: uri.to_owned(), expected: ENDINGS })?;
+                    let (format, compression) = self.kind_of_named(uri)?;
                     let relative = key.rsplit('/').next().unwrap_or(key).to_owned();
                     return self.add(object(meta, relative, format, compression));
                 }
@@ -219,28 +219,46 @@ impl Listing {
                 continue;
             }
             let name = relative.rsplit('/').next().unwrap_or(&relative).to_owned();
-            if let Some((format, compression)) = self.kind_in_folder(&name) {
-                self.add(object(meta, relative, format, compression))?;
+            match self.kind_in_folder(&name) {
+                Ok((format, compression)) => self.add(object(meta, relative, format, compression))?,
+                Err(why) => self.left_out.push(format!("s3://{bucket}/{location}"), why),
             }
         }
         Ok(())
     }
 
+    /// The format of a file that was named itself: by its ending, else by the mapping.
+    fn kind_of_named(&self, name: &str) -> Result<(Format, Compression), Error> {
+        if let Some(kind) = format_of_name(name) {
+            return Ok(kind);
+        }
+        match (WhyLeftOut::of_name(&name.to_ascii_lowercase()), self.mapped) {
+            (why @ (WhyLeftOut::Compression(_) | WhyLeftOut::CompressedParquet), _) => {
+                Err(Error::Unread { file: name.to_owned(), why })
+            }
+            (_, Some(format)) => Ok((format, compression_of(&name.to_ascii_lowercase()).0)),
+            (_, None) => Err(Error::UnknownFormat { file: name.to_owned(), expected: ENDINGS }),
+        }
+    }
+
     /// The format of a name inside a folder. Without a known ending a file is read only if a mapping gives the format
     /// and the name is that of a (rotated) log or has no ending: `access_log`, `access.log.1`.
-    fn kind_in_folder(&self, name: &str) -> Option<(Format, Compression)> {
-        format_of_name(name).or_else(|| {
+    fn kind_in_folder(&self, name: &str) -> Result<(Format, Compression), WhyLeftOut> {
+        let lower = name.to_ascii_lowercase();
+        let mapped = || {
             let format = self.mapped.filter(|format| *format != Format::Parquet)?;
-            let (compression, stem) = compression_of(name);
+            let (compression, stem) = compression_of(&lower);
             let ending = stem.rsplit_once('.').map_or("", |(_, ending)| ending);
             let plain = ending.is_empty() || ending == "txt" || ending.bytes().all(|b| b.is_ascii_digit());
             plain.then_some((format, compression))
-        })
+        };
+        format_of_name(&lower).or_else(mapped).ok_or_else(|| WhyLeftOut::of_name(&lower))
     }
 }
 
+/// What writers leave beside the data: `_SUCCESS`, `.part-0.crc`, `part-0.crc`, `day_$folder$`.
 fn bookkeeping(name: &str) -> bool {
-    name.starts_with(['_', '.'])
+    name.starts_with(['_', '.']) || name.ends_with(".crc") || name.ends_with("_$folder$")
 }
 
 fn compression_of(name: &str) -> (Compression, &str) {
@@ -259,7 +277,7 @@ fn format_of_name(name: &str) -> Option<(Format, Compression)> {
     let format = match stem.rsplit_once('.')?.1 {
         "parquet" | "pq" if compression == Compression::None => Format::Parquet,
         "ndjson" | "jsonl" | "json" | "jsonlines" => Format::Ndjson,
-        "csv" => Format::Csv,
+        "csv" | "tsv" | "tab" => Format::Csv,
         "log" => Format::AccessLog,
         _ => return None,
     };
@@ -277,6 +295,8 @@ mod tests {
             ("a.NDJSON", Some((Format::Ndjson, Compression::None))),
             ("a.jsonl.gz", Some((Format::Ndjson, Compression::Gzip))),
             ("a.csv.zst", Some((Format::Csv, Compression::Zstd))),
+            ("FEB.CSV.GZ", Some((Format::Csv, Compression::Gzip))),
+            ("a.TSV", Some((Format::Csv, Compression::None))),
             ("access.log", Some((Format::AccessLog, Compression::None))),
             ("a.parquet.gz", None),
             ("a.txt", None),

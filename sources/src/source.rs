@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use futures::{StreamExt, TryStreamExt};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+use crate::left_out::{LeftOut, LeftOutFiles, WhyLeftOut};
 use crate::listing::{self, Format, SourceFile};
 use crate::mapping::Mapping;
 use crate::privacy::Privacy;
@@ -31,6 +32,7 @@ const FOOTERS_AT_ONCE: usize = 16;
 #[derive(Debug)]
 pub struct Source {
     files: Vec<OpenedFile>,
+    left_out: LeftOutFiles,
     mapping: Option<Arc<Mapping>>,
     settings: Arc<SourceSettings>,
     privacy: Arc<Privacy>,
@@ -41,6 +43,8 @@ pub struct Source {
 struct OpenedFile {
     file: Arc<SourceFile>,
     footer: Option<Arc<Footer>>,
+    /// Why there is nothing to read in it.
+    without_rows: Option<WhyLeftOut>,
 }
 
 /// A unit of work: one text file, or one row group of a Parquet file.
@@ -63,7 +67,8 @@ impl Source {
         settings.check()?;
         let privacy = Arc::new(Privacy::new(&settings.privacy));
         let mapping = mapping.map(Arc::new);
-        let files = listing::list(uris, mapping.as_ref().map(|mapping| mapping.format()), &settings).await?;
+        let (files, mut left_out) =
+            listing::list(uris, mapping.as_ref().map(|mapping| mapping.format()), &settings).await?;
         let settings = Arc::new(settings);
         let opened = futures::stream::iter(files).map(|file| {
             let (privacy, mapping, settings) = (privacy.clone(), mapping.clone(), settings.clone());
@@ -74,13 +79,25 @@ impl Source {
                 tokio::task::spawn_blocking(work).await.map_err(failed)?
             }
         });
-        let files = opened.buffered(FOOTERS_AT_ONCE).try_collect().await?;
-        Ok(Source { files, mapping, settings, privacy, fingerprint: OnceLock::new() })
+        let files: Vec<OpenedFile> = opened.buffered(FOOTERS_AT_ONCE).try_collect().await?;
+        for opened in &files {
+            if let Some(why) = opened.without_rows {
+                left_out.push(&opened.file.name, why);
+            }
+        }
+        left_out.sort();
+        Ok(Source { files, left_out, mapping, settings, privacy, fingerprint: OnceLock::new() })
     }
 
-    /// Size of all files as stored, in bytes.
+    /// The name of each file that is read, as it stands in rejects and errors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|opened| opened.file.name.as_str())
+    }
+
+    /// Size of all files that have rows, as stored, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|opened| opened.file.bytes).sum()
+        let with_rows = self.files.iter().filter(|opened| opened.without_rows.is_none());
+        with_rows.map(|opened| opened.file.bytes).sum()
     }
 
     /// Number of rows in all files; `None` if one of them is a text file, which has no footer that says so.
@@ -88,12 +105,18 @@ impl Source {
         self.files.iter().map(|opened| opened.footer.as_ref().map(|footer| footer.rows())).sum()
     }
 
-    /// The name of each file, as it stands in rejects and errors.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.files.iter().map(|opened| opened.file.name.as_str())
+    /// The files of which nothing is read, each with the reason: those of a folder that are in no known format, and
+    /// those without rows. At most [`crate::LEFT_OUT_MAX`] of [`Self::left_out_count`], sorted by name.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out.files
     }
 
-    /// Number of files.
+    /// Number of files of which nothing is read.
+    pub fn left_out_count(&self) -> usize {
+        self.left_out.count
+    }
+
+    /// Number of files that are read, among them those without rows.
     pub fn files(&self) -> usize {
         self.files.len()
     }
@@ -164,6 +187,7 @@ impl Source {
         let mut units = Vec::new();
         for (file, opened) in self.files.iter().enumerate() {
             match &opened.footer {
+                None if opened.without_rows.is_some() => {}
                 None => units.push((opened.file.bytes, WorkUnit::File { file })),
                 Some(footer) => {
                     let groups = footer.group_bytes().into_iter().enumerate();
@@ -177,7 +201,7 @@ impl Source {
 
     fn start(&self, unit: WorkUnit, columns: Option<&[&'static str]>) -> Result<Box<dyn UnitDecoder>, Error> {
         let (WorkUnit::File { file } | WorkUnit::RowGroup { file, .. }) = unit;
-        let OpenedFile { file, footer } = &self.files[file];
+        let OpenedFile { file, footer, .. } = &self.files[file];
         let (settings, privacy) = (self.settings.clone(), self.privacy.clone());
         let mapping = self.mapping.as_deref().filter(|mapping| mapping.format() == file.format);
         Ok(match (unit, footer, mapping) {
@@ -215,12 +239,15 @@ impl OpenedFile {
                 parquet::find(&file, &footer, &mapping.compiled())?;
                 Some(Arc::new(footer))
             }
-            _ => {
-                TextDecoder::open(file.clone(), mapping, None, settings.clone(), privacy.clone())?;
-                None
+            _ => None,
+        };
+        let without_rows = match &footer {
+            Some(footer) => (footer.rows() == 0).then_some(WhyLeftOut::NoRows),
+            None => {
+                TextDecoder::open(file.clone(), mapping, None, settings.clone(), privacy.clone())?.without_rows()?
             }
         };
-        Ok(Self { file, footer })
+        Ok(Self { file, footer, without_rows })
     }
 }
 

@@ -50,6 +50,20 @@ impl LineReader {
         self.line
     }
 
+    /// Whether only blank space is left. More than a chunk of it is not recognized.
+    pub(crate) fn blank_to_the_end(&mut self) -> io::Result<bool> {
+        loop {
+            let ahead = &self.buffer[self.start.min(self.filled)..self.filled];
+            if ahead.len() > CHUNK_BYTES || !ahead.iter().all(u8::is_ascii_whitespace) {
+                return Ok(false);
+            }
+            if self.over {
+                return Ok(true);
+            }
+            self.fill()?;
+        }
+    }
+
     /// The next line.
     pub(crate) fn next(&mut self) -> io::Result<NextLine<'_>> {
         self.next_record(|bytes| memchr::memchr(b'\n', bytes))

@@ -27,7 +27,7 @@ use crate::read::mapped::push_mapped;
 use crate::read::{ReadBatch, UnitDecoder, access_log, csv, json};
 use crate::reject::{Fault, Reason, Rejects};
 use crate::row::Row;
-use crate::{Error, SourceSettings, wire};
+use crate::{Error, SourceSettings, WhyLeftOut, wire};
 
 /// How a line becomes a row.
 enum LineFormat {
@@ -99,6 +99,17 @@ impl TextDecoder {
             failed: None,
             over: false,
             file,
+        })
+    }
+
+    /// Why there is nothing to decode, if there is not. Call it before the first batch.
+    pub(crate) fn without_rows(mut self) -> Result<Option<WhyLeftOut>, Error> {
+        let header = self.lines.line() > 0;
+        let blank = self.lines.blank_to_the_end().map_err(|cause| broken(&self.file, self.lines.line(), cause))?;
+        Ok(match (blank, header) {
+            (false, _) => None,
+            (true, true) => Some(WhyLeftOut::NoRows),
+            (true, false) => Some(WhyLeftOut::Empty),
         })
     }
 
@@ -270,6 +281,9 @@ fn csv_format(
     delimiter: u8,
     privacy: &Privacy,
 ) -> Result<LineFormat, Error> {
+    if lines.blank_to_the_end().map_err(|cause| broken(file, 0, cause))? {
+        return Ok(LineFormat::Events { places: Vec::new() });
+    }
     let none = || Error::MissingColumn { file: file.name.clone(), column: "org_id".to_owned() };
     let header = match lines.next_record(|bytes| csv::record_end(bytes, delimiter)) {
         Ok(NextLine::Line(_, bytes)) => String::from_utf8_lossy(bytes).into_owned(),
