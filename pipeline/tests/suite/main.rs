@@ -13,9 +13,11 @@ mod incremental;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod kills;
+mod no_event;
 #[path = "../../../sinks/tests/suite/proxy.rs"]
 mod proxy;
 mod real_data;
+mod rejects;
 mod rerun;
 #[path = "../../../sinks/tests/suite/s3.rs"]
 mod s3;
