@@ -9,6 +9,7 @@ pub(crate) mod generate;
 pub(crate) mod ingest;
 pub(crate) mod packs;
 pub(crate) mod process;
+mod query_error;
 pub(crate) mod rerun;
 pub(crate) mod run;
 pub(crate) mod serve;

@@ -24,6 +24,7 @@ mod s3;
 mod serve;
 #[path = "../../../sinks/tests/suite/server.rs"]
 mod server;
+mod sql;
 mod stream;
 #[path = "../../../bus/tests/suite/test_server.rs"]
 mod test_server;
