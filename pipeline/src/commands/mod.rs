@@ -2,6 +2,7 @@
 
 pub(crate) mod backfill;
 mod clock;
+pub(crate) mod completions;
 pub(crate) mod context;
 pub(crate) mod demo;
 pub(crate) mod explain;

@@ -6,6 +6,7 @@ mod bad_input;
 mod bucket;
 mod clickhouse;
 mod command_line;
+mod completions;
 mod config;
 #[path = "../../../sources/tests/suite/example_files.rs"]
 mod example_files;
