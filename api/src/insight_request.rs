@@ -94,7 +94,7 @@ impl InsightRequest {
         if product.is_none() && !products.is_empty() {
             return Err(product_not_found(&product_id, &products));
         }
-        let newest = product.map_or_else(|| Day::of(self.state.now()), |product| product.last_day);
+        let newest = self.newest_day(product).await?;
         let filter = Filter {
             segment: self.text(&params::SEGMENT),
             version: self.text(&params::VERSION),
@@ -102,6 +102,20 @@ impl InsightRequest {
             task_type: self.text(&params::TASK_TYPE),
         };
         Ok(Scope { org_id: self.org_id.clone(), product_id, period: self.period(newest)?, filter })
+    }
+
+    /// The last day of the default period: the newest day with a session, but not one that is still to come. A single
+    /// event with a wrong time does not move it.
+    async fn newest_day(&self, product: Option<&Product>) -> Result<Day, Problem> {
+        let today = Day::of(self.state.now());
+        Ok(match product {
+            None => today,
+            Some(product) if product.last_day <= today => product.last_day,
+            Some(product) => {
+                let newest = self.store().newest_day(&self.org_id, &product.product_id, today).await?;
+                newest.unwrap_or(today)
+            }
+        })
     }
 
     fn period(&self, newest: Day) -> Result<Period, Problem> {

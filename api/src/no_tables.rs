@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::period::Day;
 use crate::store::{
     Incident, IncidentFilter, IncidentPosition, InsightStore, MoveSums, Product, ProductRelease, Scope, ScreenSums,
     Session, SessionDay, SessionLookup, SessionPosition, StoreError, TableStatus, TimelineEvent,
@@ -15,6 +16,10 @@ pub struct NoTables;
 impl InsightStore for NoTables {
     async fn products(&self, _: &str) -> Result<Vec<Product>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn newest_day(&self, _: &str, _: &str, _: Day) -> Result<Option<Day>, StoreError> {
+        Ok(None)
     }
 
     async fn session_days(&self, _: &Scope) -> Result<Vec<SessionDay>, StoreError> {

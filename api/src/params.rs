@@ -73,7 +73,7 @@ pub(crate) static FROM: Param =
 pub(crate) static TO: Param = optional(
     "to",
     Kind::Day,
-    "Last day, UTC, included; default: the product's newest day with a session.",
+    "Last day, UTC, included; default: the newest day with a session that is not after today, or `from` where that is later.",
     "2026-11-23",
 );
 /// `from`, as a hint.

@@ -8,6 +8,7 @@
 //! | `plans` | leaf, order, memory and staging that run, stream and packs share |
 //! | `packs` | builds of packs, their files and tables |
 //! | `clickhouse` | backfill and verify |
+//! | `rejects` | the rejects of earlier runs, kept until their files are run again |
 //! | `tables` | the tables as a DataFusion session |
 //! | `delta_log` | a Delta table as a source |
 //! | `config` | the settings |
@@ -22,7 +23,9 @@ pub mod error;
 pub mod packs;
 pub mod plans;
 pub mod progress;
+mod rejects;
 pub mod rerun;
 pub mod run;
+pub mod run_summary;
 pub mod stream;
 pub mod tables;

@@ -6,7 +6,7 @@ use std::ffi::{c_int, c_long};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use commands::context::Context;
 use netcrab_pipeline::config::Config;
 use tracing_subscriber::EnvFilter;
@@ -63,6 +63,8 @@ enum Command {
     Demo(commands::demo::Arguments),
     /// Print every setting with its default.
     Config,
+    /// Print the script with which a shell completes commands and options.
+    Completions(commands::completions::Arguments),
 }
 
 /// Ends quietly where the reader of standard output has gone, as in `netcrab sql … | head`.
@@ -119,6 +121,9 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
         print!("{}", netcrab_pipeline::config::EXAMPLE);
         return Ok(ExitCode::SUCCESS);
     }
+    if let Command::Completions(arguments) = &cli.command {
+        return commands::completions::run(Cli::command(), arguments);
+    }
     let config = Config::load(cli.config.as_deref())?;
     let threads = config.run.threads();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
@@ -139,7 +144,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Packs(arguments) => commands::packs::run(&context, arguments).await,
             Command::Serve(arguments) => commands::serve::run(&context, arguments).await,
             Command::Demo(arguments) => commands::demo::run(&context, arguments).await,
-            Command::Config => Ok(ExitCode::SUCCESS),
+            Command::Config | Command::Completions(_) => Ok(ExitCode::SUCCESS),
         }
     })
 }

@@ -26,7 +26,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::plans::events_exec::{EventsExec, Rejects};
+use crate::plans::events_exec::{EventsExec, Rejects, RowCounts};
 use crate::plans::resources::{batch_sizes, task_context};
 use crate::plans::table_order::in_table_order;
 use crate::progress::Progress;
@@ -96,7 +96,8 @@ pub async fn rerun(
     let rejects = Arc::new(Rejects::new(0));
     let sizes = batch_sizes(source.rows_hint(), config);
     let threads = config.run.threads();
-    let leaf = EventsExec::new(Arc::new(source), threads, Some(columns_of_facts()), progress, rejects);
+    let counts = Arc::new(RowCounts::default());
+    let leaf = EventsExec::new(Arc::new(source), threads, Some(columns_of_facts()), progress, counts, rejects);
     let plans = chain::plans(Arc::new(leaf), &Arc::new(rules), sizes, &RECOMPUTED)?;
     let context = task_context(config)?;
     let computed = plans.into_iter().map(|(table, plan)| {

@@ -5,24 +5,24 @@
 //!
 //! All tables are staged first and committed at the end, events_raw first. An interrupted run leaves the tables at
 //! the last complete run, and running it again completes it. A source that events_raw already contains adds
-//! nothing. Where events_raw contains other events, the derived tables are recomputed from all of them.
+//! nothing. Where events_raw contains other events, the derived tables are recomputed from all of them. A source that
+//! gave no event changes nothing but `rejects`, and is read again the next time.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use arrow::array::AsArray;
-use arrow::datatypes::Int32Type;
-use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::TryStreamExt;
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::session::columns_of_facts;
 use netcrab_operators::share::share;
+use netcrab_schema::arrow::event_in_flight;
 use netcrab_schema::{Table, tables as schema};
 use netcrab_sinks::delta::DeltaSink;
-use netcrab_sinks::{Replace, RunId, Sink, StagedTable};
+use netcrab_sinks::{Replace, RunId, Sink};
 use netcrab_sources::Source;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -32,42 +32,18 @@ use crate::config::Config;
 use crate::delta_log::DeltaLog;
 use crate::error::{Error, Result};
 use crate::plans::date_exec::DatedExec;
-use crate::plans::events_exec::{EventsExec, Rejects};
+use crate::plans::events_exec::{EventsExec, Rejects, RowCounts};
 use crate::plans::resources::{batch_sizes, task_context};
 use crate::plans::staging::{Staging, stage_all};
 use crate::plans::table_order::in_table_order;
 use crate::progress::Progress;
-
-/// What a run did.
-#[derive(Debug, Default, Clone)]
-pub struct RunSummary {
-    /// Whether the tables already contained this run.
-    pub already_stored: bool,
-    /// Events read, accepted.
-    pub events: u64,
-    /// Rejected rows by reason.
-    pub rejects: BTreeMap<String, u64>,
-    /// Rows and bytes of each table written.
-    pub tables: Vec<(&'static str, u64, u64)>,
-    /// How long reading, deriving and staging took.
-    pub stage_time: Duration,
-    /// How long committing took.
-    pub commit_time: Duration,
-    /// The plans with their metrics, where requested.
-    pub explained: Option<String>,
-}
-
-impl RunSummary {
-    /// Rejected rows in all.
-    pub fn rejected(&self) -> u64 {
-        self.rejects.values().sum()
-    }
-}
+use crate::rejects;
+use crate::run_summary::RunSummary;
 
 /// What to run.
 pub struct Job<'a> {
     /// Where events come from.
-    pub source: Source,
+    pub source: Arc<Source>,
     /// Where tables go.
     pub sink: &'a DeltaSink,
     /// Tables to write.
@@ -85,7 +61,74 @@ impl Job<'_> {
     /// [`Error::FedByStream`] for tables that a stream writes; otherwise whatever the source, a plan or the sink gives.
     pub async fn run(self, progress: Arc<Progress>) -> Result<RunSummary> {
         refuse_streamed_tables(self.sink).await?;
-        let source = Arc::new(self.source);
+        let wanted = self.wanted().await?;
+        if wanted.tables.is_empty() && !wanted.rejects {
+            return Ok(RunSummary { already_stored: true, ..RunSummary::of(&wanted.source) });
+        }
+        let started = Instant::now();
+        let (read, rejects) = (Arc::default(), Arc::new(Rejects::new(self.config.run.rejects_max)));
+        let inputs = RunInputs {
+            source: Arc::clone(&wanted.source),
+            earlier: stored_events(self.sink, self.config).await?,
+            held: wanted.held,
+            progress: Arc::clone(&progress),
+            read: Arc::clone(&read),
+            rejects: Arc::clone(&rejects),
+        };
+        let plans = plans(inputs, self.config, &wanted)?;
+        let context = task_context(self.config)?;
+        let mut staging = Staging { sink: self.sink, staged: Vec::new() };
+        let staged = self.stage(&plans, &wanted, &context, &mut staging).await;
+        let taken = (!wanted.held).then(|| read.events());
+        if staged.is_err() || taken == Some(0) {
+            // Without events there is nothing to commit, and the next run has to read the source again.
+            staging.discard().await;
+            staging.staged.clear();
+        }
+        staged?;
+        let (rejected, not_kept) = rejects.take();
+        let mut summary = RunSummary::of(&wanted.source);
+        (summary.events, summary.taken, summary.skipped) = (progress.events(), taken, read.skipped());
+        summary.rejects = rejects::by_reason(&rejected, not_kept)?;
+        summary.stage_time = started.elapsed();
+        let started = Instant::now();
+        self.commit(&wanted, &staging, &mut summary).await?;
+        if wanted.rejects {
+            let source_id = Some(&wanted.source_id).filter(|_| taken != Some(0));
+            let (rows, bytes) = rejects::replace(self.sink, source_id, &wanted.names(), &rejected, &context).await?;
+            summary.tables.push((schema::REJECTS.name, rows, bytes));
+        }
+        summary.commit_time = started.elapsed();
+        summary.explained = self.explain.then(|| explained(&plans.tables));
+        Ok(summary)
+    }
+
+    async fn stage(
+        &self,
+        plans: &Plans,
+        wanted: &Wanted,
+        context: &Arc<TaskContext>,
+        staging: &mut Staging<'_>,
+    ) -> Result<()> {
+        stage_all(self.sink, &plans.tables, context, &|table: &Table| wanted.id(table), staging).await?;
+        match &plans.only_rejects {
+            Some(plan) => read_through(Arc::clone(plan), context).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn commit(&self, wanted: &Wanted, staging: &Staging<'_>, summary: &mut RunSummary) -> Result<()> {
+        for (table, staged) in &staging.staged {
+            let replace = if table.name == schema::EVENTS_RAW.name { Replace::Nothing } else { Replace::All };
+            self.sink.commit(table, wanted.id(table), staged, replace).await?;
+            summary.tables.push((table.name, staged.rows(), staged.bytes()));
+        }
+        Ok(())
+    }
+
+    /// Finds out which of the requested tables lack this run.
+    async fn wanted(&self) -> Result<Wanted> {
+        let source = Arc::clone(&self.source);
         let hashed = Arc::clone(&source);
         let source_id = tokio::task::spawn_blocking(move || RunId::new(hashed.fingerprint())).await?;
         let raw = self.sink.open(&schema::EVENTS_RAW).await?;
@@ -94,45 +137,45 @@ impl Job<'_> {
         let keeps_raw = self.only.iter().any(|table| table.name == schema::EVENTS_RAW.name);
         let raw_version = if held || !keeps_raw { raw_version } else { raw_version.max(0) + 1 };
         let run_id = run_id(&source_id, &self.config.rules(), raw_version)?;
-        let mut wanted = Vec::new();
+        let mut wanted = Wanted { source, held, tables: Vec::new(), rejects: false, source_id, run_id };
         for &table in &self.only {
-            let id = if table.name == schema::EVENTS_RAW.name { &source_id } else { &run_id };
-            if !self.sink.holds(table, id).await? {
-                wanted.push(table);
+            if table.name == schema::REJECTS.name {
+                wanted.rejects = !rejects::is_of(self.sink, &wanted.source_id, &wanted.names()).await?;
+            } else if !self.sink.holds(table, wanted.id(table)).await? {
+                wanted.tables.push(table);
             }
         }
-        if wanted.is_empty() {
-            return Ok(RunSummary { already_stored: true, ..RunSummary::default() });
-        }
-        let started = Instant::now();
-        let earlier = stored_events(self.sink, self.config).await?;
-        let rejects = Arc::new(Rejects::new(self.config.run.rejects_max));
-        let inputs =
-            RunInputs { source, earlier, held, progress: Arc::clone(&progress), rejects: Arc::clone(&rejects) };
-        let plans = plans(inputs, self.config, &wanted)?;
-        let context = task_context(self.config)?;
-        let ids = |table: &Table| if table.name == schema::EVENTS_RAW.name { &source_id } else { &run_id };
-        let mut staging = Staging { sink: self.sink, staged: Vec::new() };
-        let staged = stage_all(self.sink, &plans, &context, &ids, &mut staging).await;
-        if let Err(fault) = staged {
-            staging.discard().await;
-            return Err(fault);
-        }
-        let mut summary = RunSummary { events: progress.events(), ..RunSummary::default() };
-        if wanted.iter().any(|table| table.name == schema::REJECTS.name) {
-            let staged = stage_rejects(self.sink, &rejects, &context, &run_id, &mut summary).await?;
-            staging.staged.push((&schema::REJECTS, staged));
-        }
-        summary.stage_time = started.elapsed();
-        let started = Instant::now();
-        for (table, staged) in &staging.staged {
-            let replace = if table.name == schema::EVENTS_RAW.name { Replace::Nothing } else { Replace::All };
-            self.sink.commit(table, ids(table), staged, replace).await?;
-            summary.tables.push((table.name, staged.rows(), staged.bytes()));
-        }
-        summary.commit_time = started.elapsed();
-        summary.explained = self.explain.then(|| explained(&plans));
-        Ok(summary)
+        Ok(wanted)
+    }
+}
+
+/// What a run has to write.
+struct Wanted {
+    source: Arc<Source>,
+    /// Whether events_raw already contains the source.
+    held: bool,
+    /// Tables to write, apart from `rejects`.
+    tables: Vec<&'static Table>,
+    /// Whether to write `rejects`.
+    rejects: bool,
+    /// The run in events_raw and `rejects`.
+    source_id: RunId,
+    /// The run in derived tables.
+    run_id: RunId,
+}
+
+impl Wanted {
+    fn id(&self, table: &Table) -> &RunId {
+        if table.name == schema::EVENTS_RAW.name { &self.source_id } else { &self.run_id }
+    }
+
+    /// The names of the source's files.
+    fn names(&self) -> Vec<&str> {
+        self.source.names().collect()
+    }
+
+    fn has(&self, table: &Table) -> bool {
+        self.tables.iter().any(|wanted| wanted.name == table.name)
     }
 }
 
@@ -147,14 +190,23 @@ pub(crate) async fn refuse_streamed_tables(sink: &DeltaSink) -> Result<()> {
     Ok(())
 }
 
-/// Where events come from.
+/// Where events come from, and who counts them.
 struct RunInputs {
     source: Arc<Source>,
     earlier: Option<Source>,
     /// Whether events_raw already contains the source.
     held: bool,
     progress: Arc<Progress>,
+    /// The rows of `source`.
+    read: Arc<RowCounts>,
     rejects: Arc<Rejects>,
+}
+
+/// What a run executes.
+struct Plans {
+    tables: Vec<TablePlan>,
+    /// Reads the source for its rejects, where no table reads it.
+    only_rejects: Option<Arc<dyn ExecutionPlan>>,
 }
 
 /// Identifies a run of derived tables: the source, the rules and the version of events_raw that it produces.
@@ -182,64 +234,54 @@ pub async fn stored_events(sink: &DeltaSink, config: &Config) -> Result<Option<S
     Ok(Some(source))
 }
 
-fn plans(inputs: RunInputs, config: &Config, wanted: &[&'static Table]) -> Result<Vec<TablePlan>> {
-    let derived: Vec<&'static Table> =
-        DERIVED.into_iter().filter(|table| wanted.iter().any(|wanted| wanted.name == table.name)).collect();
-    let raw = !inputs.held && wanted.iter().any(|table| table.name == schema::EVENTS_RAW.name);
-    let with_events = derived.iter().any(|table| table.name == schema::EVENTS_SESSIONIZED.name);
-    let columns = (!raw && !with_events).then(columns_of_facts);
+fn plans(inputs: RunInputs, config: &Config, wanted: &Wanted) -> Result<Plans> {
+    let derived: Vec<&'static Table> = DERIVED.into_iter().filter(|table| wanted.has(table)).collect();
+    let raw = !inputs.held && wanted.has(&schema::EVENTS_RAW);
+    // Faults go unnoticed in columns that are not read.
+    let all_columns = raw || wanted.rejects || wanted.has(&schema::EVENTS_SESSIONIZED);
+    let columns = (!all_columns).then(columns_of_facts);
     let threads = config.run.threads();
     let rows = [Some(&*inputs.source).filter(|_| !inputs.held), inputs.earlier.as_ref()];
     let rows: Option<u64> = rows.into_iter().flatten().map(Source::rows_hint).sum();
     let sizes = batch_sizes(rows, config);
-    let leaf = |source: Arc<Source>| -> Arc<dyn ExecutionPlan> {
+    let leaf = |source: Arc<Source>, counts: Arc<RowCounts>| -> Arc<dyn ExecutionPlan> {
         let (progress, rejects) = (Arc::clone(&inputs.progress), Arc::clone(&inputs.rejects));
-        Arc::new(EventsExec::new(source, threads, columns.clone(), progress, rejects))
+        Arc::new(EventsExec::new(source, threads, columns.clone(), progress, counts, rejects))
     };
+    let read = || leaf(Arc::clone(&inputs.source), Arc::clone(&inputs.read));
     let mut plans: Vec<TablePlan> = Vec::new();
     let mut sources: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
-    if !inputs.held {
-        let mut readers = share_if_needed(leaf(Arc::clone(&inputs.source)), raw, !derived.is_empty());
+    if raw || (!inputs.held && !derived.is_empty()) {
+        let mut readers = share_if_needed(read(), raw, !derived.is_empty());
         if raw && let Some(reader) = readers.pop() {
             plans.push((&schema::EVENTS_RAW, Arc::new(DatedExec::new(reader))));
         }
         sources.extend(readers);
     }
+    let only_rejects = (wanted.rejects && plans.is_empty() && sources.is_empty()).then(read);
     if !derived.is_empty() {
-        sources.extend(inputs.earlier.map(|earlier| leaf(Arc::new(earlier))));
-        let source = if sources.len() == 1 { sources.remove(0) } else { UnionExec::try_new(sources)? };
+        sources.extend(inputs.earlier.map(|earlier| leaf(Arc::new(earlier), Arc::default())));
+        let source = match sources.len() {
+            // A release before held sources without events too.
+            0 => Arc::new(EmptyExec::new(event_in_flight())),
+            1 => sources.remove(0),
+            _ => UnionExec::try_new(sources)?,
+        };
         plans.extend(chain::plans(source, &Arc::new(config.rules()), sizes, &derived)?);
     }
-    plans.into_iter().map(|(table, plan)| Ok((table, in_table_order(table, plan)?))).collect()
+    let tables = plans.into_iter().map(|(table, plan)| Ok((table, in_table_order(table, plan)?)));
+    Ok(Plans { tables: tables.collect::<Result<_>>()?, only_rejects })
+}
+
+/// Executes `plan` for what it counts and collects.
+async fn read_through(plan: Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<()> {
+    let mut rows = execute_stream(plan, Arc::clone(context))?;
+    while rows.try_next().await?.is_some() {}
+    Ok(())
 }
 
 fn share_if_needed(leaf: Arc<dyn ExecutionPlan>, raw: bool, derived: bool) -> Vec<Arc<dyn ExecutionPlan>> {
     if raw && derived { share(&leaf, 2) } else { vec![leaf] }
-}
-
-/// Stages the rejected rows, and counts them by reason.
-async fn stage_rejects(
-    sink: &DeltaSink,
-    rejects: &Rejects,
-    context: &Arc<TaskContext>,
-    run: &RunId,
-    summary: &mut RunSummary,
-) -> Result<StagedTable> {
-    let (batches, not_kept) = rejects.take();
-    for batch in &batches {
-        let reasons = batch.column_by_name("reason").and_then(|reasons| reasons.as_dictionary_opt::<Int32Type>());
-        let reasons = reasons.ok_or_else(|| Error::no_column("reason"))?;
-        let names = reasons.values().as_string::<i32>();
-        for key in reasons.keys().iter().flatten() {
-            *summary.rejects.entry(names.value(key as usize).to_owned()).or_default() += 1;
-        }
-    }
-    if not_kept > 0 {
-        summary.rejects.insert("(not kept, see run.rejects_max)".to_owned(), not_kept as u64);
-    }
-    let rows = MemorySourceConfig::try_new_exec(&[batches], schema::REJECTS.in_flight(), None)?;
-    let rows = in_table_order(&schema::REJECTS, rows)?.execute(0, Arc::clone(context))?;
-    Ok(sink.stage(&schema::REJECTS, run, rows).await?)
 }
 
 /// The plans, each with the metrics of its operators.

@@ -70,7 +70,8 @@ pub enum Error {
     },
     /// A column that is no event column.
     #[error(
-        "`{file}` has a column `{column}`, which no event has{nearest}; rename it, leave it out, or give a mapping"
+        "`{file}` has a column `{column}`, which no event has{nearest}; rename it, leave it out, or give a mapping \
+         (docs/mapping.md)"
     )]
     UnknownColumn {
         /// The file.
@@ -115,12 +116,30 @@ pub enum Error {
         cause: String,
     },
     /// A required column is missing.
-    #[error("`{file}` has no column `{column}`, which every event needs; add it, or give a mapping that does")]
+    #[error(
+        "`{file}` has no column `{column}`, which every event needs; add it, or give a mapping that does \
+         (docs/mapping.md)"
+    )]
     MissingColumn {
         /// The file.
         file: String,
         /// The event column.
         column: String,
+    },
+    /// The columns of the file are those of another program.
+    #[error(
+        "the columns of `{file}` are not those of events{unknown}{missing}; write a mapping that says which column \
+         becomes which, and give it with --mapping: [constants] for org_id and product_id, [hash] for user_hash, \
+         [time] for ts, [event] for event_type and screen_id, [columns] for others; docs/mapping.md explains it, \
+         docs/mapping-ecom.toml is an example"
+    )]
+    ForeignColumns {
+        /// The file.
+        file: String,
+        /// `; no event has a column …`, or empty.
+        unknown: String,
+        /// `; it lacks …`, or empty.
+        missing: String,
     },
     /// The type of a column cannot be converted to that of the event column.
     #[error(
@@ -267,6 +286,7 @@ impl Error {
             | Error::MissingColumn { .. }
             | Error::Header { .. }
             | Error::Encoding { .. }
+            | Error::ForeignColumns { .. }
             | Error::ColumnType { .. } => WhoActs::Sender,
             Error::Read { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => WhoActs::Operator,

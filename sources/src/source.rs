@@ -126,6 +126,11 @@ impl Source {
         Ok(Source { stored: true, ..Self::open_with_tables(uris, None, settings, log).await? })
     }
 
+    /// The name of each file that is read, as it stands in rejects and errors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|opened| opened.file.name.as_str())
+    }
+
     /// Size of all files that have rows, as stored, in bytes.
     pub fn bytes(&self) -> u64 {
         let with_rows = self.files.iter().filter(|opened| opened.without_rows.is_none());

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 
 use super::statements::{
-    INCIDENTS, INCIDENTS_OF_SESSIONS, MOVES_OF_DAYS, MOVES_OF_SESSIONS, PRODUCTS, RELEASES, SCREENS_OF_DAYS,
-    SCREENS_OF_SESSIONS, SESSION, SESSION_DAYS, SESSION_INCIDENTS, SESSIONS, TIMELINE, date, number, of, of_session,
-    text,
+    INCIDENTS, INCIDENTS_OF_SESSIONS, MOVES_OF_DAYS, MOVES_OF_SESSIONS, NEWEST_DAY, PRODUCTS, RELEASES,
+    SCREENS_OF_DAYS, SCREENS_OF_SESSIONS, SESSION, SESSION_DAYS, SESSION_INCIDENTS, SESSIONS, TIMELINE, date, number,
+    of, of_session, text,
 };
 use super::store::ClickHouseStore;
 use crate::period::Day;
@@ -31,6 +31,13 @@ impl InsightStore for ClickHouseStore {
             }));
         }
         Ok(products)
+    }
+
+    async fn newest_day(&self, org_id: &str, product_id: &str, until: Day) -> Result<Option<Day>, StoreError> {
+        let params = vec![("org", text(org_id)), ("product", text(product_id)), ("until", date(until))];
+        let found = self.ask(NEWEST_DAY, &params).await?;
+        let Some(batch) = found.iter().find(|batch| batch.num_rows() > 0) else { return Ok(None) };
+        Ok(Some(Day(dates(batch, "date")?.value(0))))
     }
 
     async fn session_days(&self, scope: &Scope) -> Result<Vec<SessionDay>, StoreError> {

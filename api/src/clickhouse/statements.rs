@@ -61,6 +61,7 @@ macro_rules! sql {
 }
 
 pub(super) const PRODUCTS: Sql = sql!("products");
+pub(super) const NEWEST_DAY: Sql = sql!("newest_day");
 pub(super) const SESSION_DAYS: Sql = sql!("session_days");
 pub(super) const SCREENS_OF_DAYS: Sql = sql!("screens_of_days");
 pub(super) const SCREENS_OF_SESSIONS: Sql = sql!("screens_of_sessions");

@@ -81,6 +81,13 @@ impl DayCache {
         days.filter_map(|(day, cached)| Some((*day, cached.slice(&owner)?))).collect()
     }
 
+    /// The newest cached day up to `until` with rows of one product.
+    pub(super) fn newest_day(&self, org_id: &str, product_id: &str, until: Day) -> Option<Day> {
+        let owner = owner(org_id, product_id);
+        let mut days = self.days.range(..=until).rev();
+        days.find(|(_, cached)| cached.owners.contains_key(&owner)).map(|(day, _)| *day)
+    }
+
     /// Every product with its days and their rows.
     pub(super) fn owners(&self) -> impl Iterator<Item = (Day, &str, &str, RecordBatch)> {
         self.days.iter().flat_map(|(day, cached)| {

@@ -21,6 +21,10 @@ impl InsightStore for DeltaStore {
         Ok(self.snapshot().products.get(org_id).cloned().unwrap_or_default())
     }
 
+    async fn newest_day(&self, org_id: &str, product_id: &str, until: Day) -> Result<Option<Day>, StoreError> {
+        Ok(self.snapshot().session_days.newest_day(org_id, product_id, until))
+    }
+
     async fn session_days(&self, scope: &Scope) -> Result<Vec<SessionDay>, StoreError> {
         let snapshot = self.snapshot();
         let mut days = Vec::new();

@@ -7,6 +7,7 @@ use hashbrown::HashSet;
 
 use super::opened::OpenSession;
 use super::view::OpenSessionsView;
+use crate::period::Day;
 use crate::store::{
     Columns, Incident, IncidentFilter, IncidentPosition, InsightStore, MoveSums, Product, ProductRelease, Scope,
     ScreenSums, Session, SessionDay, SessionLookup, SessionPosition, StoreError, TableStatus, TimelineEvent, rows,
@@ -49,6 +50,14 @@ impl InsightStore for StoreWithOpenSessions {
         }
         products.sort_by(|a, b| a.product_id.cmp(&b.product_id));
         Ok(products)
+    }
+
+    async fn newest_day(&self, org_id: &str, product_id: &str, until: Day) -> Result<Option<Day>, StoreError> {
+        let closed = self.tables.newest_day(org_id, product_id, until).await?;
+        let state = self.view.state();
+        let owners = state.owners.iter().filter(|(owner, _)| owner.0 == org_id && owner.1 == product_id);
+        let open = owners.flat_map(|(_, keys)| keys.values().flatten()).map(|open| open.session.date);
+        Ok(open.filter(|day| *day <= until).max().max(closed))
     }
 
     async fn session_days(&self, scope: &Scope) -> Result<Vec<SessionDay>, StoreError> {

@@ -6,6 +6,7 @@ use super::error::StoreError;
 use super::records::{Incident, MoveSums, Product, ProductRelease, ScreenSums, Session, SessionDay, TimelineEvent};
 use super::scope::{IncidentFilter, IncidentPosition, Scope, SessionLookup, SessionPosition};
 use super::status::TableStatus;
+use crate::period::Day;
 
 /// A store of tables. Each method names the order of its list; `limit` is the most rows it gives.
 ///
@@ -17,6 +18,9 @@ use super::status::TableStatus;
 pub trait InsightStore: Send + Sync {
     /// The organisation's products, by name.
     async fn products(&self, org_id: &str) -> Result<Vec<Product>, StoreError>;
+
+    /// The newest day up to `until` with a session of the product; `None` where there is none.
+    async fn newest_day(&self, org_id: &str, product_id: &str, until: Day) -> Result<Option<Day>, StoreError>;
 
     /// Sessions by day and version, in that order; days without sessions are absent.
     async fn session_days(&self, scope: &Scope) -> Result<Vec<SessionDay>, StoreError>;

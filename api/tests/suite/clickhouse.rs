@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use url::Url;
 
 use crate::server;
-use crate::world::{ACME_KEY, RIVAL_KEY, Visit, World, config, now, small_world};
+use crate::world::{ACME_KEY, RIVAL_KEY, Visit, World, config, now, path, small_world};
 
 async fn ask(app: &Router, path: &str, key: &str) -> (u16, Value) {
     let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {key}"));
@@ -56,6 +56,11 @@ fn questions() -> Vec<String> {
         questions.push(format!("{endpoint}?orgId=acme&productId=erp&from=2026-11-10&to=2026-11-23"));
         questions.push(format!("{endpoint}?orgId=acme&productId=none&from=2026-11-10&to=2026-11-23"));
         questions.push(format!("{endpoint}?orgId=rival&productId=crm&from=2026-11-10&to=2026-11-23"));
+        for period in ["", "&from=2026-11-10", "&to=2026-11-20"] {
+            questions.push(format!("{endpoint}?orgId=acme&productId=crm{period}"));
+            questions.push(format!("{endpoint}?orgId=acme&productId=ahead{period}"));
+        }
+        questions.push(format!("{endpoint}?orgId=acme&productId=only-ahead"));
     }
     for kind in ["rage_click", "dead_click", "backtrack", "abandoned_task"] {
         questions.push(format!("/v1/insights/incidents?{scope}&kind={kind}"));
@@ -89,10 +94,18 @@ fn busy_world() -> Vec<Visit> {
     (0..24).map(visit).collect()
 }
 
+/// Products with sessions on days that are still to come.
+fn world_ahead() -> Vec<Visit> {
+    let visit = |(product_id, day)| Visit { product_id, day, path: path("home@0"), ..Visit::default() };
+    let days =
+        [("ahead", "2026-11-19"), ("ahead", "2026-11-24"), ("ahead", "2098-01-01"), ("only-ahead", "2098-01-01")];
+    days.into_iter().map(visit).collect()
+}
+
 #[tokio::test]
 async fn two_stores_give_one_answer() {
     let Some(shared) = server::shared() else { return };
-    let world = World::of(&[small_world(), busy_world()].concat()).await;
+    let world = World::of(&[small_world(), busy_world(), world_ahead()].concat()).await;
     let tables = shared.tables().await;
     let delta = DeltaSink::new(Url::from_directory_path(world.folder.path()).unwrap());
     for &table in netcrab_schema::ALL {

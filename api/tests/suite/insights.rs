@@ -172,3 +172,51 @@ async fn products_are_listed() {
     let expect = [json!(["crm", "2026-11-19", "2026-11-20", 4]), json!(["erp", "2026-11-20", "2026-11-20", 1])];
     assert_eq!(picked(&products["items"], &["productId", "firstDay", "lastDay", "sessions"]), expect);
 }
+
+/// One session a day, with what the default period then is. Today is 2026-11-23.
+async fn check_default_period(days: &[&'static str], question: &str, from: &str, to: &str, sessions: i64) {
+    let visit = |day: &&'static str| Visit { day, path: path("home@0"), ..Visit::default() };
+    let world = World::of(&days.iter().map(visit).collect::<Vec<_>>()).await;
+    let overview = world.ask(&format!("/v1/insights/overview?productId=crm{question}")).await;
+    assert_eq!(pick(&overview, &["from", "to", "sessions"]), json!([from, to, sessions]), "{days:?} {question}");
+    let list = world.ask(&format!("/v1/insights/sessions?productId=crm{question}")).await;
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(sessions as usize), "{days:?} {question}");
+}
+
+#[tokio::test]
+async fn a_question_without_an_end_ends_on_the_newest_day_that_is_not_still_to_come() {
+    let check = check_default_period;
+    check(&["2026-11-10", "2098-01-01"], "", "2026-10-12", "2026-11-10", 1).await;
+    check(&["2026-11-10", "2098-01-01"], "&from=2026-11-01", "2026-11-01", "2026-11-10", 1).await;
+    // Today is not to come, tomorrow is.
+    check(&["2026-11-10", "2026-11-23"], "", "2026-10-25", "2026-11-23", 2).await;
+    check(&["2026-11-10", "2026-11-24"], "", "2026-10-12", "2026-11-10", 1).await;
+    // Old files stay of use.
+    check(&["2015-03-01", "2015-03-02"], "", "2015-02-01", "2015-03-02", 2).await;
+    check(&["2015-03-01", "2015-03-02", "2099-12-31"], "", "2015-02-01", "2015-03-02", 2).await;
+    check(&["2015-03-01", "2015-03-02"], "&from=2015-03-02", "2015-03-02", "2015-03-02", 1).await;
+    // Nothing but wrong times: today, and those days on request.
+    check(&["2098-01-01"], "", "2026-10-25", "2026-11-23", 0).await;
+    check(&["2098-01-01"], "&from=2098-01-01", "2098-01-01", "2098-01-01", 1).await;
+    check(&["2026-11-10", "2098-01-01"], "&to=2098-01-01", "2097-12-03", "2098-01-01", 1).await;
+}
+
+#[tokio::test]
+async fn one_wrong_clock_changes_nobodys_default_view() {
+    let wrong = Visit { day: "2098-01-01", path: path("home@0"), ..Visit::default() };
+    let (sound, world) = (small_world(), [small_world(), vec![wrong]].concat());
+    let (sound, world) = (World::of(&sound).await, World::of(&world).await);
+    for question in [
+        "/v1/insights/overview",
+        "/v1/insights/hotspots",
+        "/v1/insights/sessions",
+        "/v1/insights/incidents",
+        "/v1/flows/top",
+        "/v1/flows/graph",
+    ] {
+        for period in ["", "&from=2026-11-20", "&device=desktop"] {
+            let question = format!("{question}?productId=crm{period}");
+            assert_eq!(world.ask(&question).await, sound.ask(&question).await, "{question}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 pub(crate) mod backfill;
 mod clock;
+pub(crate) mod completions;
 pub(crate) mod context;
 pub(crate) mod demo;
 pub(crate) mod explain;
@@ -9,6 +10,7 @@ pub(crate) mod generate;
 pub(crate) mod ingest;
 pub(crate) mod packs;
 pub(crate) mod process;
+mod query_error;
 pub(crate) mod rerun;
 pub(crate) mod run;
 pub(crate) mod serve;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, anyhow, bail};
 use arrow::array::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use clap::Args;
@@ -10,6 +10,7 @@ use datafusion::prelude::SessionContext;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 
+use super::query_error::{explain, table_names};
 use crate::Context;
 
 /// Arguments of `netcrab sql`.
@@ -29,6 +30,9 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
     let session = netcrab_pipeline::tables::session(&super::sink(&arguments.tables)?, &context.config.run).await?;
+    if table_names(&session).is_empty() {
+        bail!(no_tables(&arguments.tables));
+    }
     match arguments.query {
         Some(query) => print_rows(&query_rows(&session, &query).await?, context.json)?,
         None => prompt(&session, context.json).await?,
@@ -36,10 +40,19 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is wrong with a folder that has none of the tables.
+fn no_tables(folder: &str) -> String {
+    let missing = !folder.contains("://") && !std::path::Path::new(folder).exists();
+    let what = if missing { format!("{folder} does not exist") } else { format!("there are no tables in {folder}") };
+    format!("{what}; check the path given to --tables, or write them with `netcrab run SOURCE --tables {folder}`")
+}
+
 async fn query_rows(session: &SessionContext, query: &str) -> Result<Vec<RecordBatch>> {
-    let frame =
-        session.sql(query).await.context("the query was not understood; docs/tables.md lists tables and columns")?;
-    Ok(frame.collect().await?)
+    let rows = match session.sql(query).await {
+        Ok(frame) => frame.collect().await,
+        Err(fault) => Err(fault),
+    };
+    rows.map_err(|fault| anyhow!(explain(&fault, query, session)))
 }
 
 fn print_rows(rows: &[RecordBatch], json: bool) -> Result<()> {

@@ -6,6 +6,7 @@
 //! Readers block, so each runs on a thread of its own and is at most two batches ahead.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -68,12 +69,37 @@ impl Rejects {
     }
 }
 
+/// What became of the rows of one source, apart from its rejects.
+#[derive(Debug, Default)]
+pub struct RowCounts {
+    events: AtomicU64,
+    skipped: AtomicU64,
+}
+
+impl RowCounts {
+    fn add(&self, events: u64, skipped: u64) {
+        self.events.fetch_add(events, Ordering::Relaxed);
+        self.skipped.fetch_add(skipped, Ordering::Relaxed);
+    }
+
+    /// Rows that became events.
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Rows that the mapping skipped.
+    pub fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+}
+
 /// Reads the events of a source.
 pub struct EventsExec {
     bytes: u64,
     files: usize,
     readers: Mutex<Vec<Option<SourceReader>>>,
     progress: Arc<Progress>,
+    counts: Arc<RowCounts>,
     rejects: Arc<Rejects>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -86,6 +112,7 @@ impl EventsExec {
         partitions: usize,
         columns: Option<Vec<&'static str>>,
         progress: Arc<Progress>,
+        counts: Arc<RowCounts>,
         rejects: Arc<Rejects>,
     ) -> Self {
         let schema = projected(columns.as_deref());
@@ -102,6 +129,7 @@ impl EventsExec {
             files,
             readers: Mutex::new(readers),
             progress,
+            counts,
             rejects,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
@@ -172,7 +200,8 @@ impl ExecutionPlan for EventsExec {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let bytes_read = MetricBuilder::new(&self.metrics).counter("bytes_read", partition);
         let rejected = MetricBuilder::new(&self.metrics).counter("rejected", partition);
-        let (progress, rejects) = (Arc::clone(&self.progress), Arc::clone(&self.rejects));
+        let (progress, counts) = (Arc::clone(&self.progress), Arc::clone(&self.counts));
+        let rejects = Arc::clone(&self.rejects);
         let mut stream = RecordBatchReceiverStream::builder(self.schema(), AHEAD_MAX);
         let sender = stream.tx();
         stream.spawn_blocking(move || {
@@ -182,7 +211,9 @@ impl ExecutionPlan for EventsExec {
                 timer.done();
                 let Some(decoded) = decoded else { return Ok(()) };
                 let decoded = decoded.map_err(|error| DataFusionError::External(Box::new(error)))?;
-                progress.add(decoded.bytes_read, decoded.events.num_rows() as u64);
+                let events = decoded.events.num_rows() as u64;
+                progress.add(decoded.bytes_read, events);
+                counts.add(events, decoded.skipped);
                 bytes_read.add(usize::try_from(decoded.bytes_read).unwrap_or(usize::MAX));
                 if let Some(batch) = decoded.rejects {
                     rejected.add(batch.num_rows());

@@ -66,7 +66,9 @@ fn personal_data_is_refused_and_never_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (file, tables) = (folder.path().join("events.ndjson"), folder.path().join("tables"));
     fs::write(&file, line).unwrap();
-    let said = succeed(&["run", text(&file), "--tables", text(&tables)]);
+    let output = netcrab(&["run", text(&file), "--tables", text(&tables)]).output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("1 rejected") && !said.contains(secret), "{said}");
     let mut found = false;
     search(&tables, secret.as_bytes(), &mut found);

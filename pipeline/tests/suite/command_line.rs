@@ -106,8 +106,20 @@ pub(crate) fn assert_same(ours: &[String], theirs: &[String]) {
 #[test]
 fn every_command_has_help_with_examples() {
     for command in [
-        "run", "rerun", "sql", "explain", "generate", "serve", "ingest", "process", "status", "vacuum", "backfill",
-        "verify", "demo",
+        "run",
+        "rerun",
+        "sql",
+        "explain",
+        "generate",
+        "serve",
+        "ingest",
+        "process",
+        "status",
+        "vacuum",
+        "backfill",
+        "verify",
+        "demo",
+        "completions",
     ] {
         let help = succeed(&[command, "--help"]);
         assert!(help.contains(&format!("netcrab {command}")) && help.contains("Examples:"), "{command}: {help}");

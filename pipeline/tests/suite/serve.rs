@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::clickhouse::shown;
 use crate::command_line::{answer, assert_same, derived, netcrab, sink, stderr, succeed, text};
+use crate::example_files::shared;
 use crate::server;
 use crate::stream::block_on;
 
@@ -329,4 +330,20 @@ fn a_second_process_that_would_take_events_in_says_that_one_does_already() {
     ]);
     assert!(said.contains("is open in another process"), "{said}");
     server.stop();
+}
+
+#[test]
+fn case_31_one_event_decades_ahead_changes_no_default_view() {
+    let Some(case) = shared("cases/31-future-event") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let answers = |name: &str| -> Vec<Value> {
+        let tables = folder.path().join(name);
+        succeed(&["run", text(&case.join(name).with_extension("ndjson")), "--tables", text(&tables)]);
+        let server = Server::of(&["serve", "--key", "nc_read=acme"], &tables, free_address(), &[]);
+        let ask = |period: &&str| server.insist(&format!("GET /v1/insights/overview?productId=crm{period}"), "", 200);
+        ["", "&from=2026-11-01"].iter().map(ask).collect()
+    };
+    let (good, future) = (answers("good"), answers("one-future"));
+    assert!(good.iter().all(|overview| overview["sessions"].as_i64() > Some(0)), "{good:?}");
+    assert_eq!(good, future);
 }

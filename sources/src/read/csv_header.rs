@@ -12,7 +12,7 @@
 use netcrab_schema::events::{EVENT, wire_name};
 
 use super::csv;
-use super::event_header::{require, unknown_column};
+use super::event_header::{not_an_event, require};
 use super::lines::{LineReader, NextLine};
 use crate::Error;
 use crate::listing::SourceFile;
@@ -132,7 +132,7 @@ pub(super) fn events(file: &SourceFile, names: &[&str], privacy: &Privacy) -> Re
     let mut places = Vec::with_capacity(names.len());
     for name in names {
         let place = EVENT.iter().position(|column| column.name == *name || wire_name(column.name) == *name);
-        let place = place.ok_or_else(|| unknown_column(file, name, privacy))?;
+        let place = place.ok_or_else(|| not_an_event(file, names.iter().copied(), privacy))?;
         if places.contains(&place) {
             return Err(Error::RepeatedColumn { file: file.name.clone(), column: (*name).to_owned() });
         }
@@ -141,7 +141,7 @@ pub(super) fn events(file: &SourceFile, names: &[&str], privacy: &Privacy) -> Re
     let given = file.known.partitions.events(&file.name)?;
     for (place, column) in EVENT.iter().enumerate() {
         let there = places.contains(&place) || given.iter().any(|(given, _)| *given == place);
-        require(file, column, there)?;
+        require(file, column, there).map_err(|_| not_an_event(file, names.iter().copied(), privacy))?;
     }
     Ok(places)
 }

@@ -262,7 +262,7 @@ fn columns_that_do_not_fit_are_errors_with_a_hint() {
     };
     assert_eq!(
         message(with(1, vec![("screenid", texts(&[Some("x")]))])),
-        "`…/a.parquet` has a column `screenid`, which no event has; nearest is `screen_id`; rename it, leave it out, or give a mapping"
+        "`…/a.parquet` has a column `screenid`, which no event has; nearest is `screen_id`; rename it, leave it out, or give a mapping (docs/mapping.md)"
     );
     assert_eq!(
         message(with(1, vec![("ts", Arc::new(Float64Array::from(vec![1.])))])),

@@ -62,9 +62,14 @@ fn a_header_that_is_no_event_header_is_an_error_with_a_hint() {
     let folder = folder();
     let header =
         |header: &str| fault(read(&file(&folder, "a.csv", header))).replace(folder.path().to_str().unwrap(), "…");
+    let required = "org_id,product_id,user_hash,ts,event_type,screen_id,route,device_type";
     assert_eq!(
-        header("org_id,screen"),
-        "`…/a.csv` has a column `screen`, which no event has; nearest is `screen_id`; rename it, leave it out, or give a mapping"
+        header(&format!("{required},screan")),
+        "`…/a.csv` has a column `screan`, which no event has; nearest is `screen_id`; rename it, leave it out, or give a mapping (docs/mapping.md)"
+    );
+    assert_eq!(
+        header(&required.replace("product_id,", "")),
+        "`…/a.csv` has no column `product_id`, which every event needs; add it, or give a mapping that does (docs/mapping.md)"
     );
     assert_eq!(
         header("org_id,email"),
@@ -72,9 +77,37 @@ fn a_header_that_is_no_event_header_is_an_error_with_a_hint() {
     );
     assert_eq!(header("org_id,orgId"), "`…/a.csv` has the column `orgId` more than once; keep one");
     assert_eq!(
-        header("org_id"),
-        "`…/a.csv` has no column `product_id`, which every event needs; add it, or give a mapping that does"
+        header(""),
+        "`…/a.csv` has no column `org_id`, which every event needs; add it, or give a mapping that does (docs/mapping.md)"
     );
+}
+
+#[test]
+fn a_foreign_header_is_told_whole_with_the_way_to_a_mapping() {
+    let folder = folder();
+    let header = |header: &str| fault(read(&file(&folder, "a.csv", header)));
+    for (columns, unknown, missing) in [
+        ("time,user,action,page", "`time`", "org_id, product_id, user_hash, ts, event_type, screen_id"),
+        ("org_id,product_id,timestamp,user_id,page_url", "`user_id` (nearest is `user_hash`)", "user_hash, ts"),
+        ("org_id", "", "product_id, user_hash, ts, event_type, screen_id"),
+        ("org_id,screen", "`screen` (nearest is `screen_id`)", "product_id, user_hash"),
+        (",id,Uhrzeit", "`(no name)`", "org_id, product_id"),
+    ] {
+        let said = header(columns);
+        assert!(said.contains(unknown) && said.contains("; it lacks "), "{columns}: {said}");
+        for missing in missing.split(", ") {
+            assert!(said.contains(missing), "{columns}: {said}");
+        }
+        assert!(said.contains("--mapping") && said.contains("docs/mapping.md"), "{columns}: {said}");
+    }
+    let wide: Vec<String> = (0..40).map(|column| format!("c{column:02}")).collect();
+    let said = header(&wide.join(","));
+    assert!(said.contains("`c11`") && said.contains("or 28 more") && !said.contains("c12"), "{said}");
+    // The header is missing: what stands in its place is not echoed.
+    let said = header("jane@example.com,2026-11-01T00:00:00Z,click");
+    assert!(said.contains("is the header missing?") && !said.contains("jane"), "{said}");
+    let long = format!("{},x", "y".repeat(10_000));
+    assert!(header(&long).len() < 1500);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::leaves::{Leaf, leaves};
 use crate::Error;
 use crate::listing::SourceFile;
 use crate::privacy::Privacy;
-use crate::read::event_header::{require, unknown_column};
+use crate::read::event_header::{not_an_event, require};
 use crate::rules::{Rule, rule_of};
 use crate::validate::element;
 
@@ -24,6 +24,7 @@ pub(super) fn places(
     parquet: &SchemaDescriptor,
     privacy: &Privacy,
 ) -> Result<Vec<Option<Leaf>>, Error> {
+    let names = || schema.fields().iter().map(|field| field.name().as_str());
     let mut places: Vec<Option<Leaf>> = vec![None; EVENT.len()];
     for leaf in leaves(&file.known, schema, parquet).into_iter().filter(Leaf::is_column) {
         let column = EVENT.iter().position(|column| column.name == leaf.name || wire_name(column.name) == leaf.name);
@@ -33,7 +34,7 @@ pub(super) fn places(
             if file.known.partitions.has(&name) {
                 continue;
             }
-            return Err(unknown_column(file, &name, privacy));
+            return Err(not_an_event(file, names(), privacy));
         };
         if places[column].replace(leaf).is_some() {
             return Err(Error::RepeatedColumn { file: file.name.clone(), column: name });
@@ -41,7 +42,7 @@ pub(super) fn places(
     }
     for (column, place) in EVENT.iter().zip(&places) {
         let known = file.known.has(column.name) || file.known.has(&wire_name(column.name));
-        require(file, column, place.is_some() || known)?;
+        require(file, column, place.is_some() || known).map_err(|_| not_an_event(file, names(), privacy))?;
     }
     Ok(places)
 }
