@@ -99,7 +99,11 @@ def test_statistics_prune_files_by_day_and_organisation(tables):
     table = deltalake.DeltaTable(tables / "fact_sessions")
     actions = polars.DataFrame(pyarrow.table(table.get_add_actions(flatten=True)))
     assert {"partition.date", "num_records", "min.org_id", "max.org_id"} <= set(actions.columns)
-    assert actions["num_records"].sum() == table.to_pyarrow_table().num_rows > 0
+    rows = table.to_pyarrow_table()
+    assert actions["num_records"].sum() == rows.num_rows > 0
+    for column in ("org_id", "start_ts", "frustration_score", "entry_screen"):
+        assert actions[f"null_count.{column}"].sum() == rows[column].null_count
+    assert rows["entry_screen"].null_count > 0
 
 
 def files_read(frame):
@@ -110,10 +114,14 @@ def files_read(frame):
     return scans.apply(0).metrics().apply("numFiles").value()
 
 
-def test_spark_skips_the_files_of_other_days(tables, spark):
-    sessions = in_spark(spark, tables / "fact_sessions").select("session_key", "date")
+def test_spark_skips_the_files_of_other_days_and_organisations(tables, spark):
+    sessions = in_spark(spark, tables / "fact_sessions").select("session_key", "org_id", "date", "start_ts")
     first, last = sessions.selectExpr("min(date)", "max(date)").first()
+    organisation = sessions.selectExpr("max(org_id)").first()[0]
     assert files_read(sessions) == 4
     assert files_read(sessions.where(f"date = '{first}'")) == 1
     assert files_read(sessions.where(f"date > '{first}'")) == 3
     assert files_read(sessions.where(f"date > '{last}'")) == 0
+    assert files_read(sessions.where(f"org_id = '{organisation}'")) == 4
+    assert files_read(sessions.where(f"org_id > '{organisation}'")) == 0
+    assert files_read(sessions.where(f"start_ts >= '{last}'")) == 1
