@@ -12,29 +12,33 @@ set -euo pipefail
 # Delta 4.0.0 is built for Spark 4.0 and Scala 2.13.
 version=4.0.1
 delta=4.0.0
+# From Java 23 on, Hadoop in Spark 4.0 fails at its start (HADOOP-19212).
 java_min=17
+java_max=22
 cache="${NETCRAB_CACHE:-$HOME/.cache/netcrab}/spark/$version-delta-$delta"
 
-# require_programs: fails where Java or Maven is missing, or Java is too old for Spark.
+# require_programs: fails where Java or Maven is missing, or Spark does not run on this Java.
 require_programs() {
     local missing=() java
     command -v java >/dev/null || missing+=(java)
     command -v mvn >/dev/null || missing+=(mvn)
     if [ ${#missing[@]} -gt 0 ]; then
-        echo "${missing[*]} missing, and Spark needs it; install Java $java_min or later and Maven, then run this again" >&2
+        echo "${missing[*]} missing, and Spark needs it; install Java $java_min or 21 and Maven, then run this again" >&2
         return 1
     fi
     java="$(java -XshowSettings:properties -version 2>&1 | sed -n 's/.*java.specification.version = //p')"
-    if [ "${java%%.*}" -lt "$java_min" ]; then
-        echo "Spark needs Java $java_min or later, and this is Java $java; install a newer one, then run this again" >&2
+    if [ "${java%%.*}" -lt "$java_min" ] || [ "${java%%.*}" -gt "$java_max" ]; then
+        echo "Spark runs on Java $java_min to $java_max, and this is Java $java; put one of those first in PATH, then run this again" >&2
         return 1
     fi
 }
 
 # fetch_pyspark DIR: pyspark and its dependency, importable from DIR.
 fetch_pyspark() {
+    local python
+    python="$("$(dirname "$0")/python.sh")"
     # PyPI has pyspark as source only. Keeping what pip builds would double the space.
-    "$("$(dirname "$0")/python.sh")" -m pip install --quiet --disable-pip-version-check --no-cache-dir \
+    "$python" -m pip install --quiet --disable-pip-version-check --no-cache-dir \
         --no-binary pyspark --target "$1" "pyspark==$version" >&2
 }
 
@@ -49,7 +53,7 @@ fetch_delta() {
   </dependencies>
 </project>
 XML
-    mvn -q -B -Dstyle.color=never -f "$2/pom.xml" -Dmaven.repo.local="$2/repository" dependency:copy-dependencies \
+    mvn -q -B -f "$2/pom.xml" -Dmaven.repo.local="$2/repository" dependency:copy-dependencies \
         -DincludeGroupIds=io.delta,org.antlr -DoutputDirectory="$1" >&2
 }
 
