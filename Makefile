@@ -29,11 +29,12 @@ test-rust:
 	@scripts/postgres.sh path >/dev/null
 	$(CARGO) test --workspace $(FEATURES) $(RUST_TESTS)
 
-test-clients: ## other programs against ours: DuckDB, Polars, pyarrow, deltalake, ClickHouse, MinIO, PostgreSQL
+test-clients: ## other programs against ours: DuckDB, Polars, pyarrow, deltalake, Spark, ClickHouse, MinIO, PostgreSQL
 	@scripts/setup.sh tests
 	@scripts/minio.sh path >/dev/null
 	@scripts/clickhouse.sh path >/dev/null
 	@scripts/postgres.sh path >/dev/null
+	@scripts/spark.sh path >/dev/null
 	$(CARGO) build --workspace $(FEATURES) --tests --bins
 	NETCRAB="$(CARGO_TARGET_DIR)/debug/netcrab" "$$(scripts/python.sh)" -m pytest -q -p no:cacheprovider pipeline/tests/clients
 

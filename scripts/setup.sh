@@ -3,7 +3,7 @@
 #
 #     setup.sh           for the release binary
 #     setup.sh tests     also for the Kafka bus (make, OpenSSL's headers) and the servers of the tests: Kafka
-#                        (Java, Maven), MinIO (Go), ClickHouse (npm)
+#                        (Java, Maven), MinIO (Go), ClickHouse (npm); Spark needs Java and Maven too
 set -euo pipefail
 
 if ! command -v cargo >/dev/null; then

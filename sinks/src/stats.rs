@@ -1,7 +1,7 @@
 //! Per-file statistics of the Delta protocol, from Parquet's own.
 //!
-//! Readers prune files by them: the smallest and largest value of every column that is no list, where Parquet recorded
-//! them exactly.
+//! Readers prune files by them: the number of nulls of every column that is no list, and its smallest and largest value
+//! where Parquet recorded them exactly. Spark prunes nothing by a column whose nulls are not counted.
 
 use netcrab_schema::{Table, Type};
 use parquet::file::metadata::ParquetMetaData;
@@ -13,11 +13,14 @@ const TEXT_BYTES_MAX: usize = 64;
 
 /// The `stats` of an add action.
 pub(crate) fn stats(table: &Table, metadata: &ParquetMetaData) -> String {
-    let (mut smallest, mut largest) = (Map::new(), Map::new());
+    let (mut smallest, mut largest, mut nulls) = (Map::new(), Map::new(), Map::new());
     let in_file =
         |name: &str| metadata.file_metadata().schema_descr().columns().iter().position(|c| c.path().string() == name);
     for column in table.columns() {
         let Some(place) = in_file(column.name) else { continue };
+        if let Some(count) = null_count(metadata, place) {
+            nulls.insert(column.name.to_owned(), Value::from(count));
+        }
         let groups: Option<Vec<_>> =
             metadata.row_groups().iter().map(|group| bounds(column.kind, group.column(place).statistics()?)).collect();
         let Some(groups) = groups else { continue };
@@ -30,8 +33,13 @@ pub(crate) fn stats(table: &Table, metadata: &ParquetMetaData) -> String {
             largest.insert(column.name.to_owned(), high);
         }
     }
-    json!({ "numRecords": metadata.file_metadata().num_rows(), "minValues": smallest, "maxValues": largest })
-        .to_string()
+    let rows = metadata.file_metadata().num_rows();
+    json!({ "numRecords": rows, "minValues": smallest, "maxValues": largest, "nullCount": nulls }).to_string()
+}
+
+/// The nulls of a column, where Parquet counted them in each row group.
+fn null_count(metadata: &ParquetMetaData, place: usize) -> Option<u64> {
+    metadata.row_groups().iter().map(|group| group.column(place).statistics()?.null_count_opt()).sum()
 }
 
 /// A value that bounds a column.

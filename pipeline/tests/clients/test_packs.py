@@ -412,7 +412,7 @@ def test_postgresql_gives_the_results_of_sqlite(world, facts, tmp_path, postgres
     assert refused.returncode == 1 and "secret" not in refused.stdout + refused.stderr
 
 
-def test_released_versions_are_tables_in_delta_and_in_clickhouse(world, tmp_path):
+def test_released_versions_are_tables_in_delta_and_in_clickhouse(world, spark, tmp_path):
     script = pathlib.Path(__file__).parents[3] / "scripts" / "clickhouse.sh"
     subprocess.run([script, "start", tmp_path / "clickhouse"], check=True, timeout=600)
     try:
@@ -421,8 +421,11 @@ def test_released_versions_are_tables_in_delta_and_in_clickhouse(world, tmp_path
         world.define(DEFINITION + "fields: [date, median_clicks]\n")
         for _ in range(2):
             world.build("test_friction", "--window", MONTH, **hosts)
-        rows = deltalake.DeltaTable(world.folder / "released" / "mp_ux_friction_daily").to_pyarrow_table().to_pylist()
+        table = world.folder / "released" / "mp_ux_friction_daily"
+        rows = deltalake.DeltaTable(table).to_pyarrow_table().to_pylist()
         assert rows and {(row["pack_id"], row["version"]) for row in rows} == {("test_friction", "1.0")}
+        in_spark = spark.read.format("delta").load(str(table)).toArrow().to_pylist()
+        assert sorted(map(repr, in_spark)) == sorted(map(repr, rows))
         client = clickhouse_connect.get_client(host="127.0.0.1", port=port, database="netcrab")
         there = client.query("SELECT * FROM mp_ux_friction_daily")
         def key(row):
