@@ -32,13 +32,13 @@ SELECT identity FROM input_rows GROUP BY identity HAVING count() > 1;
 CREATE VIEW events AS
 SELECT
     org_id, product_id, session_or_user,
-    (toUnixTimestamp64Milli(ts), event_id, event_type, screen_id, route,
+    (toUnixTimestamp64Milli(ts), ifNull(seq, 9007199254740992), event_id, event_type, screen_id, route,
      ifNull(element_type, ''), ifNull(element_label_h, ''), ifNull(error_code, ''),
      ifNull(reaction_ms > 2500, reaction_observed),
      ifNull(task_type, ''), ifNull(task_phase, ''), ifNull(task_success, true),
      ifNull(os, ''), ifNull(browser, ''), device_type, ifNull(version_tag, ''), ifNull(segment, ''),
      session_id != '', user_hash)::Tuple(
-        ts Int64, event_id String, event_type String, screen_id String, route String,
+        ts Int64, seq Int64, event_id String, event_type String, screen_id String, route String,
         element_type String, element_label_h String, error_code String,
         dead Bool,
         task_type String, task_phase String, success Bool,
@@ -51,7 +51,7 @@ FROM (
     SELECT * FROM (SELECT * FROM input_rows WHERE identity IN repeated)
     -- Every column in table order; 1/x separates −0 from 0, as IEEE total order does.
     ORDER BY org_id, product_id, session_or_user, event_id, received_at NULLS LAST, ts,
-        session_id, user_hash, event_type, screen_id, route, app_name NULLS LAST, element_type NULLS LAST,
+        session_id, user_hash, event_type, seq NULLS LAST, screen_id, route, app_name NULLS LAST, element_type NULLS LAST,
         element_label_h NULLS LAST, error_code NULLS LAST, os NULLS LAST, browser NULLS LAST, device_type,
         latency_ms NULLS LAST, 1 / latency_ms, page_x NULLS LAST, 1 / page_x, page_y NULLS LAST, 1 / page_y,
         reaction_ms NULLS LAST, 1 / reaction_ms, reaction_observed, event_name NULLS LAST, task_type NULLS LAST,
@@ -59,7 +59,7 @@ FROM (
     LIMIT 1 BY org_id, product_id, session_or_user, event_id
 );
 
--- §2 Order: tuples sort by their first fields, (ts, event_id), which differ within a session key.
+-- §2 Order: tuples sort by their first fields, (ts, seq, event_id), which differ within a session key.
 CREATE TABLE keys ENGINE = Memory AS
 SELECT org_id, product_id, session_or_user, arraySort(groupArray(event)) AS events
 FROM events
@@ -123,7 +123,7 @@ WITH
 
     -- rage_click: k qualifies with the two before it on its target; a run begins where neither of those
     -- qualifies; a click is named when it or one of the next two qualifies.
-    arraySort(e -> (target(e), e.ts, e.event_id),
+    arraySort(e -> (target(e), e.ts, e.seq, e.event_id),
         arrayFilter(e -> e.element_label_h != '' OR e.element_type != '', clicks)) AS targeted,
     arrayMap(e -> target(e), targeted) AS targets,
     arrayMap((t, target, t_2, target_2) -> target = target_2 AND t - t_2 <= 1000,
@@ -140,7 +140,7 @@ WITH
             arrayFilter((opens, named) -> named, arrayShiftLeft(begins, 2), is_named))) AS rage_clicks,
 
     -- dead_click: a click without a target counts as a click on its screen.
-    arraySort(e -> (target(e), e.ts, e.event_id), arrayFilter(e -> e.dead, clicks)) AS dead_ones,
+    arraySort(e -> (target(e), e.ts, e.seq, e.event_id), arrayFilter(e -> e.dead, clicks)) AS dead_ones,
     arrayMap(e -> target(e), dead_ones) AS dead_targets,
     arrayMap(run -> incident('dead_click', run[1], run[1].ts, run[-1].ts, run.event_id,
             concat('{"clicks":', toString(length(run)), '}')),
@@ -149,7 +149,7 @@ WITH
             arrayShiftRight(dead_ones.ts, 1), arrayShiftRight(dead_targets, 1, ('', '', '')))) AS dead_clicks,
 
     -- error_click: clicks and errors by screen; an error's owner is the last click strictly before it.
-    arraySort(e -> (e.screen_id, e.ts, e.event_id),
+    arraySort(e -> (e.screen_id, e.ts, e.seq, e.event_id),
         arrayFilter(e -> e.event_type = 'click' OR e.error_code != '',
             if(arrayExists(e -> e.error_code != '', events), events, []))) AS near,
     arrayFill(e -> e.event_type = 'click', near) AS last_click,
@@ -172,7 +172,7 @@ WITH
     ) AS backtracks,
 
     -- abandoned_task: each start and completion meets the next of its type.
-    arraySort(e -> (e.task_type, e.ts, e.event_id), arrayFilter(e -> e.task_phase != '', events)) AS steps,
+    arraySort(e -> (e.task_type, e.ts, e.seq, e.event_id), arrayFilter(e -> e.task_phase != '', events)) AS steps,
     arrayMap((e, type_1, phase_1, t_1) -> multiIf(
             e.task_phase != 'start', '',
             type_1 != e.task_type, 'none',

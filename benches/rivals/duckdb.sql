@@ -41,7 +41,7 @@ QUALIFY row_number() OVER (
     PARTITION BY org_id, product_id, session_or_user, event_id
     ORDER BY received_at, ts,
         -- every column in table order; DuckDB holds −0 = 0, IEEE total order −0 < 0
-        session_id, user_hash, event_type, screen_id, route, app_name, element_type, element_label_h,
+        session_id, user_hash, event_type, seq, screen_id, route, app_name, element_type, element_label_h,
         error_code, os, browser, device_type,
         latency_ms, NOT signbit(latency_ms), page_x, NOT signbit(page_x), page_y, NOT signbit(page_y),
         reaction_ms, NOT signbit(reaction_ms),
@@ -56,10 +56,10 @@ SELECT
     row_number() OVER key AS place,
     coalesce(ts - lag(ts) OVER key > 1800000, true) AS after_gap
 FROM (SELECT file_row_number AS row, org_id, product_id, session_or_user_of(session_id, user_hash) AS session_or_user,
-             event_id, epoch_ms(ts) AS ts
+             event_id, seq, epoch_ms(ts) AS ts
       FROM read_parquet(getvariable('input'), file_row_number = true))
 ANTI JOIN superseded USING (row)
-WINDOW key AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, event_id);
+WINDOW key AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, seq, event_id);
 
 
 -- @stage sessionize

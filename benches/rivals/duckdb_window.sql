@@ -29,7 +29,8 @@ CREATE TEMP TABLE stepped AS
 WITH counted AS (
     SELECT
         org_id, product_id, if(session_id = '', user_hash, session_id) AS session_or_user,
-        session_id, user_hash, event_id, epoch_ms(ts) AS ts, event_type, screen_id, route,
+        session_id, user_hash, event_id, epoch_ms(ts) AS ts,
+        coalesce(seq, 9007199254740992) AS seq, event_type, screen_id, route,
         element_type, element_label_h, error_code, os, browser, device_type, reaction_ms, reaction_observed,
         task_type, task_phase, task_success, version_tag, segment
     FROM read_parquet(getvariable('input')) AS input
@@ -37,7 +38,7 @@ WITH counted AS (
         PARTITION BY org_id, product_id, session_or_user, event_id
         ORDER BY received_at, input.ts,
             -- every column in table order; DuckDB holds −0 = 0, IEEE total order −0 < 0
-            session_id, user_hash, event_type, screen_id, route, app_name, element_type, element_label_h,
+            session_id, user_hash, event_type, input.seq, screen_id, route, app_name, element_type, element_label_h,
             error_code, os, browser, device_type,
             latency_ms, NOT signbit(latency_ms), page_x, NOT signbit(page_x), page_y, NOT signbit(page_y),
             reaction_ms, NOT signbit(reaction_ms),
@@ -46,24 +47,24 @@ WITH counted AS (
 )
 SELECT *, coalesce(ts - lag(ts) OVER in_order > 1800000, true) AS after_gap
 FROM counted
-WINDOW in_order AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, event_id);
+WINDOW in_order AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, seq, event_id);
 
 -- §3 Length: in a stretch without a gap, the first event 24 h or more after the start of a session opens
 -- the next, and the 24 h start again from there.
 CREATE TEMP TABLE cuts AS
 WITH RECURSIVE
 aged AS (
-    SELECT org_id, product_id, session_or_user, ts, event_id, max(ts) FILTER (after_gap) OVER in_order AS stretch_start
+    SELECT org_id, product_id, session_or_user, ts, seq, event_id, max(ts) FILTER (after_gap) OVER in_order AS stretch_start
     FROM stepped
-    WINDOW in_order AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, event_id)
+    WINDOW in_order AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, seq, event_id)
     QUALIFY ts - stretch_start >= 86400000
 ),
 cut AS (
-    SELECT org_id, product_id, session_or_user, stretch_start, min({ts: ts, event_id: event_id}) AS opening
+    SELECT org_id, product_id, session_or_user, stretch_start, min({ts: ts, seq: seq, event_id: event_id}) AS opening
     FROM aged
     GROUP BY ALL
     UNION ALL
-    SELECT org_id, product_id, session_or_user, stretch_start, min({ts: aged.ts, event_id: aged.event_id})
+    SELECT org_id, product_id, session_or_user, stretch_start, min({ts: aged.ts, seq: aged.seq, event_id: aged.event_id})
     FROM cut
     JOIN aged USING (org_id, product_id, session_or_user, stretch_start)
     WHERE aged.ts - opening.ts >= 86400000
@@ -84,7 +85,7 @@ numbered AS (
         max(ts) FILTER (opens) OVER in_order AS start_ts,
         last_value(if(opens, event_id, NULL) IGNORE NULLS) OVER in_order AS first_event_id
     FROM opened
-    WINDOW in_order AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, event_id)
+    WINDOW in_order AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, seq, event_id)
 )
 SELECT * EXCLUDE (session_or_user, start_ts, first_event_id),
     make_timestamp_ms(start_ts)::DATE AS date,

@@ -4,7 +4,7 @@ Prints JSON: wall seconds, CPU seconds, and seconds of each stage.
 
     polars_chain.py EVENTS.parquet OUTPUT_DIR [--threads N] [--tasks]
 
-All events are sorted once by (session key, ts, event_id). `i` is the position of an event in that order,
+All events are sorted once by (session key, ts, seq, event_id). `i` is the position of an event in that order,
 and `session` numbers the sessions. After that, every "before" and "after" of docs/rules.md (its sections
 are in the comments) is a shift. session_key and incident_id are 32 decimal digits of a seeded hash.
 """
@@ -28,7 +28,7 @@ EVIDENCE_MAX = 50
 UNIT = 1099511627776.0  # 2⁴⁰: scores are whole numbers of 2⁻⁴⁰, so that sums are exact
 
 KEY = ["org_id", "product_id", "session_or_user"]
-USED = ["session_id", "user_hash", "event_id", "ts", "event_type", "screen_id", "route", "element_type",
+USED = ["session_id", "user_hash", "event_id", "ts", "event_type", "seq", "screen_id", "route", "element_type",
         "element_label_h", "error_code", "os", "browser", "device_type", "reaction_ms", "reaction_observed",
         "task_type", "task_phase", "task_success", "version_tag", "segment"]
 
@@ -74,7 +74,7 @@ def order_events(path):
         rows.join(superseded, on="row", how="anti")
         .select(*KEY, *USED)
         .with_columns(col("ts").cast(pl.Int64))
-        .sort(*KEY, "ts", "event_id")
+        .sort(*KEY, "ts", "seq", "event_id", nulls_last=True)
         .with_row_index("i")
         .with_columns(col("i").cast(pl.Int64))
         .collect()

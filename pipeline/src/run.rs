@@ -36,6 +36,7 @@ use crate::plans::events_exec::{EventsExec, Rejects, RowCounts};
 use crate::plans::resources::{batch_sizes, task_context};
 use crate::plans::staging::{Staging, stage_all};
 use crate::plans::table_order::in_table_order;
+use crate::plans::unstored_exec::{StoredRows, UnstoredExec};
 use crate::progress::Progress;
 use crate::rejects;
 use crate::run_summary::RunSummary;
@@ -54,6 +55,9 @@ pub struct Job<'a> {
     pub explain: bool,
 }
 
+/// The hashes of stored rows take at most one part in so many of `run.memory_mib`.
+const STORED_ROWS_SHARE: u64 = 8;
+
 impl Job<'_> {
     /// Runs to the end, or leaves the tables as they were.
     ///
@@ -67,9 +71,11 @@ impl Job<'_> {
         }
         let started = Instant::now();
         let (read, rejects) = (Arc::default(), Arc::new(Rejects::new(self.config.run.rejects_max)));
+        let stored = self.stored_rows(&wanted).await?;
         let inputs = RunInputs {
             source: Arc::clone(&wanted.source),
             earlier: stored_events(self.sink, self.config).await?,
+            stored: stored.clone(),
             held: wanted.held,
             progress: Arc::clone(&progress),
             read: Arc::clone(&read),
@@ -89,6 +95,7 @@ impl Job<'_> {
         let (rejected, not_kept) = rejects.take();
         let mut summary = RunSummary::of(&wanted.source);
         (summary.events, summary.taken, summary.skipped) = (progress.events(), taken, read.skipped());
+        summary.repeated = stored.map_or(0, |stored| stored.repeated());
         summary.rejects = rejects::by_reason(&rejected, not_kept)?;
         summary.stage_time = started.elapsed();
         let started = Instant::now();
@@ -101,6 +108,15 @@ impl Job<'_> {
         summary.commit_time = started.elapsed();
         summary.explained = self.explain.then(|| explained(&plans.tables));
         Ok(summary)
+    }
+
+    /// The rows that events_raw has, where the run adds rows to them.
+    async fn stored_rows(&self, wanted: &Wanted) -> Result<Option<Arc<StoredRows>>> {
+        if wanted.held || !wanted.has(&schema::EVENTS_RAW) || !self.sink.has_rows(&schema::EVENTS_RAW).await? {
+            return Ok(None);
+        }
+        let memory_bytes = (self.config.run.memory_mib as u64) << 20;
+        Ok(Some(Arc::new(StoredRows::of(self.sink, memory_bytes / STORED_ROWS_SHARE).await?)))
     }
 
     async fn stage(
@@ -194,6 +210,8 @@ pub(crate) async fn refuse_streamed_tables(sink: &DeltaSink) -> Result<()> {
 struct RunInputs {
     source: Arc<Source>,
     earlier: Option<Source>,
+    /// The rows of events_raw that are not written again.
+    stored: Option<Arc<StoredRows>>,
     /// Whether events_raw already contains the source.
     held: bool,
     progress: Arc<Progress>,
@@ -254,7 +272,11 @@ fn plans(inputs: RunInputs, config: &Config, wanted: &Wanted) -> Result<Plans> {
     if raw || (!inputs.held && !derived.is_empty()) {
         let mut readers = share_if_needed(read(), raw, !derived.is_empty());
         if raw && let Some(reader) = readers.pop() {
-            plans.push((&schema::EVENTS_RAW, Arc::new(DatedExec::new(reader))));
+            let unstored = match &inputs.stored {
+                Some(stored) => Arc::new(UnstoredExec::new(reader, Arc::clone(stored))),
+                None => reader,
+            };
+            plans.push((&schema::EVENTS_RAW, Arc::new(DatedExec::new(unstored))));
         }
         sources.extend(readers);
     }

@@ -14,6 +14,8 @@ pub struct RunSummary {
     pub events: u64,
     /// Events of the source; `None` where events_raw already contained them.
     pub taken: Option<u64>,
+    /// Events of the source that events_raw contained already, and that were not stored again.
+    pub repeated: u64,
     /// Rows of the source that the mapping skipped.
     pub skipped: u64,
     /// Rejected rows by reason.

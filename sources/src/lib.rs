@@ -55,3 +55,4 @@ pub use s3::s3 as s3_store;
 pub use settings::SourceSettings;
 pub use source::{Source, SourceReader};
 pub use table::{TableColumn, TableFile, TableLog};
+pub use validate::row_hashes;

@@ -42,7 +42,7 @@ impl Counters {
         Self {
             events: counters(
                 "netcrab_ingest_events_total",
-                "Events accepted, and those among them that were known already.",
+                "Events accepted, and those among them that were known already, or ahead of their receipt.",
                 &["org_id", "outcome"],
             ),
             rejected: counters("netcrab_ingest_rejected_total", "Events rejected, by reason.", &["org_id", "reason"]),
@@ -64,6 +64,11 @@ impl Counters {
     /// Counts an append, whether the bus made the events durable or refused them.
     pub(super) fn appended(&self, took: Duration) {
         self.append_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts the valid events of a batch that had the time of receipt set, because their own was ahead of it.
+    pub(super) fn ahead(&self, org_id: &str, events: usize) {
+        self.events.with_label_values(&[org_id, "ahead"]).inc_by(events as u64);
     }
 
     /// Counts the events of a batch that is answered.

@@ -31,6 +31,7 @@ pub(crate) async fn batch(
     let events = decoded.batch.events.num_rows() + decoded.batch.faults.len();
     sender.spend(events, received_at_ms);
     ingest.counters.decoded(bytes.len(), decoded.bytes, events, decoded.took);
+    ingest.counters.ahead(&sender.org_id, decoded.batch.ahead);
     drop(bytes);
 
     let owned = append::owned(&sender, decoded.batch)?;

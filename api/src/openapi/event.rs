@@ -1,7 +1,7 @@
 //! An event and a batch on the wire, as schemas.
 
 use netcrab_schema::Type;
-use netcrab_schema::events::{DEVICE_TYPES, EVENT, EVENT_TYPES, TASK_PHASES, wire_name};
+use netcrab_schema::events::{DEVICE_TYPES, EVENT, EVENT_TYPES, SEQ_MAX, TASK_PHASES, wire_name};
 use serde_json::{Map, Value, json};
 
 /// The schema of an event on the wire, from the event columns of `schema`.
@@ -11,6 +11,7 @@ pub(super) fn event() -> Value {
         (Type::Timestamp, _) => {
             json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "type": "integer" }] })
         }
+        (Type::Int64, _) => json!({ "type": "integer", "minimum": 0, "maximum": SEQ_MAX }),
         (Type::Float32, _) => json!({ "type": "number" }),
         (Type::Bool, _) => json!({ "type": "boolean" }),
         (_, "event_type") => json!({ "type": "string", "enum": EVENT_TYPES }),
@@ -25,7 +26,7 @@ pub(super) fn event() -> Value {
         property["description"] = json!(format!("{}{unit}", column.meaning));
         (wire_name(column.name), property)
     });
-    let made = |name: &str| matches!(name, "session_id" | "event_id" | "reaction_observed");
+    let made = |name: &str| matches!(name, "session_id" | "event_id" | "route" | "device_type" | "reaction_observed");
     let required: Vec<String> =
         sent().filter(|column| !column.nullable && !made(column.name)).map(|column| wire_name(column.name)).collect();
     json!({

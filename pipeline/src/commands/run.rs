@@ -117,6 +117,7 @@ fn as_json(summary: &RunSummary) -> Value {
         "alreadyHeld": summary.already_stored,
         "events": summary.events,
         "taken": summary.taken,
+        "repeated": summary.repeated,
         "skipped": summary.skipped,
         "noEvent": summary.no_event().map(NoEvent::name),
         "rejected": summary.rejected(),
@@ -160,6 +161,9 @@ fn counts(summary: &RunSummary) -> String {
         Some(_) => {}
     }
     text.push('\n');
+    if summary.repeated > 0 {
+        let _ = writeln!(text, "{} were stored before, and count once", grouped(summary.repeated));
+    }
     if summary.skipped > 0 {
         let _ = writeln!(text, "{} skipped by the mapping", grouped(summary.skipped));
     }

@@ -5,3 +5,4 @@ pub mod events_exec;
 pub mod resources;
 pub mod staging;
 pub mod table_order;
+pub(crate) mod unstored_exec;

@@ -10,6 +10,7 @@ mod completions;
 mod config;
 #[path = "../../../sources/tests/suite/example_files.rs"]
 mod example_files;
+mod identity;
 mod incremental;
 #[cfg(feature = "kafka")]
 mod kafka;

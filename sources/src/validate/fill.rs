@@ -4,9 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Int64Array, StringArray, StringViewBuilder, TypedDictionaryArray,
+    Array, ArrayRef, AsArray, DictionaryArray, Int64Array, RecordBatch, StringArray, StringViewBuilder,
+    TypedDictionaryArray,
 };
 use arrow::datatypes::{Float32Type, Int32Type, Int64Type, TimestampMillisecondType};
+use netcrab_schema::Column;
+use netcrab_schema::events::EVENT;
 
 use super::Lines;
 use super::column::ColumnValidator;
@@ -72,29 +75,43 @@ impl Filling<'_> {
 
     fn content(&self, row: usize) -> u128 {
         debug_assert!(row < self.length);
-        let mut content = Content::default();
-        for (validator, array) in self.columns.iter().zip(self.arrays.iter()) {
-            let column = validator.column;
-            if array.is_null(row) {
-                continue;
-            }
-            if let Some(symbols) = array.as_dictionary_opt::<Int32Type>() {
-                let values = symbols.values().as_string::<i32>();
-                content.text(column, symbols.key(row).map_or("", |key| values.value(key)));
-            } else if let Some(texts) = array.as_string_view_opt() {
-                content.text(column, texts.value(row));
-            } else if let Some(instants) = array.as_primitive_opt::<TimestampMillisecondType>() {
-                content.whole(column, instants.value(row));
-            } else if let Some(numbers) = array.as_primitive_opt::<Int64Type>() {
-                content.whole(column, numbers.value(row));
-            } else if let Some(numbers) = array.as_primitive_opt::<Float32Type>() {
-                content.number(column, numbers.value(row));
-            } else if let Some(truths) = array.as_boolean_opt() {
-                content.truth(column, truths.value(row));
-            }
-        }
-        content.hash()
+        let columns = self.columns.iter().map(|validator| validator.column);
+        content(columns.zip(self.arrays.iter()), row)
     }
+}
+
+/// A hash of all that row `row` of these columns says, in the types of events in flight.
+fn content<'a>(columns: impl Iterator<Item = (&'static Column, &'a ArrayRef)>, row: usize) -> u128 {
+    let mut content = Content::default();
+    for (column, array) in columns.filter(|(_, array)| array.is_valid(row)) {
+        if let Some(symbols) = array.as_dictionary_opt::<Int32Type>() {
+            let values = symbols.values().as_string_opt::<i32>();
+            let text = symbols.key(row).and_then(|key| values.map(|values| values.value(key)));
+            content.text(column, text.unwrap_or_default());
+        } else if let Some(texts) = array.as_string_view_opt() {
+            content.text(column, texts.value(row));
+        } else if let Some(instants) = array.as_primitive_opt::<TimestampMillisecondType>() {
+            content.whole(column, instants.value(row));
+        } else if let Some(numbers) = array.as_primitive_opt::<Int64Type>() {
+            content.whole(column, numbers.value(row));
+        } else if let Some(numbers) = array.as_primitive_opt::<Float32Type>() {
+            content.number(column, numbers.value(row));
+        } else if let Some(truths) = array.as_boolean_opt() {
+            content.truth(column, truths.value(row));
+        }
+    }
+    content.hash()
+}
+
+/// For each event of a batch, a hash of all that it says but its place, `seq`. Two rows with one hash are one event,
+/// read twice.
+///
+/// `events` has event columns in the types of [`netcrab_schema::arrow::event_in_flight`]; others are passed over.
+pub fn row_hashes(events: &RecordBatch) -> Vec<u128> {
+    let columns = EVENT.iter().filter(|column| column.name != "seq");
+    let columns: Vec<_> =
+        columns.filter_map(|column| events.column_by_name(column.name).map(|array| (column, array))).collect();
+    (0..events.num_rows()).map(|row| content(columns.iter().copied(), row)).collect()
 }
 
 fn symbols(array: &ArrayRef) -> Option<TypedDictionaryArray<'_, Int32Type, StringArray>> {

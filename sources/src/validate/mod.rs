@@ -34,6 +34,7 @@ use column::ColumnValidator;
 use convert::without_nulls;
 use faults::BatchFaults;
 use fill::Filling;
+pub use fill::row_hashes;
 pub(crate) use foreign::{element, has_text, instants, is_temporal, texts, uuid_texts, without_zone};
 
 use crate::event_columns::schema_of;

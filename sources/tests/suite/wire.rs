@@ -168,6 +168,60 @@ fn the_api_corrects_skew_and_keeps_the_time_as_sent() {
 }
 
 #[test]
+fn an_event_ahead_of_its_receipt_gets_the_time_of_receipt() {
+    let mut decoder = BatchDecoder::new(SourceSettings::default());
+    let sent = 1_790_848_800_000i64;
+    let kept = r#"{"ts_client":1790848800000}"#;
+    for (late_ms, ts, extra, ahead) in [
+        (600_000, "2026-10-01T10:00:00Z", "-", 0),
+        (600_001, "2026-10-01T09:49:59.999Z", kept, 1),
+        (31_536_000_000, "2025-10-01T10:00:00Z", kept, 1),
+    ] {
+        let body = format!(r#"{{"events":[{}]}}"#, event(""));
+        for decode in [BatchDecoder::batch, BatchDecoder::batch_by_serde] {
+            let batch = decode(&mut decoder, body.as_bytes(), sent - late_ms, 1000, 7).unwrap();
+            assert_eq!(texts(&batch.events, "ts"), [ts]);
+            assert_eq!((texts(&batch.events, "extra"), batch.ahead), (vec![extra.to_owned()], ahead));
+        }
+    }
+}
+
+#[test]
+fn a_clock_far_off_is_corrected_by_the_time_of_sending() {
+    let mut decoder = BatchDecoder::new(SourceSettings::default());
+    let received = 1_790_848_800_000i64;
+    for at in ["1970-01-01T00:10:00Z", "1980-01-06T00:00:00Z", "2150-01-01T00:00:00Z"] {
+        let event = event("").replace("2026-10-01T10:00:00Z", at);
+        let with = format!(r#"{{"sentAt":"{at}","events":[{event}]}}"#);
+        let without = format!(r#"{{"events":[{event}]}}"#);
+        for decode in [BatchDecoder::batch, BatchDecoder::batch_by_serde] {
+            let batch = decode(&mut decoder, with.as_bytes(), received, 1000, 7).unwrap();
+            assert_eq!((texts(&batch.events, "ts"), batch.ahead), (vec!["2026-10-01T10:00:00Z".to_owned()], 0), "{at}");
+            let batch = decode(&mut decoder, without.as_bytes(), received, 1000, 7).unwrap();
+            match at.starts_with('2') {
+                true => assert_eq!((texts(&batch.events, "ts")[0].as_str(), batch.ahead), ("2026-10-01T10:00:00Z", 1)),
+                false => assert_eq!(batch.faults[0].1.reason.name(), "ts_out_of_range"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_sender_leaves_out_has_a_default() {
+    let mut decoder = BatchDecoder::new(SourceSettings::default());
+    let bare = r#"{"orgId":"acme","productId":"crm","userHash":"u","eventId":"e1","ts":1790848800000,"eventType":"click","screenId":"leads"}"#;
+    let counted = bare.replace("e1", "e2").replace(r#""screenId""#, r#""seq":7,"deviceType":null,"screenId""#);
+    let body = format!(r#"{{"events":[{bare},{counted},{}]}}"#, bare.replace(r#""click""#, r#""click","seq":-1"#));
+    for decode in [BatchDecoder::batch, BatchDecoder::batch_by_serde] {
+        let batch = decode(&mut decoder, body.as_bytes(), 1_790_848_800_000, 1000, 7).unwrap();
+        assert_eq!(texts(&batch.events, "route"), ["/leads", "/leads"]);
+        assert_eq!(texts(&batch.events, "device_type"), ["unknown", "unknown"]);
+        assert_eq!(texts(&batch.events, "seq"), ["0", "7"]);
+        assert_eq!(batch.faults[0].1.reason.name(), "seq_out_of_range");
+    }
+}
+
+#[test]
 fn the_api_takes_as_many_events_as_it_allows() {
     let mut decoder = BatchDecoder::new(SourceSettings::default());
     let body = format!(r#"{{"events":[{0},{0},{0}]}}"#, event(""));

@@ -1,0 +1,190 @@
+//! Leaves out events that events_raw contains already: those of a file that grew, was renamed or exported again.
+//!
+//!     events ─▶ rows whose hash no stored row of their day has
+//!
+//! A day's hashes are read when its first event comes. State: 16 bytes for each stored row of the days so far, within a
+//! bound. Events of days beyond it pass; the chain of stages counts an event once, however often it is stored.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::TimestampMillisecondType;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
+use futures::{StreamExt, TryStreamExt};
+use netcrab_operators::session::DAY_MS;
+use netcrab_schema::arrow::{event_in_flight, in_flight_type};
+use netcrab_schema::events::EVENT;
+use netcrab_schema::tables::EVENTS_RAW;
+use netcrab_sinks::StagedFile;
+use netcrab_sinks::delta::DeltaSink;
+use netcrab_sources::row_hashes;
+use tokio::sync::Mutex;
+
+/// Hashes of the rows of events_raw, by day.
+#[derive(Debug)]
+pub(crate) struct StoredRows {
+    sink: DeltaSink,
+    files: HashMap<i32, Vec<StagedFile>>,
+    days: Mutex<Days>,
+    repeated: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Days {
+    /// For each day that was read, its hashes, sorted; `None` where they do not fit.
+    hashes: HashMap<i32, Option<Arc<[u128]>>>,
+    /// How many more hashes fit.
+    room: u64,
+}
+
+impl StoredRows {
+    /// The rows that events_raw has now; at most `memory_bytes` of hashes are held.
+    ///
+    /// # Errors
+    /// Where the log of events_raw cannot be read.
+    pub(crate) async fn of(sink: &DeltaSink, memory_bytes: u64) -> std::result::Result<Self, netcrab_sinks::Error> {
+        let mut files: HashMap<i32, Vec<StagedFile>> = HashMap::new();
+        for file in sink.files(&EVENTS_RAW, "").await? {
+            files.entry(file.date.unwrap_or_default()).or_default().push(file);
+        }
+        let room = memory_bytes / size_of::<u128>() as u64;
+        Ok(Self {
+            sink: sink.clone(),
+            files,
+            days: Mutex::new(Days { hashes: HashMap::new(), room }),
+            repeated: AtomicU64::new(0),
+        })
+    }
+
+    /// How many rows were left out because they are stored.
+    pub(crate) fn repeated(&self) -> u64 {
+        self.repeated.load(Ordering::Relaxed)
+    }
+
+    /// The hashes of a day.
+    async fn day(&self, day: i32) -> Result<Option<Arc<[u128]>>> {
+        let Some(files) = self.files.get(&day) else { return Ok(None) };
+        let mut days = self.days.lock().await;
+        if let Some(known) = days.hashes.get(&day) {
+            return Ok(known.clone());
+        }
+        let rows = files.iter().map(|file| file.rows).sum();
+        let hashes = match days.room.checked_sub(rows) {
+            None => None,
+            Some(room) => {
+                days.room = room;
+                Some(self.read(files).await?)
+            }
+        };
+        days.hashes.insert(day, hashes.clone());
+        Ok(hashes)
+    }
+
+    async fn read(&self, files: &[StagedFile]) -> Result<Arc<[u128]>> {
+        let external = |error: netcrab_sinks::Error| DataFusionError::External(Box::new(error));
+        let mut hashes = Vec::new();
+        for file in files {
+            let mut rows = self.sink.read(&EVENTS_RAW, file).await.map_err(external)?;
+            while let Some(batch) = rows.try_next().await.map_err(external)? {
+                hashes.extend(row_hashes(&in_flight(&batch)?));
+            }
+        }
+        hashes.sort_unstable();
+        Ok(hashes.into())
+    }
+
+    /// The rows of `batch` that are not stored.
+    async fn without_stored(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        let ts = batch.column_by_name("ts").and_then(|ts| ts.as_primitive_opt::<TimestampMillisecondType>());
+        let ts = ts.ok_or_else(|| internal_datafusion_err!("events have a ts"))?;
+        let day_of = |ts: &i64| ts.div_euclid(DAY_MS) as i32;
+        let mut stored: HashMap<i32, Arc<[u128]>> = HashMap::new();
+        for day in ts.values().iter().map(day_of).collect::<HashSet<_>>() {
+            if let Some(hashes) = self.day(day).await? {
+                stored.insert(day, hashes);
+            }
+        }
+        if stored.is_empty() {
+            return Ok(batch);
+        }
+        let is_new = |(hash, ts): (u128, &i64)| {
+            stored.get(&day_of(ts)).is_none_or(|hashes| hashes.binary_search(&hash).is_err())
+        };
+        let new: BooleanArray =
+            row_hashes(&batch).into_iter().zip(ts.values().iter()).map(|row| Some(is_new(row))).collect();
+        self.repeated.fetch_add(new.false_count() as u64, Ordering::Relaxed);
+        Ok(filter_record_batch(&batch, &new)?)
+    }
+}
+
+/// The event columns of stored rows, in the types of events in flight.
+fn in_flight(batch: &RecordBatch) -> Result<RecordBatch> {
+    let columns = EVENT.iter().map(|column| {
+        let stored = batch.column_by_name(column.name);
+        let stored = stored.ok_or_else(|| internal_datafusion_err!("events_raw has a column {}", column.name))?;
+        Ok(cast(stored, &in_flight_type(column.kind))?)
+    });
+    Ok(RecordBatch::try_new(event_in_flight(), columns.collect::<Result<_>>()?)?)
+}
+
+/// Leaves out events that events_raw contains already.
+#[derive(Debug)]
+pub(crate) struct UnstoredExec {
+    input: Arc<dyn ExecutionPlan>,
+    stored: Arc<StoredRows>,
+}
+
+impl UnstoredExec {
+    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, stored: Arc<StoredRows>) -> Self {
+        Self { input, stored }
+    }
+}
+
+impl DisplayAs for UnstoredExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnstoredExec: days={}", self.stored.files.len())
+    }
+}
+
+impl ExecutionPlan for UnstoredExec {
+    fn name(&self) -> &str {
+        "UnstoredExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = children.pop().ok_or_else(|| internal_datafusion_err!("one input"))?;
+        Ok(Arc::new(Self::new(input, Arc::clone(&self.stored))))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let (input, stored) = (self.input.execute(partition, context)?, Arc::clone(&self.stored));
+        let batches = input.then(move |batch| {
+            let stored = Arc::clone(&stored);
+            async move { stored.without_stored(batch?).await }
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+    }
+}
