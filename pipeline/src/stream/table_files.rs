@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use datafusion::common::ScalarValue;
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::{ParquetReadOptions, SessionContext, col, lit};
@@ -99,7 +99,12 @@ pub async fn rows(
     }
     let mut all: Option<DataFrame> = None;
     for (date, paths) in by_date {
-        let rows = context.read_parquet(paths, ParquetReadOptions::default().parquet_pruning(true)).await?;
+        // A file of an earlier release may lack columns; they are null.
+        let schema = table.at_rest();
+        let stored = schema.fields().iter().filter(|field| date.is_none() || field.name() != "date").cloned();
+        let schema = Schema::new(stored.collect::<Vec<_>>());
+        let options = ParquetReadOptions::default().parquet_pruning(true).schema(&schema);
+        let rows = context.read_parquet(paths, options).await?;
         let columns = table.columns().map(|column| match date.filter(|_| column.name == "date") {
             Some(date) => lit(ScalarValue::Date32(Some(date))).alias("date"),
             None => col(column.name),

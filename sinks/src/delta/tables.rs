@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableError, TableProperty};
-use netcrab_schema::{Column, Table};
+use netcrab_schema::{Column, Table, all_tables};
 use object_store::ObjectStore;
 use url::Url;
 
@@ -92,6 +92,19 @@ impl DeltaSink {
                 None => Err(self.fault(table, fault)),
             },
         }
+    }
+
+    /// Adds the columns that an earlier release did not have to all tables that there are.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] for a table of another kind; otherwise where a log cannot be read or written.
+    pub async fn add_columns(&self) -> Result<(), Error> {
+        for table in all_tables() {
+            if let Some(opened) = self.open(table).await? {
+                self.with_all_columns(table, opened).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Adds the columns that an earlier release did not have; rows of then are null there.

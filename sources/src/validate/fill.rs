@@ -11,8 +11,8 @@ use arrow::datatypes::{Float32Type, Int32Type, Int64Type, TimestampMillisecondTy
 use netcrab_schema::Column;
 use netcrab_schema::events::EVENT;
 
-use super::Lines;
 use super::column::ColumnValidator;
+use super::lines::Lines;
 use crate::event_id::{Content, EventIds};
 use crate::route;
 

@@ -14,6 +14,7 @@ mod convert;
 mod faults;
 mod fill;
 mod foreign;
+mod lines;
 mod partition;
 mod text_arrays;
 
@@ -35,6 +36,7 @@ use convert::without_nulls;
 use faults::BatchFaults;
 use fill::Filling;
 pub use fill::row_hashes;
+pub(crate) use lines::Lines;
 pub(crate) use foreign::{element, has_text, instants, is_temporal, texts, uuid_texts, without_zone};
 
 use crate::event_columns::schema_of;
@@ -43,25 +45,6 @@ use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason, Rejects};
 use crate::row::Value;
 use crate::{Error, SourceSettings};
-
-/// The numbers of the rows of a batch within their file, from 1.
-#[derive(Debug, Clone)]
-pub(crate) enum Lines {
-    /// All rows from this one on.
-    From(u64),
-    /// These rows: others of the file are no longer in its table.
-    Only(Vec<u64>),
-}
-
-impl Lines {
-    /// The number of a row of the batch.
-    pub(crate) fn of(&self, row: usize) -> u64 {
-        match self {
-            Lines::From(first) => first + row as u64,
-            Lines::Only(lines) => lines.get(row).copied().unwrap_or_default(),
-        }
-    }
-}
 
 /// One value as an array that [`BatchValidator`] takes for a column of that type.
 fn array_of(kind: Type, value: &Value<'_>) -> Result<ArrayRef, Error> {

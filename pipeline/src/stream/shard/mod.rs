@@ -56,6 +56,7 @@ impl Shard {
     /// [`crate::error::Error::ClickHouseBehind`] where ClickHouse lacks epochs; otherwise whatever reading the
     /// shard's files, the bus or the tables gives.
     pub async fn open(context: Arc<StreamContext>, number: u32, rules: &Arc<Rules>) -> Result<Self> {
+        context.sink.add_columns().await?;
         let folder = Folder::of(&context.sink)?;
         folder.register(&context.task.runtime_env());
         let checkpoints = Checkpoints::open(&folder, number)?;
