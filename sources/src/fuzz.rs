@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Float32Type};
 use crate::decompress::decompress;
 use crate::event_id::EventIds;
 use crate::listing::{Compression, FileLocation, Format, SourceFile};
-use crate::read::parquet::{Footer, RowGroupDecoder};
+use crate::read::parquet::{Footer, RowGroup, RowGroupDecoder};
 use crate::read::text::TextDecoder;
 use crate::read::{ReadBatch, UnitDecoder};
 use crate::wire::BatchDecoder;
@@ -91,16 +91,9 @@ pub fn parquet(bytes: &[u8]) {
     let settings = Arc::new(small());
     let privacy = Arc::new(privacy::Privacy::new(&settings.privacy));
     let Ok(footer) = Footer::events(&file, &privacy).map(Arc::new) else { return };
-    for group in 0..footer.group_bytes().len() {
-        let opened = RowGroupDecoder::open(
-            file.clone(),
-            &footer,
-            group,
-            None,
-            settings.clone(),
-            privacy.clone(),
-            Arc::new(EventIds::of_rows()),
-        );
+    for number in 0..footer.groups() {
+        let (group, event_ids) = (RowGroup { footer: &footer, number }, Arc::new(EventIds::of_rows()));
+        let opened = RowGroupDecoder::open(file.clone(), group, None, settings.clone(), privacy.clone(), event_ids);
         drain(opened.map(|opened| Box::new(opened) as Box<dyn UnitDecoder>));
     }
 }

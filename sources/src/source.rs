@@ -21,7 +21,7 @@ use crate::left_out::{LeftOut, LeftOutFiles, WhyLeftOut};
 use crate::listing::{self, Format, SourceFile};
 use crate::mapping::Mapping;
 use crate::privacy::Privacy;
-use crate::read::parquet::{self, Footer, ForeignRowGroupDecoder, RowGroupDecoder, WholeFileDecoder};
+use crate::read::parquet::{self, Footer, ForeignRowGroupDecoder, RowGroup, RowGroupDecoder, WholeFileDecoder};
 use crate::read::seen::SeenKeys;
 use crate::read::text::TextDecoder;
 use crate::read::{ReadBatch, UnitDecoder};
@@ -265,7 +265,7 @@ impl Source {
         let named = columns.map(|columns| &columns[..]);
         Ok(match (unit, &opened.footer) {
             (WorkUnit::RowGroup { group, .. }, Some(footer)) => {
-                self.row_group(opened, footer, group, named, Arc::new(self.event_ids()))?
+                self.row_group(opened, RowGroup { footer, number: group }, named, Arc::new(self.event_ids()))?
             }
             (_, Some(footer)) => Box::new(Arc::clone(self).whole_file(file, footer, columns.cloned())),
             (_, None) => {
@@ -288,18 +288,17 @@ impl Source {
     fn row_group(
         &self,
         file: &OpenedFile,
-        footer: &Arc<Footer>,
-        group: usize,
+        group: RowGroup<'_>,
         columns: Option<&[&'static str]>,
         event_ids: Arc<EventIds>,
     ) -> Result<Box<dyn UnitDecoder>, Error> {
         let (settings, privacy, mapping) = (self.settings.clone(), self.privacy.clone(), self.mapping_of(&file.file));
         let file = file.file.clone();
         Ok(match mapping {
-            None => Box::new(RowGroupDecoder::open(file, footer, group, columns, settings, privacy, event_ids)?),
-            Some(mapping) => Box::new(ForeignRowGroupDecoder::open(
-                file, footer, group, mapping, columns, settings, privacy, event_ids,
-            )?),
+            None => Box::new(RowGroupDecoder::open(file, group, columns, settings, privacy, event_ids)?),
+            Some(mapping) => {
+                Box::new(ForeignRowGroupDecoder::open(file, group, mapping, columns, settings, privacy, event_ids)?)
+            }
         })
     }
 
@@ -312,8 +311,10 @@ impl Source {
     ) -> WholeFileDecoder {
         let (footer, event_ids) = (Arc::clone(footer), Arc::new(self.event_ids()));
         let groups = footer.groups();
-        let open =
-            move |group| self.row_group(&self.files[file], &footer, group, columns.as_deref(), Arc::clone(&event_ids));
+        let open = move |number| {
+            let group = RowGroup { footer: &footer, number };
+            self.row_group(&self.files[file], group, columns.as_deref(), Arc::clone(&event_ids))
+        };
         WholeFileDecoder::new(groups, Box::new(open))
     }
 }

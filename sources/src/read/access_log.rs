@@ -38,7 +38,7 @@ pub(crate) fn fields(line: &str) -> Option<Fields<'_>> {
     let (request, rest) = quoted(rest)?;
     let (status, rest) = word(rest.strip_prefix(' ')?);
     let (bytes, rest) = word(rest.strip_prefix(' ')?);
-    let (referer, user_agent) = visitor(rest)?;
+    let [referer, user_agent] = visitor(rest)?;
     let (vhost, remote_addr) = client(head)?;
     let whole = [vhost.unwrap_or_default(), remote_addr, between].iter().all(|host| host.len() <= HOST_BYTES_MAX);
     if !whole || !numeric(status, 3..=3) || !numeric(bytes, 1..=20) {
@@ -88,16 +88,16 @@ fn word(text: &str) -> (&str, &str) {
 
 /// Referer and agent: the first two quoted fields after the bytes, or neither. Times and sizes may come before them, and
 /// anything after.
-fn visitor(rest: &str) -> Option<(Option<Cow<'_, str>>, Option<Cow<'_, str>>)> {
+fn visitor(rest: &str) -> Option<[Option<Cow<'_, str>>; 2]> {
     let Some((before, quotes)) = rest.split_once('"') else {
-        return (rest.is_empty() || rest.starts_with(' ')).then_some((None, None));
+        return (rest.is_empty() || rest.starts_with(' ')).then_some([None, None]);
     };
     if !before.starts_with(' ') || !before.ends_with(' ') {
         return None;
     }
     let (referer, rest) = quoted(quotes)?;
     let (user_agent, rest) = quoted(rest.strip_prefix(" \"")?)?;
-    (rest.is_empty() || rest.starts_with(' ')).then_some((Some(referer), Some(user_agent)))
+    (rest.is_empty() || rest.starts_with(' ')).then_some([Some(referer), Some(user_agent)])
 }
 
 /// Virtual host and client of what stands before the time: `vhost client identity user`, of which the first may be

@@ -90,12 +90,15 @@ impl RowWriter<'_> {
     }
 }
 
+/// The values of a row, in the order of the mapping's columns.
+type Values<'a> = Vec<Option<Cow<'a, str>>>;
+
 /// The values of the places in a log line, and whether the line has a request.
 fn log_values<'a>(
     text: &'a str,
     places: &[Option<usize>],
     w3c: Option<&W3cFields>,
-) -> Result<(Vec<Option<Cow<'a, str>>>, bool), Fault> {
+) -> Result<(Values<'a>, bool), Fault> {
     let fields = w3c.map_or_else(|| access_log::fields(text), |w3c| w3c.fields(text));
     let mut fields = fields.ok_or(Fault::line(Reason::NotALogLine))?;
     let requests = fields[access_log::METHOD].is_some();

@@ -66,10 +66,13 @@ fn element_is_scalar(kind: &DataType) -> bool {
     !kind.is_nested() || matches!(kind, DataType::Dictionary(_, _))
 }
 
+/// Where the elements of each list begin and end.
+type ListRanges<'a> = Box<dyn Fn(usize) -> (usize, usize) + 'a>;
+
 /// The element of each list; null for an empty list. Lists of more are faults. Other columns stay as they are, those
 /// of dictionaries without their dictionary.
 fn plain(array: &ArrayRef) -> Result<Converted<ArrayRef>, Error> {
-    let (values, range): (&ArrayRef, Box<dyn Fn(usize) -> (usize, usize)>) = match array.data_type() {
+    let (values, range): (&ArrayRef, ListRanges<'_>) = match array.data_type() {
         DataType::Dictionary(_, value) => return plain(&cast(array, value)?),
         DataType::List(_) => {
             let list = array.as_list::<i32>();

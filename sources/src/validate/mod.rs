@@ -36,8 +36,8 @@ use convert::without_nulls;
 use faults::BatchFaults;
 use fill::Filling;
 pub use fill::row_hashes;
-pub(crate) use lines::Lines;
 pub(crate) use foreign::{element, has_text, instants, is_temporal, texts, uuid_texts, without_zone};
+pub(crate) use lines::Lines;
 
 use crate::event_columns::schema_of;
 use crate::event_id::EventIds;

@@ -151,7 +151,7 @@ fn line_ends_and_control_characters_are_read_as_they_are() {
         check(&lines.replace('\n', end), &["p1", "p2"], &[]);
         check(lines.trim_end().replace('\n', end).as_str(), &["p1", "p2"], &[]);
     }
-    check(&lines.replace("p1", "p\01"), &["p\u{0}1", "p2"], &[]);
+    check(&lines.replace("p1", "p\u{0}1"), &["p\u{0}1", "p2"], &[]);
     check(&lines.replace("p1", "\"p\r1\""), &["p\r1", "p2"], &[]);
     check(&format!("{lines}\0\0\0"), &["p1", "p2"], &["4 wrong_field_count -"]);
 }

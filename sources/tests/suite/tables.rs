@@ -114,7 +114,7 @@ fn columns_that_were_renamed_or_dropped_are_found_by_the_names_in_the_files() {
     file(&folder, "_delta_log/00000000000000000000.json", "{}");
     let plan: ArrayRef = Arc::new(StringArray::from(vec!["pro"]));
     let context = StructArray::from(vec![(Arc::new(Field::new("col-3", DataType::Utf8, true)), plan)]);
-    let stored = vec![
+    let stored = [
         ("col-1", texts(&[Some("a")])),
         ("segment", texts(&[Some("dropped")])),
         ("col-2", Arc::new(context) as ArrayRef),

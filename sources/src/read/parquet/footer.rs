@@ -35,6 +35,13 @@ pub(crate) struct Footer {
     first_lines: Vec<u64>,
 }
 
+/// One row group of a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowGroup<'a> {
+    pub(crate) footer: &'a Arc<Footer>,
+    pub(crate) number: usize,
+}
+
 impl Footer {
     /// Reads the footer of a file of foreign columns.
     pub(crate) fn foreign(file: &SourceFile) -> Result<Self, Error> {

@@ -10,7 +10,7 @@ use arrow::array::{Array, RecordBatch, StringViewArray, TimestampMillisecondArra
 use hashbrown::HashMap;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use super::footer::Footer;
+use super::footer::{Footer, RowGroup};
 use super::guard::guard;
 use super::leaves::Leaf;
 use super::read_schema::kind_name;
@@ -44,8 +44,7 @@ pub(crate) struct ForeignRowGroupDecoder {
 impl ForeignRowGroupDecoder {
     pub(crate) fn open(
         file: Arc<SourceFile>,
-        footer: &Arc<Footer>,
-        group: usize,
+        RowGroup { footer, number }: RowGroup<'_>,
         mapping: &Mapping,
         columns: Option<&[&'static str]>,
         settings: Arc<SourceSettings>,
@@ -59,7 +58,7 @@ impl ForeignRowGroupDecoder {
         read.dedup();
         let place = |leaf: Leaf| Some((read.binary_search(&leaf.root()).ok()?, leaf));
         let places = stored.into_iter().map(|leaf| leaf.and_then(place)).collect();
-        let rows = footer.rows_of(&file, group, &read, settings.batch_rows)?;
+        let rows = footer.rows_of(&file, number, &read, settings.batch_rows)?;
         Ok(Self {
             rows,
             mapping,
@@ -68,8 +67,8 @@ impl ForeignRowGroupDecoder {
             columns: EventBatchBuilder::new(columns, settings, privacy),
             event_ids,
             rejects: Rejects::new(&file.name),
-            next_line: footer.first_line(group),
-            bytes_per_row: footer.bytes_per_row(group),
+            next_line: footer.first_line(number),
+            bytes_per_row: footer.bytes_per_row(number),
             over: false,
             file,
         })

@@ -18,7 +18,7 @@ mod read_schema;
 mod row_group;
 mod whole_file;
 
-pub(crate) use footer::Footer;
+pub(crate) use footer::{Footer, RowGroup};
 pub(crate) use foreign::{ForeignRowGroupDecoder, find};
 pub(crate) use row_group::RowGroupDecoder;
 pub(crate) use whole_file::WholeFileDecoder;

@@ -8,7 +8,7 @@ use netcrab_schema::Column;
 use netcrab_schema::events::EVENT;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use super::footer::Footer;
+use super::footer::{Footer, RowGroup};
 use super::guard::guard;
 use super::leaves::Leaf;
 use crate::event_columns::project;
@@ -41,8 +41,7 @@ impl RowGroupDecoder {
     /// Opens row group `group` for these event columns.
     pub(crate) fn open(
         file: Arc<SourceFile>,
-        footer: &Arc<Footer>,
-        group: usize,
+        RowGroup { footer, number }: RowGroup<'_>,
         columns: Option<&[&'static str]>,
         settings: Arc<SourceSettings>,
         privacy: Arc<Privacy>,
@@ -67,7 +66,7 @@ impl RowGroupDecoder {
         let place = |leaf: Leaf| Some((read.binary_search(&leaf.root()).ok()?, leaf));
         let places = stored.into_iter().map(|leaf| leaf.and_then(place)).collect();
         let partitions = file.known.partitions.events(&file.name)?;
-        let rows = footer.rows_of(&file, group, &read, settings.batch_rows)?;
+        let rows = footer.rows_of(&file, number, &read, settings.batch_rows)?;
         Ok(Self {
             rows,
             validator: BatchValidator::new(&columns, settings, privacy).with_partitions(&partitions)?,
@@ -75,8 +74,8 @@ impl RowGroupDecoder {
             rejects: Rejects::new(&file.name),
             places,
             kept: (kept.len() < columns.len()).then_some(kept),
-            next_line: footer.first_line(group),
-            bytes_per_row: footer.bytes_per_row(group),
+            next_line: footer.first_line(number),
+            bytes_per_row: footer.bytes_per_row(number),
             footer: footer.clone(),
             over: false,
             file,
