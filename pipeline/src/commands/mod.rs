@@ -30,6 +30,8 @@ pub(crate) fn chain_of(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.to_string();
+        // What DataFusion says before errors that are not its own.
+        let text = text.trim_start_matches("External error: ").to_owned();
         if !parts.iter().any(|part| part.contains(&text)) {
             parts.push(text);
         }

@@ -152,7 +152,8 @@ pub(super) fn as_text(summary: &RunSummary, tables: &str) -> String {
 /// How many rows became events, and what became of the others.
 fn counts(summary: &RunSummary) -> String {
     let seconds = (summary.stage_time + summary.commit_time).as_secs_f64();
-    let mut text = format!("{} events in {seconds:.1} s", grouped(summary.events));
+    let noun = if summary.events == 1 { "event" } else { "events" };
+    let mut text = format!("{} {noun} in {seconds:.1} s", grouped(summary.events));
     match summary.taken {
         None => text.push_str(", all of them stored before"),
         Some(taken) if taken < summary.events => {
