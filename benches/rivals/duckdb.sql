@@ -24,6 +24,7 @@ CREATE MACRO moment(ms) AS make_timestamp_ms(ms)::TIMESTAMPTZ;
 
 
 -- @stage order_events
+-- §1 A `seq` that is missing is the place in the file.
 -- §2 Repeats: rows of one session key with the same event_id. They are few, and only they are sorted
 -- by every column.
 CREATE TEMP TABLE repeated AS
@@ -34,7 +35,8 @@ HAVING count(*) > 1;
 
 CREATE TEMP TABLE superseded AS
 SELECT row
-FROM (SELECT *, session_or_user_of(session_id, user_hash) AS session_or_user, file_row_number AS row
+FROM (SELECT * REPLACE (coalesce(seq, file_row_number + 1) AS seq),
+             session_or_user_of(session_id, user_hash) AS session_or_user, file_row_number AS row
       FROM read_parquet(getvariable('input'), file_row_number = true))
 SEMI JOIN repeated USING (org_id, product_id, session_or_user, event_id)
 QUALIFY row_number() OVER (
@@ -56,7 +58,7 @@ SELECT
     row_number() OVER key AS place,
     coalesce(ts - lag(ts) OVER key > 1800000, true) AS after_gap
 FROM (SELECT file_row_number AS row, org_id, product_id, session_or_user_of(session_id, user_hash) AS session_or_user,
-             event_id, seq, epoch_ms(ts) AS ts
+             event_id, coalesce(seq, file_row_number + 1) AS seq, epoch_ms(ts) AS ts
       FROM read_parquet(getvariable('input'), file_row_number = true))
 ANTI JOIN superseded USING (row)
 WINDOW key AS (PARTITION BY org_id, product_id, session_or_user ORDER BY ts, seq, event_id);

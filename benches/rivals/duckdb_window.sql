@@ -30,10 +30,12 @@ WITH counted AS (
     SELECT
         org_id, product_id, if(session_id = '', user_hash, session_id) AS session_or_user,
         session_id, user_hash, event_id, epoch_ms(ts) AS ts,
-        coalesce(seq, 9007199254740992) AS seq, event_type, screen_id, route,
+        input.seq, event_type, screen_id, route,
         element_type, element_label_h, error_code, os, browser, device_type, reaction_ms, reaction_observed,
         task_type, task_phase, task_success, version_tag, segment
-    FROM read_parquet(getvariable('input')) AS input
+    -- §1 A `seq` that is missing is the place in the file.
+    FROM (SELECT * REPLACE (coalesce(seq, file_row_number + 1) AS seq)
+          FROM read_parquet(getvariable('input'), file_row_number = true)) AS input
     QUALIFY row_number() OVER (
         PARTITION BY org_id, product_id, session_or_user, event_id
         ORDER BY received_at, input.ts,

@@ -20,14 +20,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 MOMENT = pa.timestamp("ms", tz="UTC")
-TEXT, REAL, FLAG = pa.string(), pa.float32(), pa.bool_()
+TEXT, REAL, FLAG, WHOLE = pa.string(), pa.float32(), pa.bool_(), pa.int64()
 
 # Every column of an event, in table order: name, type, nullable.
 COLUMNS = [
     ("org_id", TEXT, False), ("product_id", TEXT, False), ("session_id", TEXT, False),
     ("user_hash", TEXT, False), ("event_id", TEXT, False), ("ts", MOMENT, False),
-    ("received_at", MOMENT, True), ("event_type", TEXT, False), ("screen_id", TEXT, False),
-    ("route", TEXT, False), ("app_name", TEXT, True), ("element_type", TEXT, True),
+    ("received_at", MOMENT, True), ("event_type", TEXT, False), ("seq", WHOLE, True),
+    ("screen_id", TEXT, False), ("route", TEXT, False), ("app_name", TEXT, True), ("element_type", TEXT, True),
     ("element_label_h", TEXT, True), ("error_code", TEXT, True), ("os", TEXT, True),
     ("browser", TEXT, True), ("device_type", TEXT, False), ("latency_ms", REAL, True),
     ("page_x", REAL, True), ("page_y", REAL, True), ("reaction_ms", REAL, True),
@@ -93,6 +93,8 @@ class Adversary:
             "ts": ts,
             "received_at": rng.choice([None, ts, ts + 5, ts + 70_000]),
             "event_type": event_type or rng.choice(EVENT_TYPES),
+            # Null: the place in the file.
+            "seq": rng.choice([None, None, 0, 1, 1, 2, 7]),
             "screen_id": screen,
             "route": rng.choice(["/r", "/R", "/r/:id"]),
             "app_name": rng.choice([None, "web"]),
@@ -208,7 +210,7 @@ class Adversary:
         """Repeats of events: the same row, or another row with the same event_id in the same session key."""
         rng = self.rng
         times = ["received_at", "received_at", "ts"]
-        other = ["event_type", "screen_id", "element_label_h", "error_code", "os", "device_type", "reaction_ms",
+        other = ["event_type", "seq", "screen_id", "element_label_h", "error_code", "os", "device_type", "reaction_ms",
                  "reaction_observed", "task_success", "version_tag", "segment", "extra", "user_hash", "session_id"]
         for row in rng.sample(self.rows, len(self.rows) // rng.choice([3, 6, 20])):
             again = dict(row)
@@ -247,6 +249,9 @@ class Adversary:
                 ts = stop + rng.choice(STEPS) if rng.random() < 0.7 else ts + rng.choice(STEPS)
             if rng.random() < 0.25:
                 self.long(who, ts + rng.choice([0, GAP, GAP + 1]))
+        if not self.rows:
+            # A run without events ends with a code of its own.
+            self.noise(visitors[0], self.base)
         if rng.random() < 0.3:
             # No navigation at all: sessions without visits.
             for row in self.rows:
@@ -337,6 +342,7 @@ def traffic(rng, events, start, span):
         "ts": ts,
         "received_at": ts + rng.integers(20, 4_000, n),
         "event_type": text(EVENT_TYPES, event_type),
+        "seq": since_first(np.ones(n, dtype=np.int64)),
         "screen_id": text([f"screen_{i:02}" for i in range(40)], screen),
         "route": text([f"/app/{i % 8}/:id/section_{i}" for i in range(40)], screen),
         "app_name": draw(["crm-web"]),
