@@ -71,7 +71,7 @@ fn the_real_shop_has_its_sessions_and_incidents() {
     let expected = [
         (EVENTS, "31106 600"),
         (SESSIONS, "3605 31106 470 439"),
-        (INCIDENTS, "abandoned_task 698, backtrack 372"),
+        (INCIDENTS, "abandoned_task 697, backtrack 377"),
         (ERRORS, "error_page 276, payment_error 119, checkout_bug 44"),
         (REJECTS, ""),
         (SCREENS, screens),
@@ -85,7 +85,7 @@ fn the_real_log_has_its_errors_and_its_bad_line() {
     let expected = [
         (EVENTS, "4593 1423"),
         (SESSIONS, "2607 4593 0 170"),
-        (INCIDENTS, "backtrack 30"),
+        (INCIDENTS, "backtrack 32"),
         (ERRORS, "404 163, 500 3, 403 2, 416 2"),
         (REJECTS, "8899 not_a_log_line"),
     ];
