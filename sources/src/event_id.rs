@@ -18,6 +18,12 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 /// How many different rows are remembered at least, to count equal ones.
 pub(crate) const EQUAL_ROWS_MAX: usize = 1 << 18;
 
+/// How many bits of a `seq` are the line; the others are the number of the file.
+const LINE_BITS: u32 = 32;
+
+/// The last file whose rows stand after those of the files before.
+const FILES_MAX: u64 = (1 << 21) - 1;
+
 /// Makes ids and places for the events of one file, batch or topic.
 #[derive(Debug)]
 pub(crate) enum EventIds {
@@ -38,13 +44,16 @@ pub(crate) struct Rows {
     recent: HashMap<u64, u32>,
     /// The same for rows before those.
     before: HashMap<u64, u32>,
-    last_place: u64,
+    last_line: u64,
+    /// The places of the files before.
+    before_file: u64,
 }
 
 impl EventIds {
-    /// For the rows of a file.
-    pub(crate) fn of_rows() -> Self {
-        EventIds::Rows(Mutex::default())
+    /// For the rows of file number `file` of a source, from 0, in the order of their names.
+    pub(crate) fn of_rows(file: usize) -> Self {
+        let before = (file as u64).min(FILES_MAX) << LINE_BITS;
+        EventIds::Rows(Mutex::new(Rows { before_file: before, ..Rows::default() }))
     }
 
     /// The id of the event that happened at `ts_ms` and stands at `line`; `at` is its index among the events of that
@@ -65,14 +74,14 @@ impl EventIds {
         uuid_v7(ts_ms, xxh3_128(&key))
     }
 
-    /// The `seq` of the event at `line` and `at`: its line or, where a line has many events, a later number; the
-    /// index in its batch; the offset of its record.
+    /// The `seq` of the event at `line` and `at`: its line or, where a line has many events, a later number, and 2³² for
+    /// each file before; the index in its batch; the offset of its record.
     pub(crate) fn seq(&self, line: u64, at: u32) -> Option<i64> {
         let place = match self {
             EventIds::Rows(rows) => {
                 let mut rows = lock(rows);
-                rows.last_place = line.max(rows.last_place + 1);
-                rows.last_place
+                rows.last_line = line.max(rows.last_line + 1);
+                rows.before_file + rows.last_line.min((1 << LINE_BITS) - 1)
             }
             EventIds::Stored => return None,
             EventIds::Batch(_) => at.into(),
@@ -167,7 +176,7 @@ mod tests {
     #[test]
     fn a_row_has_the_id_of_its_content_wherever_it_stands() {
         let id = |ids: &EventIds, content| ids.make(1_700_000_000_000, 0, 0, || content).to_string();
-        let (a, b) = (EventIds::of_rows(), EventIds::of_rows());
+        let (a, b) = (EventIds::of_rows(0), EventIds::of_rows(1));
         let (first, second) = (id(&a, 1), id(&a, 1));
         assert_ne!(first, second);
         assert_ne!(id(&b, 2), first);
@@ -191,11 +200,13 @@ mod tests {
 
     #[test]
     fn a_place_is_the_line_and_grows_within_it() {
-        let rows = EventIds::of_rows();
+        let rows = EventIds::of_rows(0);
         assert_eq!(
             [(1, 0), (2, 0), (2, 1), (2, 2), (3, 0), (9, 0)].map(|(line, at)| rows.seq(line, at)),
             [Some(1), Some(2), Some(3), Some(4), Some(5), Some(9)]
         );
+        assert_eq!(EventIds::of_rows(1).seq(1, 0), Some((1 << 32) + 1));
+        assert_eq!(EventIds::of_rows(usize::MAX).seq(u64::MAX, 0), Some(SEQ_MAX));
         assert_eq!(EventIds::Batch(1).seq(0, 5), Some(5));
         assert_eq!(EventIds::Topic(1).seq(5, 0), Some(5));
         assert_eq!(EventIds::Stored.seq(5, 0), None);

@@ -92,7 +92,7 @@ pub fn parquet(bytes: &[u8]) {
     let privacy = Arc::new(privacy::Privacy::new(&settings.privacy));
     let Ok(footer) = Footer::events(&file, &privacy).map(Arc::new) else { return };
     for number in 0..footer.groups() {
-        let (group, event_ids) = (RowGroup { footer: &footer, number }, Arc::new(EventIds::of_rows()));
+        let (group, event_ids) = (RowGroup { footer: &footer, number }, Arc::new(EventIds::of_rows(0)));
         let opened = RowGroupDecoder::open(file.clone(), group, None, settings.clone(), privacy.clone(), event_ids);
         drain(opened.map(|opened| Box::new(opened) as Box<dyn UnitDecoder>));
     }
@@ -132,7 +132,7 @@ fn text(bytes: &[u8], format: Format, mapping: Option<&Mapping>) {
     let file = Arc::new(file_at(&temporary.path, bytes.len(), format));
     let settings = Arc::new(small());
     let privacy = Arc::new(privacy::Privacy::new(&settings.privacy));
-    let opened = TextDecoder::open(file, mapping, None, settings, privacy);
+    let opened = TextDecoder::open(file, mapping, None, settings, privacy, EventIds::of_rows(0));
     drain(opened.map(|opened| Box::new(opened) as Box<dyn UnitDecoder>));
 }
 

@@ -146,6 +146,11 @@ impl Listing {
                     folders.push((path, depth + 1));
                     continue;
                 }
+                if !metadata.is_file() {
+                    // A pipe, a socket or a device: reading may never end.
+                    self.left_out.push(path.display().to_string(), WhyLeftOut::UnknownEnding);
+                    continue;
+                }
                 let relative = path.strip_prefix(root).unwrap_or(&path).display().to_string();
                 let (bytes, known) = (metadata.len(), KnownColumns::default());
                 let kind = self.kind_in_folder(&name);

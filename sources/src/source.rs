@@ -265,13 +265,20 @@ impl Source {
         let named = columns.map(|columns| &columns[..]);
         Ok(match (unit, &opened.footer) {
             (WorkUnit::RowGroup { group, .. }, Some(footer)) => {
-                self.row_group(opened, RowGroup { footer, number: group }, named, Arc::new(self.event_ids()))?
+                self.row_group(opened, RowGroup { footer, number: group }, named, Arc::new(self.event_ids(file)))?
             }
             (_, Some(footer)) => Box::new(Arc::clone(self).whole_file(file, footer, columns.cloned())),
             (_, None) => {
                 let (settings, privacy) = (self.settings.clone(), self.privacy.clone());
                 let mapping = self.mapping_of(&opened.file);
-                Box::new(TextDecoder::open(opened.file.clone(), mapping, named, settings, privacy)?)
+                Box::new(TextDecoder::open(
+                    opened.file.clone(),
+                    mapping,
+                    named,
+                    settings,
+                    privacy,
+                    self.event_ids(file),
+                )?)
             }
         })
     }
@@ -281,8 +288,8 @@ impl Source {
         self.mapping.as_deref().filter(|mapping| mapping.format() == file.format)
     }
 
-    fn event_ids(&self) -> EventIds {
-        if self.stored { EventIds::Stored } else { EventIds::of_rows() }
+    fn event_ids(&self, file: usize) -> EventIds {
+        if self.stored { EventIds::Stored } else { EventIds::of_rows(file) }
     }
 
     fn row_group(
@@ -309,7 +316,7 @@ impl Source {
         footer: &Arc<Footer>,
         columns: Option<Arc<[&'static str]>>,
     ) -> WholeFileDecoder {
-        let (footer, event_ids) = (Arc::clone(footer), Arc::new(self.event_ids()));
+        let (footer, event_ids) = (Arc::clone(footer), Arc::new(self.event_ids(file)));
         let groups = footer.groups();
         let open = move |number| {
             let group = RowGroup { footer: &footer, number };
@@ -366,7 +373,8 @@ impl OpenedFile {
         let without_rows = match &footer {
             Some(footer) => (footer.rows() == 0).then_some(WhyLeftOut::NoRows),
             None => {
-                TextDecoder::open(file.clone(), mapping, None, settings.clone(), privacy.clone())?.without_rows()?
+                TextDecoder::open(file.clone(), mapping, None, settings.clone(), privacy.clone(), EventIds::Stored)?
+                    .without_rows()?
             }
         };
         Ok(Self { file, footer, without_rows })

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use arrow::array::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use clap::Args;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{SQLOptions, SessionContext};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 
@@ -48,7 +48,9 @@ fn no_tables(folder: &str) -> String {
 }
 
 async fn query_rows(session: &SessionContext, query: &str) -> Result<Vec<RecordBatch>> {
-    let rows = match session.sql(query).await {
+    // A folder of tables is written by runs and streams only.
+    let queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false);
+    let rows = match session.sql_with_options(query, queries).await {
         Ok(frame) => frame.collect().await,
         Err(fault) => Err(fault),
     };

@@ -1,9 +1,10 @@
 //! Leaves out events that events_raw contains already: those of a file that grew, was renamed or exported again.
 //!
-//!     events ─▶ rows whose hash no stored row of their day has
+//!     events ─▶ rows that no stored row of their day equals, but for a larger `seq`
 //!
-//! A day's hashes are read when its first event comes. State: 16 bytes for each stored row of the days so far, within a
-//! bound. Events of days beyond it pass; the chain of stages counts an event once, however often it is stored.
+//! Of rows that repeat an event the smallest `seq` counts, so a row with a smaller one is written: what a run derives and
+//! what the next one derives from events_raw are the same. A day's hashes are read when its first event comes. State: 32
+//! bytes for each stored row of the days so far, within a bound. Events of days beyond it pass; the chain of stages counts an event once, however often it is stored.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::TimestampMillisecondType;
+use arrow::datatypes::{Int64Type, TimestampMillisecondType};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -28,7 +29,10 @@ use netcrab_sinks::delta::DeltaSink;
 use netcrab_sources::row_hashes;
 use tokio::sync::Mutex;
 
-/// Hashes of the rows of events_raw, by day.
+/// The hash of a row, and its `seq`; an absent one is last.
+type StoredRow = (u128, i64);
+
+/// The rows of events_raw, by day.
 #[derive(Debug)]
 pub(crate) struct StoredRows {
     sink: DeltaSink,
@@ -39,9 +43,9 @@ pub(crate) struct StoredRows {
 
 #[derive(Debug)]
 struct Days {
-    /// For each day that was read, its hashes, sorted; `None` where they do not fit.
-    hashes: HashMap<i32, Option<Arc<[u128]>>>,
-    /// How many more hashes fit.
+    /// For each day that was read, its rows, sorted; `None` where they do not fit.
+    rows: HashMap<i32, Option<Arc<[StoredRow]>>>,
+    /// How many more rows fit.
     room: u64,
 }
 
@@ -55,11 +59,11 @@ impl StoredRows {
         for file in sink.files(&EVENTS_RAW, "").await? {
             files.entry(file.date.unwrap_or_default()).or_default().push(file);
         }
-        let room = memory_bytes / size_of::<u128>() as u64;
+        let room = memory_bytes / size_of::<StoredRow>() as u64;
         Ok(Self {
             sink: sink.clone(),
             files,
-            days: Mutex::new(Days { hashes: HashMap::new(), room }),
+            days: Mutex::new(Days { rows: HashMap::new(), room }),
             repeated: AtomicU64::new(0),
         })
     }
@@ -69,36 +73,36 @@ impl StoredRows {
         self.repeated.load(Ordering::Relaxed)
     }
 
-    /// The hashes of a day.
-    async fn day(&self, day: i32) -> Result<Option<Arc<[u128]>>> {
+    /// The rows of a day.
+    async fn day(&self, day: i32) -> Result<Option<Arc<[StoredRow]>>> {
         let Some(files) = self.files.get(&day) else { return Ok(None) };
         let mut days = self.days.lock().await;
-        if let Some(known) = days.hashes.get(&day) {
+        if let Some(known) = days.rows.get(&day) {
             return Ok(known.clone());
         }
         let rows = files.iter().map(|file| file.rows).sum();
-        let hashes = match days.room.checked_sub(rows) {
+        let stored = match days.room.checked_sub(rows) {
             None => None,
             Some(room) => {
                 days.room = room;
                 Some(self.read(files).await?)
             }
         };
-        days.hashes.insert(day, hashes.clone());
-        Ok(hashes)
+        days.rows.insert(day, stored.clone());
+        Ok(stored)
     }
 
-    async fn read(&self, files: &[StagedFile]) -> Result<Arc<[u128]>> {
+    async fn read(&self, files: &[StagedFile]) -> Result<Arc<[StoredRow]>> {
         let external = |error: netcrab_sinks::Error| DataFusionError::External(Box::new(error));
-        let mut hashes = Vec::new();
+        let mut stored = Vec::new();
         for file in files {
             let mut rows = self.sink.read(&EVENTS_RAW, file).await.map_err(external)?;
             while let Some(batch) = rows.try_next().await.map_err(external)? {
-                hashes.extend(row_hashes(&in_flight(&batch)?));
+                stored.extend(stored_rows(&in_flight(&batch)?)?);
             }
         }
-        hashes.sort_unstable();
-        Ok(hashes.into())
+        stored.sort_unstable();
+        Ok(stored.into())
     }
 
     /// The rows of `batch` that are not stored.
@@ -106,23 +110,31 @@ impl StoredRows {
         let ts = batch.column_by_name("ts").and_then(|ts| ts.as_primitive_opt::<TimestampMillisecondType>());
         let ts = ts.ok_or_else(|| internal_datafusion_err!("events have a ts"))?;
         let day_of = |ts: &i64| ts.div_euclid(DAY_MS) as i32;
-        let mut stored: HashMap<i32, Arc<[u128]>> = HashMap::new();
+        let mut stored: HashMap<i32, Arc<[StoredRow]>> = HashMap::new();
         for day in ts.values().iter().map(day_of).collect::<HashSet<_>>() {
-            if let Some(hashes) = self.day(day).await? {
-                stored.insert(day, hashes);
+            if let Some(rows) = self.day(day).await? {
+                stored.insert(day, rows);
             }
         }
         if stored.is_empty() {
             return Ok(batch);
         }
-        let is_new = |(hash, ts): (u128, &i64)| {
-            stored.get(&day_of(ts)).is_none_or(|hashes| hashes.binary_search(&hash).is_err())
+        let is_new = |(row, ts): (StoredRow, &i64)| {
+            let of_day = stored.get(&day_of(ts)).map_or(&[][..], |rows| &rows[..]);
+            let first = of_day.partition_point(|stored| stored.0 < row.0);
+            of_day.get(first).is_none_or(|stored| *stored > row)
         };
-        let new: BooleanArray =
-            row_hashes(&batch).into_iter().zip(ts.values().iter()).map(|row| Some(is_new(row))).collect();
+        let rows = stored_rows(&batch)?.into_iter().zip(ts.values().iter());
+        let new: BooleanArray = rows.map(|row| Some(is_new(row))).collect();
         self.repeated.fetch_add(new.false_count() as u64, Ordering::Relaxed);
         Ok(filter_record_batch(&batch, &new)?)
     }
+}
+
+fn stored_rows(events: &RecordBatch) -> Result<Vec<StoredRow>> {
+    let seq = events.column_by_name("seq").and_then(|seq| seq.as_primitive_opt::<Int64Type>());
+    let seq = seq.ok_or_else(|| internal_datafusion_err!("events have a seq"))?;
+    Ok(row_hashes(events).into_iter().zip(seq.iter().map(|seq| seq.unwrap_or(i64::MAX))).collect())
 }
 
 /// The event columns of stored rows, in the types of events in flight.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::command_line::{answer, assert_same, derived, netcrab, process, stderr, succeed, text};
+use crate::command_line::{answer, assert_same, derived, fail, netcrab, process, stderr, succeed, text};
 use crate::example_files::{made, shared};
 
 const LOG: &str = r#"
@@ -90,20 +90,76 @@ fn a_log_that_grew_was_rotated_renamed_compressed_or_exported_again_brings_its_r
     let rows = [line(0, "/a"), line(0, "/a"), line(1, "/b"), line(2, "/c")];
     place.run_log(&place.write("access.log", rows.concat()));
     assert_eq!(place.counts(), "4 4 1");
-    // The same rows in another order, under another name, with other line ends.
+    // The same rows in another order, under another name, with other line ends. Those that stand further to the front
+    // than before are stored again, because the smallest place counts.
     let again = [&rows[2], &rows[0], &rows[3], &rows[1]].map(|row| row.replace('\n', "\r\n"));
     place.run_log(&place.write("access.log.1", again.concat()));
-    assert_eq!(place.counts(), "4 4 1");
+    assert_eq!(place.counts(), "6 4 1");
     // Grown by a row, and by a third one of two that are equal already.
     place.run_log(&place.write("access.log", [&rows[..], &[line(0, "/a"), line(60, "/d")]].concat().concat()));
-    assert_eq!(place.counts(), "6 6 1");
+    assert_eq!(place.counts(), "8 6 1");
     let packed = Command::new("gzip").arg("-kf").arg(place.path("access.log")).status().unwrap();
     assert!(packed.success());
     place.run_log(&place.path("access.log.gz"));
-    assert_eq!(place.counts(), "6 6 1");
+    assert_eq!(place.counts(), "8 6 1");
     // The head was rotated away.
     place.run_log(&place.write("access.log", [line(60, "/d"), line(61, "/e")].concat()));
-    assert_eq!(place.counts(), "7 7 1");
+    assert_eq!(place.counts(), "10 7 1");
+}
+
+const HEADER: &str = "org_id,product_id,session_id,user_hash,ts,event_type,screen_id,task_type,task_phase\n";
+
+fn row(session: &str, screen: &str, task: &str) -> String {
+    let kind = if task == "," { "navigation" } else { "custom" };
+    format!("acme,crm,{session},u1,2026-10-01 10:00:00,{kind},{screen},{task}\n")
+}
+
+#[test]
+fn rows_of_an_overlapping_export_keep_one_order_whatever_is_run_later() {
+    let place = Place::new();
+    let run = |name: &str, rows: &[String]| {
+        let path = place.write(name, [HEADER, &rows.concat()].concat());
+        succeed(&["run", text(&path), "--tables", text(&place.path("tables"))]);
+    };
+    let before: Vec<String> = (0..9).map(|n| row(&format!("other{n}"), "home", ",")).collect();
+    run("k1.csv", &[&before[..], &[row("s1", "ship", "buy,start")]].concat());
+    run("k2.csv", &[row("s1", "ship", "buy,start"), row("s1", "pay", "buy,complete")]);
+    let session = "SELECT session_key, abandoned_tasks, event_count FROM fact_sessions WHERE session_id = 's1'";
+    let after_two = answer(&place.path("tables"), session);
+    assert!(after_two.contains("| 0               | 2           |"), "{after_two}");
+    run("k3.csv", &[row("unrelated", "home", ",")]);
+    assert_eq!(answer(&place.path("tables"), session), after_two);
+}
+
+#[test]
+fn rows_of_one_second_stand_in_the_order_of_the_files_of_a_source() {
+    let place = Place::new();
+    fs::create_dir(place.path("parts")).unwrap();
+    for (part, screens) in [["a", "b", "c"], ["d", "e", "f"]].iter().enumerate() {
+        let rows: Vec<String> = screens.iter().map(|screen| row("s1", screen, ",")).collect();
+        place.write(&format!("parts/part-{part:05}.csv"), [HEADER, &rows.concat()].concat());
+    }
+    succeed(&["run", text(&place.path("parts")), "--tables", text(&place.path("tables"))]);
+    let screens = "SELECT screen_id FROM events_sessionized ORDER BY position";
+    let order = answer(&place.path("tables"), screens);
+    let order: String = order.lines().filter(|line| line.starts_with("| ") && !line.contains("screen")).collect();
+    assert_eq!(order.replace(['|', ' '], ""), "abcdef");
+}
+
+#[test]
+fn a_query_writes_nothing() {
+    let place = Place::new();
+    place.run_log(&place.write("access.log", line(0, "/a")));
+    let tables = place.path("tables");
+    for query in [
+        "INSERT INTO fact_flows SELECT * FROM fact_flows",
+        "COPY (SELECT 1) TO 'x.csv'",
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'x.csv'",
+        "DROP TABLE fact_flows",
+    ] {
+        assert!(fail(&["sql", "--tables", text(&tables), query]).starts_with("error: "), "{query}");
+    }
+    assert!(answer(&tables, "SELECT count(*) AS n FROM fact_flows").contains("| 2 |"));
 }
 
 #[test]

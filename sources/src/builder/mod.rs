@@ -27,7 +27,7 @@ use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
 use crate::row::{Row, Value};
 use crate::rules::{rule_of, violation};
-use crate::{Error, SourceSettings};
+use crate::{Error, SourceSettings, route};
 
 const EVENT_ID: usize = column_index("event_id");
 const SEQ: usize = column_index("seq");
@@ -224,6 +224,8 @@ fn content(values: &[&Value<'_>]) -> u128 {
     for (column, value) in EVENT.iter().zip(values) {
         match value {
             Value::Absent => {}
+            // The route that is stored: with or without ids it is the same event.
+            Value::Text(text) if column.name == "route" => content.text(column, &route::template(text)),
             Value::Text(text) => content.text(column, text),
             Value::Instant(number) | Value::Whole(number) => content.whole(column, *number),
             Value::Number(number) => content.number(column, *number as f32),

@@ -61,6 +61,7 @@ impl TextDecoder {
         columns: Option<&[&'static str]>,
         settings: Arc<SourceSettings>,
         privacy: Arc<Privacy>,
+        event_ids: EventIds,
     ) -> Result<Self, Error> {
         let bytes_taken = Arc::new(AtomicU64::new(0));
         let mapping = mapping.filter(|mapping| mapping.format() == file.format);
@@ -89,7 +90,7 @@ impl TextDecoder {
             format,
             seen: SeenKeys::new(foreign),
             columns: builder,
-            event_ids: EventIds::of_rows(),
+            event_ids,
             rejects: Rejects::new(&file.name),
             skipped: 0,
             bytes_taken,

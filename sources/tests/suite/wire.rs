@@ -168,6 +168,25 @@ fn the_api_corrects_skew_and_keeps_the_time_as_sent() {
 }
 
 #[test]
+fn a_row_has_one_id_in_every_format_and_whatever_its_route_was_before() {
+    let folder = folder();
+    let line = event("").replace(r#""eventId":"e1","#, "");
+    let mut ids = std::collections::BTreeSet::new();
+    for (at, route) in ["/leads/42", "/leads/43?tab=notes", "/leads/:id"].into_iter().enumerate() {
+        let line = line.replace("/leads/42", route);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let value = value.as_object().unwrap();
+        let cell = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let header = value.keys().cloned().collect::<Vec<_>>().join(",");
+        let cells = value.values().map(cell).collect::<Vec<_>>().join(",");
+        for (name, content) in [("ndjson", line.clone()), ("csv", format!("{header}\n{cells}\n"))] {
+            ids.extend(read(&file(&folder, &format!("{at}.{name}"), content)).unwrap().column("event_id"));
+        }
+    }
+    assert_eq!(ids.len(), 1, "{ids:?}");
+}
+
+#[test]
 fn an_event_ahead_of_its_receipt_gets_the_time_of_receipt() {
     let mut decoder = BatchDecoder::new(SourceSettings::default());
     let sent = 1_790_848_800_000i64;

@@ -14,7 +14,7 @@ use parquet::schema::types::SchemaDescriptor;
 
 use super::guard::guard;
 use super::leaves::{Leaf, exact_int96, leaves};
-use super::read_schema::{places, relabel, texts, wanted};
+use super::read_schema::{kind_name, places, relabel, texts, wanted};
 use crate::Error;
 use crate::blob::{Blob, SharedBlob};
 use crate::event_columns::column_index;
@@ -82,6 +82,13 @@ impl Footer {
             let field = embedded.as_ref().and_then(|embedded| embedded.schema().fields().get(place));
             field.is_some_and(|field| matches!(field.data_type(), DataType::Timestamp(TimeUnit::Second, _)))
         };
+        for leaf in places.iter().flatten() {
+            let field = embedded.as_ref().and_then(|embedded| embedded.schema().fields().get(leaf.root()));
+            if let Some(kind @ DataType::Duration(_)) = field.map(|field| field.data_type()) {
+                let (file, column, found) = (file.name.clone(), leaf.name.clone(), kind_name(kind));
+                return Err(Error::ColumnType { file, column, found, expected: "no duration" });
+            }
+        }
         let wanted = wanted(file, &found, &places, &seconds)?;
         let options = ArrowReaderOptions::new().with_schema(wanted);
         let metadata = guard(file, || ArrowReaderMetadata::try_new(parquet.clone(), options))?;
