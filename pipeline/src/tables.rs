@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use netcrab_schema::Table;
 use netcrab_sinks::delta::DeltaSink;
@@ -53,7 +54,13 @@ pub async fn session(sink: &DeltaSink, run: &RunSettings) -> Result<SessionConte
 /// # Errors
 /// [`Error::Sink`] where a Delta log cannot be read; [`Error::SpillFolder`].
 pub async fn session_with(settings: SessionConfig, sink: &DeltaSink, run: &RunSettings) -> Result<SessionContext> {
-    let context = SessionContext::new_with_config_rt(settings, runtime(run)?);
+    let state = SessionStateBuilder::new_with_default_features().with_config(settings).with_runtime_env(runtime(run)?);
+    let state = state.build();
+    // A Delta scan of partition columns alone takes a limit upon itself and does not keep it (deltalake 1.1,
+    // `DeltaScanMetaExec`).
+    let rules = state.physical_optimizers().iter().filter(|rule| rule.name() != "LimitPushdown").cloned().collect();
+    let state = SessionStateBuilder::from(state).with_physical_optimizer_rules(rules).build();
+    let context = SessionContext::new_with_state(state);
     for table in netcrab_schema::all_tables() {
         register(&context, sink, table).await?;
     }

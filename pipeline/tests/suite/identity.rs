@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::command_line::{answer, assert_same, derived, fail, netcrab, process, stderr, succeed, text};
+use crate::command_line::{answer, assert_same, derived, fail, netcrab, process, query, stderr, succeed, text};
 use crate::example_files::{made, shared};
 
 const LOG: &str = r#"
@@ -160,6 +160,18 @@ fn a_query_writes_nothing() {
         assert!(fail(&["sql", "--tables", text(&tables), query]).starts_with("error: "), "{query}");
     }
     assert!(answer(&tables, "SELECT count(*) AS n FROM fact_flows").contains("| 2 |"));
+}
+
+#[test]
+fn a_limit_holds_whatever_is_selected() {
+    let place = Place::new();
+    place.run_log(&place.write("access.log", (0..9).map(|second| line(second, "/a")).collect::<String>()));
+    for columns in ["date", "1 AS one", "screen_id", "date, screen_id"] {
+        for limit in ["LIMIT 3", "WHERE date >= '2026-01-01' LIMIT 3", "LIMIT 3 OFFSET 2"] {
+            let rows = query(&place.path("tables"), &format!("SELECT {columns} FROM events_raw {limit}"));
+            assert_eq!(rows.iter().map(|rows| rows.num_rows()).sum::<usize>(), 3, "{columns} {limit}");
+        }
+    }
 }
 
 #[test]
