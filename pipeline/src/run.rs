@@ -71,10 +71,12 @@ impl Job<'_> {
         }
         let started = Instant::now();
         let (read, rejects) = (Arc::default(), Arc::new(Rejects::new(self.config.run.rejects_max)));
-        let stored = self.stored_rows(&wanted).await?;
+        let earlier = stored_events(self.sink, self.config).await?;
+        let adds_rows = !wanted.held && wanted.has(&schema::EVENTS_RAW) && earlier.is_some();
+        let stored = if adds_rows { Some(self.stored_rows().await?) } else { None };
         let inputs = RunInputs {
             source: Arc::clone(&wanted.source),
-            earlier: stored_events(self.sink, self.config).await?,
+            earlier,
             stored: stored.clone(),
             held: wanted.held,
             progress: Arc::clone(&progress),
@@ -110,13 +112,10 @@ impl Job<'_> {
         Ok(summary)
     }
 
-    /// The rows that events_raw has, where the run adds rows to them.
-    async fn stored_rows(&self, wanted: &Wanted) -> Result<Option<Arc<StoredRows>>> {
-        if wanted.held || !wanted.has(&schema::EVENTS_RAW) || !self.sink.has_rows(&schema::EVENTS_RAW).await? {
-            return Ok(None);
-        }
+    /// The rows that events_raw has.
+    async fn stored_rows(&self) -> Result<Arc<StoredRows>> {
         let memory_bytes = (self.config.run.memory_mib as u64) << 20;
-        Ok(Some(Arc::new(StoredRows::of(self.sink, memory_bytes / STORED_ROWS_SHARE).await?)))
+        Ok(Arc::new(StoredRows::of(self.sink, memory_bytes / STORED_ROWS_SHARE).await?))
     }
 
     async fn stage(
@@ -272,11 +271,12 @@ fn plans(inputs: RunInputs, config: &Config, wanted: &Wanted) -> Result<Plans> {
     if raw || (!inputs.held && !derived.is_empty()) {
         let mut readers = share_if_needed(read(), raw, !derived.is_empty());
         if raw && let Some(reader) = readers.pop() {
+            let dated: Arc<dyn ExecutionPlan> = Arc::new(DatedExec::new(reader));
             let unstored = match &inputs.stored {
-                Some(stored) => Arc::new(UnstoredExec::new(reader, Arc::clone(stored))),
-                None => reader,
+                Some(stored) => Arc::new(UnstoredExec::new(dated, Arc::clone(stored))),
+                None => dated,
             };
-            plans.push((&schema::EVENTS_RAW, Arc::new(DatedExec::new(unstored))));
+            plans.push((&schema::EVENTS_RAW, unstored));
         }
         sources.extend(readers);
     }

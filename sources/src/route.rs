@@ -59,6 +59,11 @@ pub fn template(address: &str) -> Cow<'_, str> {
     if stays { Cow::Borrowed(path) } else { Cow::Owned(rebuild(path)) }
 }
 
+/// The address of an event that states only its screen: `/` and the screen.
+pub(crate) fn of_screen(screen: &str) -> String {
+    format!("/{}", screen.trim_start_matches('/'))
+}
+
 fn path_of(address: &str) -> &str {
     let address = address.trim();
     let path = match address.split_once("://") {

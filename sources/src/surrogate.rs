@@ -30,7 +30,7 @@ pub(crate) fn mended(json: &str) -> Cow<'_, str> {
     }
 }
 
-/// The code unit of the escape `\uXXXX` at `at`.
+/// The code unit that the escape at `at` stands for: `\u` and four hexadecimal digits.
 fn escape(bytes: &[u8], at: usize) -> Option<u16> {
     let digits = bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {

@@ -1,6 +1,6 @@
 //! Leaves out events that events_raw contains already: those of a file that grew, was renamed or exported again.
 //!
-//!     events ─▶ rows that no stored row of their day equals, but for a larger `seq`
+//!     dated events ─▶ rows that no stored row of their day equals, but for a larger `seq`
 //!
 //! Of rows that repeat an event the smallest `seq` counts, so a row with a smaller one is written: what a run derives and
 //! what the next one derives from events_raw are the same. A day's hashes are read when its first event comes. State: 32
@@ -12,22 +12,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{Int64Type, TimestampMillisecondType};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Date32Type, Int64Type};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
 use futures::{StreamExt, TryStreamExt};
-use netcrab_operators::session::DAY_MS;
-use netcrab_schema::arrow::{event_in_flight, in_flight_type};
-use netcrab_schema::events::EVENT;
 use netcrab_schema::tables::EVENTS_RAW;
 use netcrab_sinks::StagedFile;
 use netcrab_sinks::delta::DeltaSink;
 use netcrab_sources::row_hashes;
 use tokio::sync::Mutex;
+
+use super::event_columns::in_flight_events;
 
 /// The hash of a row, and its `seq`; an absent one is last.
 type StoredRow = (u128, i64);
@@ -98,20 +97,19 @@ impl StoredRows {
         for file in files {
             let mut rows = self.sink.read(&EVENTS_RAW, file).await.map_err(external)?;
             while let Some(batch) = rows.try_next().await.map_err(external)? {
-                stored.extend(stored_rows(&in_flight(&batch)?)?);
+                stored.extend(stored_rows(&in_flight_events(&batch)?)?);
             }
         }
         stored.sort_unstable();
         Ok(stored.into())
     }
 
-    /// The rows of `batch` that are not stored.
+    /// The rows of `batch`, which have their date, that are not stored.
     async fn without_stored(&self, batch: RecordBatch) -> Result<RecordBatch> {
-        let ts = batch.column_by_name("ts").and_then(|ts| ts.as_primitive_opt::<TimestampMillisecondType>());
-        let ts = ts.ok_or_else(|| internal_datafusion_err!("events have a ts"))?;
-        let day_of = |ts: &i64| ts.div_euclid(DAY_MS) as i32;
+        let dates = batch.column_by_name("date").and_then(|date| date.as_primitive_opt::<Date32Type>());
+        let dates = dates.ok_or_else(|| internal_datafusion_err!("events have a date"))?;
         let mut stored: HashMap<i32, Arc<[StoredRow]>> = HashMap::new();
-        for day in ts.values().iter().map(day_of).collect::<HashSet<_>>() {
+        for day in dates.values().iter().copied().collect::<HashSet<_>>() {
             if let Some(rows) = self.day(day).await? {
                 stored.insert(day, rows);
             }
@@ -119,13 +117,16 @@ impl StoredRows {
         if stored.is_empty() {
             return Ok(batch);
         }
-        let is_new = |(row, ts): (StoredRow, &i64)| {
-            let of_day = stored.get(&day_of(ts)).map_or(&[][..], |rows| &rows[..]);
+        let is_new = |(row, day): (StoredRow, &i32)| {
+            let of_day = stored.get(day).map_or(&[][..], |rows| &rows[..]);
             let first = of_day.partition_point(|stored| stored.0 < row.0);
             of_day.get(first).is_none_or(|stored| *stored > row)
         };
-        let rows = stored_rows(&batch)?.into_iter().zip(ts.values().iter());
+        let rows = stored_rows(&batch)?.into_iter().zip(dates.values().iter());
         let new: BooleanArray = rows.map(|row| Some(is_new(row))).collect();
+        if new.false_count() == 0 {
+            return Ok(batch);
+        }
         self.repeated.fetch_add(new.false_count() as u64, Ordering::Relaxed);
         Ok(filter_record_batch(&batch, &new)?)
     }
@@ -135,16 +136,6 @@ fn stored_rows(events: &RecordBatch) -> Result<Vec<StoredRow>> {
     let seq = events.column_by_name("seq").and_then(|seq| seq.as_primitive_opt::<Int64Type>());
     let seq = seq.ok_or_else(|| internal_datafusion_err!("events have a seq"))?;
     Ok(row_hashes(events).into_iter().zip(seq.iter().map(|seq| seq.unwrap_or(i64::MAX))).collect())
-}
-
-/// The event columns of stored rows, in the types of events in flight.
-fn in_flight(batch: &RecordBatch) -> Result<RecordBatch> {
-    let columns = EVENT.iter().map(|column| {
-        let stored = batch.column_by_name(column.name);
-        let stored = stored.ok_or_else(|| internal_datafusion_err!("events_raw has a column {}", column.name))?;
-        Ok(cast(stored, &in_flight_type(column.kind))?)
-    });
-    Ok(RecordBatch::try_new(event_in_flight(), columns.collect::<Result<_>>()?)?)
 }
 
 /// Leaves out events that events_raw contains already.

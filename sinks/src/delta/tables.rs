@@ -99,9 +99,10 @@ impl DeltaSink {
     /// # Errors
     /// [`Error::Schema`] for a table of another kind; otherwise where a log cannot be read or written.
     pub async fn add_columns(&self) -> Result<(), Error> {
-        for table in all_tables() {
+        // A table that is cached has all columns.
+        for table in all_tables().filter(|table| self.cached(table).is_none()) {
             if let Some(opened) = self.open(table).await? {
-                self.with_all_columns(table, opened).await?;
+                self.cache(table, &self.with_all_columns(table, opened).await?);
             }
         }
         Ok(())

@@ -25,9 +25,10 @@ use crate::event_columns::{COLUMNS, column_index, project, schema_of};
 use crate::event_id::{Content, EventIds};
 use crate::privacy::Privacy;
 use crate::reject::{Fault, Reason};
+use crate::route::{of_screen, template};
 use crate::row::{Row, Value};
 use crate::rules::{rule_of, violation};
-use crate::{Error, SourceSettings, route};
+use crate::{Error, SourceSettings};
 
 const EVENT_ID: usize = column_index("event_id");
 const SEQ: usize = column_index("seq");
@@ -119,7 +120,11 @@ impl EventBatchBuilder {
     pub(crate) fn push(&mut self, row: &Row<'_>, event_ids: &EventIds, line: u64, place: u32) -> Result<(), Fault> {
         let completed = (!self.partitions.is_empty()).then(|| self.completed(row)).transpose()?;
         let row = completed.as_ref().unwrap_or(row);
-        let (route, device) = (route_of(row), Value::Text(UNKNOWN_DEVICE.into()));
+        let route = match &row.values[ROUTE] {
+            Value::Absent => row.text(SCREEN_ID).map_or(Value::Absent, |screen| Value::Text(of_screen(screen).into())),
+            _ => Value::Absent,
+        };
+        let device = Value::Text(UNKNOWN_DEVICE.into());
         let values: [&Value<'_>; COLUMNS] = std::array::from_fn(|at| match (at, &row.values[at]) {
             (ROUTE, Value::Absent) => &route,
             (DEVICE_TYPE, Value::Absent) => &device,
@@ -212,12 +217,6 @@ impl EventBatchBuilder {
     }
 }
 
-/// The route of a row that states none: `/` and its screen.
-fn route_of(row: &Row<'_>) -> Value<'static> {
-    let of_screen = |screen: &str| Value::Text(format!("/{}", screen.trim_start_matches('/')).into());
-    row.text(SCREEN_ID).map_or(Value::Absent, of_screen)
-}
-
 /// A hash of all that an event says; its event_id is absent.
 fn content(values: &[&Value<'_>]) -> u128 {
     let mut content = Content::default();
@@ -225,7 +224,7 @@ fn content(values: &[&Value<'_>]) -> u128 {
         match value {
             Value::Absent => {}
             // The route that is stored: with or without ids it is the same event.
-            Value::Text(text) if column.name == "route" => content.text(column, &route::template(text)),
+            Value::Text(text) if column.name == "route" => content.text(column, &template(text)),
             Value::Text(text) => content.text(column, text),
             Value::Instant(number) | Value::Whole(number) => content.whole(column, *number),
             Value::Number(number) => content.number(column, *number as f32),

@@ -38,7 +38,7 @@ impl Filling<'_> {
         let (Some(routes), Some(screens)) = (symbols(&self.arrays[at]), symbols(&self.arrays[screens])) else {
             return;
         };
-        let of_screen = |screen: &str| route::template(&format!("/{}", screen.trim_start_matches('/'))).into_owned();
+        let of_screen = |screen: &str| route::template(&route::of_screen(screen)).into_owned();
         let filled: Vec<Option<Cow<'_, str>>> = (routes.into_iter().zip(screens))
             .map(|(route, screen)| route.map(Cow::Borrowed).or_else(|| screen.map(of_screen).map(Cow::Owned)))
             .collect();

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, lexsort_to_indices, sort_to_indices, take_record_batch};
 use arrow::datatypes::DataType;
 use netcrab_operators::session::DAY_MS;
-use netcrab_schema::arrow::{event_in_flight, in_flight_type};
 use netcrab_schema::events::EVENT;
 use netcrab_schema::session_key::session_or_user_sql;
 use netcrab_schema::tables::EVENTS_RAW;
@@ -16,6 +15,7 @@ use super::columns::{column, int_column};
 use super::late::{LateKey, late_batch};
 use super::reopened_file::{ReopenedSessions, WRITTEN_ROWS};
 use crate::error::{Error, Result};
+use crate::plans::event_columns::in_flight_events;
 use crate::stream::maintenance_context::MaintenanceContext;
 
 /// For each key what remains closed, and the events to open again.
@@ -93,7 +93,8 @@ fn share_dictionaries(
     reopened: &mut Vec<ReopenedSessions>,
 ) -> Result<()> {
     let Some((_, first)) = keys.first() else { return Ok(()) };
-    let events = events_of(&arrow::compute::concat_batches(&first.schema(), keys.iter().map(|(_, events)| events))?)?;
+    let events =
+        in_flight_events(&arrow::compute::concat_batches(&first.schema(), keys.iter().map(|(_, events)| events))?)?;
     let mut start = 0;
     for (key, of_key) in keys {
         let (sessions, closed_until) = remains[*key];
@@ -120,14 +121,6 @@ fn comparable(kind: &DataType) -> DataType {
         DataType::Dictionary(_, values) => values.as_ref().clone(),
         other => other.clone(),
     }
-}
-
-/// The event columns of a batch, in the types between stages.
-pub(super) fn events_of(batch: &RecordBatch) -> Result<RecordBatch> {
-    let in_flight = |of: &netcrab_schema::Column| -> Result<ArrayRef> {
-        Ok(arrow::compute::cast(column(batch, of.name)?, &in_flight_type(of.kind))?)
-    };
-    Ok(RecordBatch::try_new(event_in_flight(), EVENT.iter().map(in_flight).collect::<Result<_>>()?)?)
 }
 
 /// A timestamp in µs as a SQL expression.

@@ -110,7 +110,7 @@ mod tests {
     use netcrab_sources::generate::{GenerateSettings, Traffic};
 
     use super::*;
-    use crate::stream::repair::reopen::events_of;
+    use crate::plans::event_columns::in_flight_events;
 
     #[test]
     fn what_is_opened_again_is_written_in_proportion_to_its_events_and_read_back() {
@@ -121,7 +121,7 @@ mod tests {
                 key,
                 sessions: key as u32,
                 closed_until: -(key as i64),
-                events: events_of(&events.slice(key * 2, 2)).unwrap(),
+                events: in_flight_events(&events.slice(key * 2, 2)).unwrap(),
             })
             .collect();
         let mut bytes = Vec::new();
