@@ -156,7 +156,13 @@ impl Job<'_> {
         for &table in &self.only {
             if table.name == schema::REJECTS.name {
                 wanted.rejects = !rejects::is_of(self.sink, &wanted.source_id, &wanted.names()).await?;
-            } else if !self.sink.holds(table, wanted.id(table)).await? {
+                continue;
+            }
+            let stored = match table.name == schema::EVENTS_RAW.name {
+                true => held,
+                false => self.sink.holds(table, wanted.id(table)).await?,
+            };
+            if !stored {
                 wanted.tables.push(table);
             }
         }

@@ -55,8 +55,7 @@ impl InsightStore for StoreWithOpenSessions {
     async fn newest_day(&self, org_id: &str, product_id: &str, until: Day) -> Result<Option<Day>, StoreError> {
         let closed = self.tables.newest_day(org_id, product_id, until).await?;
         let state = self.view.state();
-        let owners = state.owners.iter().filter(|(owner, _)| owner.0 == org_id && owner.1 == product_id);
-        let open = owners.flat_map(|(_, keys)| keys.values().flatten()).map(|open| open.session.date);
+        let open = state.of(org_id, product_id).map(|open| open.session.date);
         Ok(open.filter(|day| *day <= until).max().max(closed))
     }
 

@@ -85,7 +85,7 @@ impl ViewState {
     }
 
     /// The open sessions of a product.
-    fn of(&self, org_id: &str, product_id: &str) -> impl Iterator<Item = &OpenSession> {
+    pub(super) fn of(&self, org_id: &str, product_id: &str) -> impl Iterator<Item = &OpenSession> {
         let keys = self.owners.get(&(org_id.to_owned(), product_id.to_owned()));
         keys.into_iter().flat_map(BTreeMap::values).flatten()
     }

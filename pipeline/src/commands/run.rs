@@ -59,7 +59,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
-    let summary = execute(context, &arguments, false).await?;
+    let mapping = super::mapping(arguments.mapping.as_deref())?;
+    let only = super::tables(&arguments.only)?;
+    let settings = context.config.sources.clone();
+    let source = Source::open_with_tables(&arguments.sources, mapping, settings, &DeltaLog).await?;
+    let summary = run_job(context, source, &arguments.tables, only, false).await?;
     if context.json {
         println!("{}", as_json(&summary));
     } else {
@@ -75,15 +79,6 @@ fn ended(summary: &RunSummary, arguments: &Arguments) -> ExitCode {
         return ExitCode::from(NO_EVENT);
     }
     if arguments.strict && summary.rejected() > 0 { ExitCode::from(SOME_REJECTED) } else { ExitCode::SUCCESS }
-}
-
-/// Runs the job, until it ends or Ctrl-C.
-async fn execute(context: &Context, arguments: &Arguments, explain: bool) -> Result<RunSummary> {
-    let mapping = super::mapping(arguments.mapping.as_deref())?;
-    let only = super::tables(&arguments.only)?;
-    let settings = context.config.sources.clone();
-    let source = Source::open_with_tables(&arguments.sources, mapping, settings, &DeltaLog).await?;
-    run_job(context, source, &arguments.tables, only, explain).await
 }
 
 /// Runs a job with a progress bar, until it ends or Ctrl-C.

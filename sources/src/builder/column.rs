@@ -68,13 +68,6 @@ impl ColumnBuilder {
         }
     }
 
-    /// Appends to a column of whole numbers.
-    pub(super) fn push_whole(&mut self, number: Option<i64>) {
-        if let ColumnBuilder::Whole(numbers) = self {
-            numbers.push(number.unwrap_or(NO_INSTANT));
-        }
-    }
-
     pub(super) fn finish(&mut self) -> Result<ArrayRef, Error> {
         Ok(match self {
             ColumnBuilder::Symbol(symbols) => symbols.finish()?,

@@ -140,7 +140,9 @@ impl EventBatchBuilder {
         }
         for (at, builder) in self.builders.iter_mut().enumerate() {
             match (at, values[at]) {
-                (SEQ, Value::Absent) => builder.push_whole(event_ids.seq(line, place)),
+                (SEQ, Value::Absent) => {
+                    builder.push(at, &event_ids.seq(line, place).map_or(Value::Absent, Value::Whole), 0)
+                }
                 (_, value) => builder.push(at, value, self.keys[at]),
             }
         }

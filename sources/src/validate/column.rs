@@ -346,7 +346,7 @@ fn default_symbol(column: &str) -> Option<&'static str> {
 }
 
 /// The symbols, with `default` for those that are null or empty.
-fn with_default(given: &DictionaryArray<Int32Type>, values: &ArrayRef, default: &str) -> ArrayRef {
+fn with_default(given: &DictionaryArray<Int32Type>, values: &ArrayRef, default: &'static str) -> ArrayRef {
     let validated = given.with_values(values.clone());
     let texts = values.as_string::<i32>();
     let empty = !default.is_empty() && texts.iter().flatten().any(str::is_empty);
@@ -354,9 +354,10 @@ fn with_default(given: &DictionaryArray<Int32Type>, values: &ArrayRef, default: 
         return Arc::new(validated);
     }
     let symbols = validated.downcast_dict::<StringArray>();
-    let stated = |symbol: Option<&str>| Some(symbol.filter(|symbol| !symbol.is_empty()).unwrap_or(default).to_owned());
-    let symbols = symbols.map(|symbols| symbols.into_iter().map(stated).collect::<Vec<_>>());
-    let symbols = symbols.map(|symbols| symbols.iter().map(Option::as_deref).collect());
+    let symbols = symbols.map(|symbols| {
+        let stated = symbols.into_iter().map(|symbol| symbol.filter(|symbol| !symbol.is_empty()).or(Some(default)));
+        stated.collect()
+    });
     Arc::new(symbols.unwrap_or(validated) as DictionaryArray<Int32Type>)
 }
 

@@ -16,11 +16,10 @@ use super::lines::Lines;
 use crate::event_id::{Content, EventIds};
 use crate::route;
 
-/// The columns of a batch, each as an array of `length` rows.
+/// The columns of a batch.
 pub(super) struct Filling<'a> {
     pub(super) columns: &'a [ColumnValidator],
     pub(super) arrays: &'a mut [ArrayRef],
-    pub(super) length: usize,
 }
 
 impl Filling<'_> {
@@ -74,7 +73,6 @@ impl Filling<'_> {
     }
 
     fn content(&self, row: usize) -> u128 {
-        debug_assert!(row < self.length);
         let columns = self.columns.iter().map(|validator| validator.column);
         content(columns.zip(self.arrays.iter()), row)
     }

@@ -104,7 +104,7 @@ impl BatchValidator {
             clean.push(validator.column(array, length, &mut faults, &self.settings, &self.privacy)?);
         }
         self.pair_tasks(&clean, &mut faults);
-        let mut filling = Filling { columns: &self.columns, arrays: &mut clean, length };
+        let mut filling = Filling { columns: &self.columns, arrays: &mut clean };
         filling.routes();
         filling.event_ids(lines, event_ids);
         filling.seqs(lines, event_ids);

@@ -23,7 +23,7 @@ use crate::time;
 pub const SKEW_MIN_MS: i64 = 1000;
 
 /// Longest that an event may be ahead of its receipt, in ms.
-pub const AHEAD_MAX_MS: i64 = 600_000;
+const AHEAD_MAX_MS: i64 = 600_000;
 
 /// The key of `extra` that stores the time as sent, if it was changed.
 pub const TS_CLIENT: &str = "ts_client";

@@ -20,6 +20,6 @@ mod line;
 
 pub use decoder::{BatchDecoder, BatchError, DecodedBatch};
 pub use envelope::Envelope;
-pub use event::{AHEAD_MAX_MS, SKEW_MIN_MS, TS_CLIENT};
 pub(crate) use event::{ReceiveTime, push_event};
+pub use event::{SKEW_MIN_MS, TS_CLIENT};
 pub(crate) use line::push_line;
