@@ -28,6 +28,8 @@ pub enum WhyLeftOut {
     CompressedParquet,
     /// The name says that it is still being written.
     Unfinished,
+    /// It is not there any more, or is a link to a file that is not there.
+    Missing,
     /// It holds nothing.
     Empty,
     /// It has a header, and no rows.
@@ -42,6 +44,7 @@ impl WhyLeftOut {
             WhyLeftOut::Compression(_) => "compression",
             WhyLeftOut::CompressedParquet => "compressed_parquet",
             WhyLeftOut::Unfinished => "unfinished",
+            WhyLeftOut::Missing => "missing",
             WhyLeftOut::Empty => "empty",
             WhyLeftOut::NoRows => "no_rows",
         }
@@ -100,6 +103,9 @@ impl fmt::Display for WhyLeftOut {
             WhyLeftOut::CompressedParquet => f.write_str("Parquet is compressed inside; unpack it"),
             WhyLeftOut::Unfinished => {
                 f.write_str("its name says that it is still being written; rename it when it is whole")
+            }
+            WhyLeftOut::Missing => {
+                f.write_str("it was removed, or is a link to a file that is not there; restore it, or remove the link")
             }
             WhyLeftOut::Empty => f.write_str("it is empty"),
             WhyLeftOut::NoRows => f.write_str("it has a header and no rows"),

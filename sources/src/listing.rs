@@ -141,7 +141,14 @@ impl Listing {
                     continue;
                 }
                 let path = entry.path();
-                let metadata = std::fs::metadata(&path).map_err(|source| failed(&path, source))?;
+                let metadata = match std::fs::metadata(&path) {
+                    // It was there a moment ago: a link, or a file that someone has just removed.
+                    Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
+                        self.left_out.push(path.display().to_string(), WhyLeftOut::Missing);
+                        continue;
+                    }
+                    metadata => metadata.map_err(|source| failed(&path, source))?,
+                };
                 if metadata.is_dir() {
                     folders.push((path, depth + 1));
                     continue;

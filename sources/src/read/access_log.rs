@@ -122,8 +122,8 @@ fn client(head: &str) -> Option<(Option<&str>, &str)> {
             at -= 1;
         }
     }
-    // More words than one are the prefix of syslog.
-    let vhost = (at == 1).then(|| words[0]);
+    // More words than one are the prefix of syslog; a time is that of a container.
+    let vhost = (at == 1 && words[0].parse::<jiff::Timestamp>().is_err()).then(|| words[0]);
     Some((vhost, address(words[at])?))
 }
 
@@ -302,6 +302,8 @@ mod tests {
             ("203.0.113.5 10.0.0.2 - -", "- 203.0.113.5"),
             ("10.0.0.5 10.0.0.77 - -", "10.0.0.5 10.0.0.77"),
             ("Nov 12 10:00:00 web1 nginx: 198.51.100.7 - -", "- 198.51.100.7"),
+            ("2026-11-12T10:00:00.123456789Z 198.51.100.7 - -", "- 198.51.100.7"),
+            ("2026-11-12T10:00:00Z stdout F 198.51.100.7 - -", "- 198.51.100.7"),
             ("198.51.100.7 www.shop.test -", "- 198.51.100.7"),
             ("198.51.100.7 192.0.2.80 -", "- 198.51.100.7"),
             ("198.51.100.7 -", "- 198.51.100.7"),

@@ -6,7 +6,7 @@ use netcrab_schema::events::EVENT;
 
 use super::mapped::FileMapping;
 use super::seen::SeenKeys;
-use super::w3c_log::W3cFields;
+use super::w3c_log::W3cHeader;
 use super::{access_log, csv, json};
 use crate::builder::EventBatchBuilder;
 use crate::event_id::EventIds;
@@ -27,8 +27,8 @@ pub(super) enum RowFormat {
     Events { delimiter: u8, places: Vec<usize> },
     /// CSV of foreign columns.
     Foreign { mapping: FileMapping, delimiter: u8, fields: Vec<Option<usize>>, width: usize },
-    /// An access log; with the fields that the last line `#Fields:` named, if there was one.
-    Log { mapping: FileMapping, fields: Vec<Option<usize>>, w3c: Option<W3cFields> },
+    /// An access log, with what its lines `#…` said.
+    Log { mapping: FileMapping, fields: Vec<Option<usize>>, w3c: W3cHeader },
 }
 
 /// Turns a text into a row, and stores it.
@@ -62,7 +62,7 @@ impl RowWriter<'_> {
                 mapping.push(values, self.columns, self.event_ids, self.line)
             }
             RowFormat::Log { mapping, fields, w3c } => {
-                let (values, requests) = log_values(text, fields, w3c.as_ref())?;
+                let (values, requests) = log_values(text, fields, w3c)?;
                 let pushed = mapping.push(values, self.columns, self.event_ids, self.line);
                 pushed.map_err(|fault| if requests { fault } else { without_request(fault) })
             }
@@ -94,12 +94,8 @@ impl RowWriter<'_> {
 type Values<'a> = Vec<Option<Cow<'a, str>>>;
 
 /// The values of the places in a log line, and whether the line has a request.
-fn log_values<'a>(
-    text: &'a str,
-    places: &[Option<usize>],
-    w3c: Option<&W3cFields>,
-) -> Result<(Values<'a>, bool), Fault> {
-    let fields = w3c.map_or_else(|| access_log::fields(text), |w3c| w3c.fields(text));
+fn log_values<'a>(text: &'a str, places: &[Option<usize>], w3c: &W3cHeader) -> Result<(Values<'a>, bool), Fault> {
+    let fields = if w3c.names_fields() { w3c.fields(text) } else { access_log::fields(text) };
     let mut fields = fields.ok_or(Fault::line(Reason::NotALogLine))?;
     let requests = fields[access_log::METHOD].is_some();
     let taken = |place: &Option<usize>| place.and_then(|place| fields[place].take());

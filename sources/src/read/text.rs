@@ -29,7 +29,7 @@ use crate::read::lines::{LineReader, NextLine};
 use crate::read::mapped::FileMapping;
 use crate::read::row_writer::{RowFormat, RowWriter};
 use crate::read::seen::SeenKeys;
-use crate::read::w3c_log::W3cFields;
+use crate::read::w3c_log::W3cHeader;
 use crate::read::{ReadBatch, UnitDecoder, access_log, csv};
 use crate::reject::{Fault, Reason, Rejects};
 use crate::{Error, SourceSettings, WhyLeftOut};
@@ -76,7 +76,7 @@ impl TextDecoder {
             (Format::AccessLog, Some(mapping)) => {
                 let mapping = FileMapping::of(&file, mapping)?;
                 let fields = mapping.mapping.find(&file, &access_log::FIELDS)?;
-                RowFormat::Log { mapping, fields, w3c: None }
+                RowFormat::Log { mapping, fields, w3c: W3cHeader::default() }
             }
             (Format::AccessLog, None) => return Err(Error::NeedsMapping { file: file.name.clone() }),
             (_, Some(mapping)) => RowFormat::Json(FileMapping::of(&file, mapping)?),
@@ -152,8 +152,9 @@ impl TextDecoder {
         if let RowFormat::Log { w3c, .. } = &mut self.format
             && let Some(text) = text.as_deref().filter(|text| text.starts_with('#'))
         {
-            *w3c = W3cFields::parse(text).or(w3c.take());
-            self.skipped += 1;
+            w3c.read(text);
+            // A comment in a log without such lines is counted, as any other line that is no request.
+            self.skipped += u64::from(!w3c.names_fields() && !is_directive(text));
             return Ok(true);
         }
         let decoded = match text {
@@ -249,6 +250,12 @@ fn text_of<'a>(bytes: &'a [u8], format: &RowFormat) -> Option<Cow<'a, str>> {
         RowFormat::Log { .. } => Some(percent::text(bytes)),
         _ => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
     }
+}
+
+/// Whether a line is one of the W3C format about the lines after it: `#Version: 1.0`.
+fn is_directive(line: &str) -> bool {
+    let name = line.strip_prefix('#').and_then(|line| line.split_once(':')).map(|(name, _)| name);
+    name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-'))
 }
 
 /// The text of a file as UTF-8, and how it is compressed.

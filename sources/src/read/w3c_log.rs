@@ -5,10 +5,15 @@
 //! 2026-11-12 10:00:00 1.2.3.4 GET /a b=1 200 Mozilla/5.0+(…)    ─▶   the fields of an access log
 //! ```
 //!
-//! The line `#Fields:` names the fields of the lines after it, and may come again. Times are UTC. Fields are separated
-//! by tabs or single spaces; agents have `+` or `%20` for spaces.
+//! The line `#Fields:` names the fields of the lines after it, and may come again. Where there is no field `date`, the
+//! day is that of the last line `#Date:`, or a later one where times have passed midnight since. Times are UTC. Fields are separated by tabs or single spaces; agents have `+`
+//! or `%20` for spaces.
 
 use std::borrow::Cow;
+use std::cell::Cell;
+
+use jiff::ToSpan;
+use jiff::civil::{Date, Time};
 
 use super::access_log::{FIELDS, Fields, stated, without_port};
 use crate::percent;
@@ -16,11 +21,19 @@ use crate::percent;
 /// Most fields of a line.
 const FIELDS_MAX: usize = 256;
 
-/// What the fields of a line are, in their order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct W3cFields {
-    parts: Vec<Option<Part>>,
+/// What the lines that begin with `#` said so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct W3cHeader {
+    /// What the fields of a line are, in their order.
+    parts: Option<Vec<Option<Part>>>,
+    /// The day of the last line `#Date:`, as it was written.
+    date: Option<String>,
+    /// Midnights since then, and the last time of day.
+    passed: Cell<(i64, Option<Time>)>,
 }
+
+/// A time of day that is so many seconds before the last one is of the next day.
+const BACKWARDS_SECONDS: i64 = 12 * 3600;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -49,21 +62,20 @@ const NAMES: [(&str, &str); 14] = [
     ("cs-uri-query", "query"),
 ];
 
-impl W3cFields {
-    /// Parses a line `#Fields: …`; `None` if the line is another.
-    pub(crate) fn parse(line: &str) -> Option<Self> {
-        let names = line.strip_prefix("#Fields:")?;
-        let part = |name: &str| {
-            let name = name.to_ascii_lowercase();
-            let (_, known) = NAMES.iter().find(|(known, _)| *known == name)?;
-            Some(match *known {
-                "date" => Part::Date,
-                "time" => Part::Time,
-                "query" => Part::Query,
-                known => Part::Field(FIELDS.iter().position(|field| *field == known)?),
-            })
-        };
-        Some(Self { parts: names.split_ascii_whitespace().take(FIELDS_MAX).map(part).collect() })
+impl W3cHeader {
+    /// Reads a line that begins with `#`.
+    pub(crate) fn read(&mut self, line: &str) {
+        if let Some(names) = line.strip_prefix("#Fields:") {
+            self.parts = Some(names.split_ascii_whitespace().take(FIELDS_MAX).map(part).collect());
+        } else if let Some(time) = line.strip_prefix("#Date:") {
+            self.date = time.split_ascii_whitespace().next().map(str::to_owned);
+            self.passed.set((0, None));
+        }
+    }
+
+    /// Whether a line `#Fields:` was read, so that the lines are in this format.
+    pub(crate) fn names_fields(&self) -> bool {
+        self.parts.is_some()
     }
 
     /// The fields of a line; `None` if it has more or fewer than the line `#Fields:` names.
@@ -72,7 +84,7 @@ impl W3cFields {
         let mut fields: Fields<'a> = Default::default();
         let (mut date, mut time, mut query) = (None, None, None);
         let mut values = line.trim_end().split(separator);
-        for part in &self.parts {
+        for part in self.parts.iter().flatten() {
             let value = values.next()?;
             match part.filter(|_| stated(value)) {
                 Some(Part::Field(at)) => fields[at] = Some(readable(FIELDS[at], value)),
@@ -83,7 +95,9 @@ impl W3cFields {
             }
         }
         let place = |name: &str| FIELDS.iter().position(|field| *field == name);
-        if let (Some(at), Some(date), Some(time)) = (place("time"), date, time) {
+        if let (Some(at), Some(time)) = (place("time"), time)
+            && let Some(date) = date.map(Cow::Borrowed).or_else(|| self.day_of(time))
+        {
             fields[at] = Some(Cow::Owned(format!("{date}T{time}Z")));
         }
         if let (Some(at), Some(query)) = (place("path"), query) {
@@ -91,6 +105,36 @@ impl W3cFields {
         }
         values.next().is_none().then_some(fields)
     }
+}
+
+impl W3cHeader {
+    /// The day of a line without one.
+    fn day_of(&self, time: &str) -> Option<Cow<'_, str>> {
+        let date = self.date.as_deref()?;
+        let (mut midnights, last) = self.passed.get();
+        if let Ok(time) = time.parse::<Time>() {
+            let backwards = last.is_some_and(|last| last.duration_since(time).as_secs() > BACKWARDS_SECONDS);
+            midnights += i64::from(backwards);
+            self.passed.set((midnights, Some(time)));
+        }
+        if midnights == 0 {
+            return Some(Cow::Borrowed(date));
+        }
+        let day = date.parse::<Date>().ok()?.checked_add(midnights.days()).ok()?;
+        Some(Cow::Owned(day.to_string()))
+    }
+}
+
+/// What the field `name` is; `None` where nothing is made of it.
+fn part(name: &str) -> Option<Part> {
+    let name = name.to_ascii_lowercase();
+    let (_, known) = NAMES.iter().find(|(known, _)| *known == name)?;
+    Some(match *known {
+        "date" => Part::Date,
+        "time" => Part::Time,
+        "query" => Part::Query,
+        known => Part::Field(FIELDS.iter().position(|field| *field == known)?),
+    })
 }
 
 fn readable<'a>(field: &str, value: &'a str) -> Cow<'a, str> {
@@ -107,7 +151,9 @@ mod tests {
     use super::*;
 
     fn check(names: &str, line: &str, expected: &str) {
-        let found = W3cFields::parse(names).unwrap().fields(line);
+        let mut header = W3cHeader::default();
+        names.lines().for_each(|line| header.read(line));
+        let found = header.fields(line);
         let found = found.map(|fields| fields.map(|field| field.unwrap_or("-".into()).into_owned()).join(" | "));
         assert_eq!(found.as_deref().unwrap_or("refused"), expected, "{line}");
     }
@@ -134,6 +180,8 @@ mod tests {
             "2026-11-12\t10:00:00\t512\t2001:db8::7\tget\tshop.test:443\t/home\t404\thttp://a/\tMozilla/5.0%20(X11)",
             "2001:db8::7 | 2026-11-12T10:00:00Z | GET | /home | 404 | 512 | http://a/ | Mozilla/5.0 (X11) | shop.test",
         );
-        assert_eq!(W3cFields::parse("#Software: Microsoft Internet Information Services 10.0"), None);
+        let mut header = W3cHeader::default();
+        header.read("#Software: Microsoft Internet Information Services 10.0");
+        assert!(!header.names_fields());
     }
 }

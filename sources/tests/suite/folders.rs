@@ -31,6 +31,7 @@ fn what_is_not_read_is_named_with_its_reason() {
         file(&folder, name, "x");
     }
     file(&folder, "empty.csv", "");
+    std::os::unix::fs::symlink("nowhere.ndjson", folder.path().join("link.ndjson")).unwrap();
     assert_eq!(
         left_out(&folder, None),
         [
@@ -41,6 +42,7 @@ fn what_is_not_read_is_named_with_its_reason() {
             "a.orc unknown_ending",
             "a.parquet.gz compressed_parquet",
             "empty.csv empty",
+            "link.ndjson missing",
             "part-00000 unknown_ending",
             "sub/b.XZ compression",
             "sub/c.tar.gz compression",
