@@ -43,13 +43,15 @@ fn place(name: &str) -> String {
     place.map_or_else(|_| name.to_owned(), |place| place.display().to_string())
 }
 
-/// Whether the table has the rejects of `source` as its last run left them. `names` are the names of its files.
+/// The rejects of `source` by reason, where the table has them as its last run left them. `names` are the names of its
+/// files.
 ///
 /// # Errors
 /// Where the table cannot be read.
-pub(crate) async fn is_of(sink: &DeltaSink, source: &RunId, names: &[&str]) -> Result<bool> {
+pub(crate) async fn stored(sink: &DeltaSink, source: &RunId, names: &[&str]) -> Result<Option<BTreeMap<String, u64>>> {
     let stored = StoredRejects::read(sink, names).await?;
-    Ok(sink.position(&REJECTS, &writer(source, stored.replaced)).await?.is_some())
+    let position = sink.position(&REJECTS, &writer(source, stored.replaced)).await?;
+    Ok(position.map(|_| stored.reasons))
 }
 
 /// Replaces the rows of the files of `source` by `rejects`; without a `source`, the files are read again the next time.
@@ -95,6 +97,8 @@ struct StoredRejects {
     kept: Vec<RecordBatch>,
     /// Identifies the rows of the files that the run reads.
     replaced: RowsDigest,
+    /// How many of these have each reason.
+    reasons: BTreeMap<String, u64>,
 }
 
 impl StoredRejects {
@@ -114,7 +118,9 @@ impl StoredRejects {
                 let batch = in_flight(&batch)?;
                 let of_run = of_files(&batch, &names)?;
                 replaced += of_run.true_count();
-                stored.replaced.add(&filter_record_batch(&batch, &of_run)?)?;
+                let rows = filter_record_batch(&batch, &of_run)?;
+                stored.replaced.add(&rows)?;
+                count_reasons(&rows, &mut stored.reasons)?;
                 kept.push(filter_record_batch(&batch, &not(&of_run)?)?);
             }
             if replaced > 0 || file.rows < SMALL_FILE_ROWS {
@@ -132,16 +138,19 @@ impl StoredRejects {
 /// [`Error::Defect`] where a batch is not of `rejects`.
 pub(crate) fn by_reason(rejects: &[RecordBatch], not_kept: usize) -> Result<BTreeMap<String, u64>> {
     let mut counts = BTreeMap::new();
-    for batch in rejects {
-        let (keys, names) = symbols(batch, "reason")?;
-        for key in keys.keys().iter().flatten() {
-            *counts.entry(names.value(key as usize).to_owned()).or_default() += 1;
-        }
-    }
+    rejects.iter().try_for_each(|batch| count_reasons(batch, &mut counts))?;
     if not_kept > 0 {
         counts.insert("(not kept, see run.rejects_max)".to_owned(), not_kept as u64);
     }
     Ok(counts)
+}
+
+fn count_reasons(rejects: &RecordBatch, counts: &mut BTreeMap<String, u64>) -> Result<()> {
+    let (keys, names) = symbols(rejects, "reason")?;
+    for key in keys.keys().iter().flatten() {
+        *counts.entry(names.value(key as usize).to_owned()).or_default() += 1;
+    }
+    Ok(())
 }
 
 async fn stage(

@@ -8,6 +8,7 @@
 //! nothing. Where events_raw contains other events, the derived tables are recomputed from all of them. A source that
 //! gave no event changes nothing but `rejects`, and is read again the next time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -67,7 +68,8 @@ impl Job<'_> {
         refuse_streamed_tables(self.sink).await?;
         let wanted = self.wanted().await?;
         if wanted.tables.is_empty() && !wanted.rejects {
-            return Ok(RunSummary { already_stored: true, ..RunSummary::of(&wanted.source) });
+            let rejects = wanted.stored_rejects;
+            return Ok(RunSummary { already_stored: true, rejects, ..RunSummary::of(&wanted.source) });
         }
         let started = Instant::now();
         let (read, rejects) = (Arc::default(), Arc::new(Rejects::new(self.config.run.rejects_max)));
@@ -98,7 +100,11 @@ impl Job<'_> {
         let mut summary = RunSummary::of(&wanted.source);
         (summary.events, summary.taken, summary.skipped) = (progress.events(), taken, read.skipped());
         summary.repeated = stored.map_or(0, |stored| stored.repeated());
-        summary.rejects = rejects::by_reason(&rejected, not_kept)?;
+        summary.rejects = match wanted.held && !wanted.rejects {
+            // The source was not read again.
+            true => wanted.stored_rejects.clone(),
+            false => rejects::by_reason(&rejected, not_kept)?,
+        };
         summary.stage_time = started.elapsed();
         let started = Instant::now();
         self.commit(&wanted, &staging, &mut summary).await?;
@@ -152,10 +158,14 @@ impl Job<'_> {
         let keeps_raw = self.only.iter().any(|table| table.name == schema::EVENTS_RAW.name);
         let raw_version = if held || !keeps_raw { raw_version } else { raw_version.max(0) + 1 };
         let run_id = run_id(&source_id, &self.config.rules(), raw_version)?;
-        let mut wanted = Wanted { source, held, tables: Vec::new(), rejects: false, source_id, run_id };
+        let (tables, stored_rejects) = (Vec::new(), BTreeMap::new());
+        let mut wanted = Wanted { source, held, tables, rejects: false, stored_rejects, source_id, run_id };
         for &table in &self.only {
             if table.name == schema::REJECTS.name {
-                wanted.rejects = !rejects::is_of(self.sink, &wanted.source_id, &wanted.names()).await?;
+                match rejects::stored(self.sink, &wanted.source_id, &wanted.names()).await? {
+                    Some(stored) => wanted.stored_rejects = stored,
+                    None => wanted.rejects = true,
+                }
                 continue;
             }
             let stored = match table.name == schema::EVENTS_RAW.name {
@@ -179,6 +189,8 @@ struct Wanted {
     tables: Vec<&'static Table>,
     /// Whether to write `rejects`.
     rejects: bool,
+    /// Otherwise what `rejects` has of the source, by reason.
+    stored_rejects: BTreeMap<String, u64>,
     /// The run in events_raw and `rejects`.
     source_id: RunId,
     /// The run in derived tables.

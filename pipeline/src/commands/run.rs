@@ -131,7 +131,8 @@ pub(super) fn as_text(summary: &RunSummary, tables: &str) -> String {
     let left_out = left_out(summary);
     if summary.already_stored {
         return format!(
-            "{tables} already holds these events; nothing to do (after a rule change: netcrab rerun)\n{left_out}"
+            "{tables} already holds these events; nothing to do (after a rule change: netcrab rerun)\n{}{left_out}",
+            rejected(summary)
         );
     }
     let mut text = counts(summary) + &left_out;
@@ -163,12 +164,17 @@ fn counts(summary: &RunSummary) -> String {
     if summary.skipped > 0 {
         let _ = writeln!(text, "{} skipped by the mapping", grouped(summary.skipped));
     }
-    if summary.rejected() > 0 {
-        let reasons = summary.rejects.iter().map(|(reason, rows)| format!("{} {reason}", grouped(*rows)));
-        let reasons = reasons.collect::<Vec<_>>().join(", ");
-        let _ = writeln!(text, "{} rejected: {reasons}; see the table rejects", grouped(summary.rejected()));
+    text + &rejected(summary)
+}
+
+/// How many rows were rejected, and why; empty where none was.
+fn rejected(summary: &RunSummary) -> String {
+    if summary.rejected() == 0 {
+        return String::new();
     }
-    text
+    let reasons = summary.rejects.iter().map(|(reason, rows)| format!("{} {reason}", grouped(*rows)));
+    let reasons = reasons.collect::<Vec<_>>().join(", ");
+    format!("{} rejected: {reasons}; see the table rejects\n", grouped(summary.rejected()))
 }
 
 /// The files of which nothing was read, each with the reason.

@@ -52,8 +52,13 @@ fn strict_ends_with_2_when_rows_were_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let (file, tables) = (folder.path().join("events.ndjson"), folder.path().join("tables"));
     fs::write(&file, format!("{}\nnot json\n", event(1, "1760000000000"))).unwrap();
-    let output = netcrab(&["run", text(&file), "--tables", text(&tables), "--strict"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    for again in [false, true] {
+        let output = netcrab(&["run", text(&file), "--tables", text(&tables), "--strict"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert_eq!(said.contains("already holds"), again, "{said}");
+        assert!(said.contains("1 rejected: 1 not_json"), "{said}");
+    }
     let other = folder.path().join("other");
     let output = netcrab(&["run", text(&file), "--tables", text(&other)]).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
