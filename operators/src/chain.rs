@@ -1,7 +1,8 @@
 //! The stages put together: one plan for each table, over one pass of the events.
 //!
-//!     source ─▶ BatchSessionizeExec ─▶ DetectExec ─▶ AggregateExec ─▶ SharedExec ─┬─▶ FlattenExec  fact_sessions …
-//!                                                                                 └─▶ RollUpExec   hotspots …
+//!     source ─▶ BatchSessionizeExec ─▶ DetectExec ─▶ AggregateExec ─▶ SharedExec ─┬─▶ SortSessionsExec  events_sessionized
+//!                                                                                 ├─▶ FlattenExec       fact_sessions …
+//!                                                                                 └─▶ RollUpExec        hotspots …
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::rules::Rules;
 use crate::session::{fields_of_events, fields_of_facts};
 use crate::sessionize::batch::{BatchSessionizeExec, Sizes};
 use crate::share::share;
+use crate::sort::SortSessionsExec;
 
 /// A table and the plan that gives its rows.
 pub type TablePlan = (&'static Table, Arc<dyn ExecutionPlan>);
@@ -48,18 +50,25 @@ pub fn plans(
     wanted: &[&'static Table],
 ) -> Result<Vec<TablePlan>> {
     let sessions = BatchSessionizeExec::new(source, rules.sessionize.clone(), sizes, event_fields(wanted))?;
-    Ok(plans_over(Arc::new(sessions), rules, wanted))
+    plans_over(Arc::new(sessions), rules, wanted)
 }
 
 /// Plans for `wanted` tables over `sessions`: the batch or the streaming operator of `sessionize`, whose events have
 /// the [`event_fields`].
 ///
 /// The plans share one pass: execute all of them once, all partitions concurrently.
-pub fn plans_over(sessions: Arc<dyn ExecutionPlan>, rules: &Arc<Rules>, wanted: &[&'static Table]) -> Vec<TablePlan> {
+///
+/// # Errors
+/// Where `sessions` does not give session batches.
+pub fn plans_over(
+    sessions: Arc<dyn ExecutionPlan>,
+    rules: &Arc<Rules>,
+    wanted: &[&'static Table],
+) -> Result<Vec<TablePlan>> {
     let detected = Arc::new(DetectExec::new(sessions, Arc::new(rules.detect.clone())));
     let facts: Arc<dyn ExecutionPlan> = Arc::new(AggregateExec::new(detected, Arc::clone(rules), keeps_events(wanted)));
     let readers = share(&facts, wanted.len());
-    wanted.iter().zip(readers).map(|(&table, reader)| (table, table_plan(table, reader))).collect()
+    wanted.iter().zip(readers).map(|(&table, reader)| Ok((table, table_plan(table, reader)?))).collect()
 }
 
 /// The event fields that a session batch must carry for `wanted` tables.
@@ -71,11 +80,14 @@ fn keeps_events(wanted: &[&Table]) -> bool {
     wanted.iter().any(|table| table.name == tables::EVENTS_SESSIONIZED.name)
 }
 
-fn table_plan(table: &'static Table, sessions: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-    match (roll_up_of(table), list_of(table)) {
+fn table_plan(table: &'static Table, sessions: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    if table.name == tables::EVENTS_SESSIONIZED.name {
+        return Ok(Arc::new(SortSessionsExec::new(sessions)?));
+    }
+    Ok(match (roll_up_of(table), list_of(table)) {
         (Some(roll_up), _) => Arc::new(RollUpExec::new(Arc::new(CoalescePartitionsExec::new(sessions)), roll_up)),
         (None, list) => Arc::new(FlattenExec::new(sessions, table, list)),
-    }
+    })
 }
 
 fn roll_up_of(table: &Table) -> Option<&'static RollUp> {
@@ -85,7 +97,6 @@ fn roll_up_of(table: &Table) -> Option<&'static RollUp> {
 
 fn list_of(table: &Table) -> Option<&'static str> {
     match table.name {
-        "events_sessionized" => Some("events"),
         "fact_incidents" => Some("incidents"),
         "fact_tasks" => Some("tasks"),
         _ => None,

@@ -20,6 +20,7 @@ use futures::TryStreamExt;
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::session::columns_of_facts;
 use netcrab_operators::share::share;
+use netcrab_operators::sort::SortEventsExec;
 use netcrab_schema::arrow::event_in_flight;
 use netcrab_schema::{Table, tables as schema};
 use netcrab_sinks::delta::DeltaSink;
@@ -34,7 +35,7 @@ use crate::delta_log::DeltaLog;
 use crate::error::{Error, Result};
 use crate::plans::date_exec::DatedExec;
 use crate::plans::events_exec::{EventsExec, Rejects, RowCounts};
-use crate::plans::resources::{batch_sizes, task_context};
+use crate::plans::resources::{ACTIONS_MAX, batch_sizes, task_context};
 use crate::plans::staging::{Staging, stage_all};
 use crate::plans::table_order::in_table_order;
 use crate::plans::unstored_exec::{StoredRows, UnstoredExec};
@@ -289,12 +290,11 @@ fn plans(inputs: RunInputs, config: &Config, wanted: &Wanted) -> Result<Plans> {
     if raw || (!inputs.held && !derived.is_empty()) {
         let mut readers = share_if_needed(read(), raw, !derived.is_empty());
         if raw && let Some(reader) = readers.pop() {
-            let dated: Arc<dyn ExecutionPlan> = Arc::new(DatedExec::new(reader));
             let unstored = match &inputs.stored {
-                Some(stored) => Arc::new(UnstoredExec::new(dated, Arc::clone(stored))),
-                None => dated,
+                Some(stored) => Arc::new(UnstoredExec::new(Arc::new(DatedExec::new(reader)), Arc::clone(stored))),
+                None => reader,
             };
-            plans.push((&schema::EVENTS_RAW, unstored));
+            plans.push((&schema::EVENTS_RAW, Arc::new(SortEventsExec::new(unstored, ACTIONS_MAX)?)));
         }
         sources.extend(readers);
     }

@@ -1,6 +1,6 @@
 //! Merges the dictionaries of all tasks, and remaps the codes of each task to those of the merged ones.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, BooleanArray, StructArray, new_null_array};
 use arrow::datatypes::FieldRef;
@@ -15,8 +15,8 @@ use crate::symbols::{self, Interner, NULL_CODE};
 #[derive(Debug)]
 pub struct Dictionaries {
     pub(super) groups: [TupleColumns; 2],
-    /// The tuples as structs, see [`crate::session::TUPLES`].
-    pub(super) structs: [ArrayRef; 2],
+    /// The tuples as structs, see [`crate::session::TUPLES`], once they are asked for.
+    structs: [OnceLock<ArrayRef>; 2],
     /// For each symbol column of the layout, its texts in order.
     pub symbols: Vec<ArrayRef>,
 }
@@ -35,6 +35,14 @@ pub struct CodeRemapping {
     pub(super) codes: Vec<Vec<u32>>,
     /// Where the tuples of the task begin in each group.
     pub(super) starts: [usize; 2],
+}
+
+impl CodeRemapping {
+    /// The merged codes of org_id and product_id for those of the task.
+    pub fn owner(&self, layout: &Layout, owner: [u32; 2]) -> [u32; 2] {
+        let code = |at: usize| self.codes[layout.owner[at]].get(owner[at] as usize).copied();
+        [0, 1].map(|at| code(at).unwrap_or(NULL_CODE))
+    }
 }
 
 impl TupleColumns {
@@ -63,10 +71,7 @@ impl TupleColumns {
 
 impl Dictionaries {
     /// Merges the symbols and tuples of all tasks; gives the remapping of each task too.
-    ///
-    /// # Errors
-    /// An internal Arrow error where a struct of tuples cannot be built.
-    pub fn new(layout: &Layout, tasks: &[Packer]) -> Result<(Self, Vec<CodeRemapping>)> {
+    pub fn new(layout: &Layout, tasks: &[Packer]) -> (Self, Vec<CodeRemapping>) {
         let mut dictionaries: Vec<ArrayRef> = Vec::new();
         let mut codes: Vec<Vec<Vec<u32>>> = tasks.iter().map(|_| Vec::new()).collect();
         for place in 0..layout.encodings.len() {
@@ -84,10 +89,17 @@ impl Dictionaries {
             }
             remappings.push(CodeRemapping { codes, starts });
         }
-        let none = TupleColumns::default();
-        let of = |group: usize| structs(layout, group, [&groups[group], &none], &dictionaries);
-        let structs = [of(CLIENT)?, of(ACTION)?];
-        Ok((Self { groups, structs, symbols: dictionaries }, remappings))
+        (Self { groups, structs: <[OnceLock<ArrayRef>; 2]>::default(), symbols: dictionaries }, remappings)
+    }
+
+    /// The tuples of one group as structs, in the order of their codes.
+    pub(super) fn structs(&self, layout: &Layout, group: usize) -> Result<ArrayRef> {
+        if let Some(known) = self.structs[group].get() {
+            return Ok(Arc::clone(known));
+        }
+        let parts = [&self.groups[group], &TupleColumns::default()];
+        let structs = structs(layout, group, parts, &self.symbols)?;
+        Ok(Arc::clone(self.structs[group].get_or_init(|| structs)))
     }
 
     /// Bytes held, nearly.

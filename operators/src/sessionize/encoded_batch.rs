@@ -96,8 +96,8 @@ pub(super) struct Columns {
     pub(super) ids: [ScalarBuffer<i32>; 2],
     pub(super) event_id: StringViewArray,
     pub(super) ts: ScalarBuffer<i64>,
-    /// Each with whether it is packed as the time since ts.
-    pub(super) instants: Vec<(TimestampMillisecondArray, bool)>,
+    /// In the order of [`Layout::instants`](super::layout::Layout).
+    pub(super) instants: Vec<TimestampMillisecondArray>,
     pub(super) reals: Vec<Float32Array>,
     pub(super) texts: Vec<StringViewArray>,
 }

@@ -15,23 +15,36 @@
 //!
 //!     head   org  product  client  session_id  user_hash  base ts
 //!     row    action · 2 + differs  (which, then client, session_id, user_hash)  ts − base  event_id  …
+//!
+//! The sort of events_raw ([`crate::sort`]) reads each event by itself, and keeps it as a *record*:
+//!
+//!     org  product  session_id  user_hash  client  action  ts  event_id  …
 
 use arrow::array::Array;
 
-use super::bytes::{put_real, put_signed, put_varint};
+use super::bytes::{Reader, put_real, put_signed, put_varint};
 use super::encoded_batch::{Columns, EncodedBatch, TupleCode};
 use super::head::{Head, OTHER_CLIENT, OTHER_SESSION, OTHER_USER};
 use super::layout::{ACTION, CLIENT, Layout};
 use super::packer::Packer;
 use super::text;
-use super::visitor::Visitor;
+use super::visitor::{BatchVisitor, Visitor};
 
 impl Packer {
     /// Appends row `row` without its visitor; its ts is relative to `base_ts`.
     pub fn append_body(&self, layout: &Layout, batch: &EncodedBatch, row: usize, base_ts: i64, to: &mut Vec<u8>) {
         self.append_tuple(layout, CLIENT, batch, row, |tuple| tuple, to);
         self.append_tuple(layout, ACTION, batch, row, |tuple| tuple, to);
-        append_event(&batch.events, row, base_ts, |real, to| to.extend_from_slice(&real.to_le_bytes()), to);
+        append_event(layout, &batch.events, row, base_ts, |real, to| to.extend_from_slice(&real.to_le_bytes()), to);
+    }
+
+    /// Appends row `row` as a record that is read by itself: what [`Rows::read_records`](super::rows::Rows) reads.
+    pub fn append_record(&self, layout: &Layout, batch: &EncodedBatch, row: usize, to: &mut Vec<u8>) {
+        let BatchVisitor { keys: [session, user], owner } = batch.batch_visitor(row);
+        owner.iter().for_each(|&code| put_varint(u64::from(code), to));
+        to.extend_from_slice(self.ids[0].packed(session as usize));
+        to.extend_from_slice(self.ids[1].packed(user as usize));
+        self.append_body(layout, batch, row, 0, to);
     }
 
     /// Appends one more than the code of a row's tuple, or 0 and the tuple itself; `lead` maps the first number.
@@ -80,18 +93,40 @@ impl Packer {
             let parts = [(OTHER_CLIENT, own.client), (OTHER_SESSION, own.session), (OTHER_USER, own.user)];
             parts.iter().filter(|(bit, _)| differs & bit != 0).for_each(|(_, part)| to.extend_from_slice(part));
         }
-        append_event(&batch.events, row, head.base_ts, put_real, to);
+        append_event(layout, &batch.events, row, head.base_ts, put_real, to);
     }
+}
+
+/// The packed event_id of a record; `None` where the bytes are damaged.
+pub fn event_id_of_record<'a>(layout: &Layout, record: &'a [u8]) -> Option<&'a [u8]> {
+    let mut reader = Reader::new(record);
+    (0..2).try_for_each(|_| reader.varint().map(|_| ()))?;
+    (0..2).try_for_each(|_| text::skip(&mut reader).map(|_| ()))?;
+    for group in [CLIENT, ACTION] {
+        if reader.varint()? == 0 {
+            (0..layout.width(group)).try_for_each(|_| reader.varint().map(|_| ()))?;
+        }
+    }
+    reader.signed()?;
+    text::skip(&mut reader)
 }
 
 /// Appends the part of a row that both forms share: from ts on.
 #[inline]
-fn append_event(columns: &Columns, row: usize, base_ts: i64, put_real: impl Fn(f32, &mut Vec<u8>), to: &mut Vec<u8>) {
+fn append_event(
+    layout: &Layout,
+    columns: &Columns,
+    row: usize,
+    base_ts: i64,
+    put_real: impl Fn(f32, &mut Vec<u8>),
+    to: &mut Vec<u8>,
+) {
     let ts = columns.ts[row];
     put_signed(ts.wrapping_sub(base_ts), to);
     text::pack(columns.event_id.value(row), to);
-    for (instants, since_ts) in columns.instants.iter().filter(|(instants, _)| instants.is_valid(row)) {
-        put_signed(instants.value(row).wrapping_sub(if *since_ts { ts } else { 0 }), to);
+    let instants = columns.instants.iter().zip(&layout.instants);
+    for (instants, packed) in instants.filter(|(instants, _)| instants.is_valid(row)) {
+        put_signed(instants.value(row).wrapping_sub(if packed.since_ts { ts } else { 0 }), to);
     }
     for reals in columns.reals.iter().filter(|reals| reals.is_valid(row)) {
         put_real(reals.value(row), to);

@@ -128,7 +128,8 @@ impl Packer {
         let mut bits = vec![0; batch.num_rows()];
         let (mut event_id, mut ids) = (None, [ScalarBuffer::default(), ScalarBuffer::default()]);
         let mut owner = [Vec::new(), Vec::new()];
-        let (mut ts, mut instants, mut reals, mut texts) = (None, Vec::new(), Vec::new(), Vec::new());
+        let (mut ts, mut reals, mut texts) = (None, Vec::new(), Vec::new());
+        let mut instants: Vec<Option<TimestampMillisecondArray>> = vec![None; layout.instants.len()];
         for (place, (encoding, column)) in layout.encodings.iter().zip(batch.columns()).enumerate() {
             let wrong = || wrong(layout, place);
             match *encoding {
@@ -148,14 +149,14 @@ impl Packer {
                     self.ids[id as usize].read(keys.values())?;
                     ids[id as usize] = keys.keys().values().clone();
                 }
-                ColumnEncoding::Instant { bit, .. } => {
+                ColumnEncoding::Instant { bit, at } => {
                     put_presence(column, bit, &mut bits);
-                    instants.push((instants_of(column).ok_or_else(wrong)?.clone(), true));
+                    instants[at] = Some(instants_of(column).ok_or_else(wrong)?.clone());
                 }
-                ColumnEncoding::Whole { bit, .. } => {
+                ColumnEncoding::Whole { bit, at } => {
                     put_presence(column, bit, &mut bits);
                     let numbers = column.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
-                    instants.push((numbers.reinterpret_cast(), false));
+                    instants[at] = Some(numbers.reinterpret_cast());
                 }
                 ColumnEncoding::Real { bit } => {
                     put_presence(column, bit, &mut bits);
@@ -169,6 +170,7 @@ impl Packer {
         }
         let event_id = event_id.ok_or_else(|| wrong_type("event_id"))?;
         let ts = ts.ok_or_else(|| wrong_type("ts"))?;
+        let instants = instants.into_iter().collect::<Option<_>>().ok_or_else(|| wrong_type("received_at"))?;
         Ok((Columns { owner, ids, event_id, ts, instants, reals, texts }, bits))
     }
 

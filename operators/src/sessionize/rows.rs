@@ -122,7 +122,8 @@ impl Rows {
         self.bytes.capacity() + self.ts.capacity() * (28 + 8 * self.instants.len())
     }
 
-    fn code_in_tuple(&self, group: usize, at: usize, tuple: u32) -> u32 {
+    #[inline]
+    pub(super) fn code_in_tuple(&self, group: usize, at: usize, tuple: u32) -> u32 {
         let (tuple, known) = (tuple as usize, &self.dictionaries.groups[group]);
         match tuple.checked_sub(known.rows) {
             None => known.columns[at][tuple],
@@ -254,7 +255,7 @@ impl Rows {
     pub(super) fn structs(&self, layout: &Layout, group: usize) -> Result<ArrayRef> {
         let (dictionaries, inline) = (&self.dictionaries, &self.inline[group]);
         if inline.rows == 0 {
-            return Ok(Arc::clone(&dictionaries.structs[group]));
+            return dictionaries.structs(layout, group);
         }
         if let Some(extended) = self.extended[group].get() {
             return Ok(Arc::clone(extended));

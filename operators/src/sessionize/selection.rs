@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryViewArray, DictionaryArray, Float32Array, Int64Array, make_view};
+use arrow::array::{ArrayRef, BinaryViewArray, BooleanArray, DictionaryArray, Float32Array, Int64Array, make_view};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{Int32Type, TimestampMillisecondType};
 use datafusion::common::{Result, internal_datafusion_err};
@@ -67,6 +67,31 @@ impl Selection<'_> {
             ColumnEncoding::Id(Id::Event) => Arc::new(self.event_ids()?),
             ColumnEncoding::Id(id) => Arc::new(text::unpack_all(rows.map(|row| Some(of.packed(id, row))))),
             ColumnEncoding::Text { bit } => Arc::new(text::unpack_all(rows.map(|row| of.text(layout, bit, row)))),
+        })
+    }
+
+    /// The event column `name` in the form of [`netcrab_schema::Table::to_store`].
+    ///
+    /// # Errors
+    /// An internal error where no event column has this name.
+    pub fn take_stored(&self, name: &str) -> Result<ArrayRef> {
+        let place = self.layout.place(name)?;
+        let rows = self.rows.iter().map(|&row| row as usize);
+        let of = self.of;
+        Ok(match self.layout.encodings[place] {
+            ColumnEncoding::Symbol { group, at } => {
+                let codes = self.tuples[group].iter().map(|&tuple| of.code_in_tuple(group, at, tuple).cast_signed());
+                Arc::new(symbols::column(codes.collect(), of.dictionary(place)))
+            }
+            ColumnEncoding::Flag { shift } => {
+                let flags = self.bits().map(|bits| bits >> shift & 3);
+                Arc::new(flags.map(|flag| (flag != 2).then_some(flag == 1)).collect::<BooleanArray>())
+            }
+            ColumnEncoding::Id(id) => Arc::new(text::unpack_plain(rows.map(|row| Some(of.packed(id, row))))),
+            ColumnEncoding::Text { bit } => {
+                Arc::new(text::unpack_plain(rows.map(|row| of.text(self.layout, bit, row))))
+            }
+            _ => self.take(name)?,
         })
     }
 

@@ -9,12 +9,15 @@
 
 use std::cmp::Ordering;
 
-use arrow::array::{StringViewArray, StringViewBuilder};
+use arrow::array::{StringArray, StringBuilder, StringViewArray, StringViewBuilder};
 
 use super::bytes::{Reader, put_varint};
 
 /// Longest text that is looked at as hexadecimal digits.
 const HEX_MAX: usize = 64;
+
+/// Bytes of a UUID as a text.
+const UUID_LENGTH: usize = 36;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -84,6 +87,15 @@ pub fn unpack_all<'a>(packed: impl Iterator<Item = Option<&'a [u8]>> + Clone) ->
     let block = bytes.clamp(1, BLOCK_MAX) as u32;
     let mut digits = [0; HEX_MAX];
     let mut texts = StringViewBuilder::with_capacity(packed.size_hint().0).with_fixed_block_size(block);
+    packed.for_each(|packed| texts.append_option(packed.map(|packed| unpack(packed, &mut digits))));
+    texts.finish()
+}
+
+/// Packed texts as a column of plain strings.
+pub fn unpack_plain<'a>(packed: impl Iterator<Item = Option<&'a [u8]>>) -> StringArray {
+    let mut digits = [0; HEX_MAX];
+    let rows = packed.size_hint().0;
+    let mut texts = StringBuilder::with_capacity(rows, rows * UUID_LENGTH);
     packed.for_each(|packed| texts.append_option(packed.map(|packed| unpack(packed, &mut digits))));
     texts.finish()
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use datafusion::common::{Result, exec_datafusion_err, resources_datafusion_err};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, resources_datafusion_err};
 
 use super::bytes::Reader;
 use super::dictionaries::CodeRemapping;
@@ -35,11 +35,36 @@ impl Rows {
             damaged = self.read_row(layout, remapping, first_visitor, &mut reader).is_none();
         }
         self.bytes = bytes.into();
-        if damaged {
-            Err(exec_datafusion_err!("spilled events are damaged; check the disk of `run.spill_dir`"))
-        } else {
-            Ok(())
-        }
+        if damaged { Err(damaged_events()) } else { Ok(()) }
+    }
+
+    /// Reads records into empty rows. They lie in `bytes` one after another: for each the task that packed it, and where
+    /// it ends. `bytes` becomes the bytes of the rows, and these become `bytes`.
+    ///
+    /// # Errors
+    /// Where the bytes are damaged, or more than 4 GiB.
+    pub fn read_records(
+        &mut self,
+        layout: &Layout,
+        remappings: &[CodeRemapping],
+        bytes: &mut Vec<u8>,
+        records: impl Iterator<Item = (usize, usize)>,
+    ) -> Result<()> {
+        check_length(bytes.len())?;
+        let all = std::mem::replace(bytes, self.take_bytes());
+        let mut reader = Reader::new(&all);
+        let mut read = records.map(|(task, end)| {
+            let remapping = remappings.get(task)?;
+            let owner = read_owner(layout, remapping, &mut reader)?;
+            let (session, user) = (skip_text(&mut reader)?, skip_text(&mut reader)?);
+            let visitor = self.visitors.len();
+            self.visitors.push(Visitor { hash: 0, owner, base_ts: 0, session, user });
+            self.read_body(layout, remapping, visitor, &mut reader)?;
+            (reader.at == end).then_some(())
+        });
+        let damaged = read.any(|read| read.is_none());
+        self.bytes = all.into();
+        if damaged { Err(damaged_events()) } else { Ok(()) }
     }
 
     fn read_row(
@@ -228,6 +253,10 @@ impl Rows {
         self.extended[group] = OnceLock::new();
         u32::try_from(code).ok()
     }
+}
+
+fn damaged_events() -> DataFusionError {
+    exec_datafusion_err!("spilled events are damaged; check the disk of `run.spill_dir`")
 }
 
 /// Offsets into the bytes are 32 bits wide.

@@ -13,8 +13,8 @@ use super::take::{TakeColumn, taker};
 use crate::session::wrong_type;
 use crate::symbols::{SymbolArray, same_buffers};
 
-/// Rows of an output batch, the same as DataFusion's: where the pages of a file end depends on it.
-const BATCH_ROWS: usize = 8_192;
+/// Rows of an output batch, the same as DataFusion's.
+pub(super) const BATCH_ROWS: usize = 8_192;
 
 /// Bytes of a [`Place`], and of the pair of numbers by which its row is taken.
 const PLACE_BYTES: usize = size_of::<Place>() + size_of::<(usize, usize)>();

@@ -71,10 +71,14 @@ fn derive(events: &[Event], split: &Split) -> (Vec<Vec<RecordBatch>>, usize) {
 /// The rows of each plan; all of them run together.
 pub(crate) fn run(plans: &[TablePlan]) -> Vec<Vec<RecordBatch>> {
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(256 << 20)));
-    let context = Arc::new(TaskContext::default().with_runtime(runtime.build_arc().unwrap()));
+    run_in(plans, &Arc::new(TaskContext::default().with_runtime(runtime.build_arc().unwrap())))
+}
+
+/// The rows of each plan, executed in `context`.
+pub(crate) fn run_in(plans: &[TablePlan], context: &Arc<TaskContext>) -> Vec<Vec<RecordBatch>> {
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     tokio.block_on(async {
-        let tables = plans.iter().map(|(_, plan)| collect(Arc::clone(plan), Arc::clone(&context)));
+        let tables = plans.iter().map(|(_, plan)| collect(Arc::clone(plan), Arc::clone(context)));
         futures::future::try_join_all(tables).await.unwrap()
     })
 }

@@ -6,19 +6,23 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::row::{RowConverter, SortField};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::collect;
-use netcrab_operators::chain::plans;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::prelude::SessionConfig;
+use netcrab_operators::chain::{TablePlan, plans};
 use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::batch::Sizes;
-use netcrab_operators::sort::sort_rows;
+use netcrab_operators::sort::{SortEventsExec, sort_rows};
 use netcrab_schema::Table;
-use netcrab_schema::tables::{FACT_INCIDENTS, FACT_SESSIONS};
+use netcrab_schema::events::EVENT;
+use netcrab_schema::tables::{EVENTS_RAW, EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use crate::arrow_rows::lines;
-use crate::chain::{Split, cases, run, source, splits};
-use crate::reference::Event;
+use crate::chain::{Split, cases, compare, run, run_in, source, splits};
+use crate::reference::{self, Event};
 use crate::strategy;
 
 /// The rows of one table, as they come.
@@ -83,4 +87,55 @@ fn rows_whose_dictionaries_differ_are_sorted_too() {
         Ok(())
     };
     runner.run(&(strategy::events(40), strategy::events(40), splits()), check).unwrap();
+}
+
+/// A context whose memory is used up at once, so that every batch is spilled.
+fn without_memory() -> Arc<TaskContext> {
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(1))).build_arc().unwrap();
+    let session = SessionConfig::new().with_sort_spill_reservation_bytes(0);
+    Arc::new(TaskContext::default().with_session_config(session).with_runtime(runtime))
+}
+
+/// The files that the root of `plan` spilled.
+fn spills(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    plan.metrics().and_then(|metrics| metrics.spill_count()).unwrap_or(0)
+}
+
+#[test]
+fn events_are_sorted_in_memory_and_spilled() {
+    let names: Vec<&str> = EVENT.iter().map(|column| column.name).collect();
+    let mut runner = TestRunner::new(cases(128));
+    let check = |(events, split): (Vec<Event>, Split)| {
+        let read = lines(&run(&[(&EVENTS_RAW, source(&events, &split))]).remove(0), &names);
+        for (context, spilled) in [(Arc::new(TaskContext::default()), false), (without_memory(), true)] {
+            let plan: TablePlan =
+                (&EVENTS_RAW, Arc::new(SortEventsExec::new(source(&events, &split), split.actions_max).unwrap()));
+            let sorted = run_in(std::slice::from_ref(&plan), &context).remove(0);
+            prop_assert!(in_order(&EVENTS_RAW, &sorted), "events_raw is not in order");
+            prop_assert_eq!(&lines(&sorted, &names), &read);
+            prop_assert_eq!(spills(&plan.1) > 0, spilled && !events.is_empty());
+        }
+        Ok(())
+    };
+    runner.run(&(strategy::events(80), splits()), check).unwrap();
+}
+
+#[test]
+fn events_of_sessions_are_sorted_in_memory_and_spilled() {
+    let mut runner = TestRunner::new(cases(128));
+    let check = |(events, split): (Vec<Event>, Split)| {
+        let reference = reference::run(&events, &reference::Rules::default());
+        let sizes =
+            Sizes { partitions: split.partitions, memory_max: split.events_bytes, actions_max: split.actions_max };
+        for (context, spilled) in [(Arc::new(TaskContext::default()), false), (without_memory(), true)] {
+            let rules = Arc::new(Rules::default());
+            let plans = plans(source(&events, &split), &rules, sizes, &[&EVENTS_SESSIONIZED]).unwrap();
+            let sorted = run_in(&plans, &context).remove(0);
+            prop_assert!(in_order(&EVENTS_SESSIONIZED, &sorted), "events_sessionized is not in order");
+            compare("events_sessionized", &sorted, &reference.sessionized)?;
+            prop_assert_eq!(spills(&plans[0].1) > 0, spilled && !events.is_empty());
+        }
+        Ok(())
+    };
+    runner.run(&(strategy::events(80), splits()), check).unwrap();
 }

@@ -33,7 +33,7 @@ fn no_sessions(actions_max: usize) -> OpenSessions {
 fn derive(events: &[Event], split: &Split, state: &Arc<Mutex<OpenSessions>>, watermark: i64) -> Vec<TablePlan> {
     let columns = chain::event_fields(&DERIVED);
     let sessions = StreamingSessionizeExec::new(source(events, split), Arc::clone(state), watermark, columns).unwrap();
-    chain::plans_over(Arc::new(sessions), &Arc::new(Rules::default()), &DERIVED)
+    chain::plans_over(Arc::new(sessions), &Arc::new(Rules::default()), &DERIVED).unwrap()
 }
 
 /// Compares every table that one epoch gives, which closes everything, with the reference's.

@@ -17,7 +17,7 @@ const PARTITION_EVENTS: u64 = 65_536;
 /// Partitions of the batch operator where the number of events is unknown.
 const PARTITIONS: usize = 256;
 
-/// Most entries of an action dictionary: about 12 MiB for each thread.
+/// Most entries of an action dictionary: about 12 MiB for each thread, and again where events_raw is sorted.
 pub(crate) const ACTIONS_MAX: usize = 1 << 18;
 
 /// Sizes of the batch operator for `events` events. It gets half of `run.memory_mib`; the sorts of the tables get the rest.

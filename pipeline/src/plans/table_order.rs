@@ -23,7 +23,7 @@ pub fn in_table_order(table: &'static Table, plan: Arc<dyn ExecutionPlan>) -> Re
     if table_order::is_in_order(table, plan.as_ref())? {
         return Ok(plan);
     }
-    // One sort per table: one per thread and table would split the memory pool into shares smaller than a batch.
+    // One sort of rows for each table: one per thread would split the memory pool into shares smaller than a batch.
     let together = Arc::new(CoalescePartitionsExec::new(plain_texts(table, plan)?));
     Ok(sort_rows(together, table)?)
 }

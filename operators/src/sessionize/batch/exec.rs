@@ -158,7 +158,7 @@ fn merge(layout: &Layout, partitions: usize, finished: Vec<Finished>) -> Result<
         packers.push(task.packer);
         filled.push((task.filled, task.spilled, task.memory));
     }
-    let (dictionaries, remappings) = Dictionaries::new(layout, &packers)?;
+    let (dictionaries, remappings) = Dictionaries::new(layout, &packers);
     let tasks = filled.into_iter().zip(remappings).map(|((filled, spilled, memory), remapping)| Task {
         filled: filled.into_iter().map(|filled| Mutex::new(Some(filled))).collect(),
         remapping,

@@ -53,12 +53,12 @@ impl PackedPartition {
 
     pub(super) fn spill(&mut self, slabs: &Slabs, spill: &mut Spill) -> Result<()> {
         self.visitors = VisitorDictionary::default();
-        let start = spill.length;
+        let start = spill.length();
         for block in self.full.drain(..).chain([std::mem::take(&mut self.open)]) {
             spill.write(slabs.bytes(block))?;
         }
         let length =
-            usize::try_from(spill.length - start).map_err(|error| DataFusionError::External(Box::new(error)))?;
+            usize::try_from(spill.length() - start).map_err(|error| DataFusionError::External(Box::new(error)))?;
         if length > 0 {
             self.spilled.push(Stretch { start, length });
         }

@@ -1,4 +1,4 @@
-//! Memory for the blocks of a group of partitions.
+//! Memory for blocks of packed events: those of a group of partitions, or the records of a sort.
 
 use datafusion::common::{DataFusionError, Result};
 use memmap2::MmapMut;
@@ -6,7 +6,7 @@ use memmap2::MmapMut;
 /// Bytes of a slab: a huge page.
 const SLAB_BYTES: usize = 2 << 20;
 
-/// Memory for the blocks of a group of partitions.
+/// Memory for blocks of packed events.
 ///
 /// It is mapped from the system, not taken from the allocator, which would keep it as fragments.
 #[derive(Default)]
@@ -14,22 +14,25 @@ pub struct Slabs {
     pub(super) slabs: Vec<MmapMut>,
     /// Bytes of the last slab that belong to blocks.
     taken: usize,
+    mapped: usize,
 }
 
 /// A range of a slab.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Block {
-    pub(super) slab: usize,
-    pub(super) start: usize,
+pub(crate) struct Block {
+    pub(crate) slab: usize,
+    pub(crate) start: usize,
     /// Where the events end.
-    pub(super) filled: usize,
-    pub(super) end: usize,
+    pub(crate) filled: usize,
+    pub(crate) end: usize,
 }
 
 impl Slabs {
     pub(super) fn block(&mut self, bytes: usize) -> Result<Block> {
         if self.slabs.last().is_none_or(|slab| slab.len() - self.taken < bytes) {
-            self.slabs.push(slab(bytes).map_err(DataFusionError::IoError)?);
+            let slab = slab(bytes).map_err(DataFusionError::IoError)?;
+            self.mapped += slab.len();
+            self.slabs.push(slab);
             self.taken = 0;
         }
         let start = self.taken;
@@ -37,11 +40,24 @@ impl Slabs {
         Ok(Block { slab: self.slabs.len() - 1, start, filled: start, end: self.taken })
     }
 
-    pub(super) fn bytes(&self, block: Block) -> &[u8] {
+    /// A block that holds `bytes` and no more.
+    #[inline]
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<Block> {
+        let block = self.block(bytes.len())?;
+        self.slabs[block.slab][block.start..block.end].copy_from_slice(bytes);
+        Ok(Block { filled: block.end, ..block })
+    }
+
+    /// Bytes taken from the system.
+    pub(crate) fn bytes_mapped(&self) -> usize {
+        self.mapped
+    }
+
+    pub(crate) fn bytes(&self, block: Block) -> &[u8] {
         self.slabs.get(block.slab).map_or(&[], |slab| &slab[block.start..block.filled])
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 }

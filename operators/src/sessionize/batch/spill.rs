@@ -13,14 +13,14 @@ pub struct Spill {
     disk: Arc<DiskManager>,
     metrics: SpillMetrics,
     file: Option<(Arc<dyn SpillFile>, Box<dyn SpillWriter>)>,
-    pub(super) length: u64,
+    length: u64,
 }
 
 /// A range of the spill file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stretch {
-    pub(super) start: u64,
-    pub(super) length: usize,
+pub(crate) struct Stretch {
+    pub(crate) start: u64,
+    pub(crate) length: usize,
 }
 
 impl Spill {
@@ -29,12 +29,17 @@ impl Spill {
         Self { disk, metrics, file: None, length: 0 }
     }
 
-    pub(super) fn write(&mut self, block: &[u8]) -> Result<()> {
+    /// Bytes written so far.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(crate) fn write(&mut self, block: &[u8]) -> Result<()> {
         if block.is_empty() {
             return Ok(());
         }
         if self.file.is_none() {
-            let file = self.disk.create_tmp_file("sessionize")?;
+            let file = self.disk.create_tmp_file("packed events")?;
             let writer = file.open_writer()?;
             self.metrics.spill_file_count.add(1);
             self.file = Some((file, writer));

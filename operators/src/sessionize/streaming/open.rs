@@ -329,7 +329,7 @@ impl OpenSessions {
         if let Some(snapshot) = self.snapshot.as_ref().filter(|snapshot| !all || snapshot.interned == interned) {
             return Ok(snapshot.clone());
         }
-        let (dictionaries, mut remappings) = Dictionaries::new(&self.layout, std::slice::from_ref(&self.packer))?;
+        let (dictionaries, mut remappings) = Dictionaries::new(&self.layout, std::slice::from_ref(&self.packer));
         let remapping = remappings.pop().ok_or_else(|| internal_datafusion_err!("symbols without a remapping"))?;
         let snapshot =
             DictionarySnapshot { interned, dictionaries: Arc::new(dictionaries), remapping: Arc::new(remapping) };

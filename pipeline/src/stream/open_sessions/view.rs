@@ -52,7 +52,7 @@ impl OpenSessionView {
             return Ok((of_sessions, Vec::new()));
         }
         let source = MemorySourceConfig::try_new_exec(&[sessions], schema, None)?;
-        let plans = chain::plans_over(source, &self.rules, tables).into_iter();
+        let plans = chain::plans_over(source, &self.rules, tables)?.into_iter();
         let collected = plans.map(|(_, plan)| datafusion::physical_plan::collect(plan, Arc::clone(&self.context)));
         // The plans share one pass, so they run together.
         Ok((of_sessions, futures::future::try_join_all(collected).await?))

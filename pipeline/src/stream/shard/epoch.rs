@@ -17,6 +17,7 @@ use netcrab_bus::{Fault, Fetched};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::streaming::StreamingSessionizeExec;
+use netcrab_operators::sort::SortEventsExec;
 use netcrab_schema::arrow::event_in_flight;
 use netcrab_schema::tables::{EVENTS_RAW, REJECTS};
 use netcrab_sinks::{RunId, TableChange};
@@ -26,7 +27,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::state::ShardState;
 use crate::checkpoints::manifest::{FORMAT, LateKeys, Manifest, StateFile, digest};
 use crate::error::Result;
-use crate::plans::date_exec::DatedExec;
+use crate::plans::resources::ACTIONS_MAX;
 use crate::plans::staging::{Staging, stage_all};
 use crate::plans::table_order::in_table_order;
 use crate::stream::context::StreamContext;
@@ -215,8 +216,8 @@ impl EpochPlan {
         };
         let columns = chain::event_fields(&DERIVED);
         let sessions = StreamingSessionizeExec::new(events()?, state.shared(), self.watermark_ms, columns)?;
-        let mut plans = chain::plans_over(Arc::new(sessions), rules, &DERIVED);
-        plans.push((&EVENTS_RAW, Arc::new(DatedExec::new(events()?))));
+        let mut plans = chain::plans_over(Arc::new(sessions), rules, &DERIVED)?;
+        plans.push((&EVENTS_RAW, Arc::new(SortEventsExec::new(events()?, ACTIONS_MAX)?)));
         if !self.fetched.faults.is_empty() {
             let rows = vec![rejects(&self.fetched.faults)?];
             plans.push((&REJECTS, MemorySourceConfig::try_new_exec(&[rows], REJECTS.in_flight(), None)?));
