@@ -13,6 +13,7 @@ help:
 
 demo: ## install what is missing, build, run a month of traffic, serve the API
 	@scripts/setup.sh
+	@test -e "$(CARGO_TARGET_DIR)/release/netcrab" || echo "building once, half an hour on two cores: the bar shows how many of some 500 crates are left" >&2
 	$(CARGO) build --release --bin netcrab
 	$(CARGO_TARGET_DIR)/release/netcrab demo
 

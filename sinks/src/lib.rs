@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `sink.rs` | the trait; [`memory`] is the reference, and one contract suite (`tests/suite`) holds for every sink |
 //! | `staged.rs`, `change.rs` | what travels: staged files, and a transaction's change of a table |
-//! | `parquet.rs`, `stats.rs` | rows into Parquet files and their statistics |
+//! | `parquet/`, `stats.rs` | rows into Parquet files and their statistics |
 //! | `delta/`, `s3.rs` | Delta tables, on a disk or in a bucket |
 //! | `clickhouse/` | tables in ClickHouse |
 

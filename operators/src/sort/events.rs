@@ -28,7 +28,6 @@ use netcrab_schema::events::EVENT;
 use netcrab_schema::tables::EVENTS_RAW;
 
 use super::records::{Chunk, Key, Merge, Records, Rekey, Tie};
-use super::rows::BATCH_ROWS;
 use crate::session::DAY_MS;
 use crate::sessionize::bytes::Reader;
 use crate::sessionize::dictionaries::{CodeRemapping, Dictionaries};
@@ -202,16 +201,21 @@ fn tie(layout: &Arc<Layout>) -> Tie {
     })
 }
 
+/// Rows of a batch, a page of a file: one batch of each day is shorter.
+const BATCH_ROWS: usize = 16_384;
+
 /// Most bytes of a batch of packed events, unless one event alone has more.
 const BATCH_BYTES: usize = 16 << 20;
 
 /// Most repeats of an event whose order is decided; those of an event that is repeated more often stand as they come.
 const REPEATS_MAX: usize = 1 << 16;
 
-/// Whether a chunk takes one more record, with the key `next`: until it is full, and then all events of one instant.
+/// Whether a chunk takes one more record, with the key `next`: until the day ends or it is full, and then all events of
+/// one instant.
 fn takes(chunk: &Chunk<EventKey>, next: EventKey) -> bool {
-    let full = chunk.records.len() >= BATCH_ROWS || chunk.bytes.len() >= BATCH_BYTES;
-    !full || (chunk.records.last().is_some_and(|last| last.0 == next) && chunk.records.len() < BATCH_ROWS + REPEATS_MAX)
+    let (rows, Some((last, ..))) = (chunk.records.len(), chunk.records.last()) else { return true };
+    let full = rows >= BATCH_ROWS || chunk.bytes.len() >= BATCH_BYTES;
+    last.day() == next.day() && (!full || (*last == next && rows < BATCH_ROWS + REPEATS_MAX))
 }
 
 /// Rows in order, a batch at a time.

@@ -2,27 +2,41 @@
 //!
 //!     rows sorted by date ─▶ date=2026-10-01/part-….parquet, date=2026-10-02/part-….parquet, …
 //!
-//! A file is closed at [`FILE_BYTES`]. Its types are those at rest, which every reader knows.
+//! A file ends with its date, or one row group after the one that takes it beyond [`FILE_BYTES`]. It depends on the rows
+//! alone, not on batches or threads. Its types are those at rest, which every reader knows.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `file.rs` | one file: its row groups in order |
+//! | `row_group.rs` | a row group, each column in a task of its own |
+//! | `symbols.rs`, `code_pages.rs` | a symbol column, encoded by its codes |
+
+mod code_pages;
+mod file;
+mod row_group;
+mod symbols;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray};
-use arrow::compute;
-use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef, TimestampMillisecondType};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Date32Type, Field, Schema, SchemaRef};
 use datafusion::common::runtime::SpawnedTask;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use netcrab_schema::{Table, Type};
 use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::arrow::async_writer::AsyncArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
+use self::file::FileWriter;
+use self::row_group::PAGE_ROWS;
 use crate::error::Error;
 use crate::file_fault::file_fault;
 use crate::staged::{RunId, StagedFile, StagedTable};
@@ -30,9 +44,6 @@ use crate::stats;
 
 /// Size at which a file is closed and the next one begun, about: 128 MiB.
 const FILE_BYTES: usize = 128 << 20;
-
-/// Most rows of a row group.
-const ROW_GROUP_ROWS: usize = 131_072;
 
 /// Writes the files of one table.
 pub(crate) struct TableWriter<'a> {
@@ -42,6 +53,8 @@ pub(crate) struct TableWriter<'a> {
     /// The address of the table, for errors.
     place: String,
     schema: SchemaRef,
+    properties: WriterPropertiesPtr,
+    file_bytes: usize,
     open: Option<OpenFile>,
     /// The file before, which is compressed and closed while the next one is written.
     closing: Option<SpawnedTask<Result<StagedFile, ParquetError>>>,
@@ -52,14 +65,25 @@ pub(crate) struct TableWriter<'a> {
 struct OpenFile {
     path: String,
     date: Option<i32>,
-    writer: AsyncArrowWriter<BufWriter>,
+    writer: FileWriter,
 }
 
 impl<'a> TableWriter<'a> {
     /// A writer of files into the root of `store`, which lies at `place`.
     pub(crate) fn new(table: &'static Table, run: &'a RunId, store: Arc<dyn ObjectStore>, place: String) -> Self {
-        let (schema, staged) = (file_schema(table), StagedTable::default());
-        Self { table, run, store, place, schema, open: None, closing: None, files: 0, staged }
+        Self {
+            table,
+            run,
+            store,
+            place,
+            schema: file_schema(table),
+            properties: Arc::new(properties(table)),
+            file_bytes: FILE_BYTES,
+            open: None,
+            closing: None,
+            files: 0,
+            staged: StagedTable::default(),
+        }
     }
 
     /// Writes all rows and closes the last file.
@@ -84,38 +108,44 @@ impl<'a> TableWriter<'a> {
             if batch.num_rows() == 0 {
                 continue;
             }
+            let columns = in_file(&batch, &self.schema)?;
             let mut start = 0;
             for (date, length) in runs(self.table, &batch) {
-                self.write_run(date, &batch.slice(start, length)).await?;
+                self.write_run(date, columns.slice(start, length)).await?;
                 start += length;
             }
         }
         self.close().await
     }
 
-    async fn write_run(&mut self, date: Option<i32>, rows: &RecordBatch) -> Result<(), Error> {
-        if self.open.as_ref().is_some_and(|open| open.date != date || open.bytes() > FILE_BYTES) {
-            self.close().await?;
+    async fn write_run(&mut self, date: Option<i32>, mut rows: RecordBatch) -> Result<(), Error> {
+        while rows.num_rows() > 0 {
+            if self.open.as_ref().is_some_and(|open| open.date != date || open.writer.ended_beyond(self.file_bytes)) {
+                self.close().await?;
+            }
+            let mut open = match self.open.take() {
+                Some(open) => open,
+                None => self.open_file(date)?,
+            };
+            let written = open.writer.write(&rows).await;
+            self.open = Some(open);
+            let written = written.map_err(|error| self.fault(error))?;
+            rows = rows.slice(written, rows.num_rows() - written);
         }
-        let rows = at_rest(rows, &self.schema)?;
-        if self.open.is_none() {
-            self.open = Some(self.open_file(date)?);
-            self.files += 1;
-        }
-        let Some(open) = &mut self.open else { return Ok(()) };
-        open.writer.write(&rows).await.map_err(|error| self.fault(error))
+        Ok(())
     }
 
-    fn open_file(&self, date: Option<i32>) -> Result<OpenFile, Error> {
+    fn open_file(&mut self, date: Option<i32>) -> Result<OpenFile, Error> {
         let name = format!("part-{:05}-{}.snappy.parquet", self.files, self.run.as_str());
         let path = match date {
             Some(date) => format!("date={}/{name}", day(date)),
             None => name,
         };
-        let options = ArrowWriterOptions::new().with_properties(properties(self.table)).with_skip_arrow_metadata(true);
         let object = BufWriter::new(Arc::clone(&self.store), Path::from(path.as_str()));
-        let writer = AsyncArrowWriter::try_new_with_options(object, Arc::clone(&self.schema), options);
-        Ok(OpenFile { path, date, writer: writer.map_err(|error| self.fault(error))? })
+        let writer = FileWriter::new(object, Arc::clone(&self.schema), Arc::clone(&self.properties));
+        let writer = writer.map_err(|error| self.fault(error))?;
+        self.files += 1;
+        Ok(OpenFile { path, date, writer })
     }
 
     /// Starts closing the open file, once the one before it is closed.
@@ -140,20 +170,16 @@ impl<'a> TableWriter<'a> {
 }
 
 impl OpenFile {
-    async fn finish(mut self, table: &'static Table) -> Result<StagedFile, ParquetError> {
-        let metadata = self.writer.finish().await?;
+    async fn finish(self, table: &'static Table) -> Result<StagedFile, ParquetError> {
+        let (metadata, bytes) = self.writer.finish().await?;
         Ok(StagedFile {
             rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0),
-            bytes: self.writer.bytes_written() as u64,
+            bytes: bytes as u64,
             stats: stats::stats(table, &metadata),
             path: self.path,
             date: self.date,
             moved: false,
         })
-    }
-
-    fn bytes(&self) -> usize {
-        self.writer.bytes_written() + self.writer.in_progress_size()
     }
 }
 
@@ -186,23 +212,10 @@ fn file_schema(table: &Table) -> SchemaRef {
     Arc::new(Schema::new(columns.map(field).collect::<Vec<_>>()))
 }
 
-/// The rows in the types of `schema`: milliseconds become microseconds; the date is dropped, as the path says it.
-fn at_rest(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, datafusion::error::DataFusionError> {
-    let column = |field: &Arc<Field>| -> Result<ArrayRef, datafusion::error::DataFusionError> {
-        let column = rows.column_by_name(field.name());
-        let column = column.ok_or_else(|| datafusion::common::exec_datafusion_err!("no column `{}`", field.name()))?;
-        if matches!(column.data_type(), DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, _)) {
-            let micros: TimestampMicrosecondArray =
-                column.as_primitive::<TimestampMillisecondType>().unary(|millis| millis.saturating_mul(1000));
-            return Ok(Arc::new(micros.with_timezone("UTC")));
-        }
-        if column.data_type() == field.data_type() {
-            return Ok(Arc::clone(column));
-        }
-        Ok(compute::cast(column, field.data_type())?)
-    };
-    let columns = schema.fields().iter().map(column).collect::<Result<_, _>>()?;
-    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+/// The columns of a file; the date is dropped, as the path says it.
+fn in_file(rows: &RecordBatch, schema: &Schema) -> Result<RecordBatch, DataFusionError> {
+    let places = schema.fields().iter().map(|field| rows.schema_ref().index_of(field.name()));
+    Ok(rows.project(&places.collect::<Result<Vec<_>, _>>()?)?)
 }
 
 /// Compression, statistics and bloom filters.
@@ -210,7 +223,9 @@ fn properties(table: &Table) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_created_by("netcrab".to_owned())
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        // By default pages end elsewhere in a column that has a validity bitmap, although nothing in it is null.
+        .set_write_batch_size(PAGE_ROWS)
         .set_compression(Compression::SNAPPY)
         .set_statistics_enabled(EnabledStatistics::Page);
     for column in table.columns().filter(|column| matches!(column.kind, Type::Text | Type::Repeated | Type::TextList)) {
@@ -223,6 +238,10 @@ fn properties(table: &Table) -> WriterProperties {
             .set_column_dictionary_enabled(place.clone(), column.name == "user_hash")
             .set_column_compression(place.clone(), Compression::ZSTD(ZstdLevel::default()))
             .set_column_statistics_enabled(place, EnabledStatistics::Chunk);
+    }
+    for column in table.columns().filter(|column| column.kind == Type::Timestamp || column.name == "seq") {
+        // Nearly every value is another one.
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(column.name), false);
     }
     if table.column("session_key").is_some() {
         properties = properties.set_column_bloom_filter_enabled(ColumnPath::from("session_key"), true);
