@@ -173,7 +173,7 @@ impl PackTask {
             last = Some((owner, number));
             records.push(EventKey::new(batch.ts(row), number), &record)?;
         }
-        records.reserve(packer.memory(), || by_rank(owners.ranks(layout, packer)))
+        records.spill_beyond_memory(packer.memory(), || by_rank(owners.ranks(layout, packer)))
     }
 }
 
@@ -331,7 +331,7 @@ impl ExecutionPlan for SortEventsExec {
                 columns: self.columns.clone(),
                 packer: Packer::new(&layout, self.actions_max),
                 owners: Owners::default(),
-                records: Records::new(self.name(), [partition, partitions], Arc::clone(&tie), &context, &self.metrics),
+                records: Records::new([partition, partitions], Arc::clone(&tie), &context, &self.metrics),
                 time: BaselineMetrics::new(&self.metrics, partition).elapsed_compute().clone(),
             };
             tasks.spawn(task.run());

@@ -13,7 +13,10 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::stream;
 use netcrab_schema::Table;
 
-use crate::{flatten, stage, table_order};
+use crate::{stage, table_order};
+
+/// Rows of a batch to sort, about: a sort has a cost for each batch, but a batch has to fit into its share of the memory.
+const BATCH_ROWS: usize = 1 << 13;
 
 /// A stream that can be executed once.
 struct OnceStream {
@@ -48,7 +51,7 @@ pub(super) fn sort_with_datafusion(
     context: Arc<TaskContext>,
 ) -> Result<(Arc<SortExec>, SendableRecordBatchStream)> {
     let schema = rows.schema();
-    let rows = Mutex::new(Some(stage::coalesce(rows, flatten::BATCH_ROWS)));
+    let rows = Mutex::new(Some(stage::coalesce(rows, BATCH_ROWS)));
     let once: Arc<dyn PartitionStream> = Arc::new(OnceStream { schema: Arc::clone(&schema), rows });
     let order = table_order::order(table, &schema)?;
     let source = StreamingTableExec::try_new(schema, vec![once], None, [], false, None)?;

@@ -12,13 +12,16 @@ use std::io::{Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::{SpillFile, TaskContext};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, SpillMetrics};
 
 use crate::sessionize::batch::slabs::{Block, Slabs};
 use crate::sessionize::batch::spill::{Spill, Stretch};
 use crate::sessionize::bytes::{Reader, put_varint};
+
+/// The part of the memory pool that a sort takes beside it: one in so many. See `pipeline/src/plans/resources.rs`.
+const POOL_SHARE: usize = 6;
 
 /// Bytes of a spilled run that are written at once.
 const WRITE_BYTES: usize = 128 << 10;
@@ -55,20 +58,20 @@ pub(super) struct Records<K> {
     slabs: Slabs,
     bytes: usize,
     tie: Tie,
-    name: String,
-    pool: Arc<dyn MemoryPool>,
-    /// Registered with the first records, so that a task without any takes no share of the pool.
-    memory: Option<MemoryReservation>,
-    /// Fewer bytes of records are not worth a run: they stay in memory even where that is refused.
+    /// Bytes beyond which records are spilled.
+    memory_max: usize,
+    /// Fewer bytes of records are not worth a run: they stay in memory even beyond `memory_max`.
     run_bytes_min: usize,
     spill: Spill,
     spilled: Vec<Stretch>,
 }
 
 impl<K: Key> Records<K> {
-    /// No records yet of task number `task`, of `tasks`, of the plan `name`; those with equal keys stand by `tie`.
+    /// No records yet of task number `task` of `tasks`; those with equal keys stand by `tie`.
+    ///
+    /// All tasks together take one part in [`POOL_SHARE`] of what the memory pool of `context` has. They do not reserve
+    /// it there: plans that cannot spill need what the pool has.
     pub(super) fn new(
-        name: &str,
         [task, tasks]: [usize; 2],
         tie: Tie,
         context: &TaskContext,
@@ -76,14 +79,16 @@ impl<K: Key> Records<K> {
     ) -> Self {
         let disk = Arc::clone(&context.runtime_env().disk_manager);
         let of_all = context.session_config().options().execution.sort_spill_reservation_bytes;
+        let memory_max = match context.memory_pool().memory_limit() {
+            MemoryLimit::Finite(bytes) => bytes / POOL_SHARE / tasks.max(1),
+            MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
+        };
         Self {
             places: Vec::new(),
             slabs: Slabs::default(),
             bytes: 0,
             tie,
-            name: format!("{name}[{task}]"),
-            pool: Arc::clone(context.memory_pool()),
-            memory: None,
+            memory_max,
             run_bytes_min: of_all / tasks.max(1),
             spill: Spill::new(disk, SpillMetrics::new(metrics, task)),
             spilled: Vec::new(),
@@ -104,33 +109,17 @@ impl<K: Key> Records<K> {
         Ok(())
     }
 
-    /// Reserves the memory of the records so far, and `more` bytes of who packs them. Where it is refused the records are
-    /// spilled, in the order of the keys that `rekey` makes of theirs.
+    /// Spills the records, in the order of the keys that `rekey` makes of theirs, where they and `more` bytes of who packs
+    /// them are too many.
     ///
     /// # Errors
     /// Where the spill file cannot be created or written.
-    pub(super) fn reserve(&mut self, more: usize, rekey: impl FnOnce() -> Rekey<K>) -> Result<()> {
-        let bytes = self.slabs.bytes_mapped() + self.bytes_of_places() + more;
-        let memory = self
-            .memory
-            .get_or_insert_with(|| MemoryConsumer::new(self.name.as_str()).with_can_spill(true).register(&self.pool));
-        if memory.try_resize(bytes).is_ok() {
+    pub(super) fn spill_beyond_memory(&mut self, more: usize, rekey: impl FnOnce() -> Rekey<K>) -> Result<()> {
+        let bytes = self.slabs.bytes_mapped() + self.places.capacity() * size_of::<Place<K>>() + more;
+        if bytes <= self.memory_max || self.bytes < self.run_bytes_min || self.places.is_empty() {
             return Ok(());
         }
-        if self.bytes < self.run_bytes_min {
-            memory.resize(bytes);
-            return Ok(());
-        }
-        self.spill_run(&rekey())?;
-        let left = self.bytes_of_places() + more;
-        if let Some(memory) = &mut self.memory {
-            memory.resize(left);
-        }
-        Ok(())
-    }
-
-    fn bytes_of_places(&self) -> usize {
-        self.places.capacity() * size_of::<Place<K>>()
+        self.spill_run(&rekey())
     }
 
     fn spill_run(&mut self, rekey: &Rekey<K>) -> Result<()> {
@@ -181,7 +170,7 @@ impl<K: Key> Records<K> {
             let run = |stretch| Source::Spilled(SpilledRun::new(Arc::clone(&file), stretch, Arc::clone(&rekey)));
             runs.extend(self.spilled.into_iter().map(run));
         }
-        runs.push(Source::Memory { slabs: self.slabs, places: self.places, next: 0, _memory: self.memory });
+        runs.push(Source::Memory { slabs: self.slabs, places: self.places, next: 0 });
         Ok(runs.into_iter().map(|source| Run { source, task, current: None }).collect())
     }
 }
@@ -210,7 +199,7 @@ pub(super) struct Run<K> {
 }
 
 enum Source<K> {
-    Memory { slabs: Slabs, places: Vec<Place<K>>, next: usize, _memory: Option<MemoryReservation> },
+    Memory { slabs: Slabs, places: Vec<Place<K>>, next: usize },
     Spilled(SpilledRun<K>),
 }
 
@@ -392,7 +381,7 @@ mod tests {
         }
     }
 
-    /// Sorts `records` in `tasks`, each with a budget of `memory` bytes, and reads spilled ones `read_bytes` at a time.
+    /// Sorts `records` in `tasks` beside a memory pool of `memory` bytes, and reads spilled ones `read_bytes` at a time.
     fn sorted(records: &[(u8, Vec<u8>)], tasks: usize, memory: usize, read_bytes: usize) -> Vec<(u8, Vec<u8>)> {
         let runtime =
             RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory))).build_arc().unwrap();
@@ -402,10 +391,10 @@ mod tests {
         // A key is the number that a task gave it in the order of first sight; its rank is the key of the caller.
         let mut runs = Vec::new();
         for task in 0..tasks {
-            let mut own = Records::<u8>::new("test", [task, tasks], Arc::clone(&tie), &context, &metrics);
+            let mut own = Records::<u8>::new([task, tasks], Arc::clone(&tie), &context, &metrics);
             for (key, record) in records.iter().skip(task).step_by(tasks) {
                 own.push(!key, record).unwrap();
-                own.reserve(0, || Box::new(|key, _| !key)).unwrap();
+                own.spill_beyond_memory(0, || Box::new(|key, _| !key)).unwrap();
             }
             runs.extend(
                 own.runs(task, &(Box::new(|key: u8, _: &[u8]| !key) as Rekey<u8>), Box::new(|key, _| key)).unwrap(),

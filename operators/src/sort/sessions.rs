@@ -152,7 +152,7 @@ impl PackTask {
                 self.records.push(SessionOrder { date: dates[session], owner, session_key, position }, &record)?;
             }
         }
-        self.records.reserve(0, as_it_is)
+        self.records.spill_beyond_memory(0, as_it_is)
     }
 }
 
@@ -290,7 +290,7 @@ impl ExecutionPlan for SortSessionsExec {
             let of_all = [partition, partitions];
             let task = PackTask {
                 input: self.input.execute(partition, Arc::clone(&context))?,
-                records: Records::new(self.name(), of_all, Arc::clone(&tie), &context, &self.metrics),
+                records: Records::new(of_all, Arc::clone(&tie), &context, &self.metrics),
                 shared: Arc::clone(&shared),
                 time: BaselineMetrics::new(&self.metrics, partition).elapsed_compute().clone(),
             };

@@ -20,7 +20,8 @@ const PARTITIONS: usize = 256;
 /// Most entries of an action dictionary: about 12 MiB for each thread, and again where events_raw is sorted.
 pub(crate) const ACTIONS_MAX: usize = 1 << 18;
 
-/// Sizes of the batch operator for `events` events. It gets half of `run.memory_mib`; the sorts of the tables get the rest.
+/// Sizes of the batch operator for `events` events. Of `run.memory_mib` it gets half, the sorts of events_raw and
+/// events_sessionized an eighth each, and the sorts of the other tables the rest.
 pub fn batch_sizes(events: Option<u64>, config: &Config) -> Sizes {
     let partitions = events.map_or(PARTITIONS, |events| (events / PARTITION_EVENTS).clamp(16, 4096) as usize);
     Sizes { partitions, memory_max: (config.run.memory_mib << 20) / 2, actions_max: ACTIONS_MAX }
@@ -39,12 +40,13 @@ pub fn task_context(config: &Config) -> Result<Arc<TaskContext>> {
     Ok(Arc::new(context))
 }
 
-/// A fair memory pool of `run.memory_mib` that spills to `run.spill_dir`.
+/// A fair memory pool of three quarters of `run.memory_mib` that spills to `run.spill_dir`. The rest is for the sorts of
+/// events, which take a sixth of the pool each, beside it (`operators/src/sort/records.rs`).
 ///
 /// # Errors
 /// [`Error::SpillFolder`] where `run.spill_dir` cannot be used.
 pub fn runtime(run: &RunSettings) -> Result<Arc<RuntimeEnv>> {
-    let pool = FairSpillPool::new(run.memory_mib << 20);
+    let pool = FairSpillPool::new((run.memory_mib << 20) / 4 * 3);
     let mut builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool));
     if !run.spill_dir.as_os_str().is_empty() {
         builder = builder.with_temp_file_path(&run.spill_dir);
