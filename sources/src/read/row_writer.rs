@@ -42,7 +42,7 @@ pub(super) struct RowWriter<'d> {
 
 impl RowWriter<'_> {
     /// Stores a row; `false` if the mapping skips it.
-    pub(super) fn decode(&mut self, format: &RowFormat, text: &str) -> Result<bool, Fault> {
+    pub(super) fn decode(&mut self, format: &mut RowFormat, text: &str) -> Result<bool, Fault> {
         match format {
             RowFormat::Wire => self.wire(&mended(text)),
             RowFormat::Events { delimiter, places } => {
@@ -94,7 +94,7 @@ impl RowWriter<'_> {
 type Values<'a> = Vec<Option<Cow<'a, str>>>;
 
 /// The values of the places in a log line, and whether the line has a request.
-fn log_values<'a>(text: &'a str, places: &[Option<usize>], w3c: &W3cHeader) -> Result<(Values<'a>, bool), Fault> {
+fn log_values<'a>(text: &'a str, places: &[Option<usize>], w3c: &mut W3cHeader) -> Result<(Values<'a>, bool), Fault> {
     let fields = if w3c.names_fields() { w3c.fields(text) } else { access_log::fields(text) };
     let mut fields = fields.ok_or(Fault::line(Reason::NotALogLine))?;
     let requests = fields[access_log::METHOD].is_some();

@@ -152,16 +152,15 @@ impl TextDecoder {
         if let RowFormat::Log { w3c, .. } = &mut self.format
             && let Some(text) = text.as_deref().filter(|text| text.starts_with('#'))
         {
-            w3c.read(text);
             // A comment in a log without such lines is counted, as any other line that is no request.
-            self.skipped += u64::from(!w3c.names_fields() && !is_directive(text));
+            self.skipped += u64::from(!w3c.read(text) && !w3c.names_fields());
             return Ok(true);
         }
         let decoded = match text {
             Some(text) => {
                 let (columns, event_ids) = (&mut self.columns, &self.event_ids);
                 let (seen, rejects) = (&mut self.seen, &mut self.rejects);
-                RowWriter { columns, event_ids, line, seen, rejects }.decode(&self.format, &text)
+                RowWriter { columns, event_ids, line, seen, rejects }.decode(&mut self.format, &text)
             }
             None => Err(Fault::line(Reason::NotUtf8)),
         };
@@ -250,12 +249,6 @@ fn text_of<'a>(bytes: &'a [u8], format: &RowFormat) -> Option<Cow<'a, str>> {
         RowFormat::Log { .. } => Some(percent::text(bytes)),
         _ => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
     }
-}
-
-/// Whether a line is one of the W3C format about the lines after it: `#Version: 1.0`.
-fn is_directive(line: &str) -> bool {
-    let name = line.strip_prefix('#').and_then(|line| line.split_once(':')).map(|(name, _)| name);
-    name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-'))
 }
 
 /// The text of a file as UTF-8, and how it is compressed.

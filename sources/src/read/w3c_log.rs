@@ -6,11 +6,10 @@
 //! ```
 //!
 //! The line `#Fields:` names the fields of the lines after it, and may come again. Where there is no field `date`, the
-//! day is that of the last line `#Date:`, or a later one where times have passed midnight since. Times are UTC. Fields are separated by tabs or single spaces; agents have `+`
-//! or `%20` for spaces.
+//! day is that of the last line `#Date:`, or a later one where times have passed midnight since. Times are UTC. Fields
+//! are separated by tabs or single spaces; agents have `+` or `%20` for spaces.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 
 use jiff::ToSpan;
 use jiff::civil::{Date, Time};
@@ -28,8 +27,9 @@ pub(crate) struct W3cHeader {
     parts: Option<Vec<Option<Part>>>,
     /// The day of the last line `#Date:`, as it was written.
     date: Option<String>,
-    /// Midnights since then, and the last time of day.
-    passed: Cell<(i64, Option<Time>)>,
+    /// Midnights that lines have passed since then, and the time of the last line.
+    midnights: i64,
+    last: Option<Time>,
 }
 
 /// A time of day that is so many seconds before the last one is of the next day.
@@ -63,14 +63,18 @@ const NAMES: [(&str, &str); 14] = [
 ];
 
 impl W3cHeader {
-    /// Reads a line that begins with `#`.
-    pub(crate) fn read(&mut self, line: &str) {
-        if let Some(names) = line.strip_prefix("#Fields:") {
-            self.parts = Some(names.split_ascii_whitespace().take(FIELDS_MAX).map(part).collect());
-        } else if let Some(time) = line.strip_prefix("#Date:") {
-            self.date = time.split_ascii_whitespace().next().map(str::to_owned);
-            self.passed.set((0, None));
+    /// Reads a line that begins with `#`; `false` where it is no line of this format, `#Name: …`.
+    pub(crate) fn read(&mut self, line: &str) -> bool {
+        let Some((name, said)) = line.strip_prefix('#').and_then(|line| line.split_once(':')) else { return false };
+        match name {
+            "Fields" => self.parts = Some(said.split_ascii_whitespace().take(FIELDS_MAX).map(part).collect()),
+            "Date" => {
+                self.date = said.split_ascii_whitespace().next().map(str::to_owned);
+                (self.midnights, self.last) = (0, None);
+            }
+            _ => {}
         }
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
     }
 
     /// Whether a line `#Fields:` was read, so that the lines are in this format.
@@ -79,7 +83,7 @@ impl W3cHeader {
     }
 
     /// The fields of a line; `None` if it has more or fewer than the line `#Fields:` names.
-    pub(crate) fn fields<'a>(&self, line: &'a str) -> Option<Fields<'a>> {
+    pub(crate) fn fields<'a>(&mut self, line: &'a str) -> Option<Fields<'a>> {
         let separator = if line.contains('\t') { '\t' } else { ' ' };
         let mut fields: Fields<'a> = Default::default();
         let (mut date, mut time, mut query) = (None, None, None);
@@ -105,22 +109,19 @@ impl W3cHeader {
         }
         values.next().is_none().then_some(fields)
     }
-}
 
-impl W3cHeader {
     /// The day of a line without one.
-    fn day_of(&self, time: &str) -> Option<Cow<'_, str>> {
+    fn day_of(&mut self, time: &str) -> Option<Cow<'_, str>> {
         let date = self.date.as_deref()?;
-        let (mut midnights, last) = self.passed.get();
         if let Ok(time) = time.parse::<Time>() {
+            let last = self.last.replace(time);
             let backwards = last.is_some_and(|last| last.duration_since(time).as_secs() > BACKWARDS_SECONDS);
-            midnights += i64::from(backwards);
-            self.passed.set((midnights, Some(time)));
+            self.midnights += i64::from(backwards);
         }
-        if midnights == 0 {
+        if self.midnights == 0 {
             return Some(Cow::Borrowed(date));
         }
-        let day = date.parse::<Date>().ok()?.checked_add(midnights.days()).ok()?;
+        let day = date.parse::<Date>().ok()?.checked_add(self.midnights.days()).ok()?;
         Some(Cow::Owned(day.to_string()))
     }
 }
@@ -152,7 +153,7 @@ mod tests {
 
     fn check(names: &str, line: &str, expected: &str) {
         let mut header = W3cHeader::default();
-        names.lines().for_each(|line| header.read(line));
+        assert!(names.lines().all(|line| header.read(line)));
         let found = header.fields(line);
         let found = found.map(|fields| fields.map(|field| field.unwrap_or("-".into()).into_owned()).join(" | "));
         assert_eq!(found.as_deref().unwrap_or("refused"), expected, "{line}");
@@ -181,7 +182,8 @@ mod tests {
             "2001:db8::7 | 2026-11-12T10:00:00Z | GET | /home | 404 | 512 | http://a/ | Mozilla/5.0 (X11) | shop.test",
         );
         let mut header = W3cHeader::default();
-        header.read("#Software: Microsoft Internet Information Services 10.0");
+        assert!(header.read("#Software: Microsoft Internet Information Services 10.0"));
         assert!(!header.names_fields());
+        assert!(!header.read("# a comment"));
     }
 }
