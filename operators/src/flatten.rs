@@ -8,7 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, UInt32Array};
 use arrow::compute;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
@@ -23,7 +23,7 @@ use crate::stage::{self, single_input_plan};
 use crate::table_order::by_numbers;
 
 /// Rows of a batch, about: a sort has a cost for each batch.
-pub(crate) const BATCH_ROWS: usize = 1 << 16;
+const BATCH_ROWS: usize = 1 << 16;
 
 /// Flattens session batches into rows of a table.
 #[derive(Debug)]
@@ -73,21 +73,12 @@ fn of_list(table: &Table, list: &ListArray, batch: &RecordBatch) -> Result<Vec<A
     }
     let session_of_row = UInt32Array::from(session_of_row);
     let column = |name: &str| -> Result<ArrayRef> {
-        if let Some(column) = session::column_of_rows(rows, name)? {
-            return Ok(column);
-        }
-        if name == "position" {
-            return Ok(positions(list));
+        if let Some(column) = rows.column_by_name(name) {
+            return Ok(Arc::clone(column));
         }
         Ok(compute::take(session::column(batch, name)?, &session_of_row, None)?)
     };
     table.columns().map(|wanted| column(wanted.name)).collect()
-}
-
-/// The number of each row within its list.
-fn positions(list: &ListArray) -> ArrayRef {
-    let lengths = list.value_offsets().windows(2).map(|pair| i64::from(pair[1] - pair[0]));
-    Arc::new(lengths.flat_map(|length| 0..length).collect::<Int64Array>())
 }
 
 impl DisplayAs for FlattenExec {

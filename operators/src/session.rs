@@ -17,18 +17,21 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, ListArray, RecordBatch, StringViewArray, StructArray};
-use arrow::compute;
 use arrow::datatypes::{DataType, Date32Type, Field, FieldRef, Fields, Int32Type, Int64Type, Schema, SchemaRef};
 use datafusion::common::{Result, exec_datafusion_err};
 use netcrab_schema::arrow::{LIST_ITEM, in_flight_type};
 use netcrab_schema::{Column, Type, events::EVENT};
 
 use crate::sessionize::layout::{ACTION, CLIENT, group_of};
-use crate::sessionize::text;
 use crate::symbols::SymbolArray;
 
 /// Milliseconds of a day.
 pub const DAY_MS: i64 = 86_400_000;
+
+/// The UTC day of an instant in milliseconds, in days since 1970.
+pub fn day_of(ts: i64) -> i32 {
+    ts.div_euclid(DAY_MS) as i32
+}
 
 /// The two columns of an event's struct that stand for several event columns each, by group: codes of tuples
 /// (`sessionize::action_dictionary`) over a dictionary of structs that all batches share.
@@ -201,28 +204,6 @@ pub fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| exec_datafusion_err!("a session batch without column `{name}`"))
 }
 
-/// The column `name` of the rows of a list, in flight: a column of the rows' own, or one of their tuples.
-///
-/// # Errors
-/// An Arrow error where the values cannot be taken.
-pub fn column_of_rows(rows: &StructArray, name: &str) -> Result<Option<ArrayRef>> {
-    if let Some(column) = rows.column_by_name(name) {
-        return Ok(Some(match column.as_binary_view_opt() {
-            Some(packed) => Arc::new(text::unpack_all(packed.iter())),
-            None => Arc::clone(column),
-        }));
-    }
-    for group in TUPLES {
-        let Some(tuples) = rows.column_by_name(group).and_then(|tuples| tuples.as_dictionary_opt::<Int32Type>()) else {
-            continue;
-        };
-        if let Some(column) = tuples.values().as_struct().column_by_name(name) {
-            return Ok(Some(compute::take(column, tuples.keys(), None)?));
-        }
-    }
-    Ok(None)
-}
-
 /// The codes of one group of the rows (client or action), and the dictionary of tuples.
 ///
 /// # Errors
@@ -239,6 +220,14 @@ pub fn tuples(rows: &StructArray, group: usize) -> Result<(&[i32], &ArrayRef)> {
 /// An internal error where the batch has no such column, or one of another type.
 pub fn list<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ListArray> {
     column(batch, name)?.as_list_opt().ok_or_else(|| wrong_type(name))
+}
+
+/// The symbol column `name` of the sessions of `batch`.
+///
+/// # Errors
+/// An internal error where the batch has no such column, or one of another type.
+pub fn session_symbols<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a SymbolArray> {
+    column(batch, name)?.as_dictionary_opt().ok_or_else(|| wrong_type(name))
 }
 
 /// The symbol column `name` of `rows`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
+use datafusion::common::runtime::JoinSet;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering};
@@ -43,6 +44,15 @@ pub(crate) fn counter(metrics: &ExecutionPlanMetricsSet, name: &'static str, par
 /// A gauge for what a stage still holds when it ends.
 pub(crate) fn gauge(metrics: &ExecutionPlanMetricsSet, name: &'static str, partition: usize) -> Gauge {
     MetricBuilder::new(metrics).gauge(name, partition)
+}
+
+/// What all tasks give, in the order in which they end; the first error or panic ends the others.
+pub(crate) async fn joined<T: Send + 'static>(mut tasks: JoinSet<Result<T>>) -> Result<Vec<T>> {
+    let mut all = Vec::with_capacity(tasks.len());
+    while let Some(task) = tasks.join_next().await {
+        all.push(task.map_err(|panic| DataFusionError::External(Box::new(panic)))??);
+    }
+    Ok(all)
 }
 
 /// Applies a pure kernel to each batch; records the time it takes and the rows it gives.

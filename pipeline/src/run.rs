@@ -33,7 +33,6 @@ use crate::checkpoints::has_stream;
 use crate::config::Config;
 use crate::delta_log::DeltaLog;
 use crate::error::{Error, Result};
-use crate::plans::date_exec::DatedExec;
 use crate::plans::events_exec::{EventsExec, Rejects, RowCounts};
 use crate::plans::resources::{ACTIONS_MAX, batch_sizes, task_context};
 use crate::plans::staging::{Staging, stage_all};
@@ -291,7 +290,7 @@ fn plans(inputs: RunInputs, config: &Config, wanted: &Wanted) -> Result<Plans> {
         let mut readers = share_if_needed(read(), raw, !derived.is_empty());
         if raw && let Some(reader) = readers.pop() {
             let unstored = match &inputs.stored {
-                Some(stored) => Arc::new(UnstoredExec::new(Arc::new(DatedExec::new(reader)), Arc::clone(stored))),
+                Some(stored) => Arc::new(UnstoredExec::new(reader, Arc::clone(stored))),
                 None => reader,
             };
             plans.push((&schema::EVENTS_RAW, Arc::new(SortEventsExec::new(unstored, ACTIONS_MAX)?)));

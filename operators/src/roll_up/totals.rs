@@ -62,12 +62,9 @@ impl Totals {
     /// The row that each element of the list adds to, by its place.
     fn places(&mut self, batch: &RecordBatch, list: &ListArray) -> Result<Vec<u32>> {
         let rows = list.values().as_struct();
-        let owner = |name: &str| -> Result<&SymbolArray> {
-            session::column(batch, name)?.as_dictionary_opt().ok_or_else(|| wrong_type(name))
-        };
         let mut owners = [Vec::new(), Vec::new()];
         for ((codes, interner), name) in owners.iter_mut().zip(&mut self.interners).zip(["org_id", "product_id"]) {
-            *codes = interner.codes(owner(name)?);
+            *codes = interner.codes(session::session_symbols(batch, name)?);
         }
         let mut codes = [Vec::new(), Vec::new()];
         for ((codes, interner), name) in codes.iter_mut().zip(&mut self.interners[2..]).zip(self.roll_up.symbols) {

@@ -14,7 +14,7 @@ use super::order::Order;
 use super::rows::Rows;
 use super::text;
 use crate::rules::Sessionize;
-use crate::session::{DAY_MS, event_fields, list_column};
+use crate::session::{day_of, event_fields, list_column};
 
 /// Most events in one session batch, unless one session alone has more.
 const BATCH_EVENTS: usize = 16_384;
@@ -78,7 +78,7 @@ pub fn session_batch(
     let first_rows: Vec<u32> = cuts.iter().map(|cut| order.rows[cut.start as usize]).collect();
     let of_first = rows.select(layout, &first_rows);
     let of_events = rows.select(layout, &order.rows[first.start as usize..last.end as usize]);
-    let dates = first_rows.iter().map(|&row| rows.ts[row as usize].div_euclid(DAY_MS) as i32);
+    let dates = first_rows.iter().map(|&row| day_of(rows.ts[row as usize]));
     let lengths = cuts.iter().map(|cut| (cut.end - cut.start) as usize);
     let fields = event_fields(schema)?;
     let events = fields.iter().map(|field| of_events.take(field.name()));

@@ -3,7 +3,7 @@
 //!     input 0 ─▶ packed records ─▶ sorted runs ─┐
 //!     input 1 ─▶ packed records ─▶ sorted runs ─┴─▶ merge ─▶ unpacked ─▶ rows
 //!
-//! Input   any partitions of events, `netcrab_schema::arrow::event_in_flight` and more columns
+//! Input   any partitions of events, `netcrab_schema::arrow::event_in_flight`
 //! Output  one partition of rows of events_raw, see [`Table::to_store`](netcrab_schema::Table::to_store)
 //! State   all events, packed (`sessionize::packed`), and 32 bytes for each; beyond the memory limit they spill
 //!
@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, RecordBatch};
-use arrow::datatypes::{Fields, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::JoinSet;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -28,7 +28,7 @@ use netcrab_schema::events::EVENT;
 use netcrab_schema::tables::EVENTS_RAW;
 
 use super::records::{Chunk, Key, Merge, Records, Rekey, Tie};
-use crate::session::DAY_MS;
+use crate::session::day_of;
 use crate::sessionize::bytes::Reader;
 use crate::sessionize::dictionaries::{CodeRemapping, Dictionaries};
 use crate::sessionize::layout::{Id, Layout};
@@ -45,8 +45,6 @@ pub struct SortEventsExec {
     input: Arc<dyn ExecutionPlan>,
     actions_max: usize,
     layout: Arc<Layout>,
-    /// Where the event columns stand in the input.
-    columns: Vec<usize>,
     properties: Arc<datafusion::physical_plan::PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -58,12 +56,11 @@ impl SortEventsExec {
     /// # Errors
     /// Where `input` lacks an event column.
     pub fn new(input: Arc<dyn ExecutionPlan>, actions_max: usize) -> Result<Self> {
-        let (schema, output) = (input.schema(), EVENTS_RAW.to_store());
-        let columns = EVENT.iter().map(|column| schema.index_of(column.name)).collect::<Result<Vec<_>, _>>()?;
-        let fields: Fields = columns.iter().map(|&place| Arc::clone(&schema.fields()[place])).collect();
+        let layout = Arc::new(Layout::new(input.schema().fields())?);
+        EVENT.iter().try_for_each(|column| layout.place(column.name).map(|_| ()))?;
+        let output = EVENTS_RAW.to_store();
         let properties = stage::sorted_properties(Arc::clone(&output), Some(order(&EVENTS_RAW, &output)?));
-        let layout = Arc::new(Layout::new(&fields)?);
-        Ok(Self { input, actions_max, layout, columns, properties, metrics: ExecutionPlanMetricsSet::new() })
+        Ok(Self { input, actions_max, layout, properties, metrics: ExecutionPlanMetricsSet::new() })
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
@@ -78,7 +75,7 @@ struct EventKey(u128);
 impl EventKey {
     fn new(ts: i64, owner: u32) -> Self {
         // The sign bit is flipped, so that unsigned order is signed order.
-        let day = u128::from((ts.div_euclid(DAY_MS) as i32).cast_unsigned() ^ 1 << 31);
+        let day = u128::from(day_of(ts).cast_unsigned() ^ 1 << 31);
         Self(day << 96 | u128::from(owner) << 64 | u128::from(ts.cast_unsigned() ^ 1 << 63))
     }
 
@@ -139,7 +136,6 @@ impl Owners {
 struct PackTask {
     input: SendableRecordBatchStream,
     layout: Arc<Layout>,
-    columns: Vec<usize>,
     packer: Packer,
     owners: Owners,
     records: Records<EventKey>,
@@ -149,7 +145,7 @@ struct PackTask {
 impl PackTask {
     async fn run(mut self) -> Result<Self> {
         while let Some(batch) = self.input.next().await {
-            let batch = batch?.project(&self.columns)?;
+            let batch = batch?;
             let time = self.time.clone();
             let _timer = time.timer();
             self.pack(&batch)?;
@@ -265,10 +261,7 @@ impl Sorted {
                 records.runs(task, &by_rank(ranks), of_spilled)
             });
         }
-        let mut runs = Vec::new();
-        while let Some(sorted) = sorts.join_next().await {
-            runs.extend(sorted.map_err(|panic| DataFusionError::External(Box::new(panic)))??);
-        }
+        let runs = stage::joined(sorts).await?.into_iter().flatten().collect();
         let rows = Rows::new(&layout, Arc::new(dictionaries));
         Ok(Self { layout, schema, remappings, merge: Merge::new(runs, tie)?, chunk: Chunk::default(), rows, baseline })
     }
@@ -328,7 +321,6 @@ impl ExecutionPlan for SortEventsExec {
             let task = PackTask {
                 input: self.input.execute(partition, Arc::clone(&context))?,
                 layout: Arc::clone(&layout),
-                columns: self.columns.clone(),
                 packer: Packer::new(&layout, self.actions_max),
                 owners: Owners::default(),
                 records: Records::new([partition, partitions], Arc::clone(&tie), &context, &self.metrics),
@@ -338,11 +330,7 @@ impl ExecutionPlan for SortEventsExec {
         }
         let baseline = BaselineMetrics::new(&self.metrics, 0);
         let rows = async move {
-            let mut packed = Vec::new();
-            while let Some(task) = tasks.join_next().await {
-                packed.push(task.map_err(|panic| DataFusionError::External(Box::new(panic)))??);
-            }
-            let mut sorted = Sorted::new(packed, layout, schema, tie, baseline).await?;
+            let mut sorted = Sorted::new(stage::joined(tasks).await?, layout, schema, tie, baseline).await?;
             Ok::<_, DataFusionError>(stream::iter(std::iter::from_fn(move || sorted.next().transpose())))
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream::once(rows).try_flatten())))

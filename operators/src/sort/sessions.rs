@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, AsArray, Date32Array, Int64Array, RecordBatch, StringBuilder};
+use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringBuilder};
 use arrow::datatypes::{Fields, SchemaRef};
 use datafusion::common::runtime::JoinSet;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, internal_datafusion_err};
@@ -27,12 +27,12 @@ use netcrab_schema::tables::EVENTS_SESSIONIZED;
 use super::records::{Chunk, Key, Merge, Records, Rekey, Tie};
 use super::rows::BATCH_ROWS;
 use super::session_record::{ColumnBuilder, EventColumn, TupleColumn};
-use crate::session::{self, SessionBatch, TUPLES, event_fields, tuples, wrong_type};
+use crate::session::{self, SessionBatch, TUPLES, event_fields, session_symbols, tuples, wrong_type};
 use crate::sessionize::bytes::{Reader, put_signed, put_varint};
 use crate::sessionize::fold::hex;
 use crate::sessionize::layout::{ACTION, CLIENT};
 use crate::stage::{self, single_input_plan};
-use crate::symbols::{self, SymbolArray};
+use crate::symbols;
 use crate::table_order::order;
 
 /// Sorts the events of sessions into the order of events_sessionized.
@@ -127,7 +127,7 @@ impl PackTask {
 
     fn pack(&mut self, batch: &RecordBatch) -> Result<()> {
         let sessions = SessionBatch::new(batch)?;
-        let owners = [owner(batch, "org_id")?, owner(batch, "product_id")?];
+        let owners = [session_symbols(batch, "org_id")?, session_symbols(batch, "product_id")?];
         let tuples = [tuples(sessions.events(), CLIENT)?.1, tuples(sessions.events(), ACTION)?.1];
         let shared = self.shared.get_or_init(|| Shared {
             tuples: tuples.map(Arc::clone),
@@ -154,10 +154,6 @@ impl PackTask {
         }
         self.records.spill_beyond_memory(0, as_it_is)
     }
-}
-
-fn owner<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b SymbolArray> {
-    session::column(batch, name)?.as_dictionary_opt().ok_or_else(|| wrong_type(name))
 }
 
 /// Rows in order, a batch at a time.
@@ -303,10 +299,7 @@ impl ExecutionPlan for SortSessionsExec {
         let (schema, events) = (self.schema(), self.events.clone());
         let baseline = BaselineMetrics::new(&self.metrics, 0);
         let rows = async move {
-            let mut runs = Vec::new();
-            while let Some(sorted) = tasks.join_next().await {
-                runs.extend(sorted.map_err(|panic| DataFusionError::External(Box::new(panic)))??);
-            }
+            let runs = stage::joined(tasks).await?.into_iter().flatten().collect();
             // Without sessions nothing is shared, and there are no rows.
             let Some(Shared { tuples, owners }) = shared.get() else { return Ok(stream::empty().boxed()) };
             let columns = |group: usize| TupleColumn::all(&tuples[group]).ok_or_else(|| wrong_type(TUPLES[group]));

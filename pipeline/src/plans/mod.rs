@@ -1,6 +1,5 @@
 //! What the plans of runs, streams and packs share: the leaf, the `date` column, the order of tables, memory, staging.
 
-pub mod date_exec;
 pub(crate) mod event_columns;
 pub mod events_exec;
 pub mod resources;

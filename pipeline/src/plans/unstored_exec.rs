@@ -1,6 +1,6 @@
 //! Leaves out events that events_raw contains already: those of a file that grew, was renamed or exported again.
 //!
-//!     dated events ─▶ rows that no stored row of their day equals, but for a larger `seq`
+//!     events ─▶ rows that no stored row of their day equals, but for a larger `seq`
 //!
 //! Of rows that repeat an event the smallest `seq` counts, so a row with a smaller one is written: what a run derives and
 //! what the next one derives from events_raw are the same. A day's hashes are read when its first event comes. State: 32
@@ -13,13 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Date32Type, Int64Type};
+use arrow::datatypes::{Int64Type, TimestampMillisecondType};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties};
 use futures::{StreamExt, TryStreamExt};
+use netcrab_operators::session::day_of;
 use netcrab_schema::tables::EVENTS_RAW;
 use netcrab_sinks::StagedFile;
 use netcrab_sinks::delta::DeltaSink;
@@ -104,12 +105,13 @@ impl StoredRows {
         Ok(stored.into())
     }
 
-    /// The rows of `batch`, which have their date, that are not stored.
+    /// The rows of `batch` that are not stored.
     async fn without_stored(&self, batch: RecordBatch) -> Result<RecordBatch> {
-        let dates = batch.column_by_name("date").and_then(|date| date.as_primitive_opt::<Date32Type>());
-        let dates = dates.ok_or_else(|| internal_datafusion_err!("events have a date"))?;
+        let ts = batch.column_by_name("ts").and_then(|ts| ts.as_primitive_opt::<TimestampMillisecondType>());
+        let ts = ts.ok_or_else(|| internal_datafusion_err!("events have a ts"))?;
+        let days: Vec<i32> = ts.values().iter().map(|&ts| day_of(ts)).collect();
         let mut stored: HashMap<i32, Arc<[StoredRow]>> = HashMap::new();
-        for day in dates.values().iter().copied().collect::<HashSet<_>>() {
+        for day in days.iter().copied().collect::<HashSet<_>>() {
             if let Some(rows) = self.day(day).await? {
                 stored.insert(day, rows);
             }
@@ -122,7 +124,7 @@ impl StoredRows {
             let first = of_day.partition_point(|stored| stored.0 < row.0);
             of_day.get(first).is_none_or(|stored| *stored > row)
         };
-        let rows = stored_rows(&batch)?.into_iter().zip(dates.values().iter());
+        let rows = stored_rows(&batch)?.into_iter().zip(&days);
         let new: BooleanArray = rows.map(|row| Some(is_new(row))).collect();
         if new.false_count() == 0 {
             return Ok(batch);

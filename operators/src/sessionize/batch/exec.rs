@@ -140,10 +140,7 @@ impl BatchSessionizeExec {
         }
         let (layout, partitions) = (Arc::clone(&self.layout), self.sizes.partitions);
         let all = async move {
-            let mut finished = Vec::new();
-            while let Some(task) = tasks.join_next().await {
-                finished.push(task.map_err(|panic| DataFusionError::External(Box::new(panic)))??);
-            }
+            let finished = stage::joined(tasks).await?;
             Ok::<_, DataFusionError>(Arc::new(merge(&layout, partitions, finished)?))
         };
         Ok(all.map(|all| all.map_err(Arc::new)).boxed().shared())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
-use netcrab_operators::session::DAY_MS;
+use netcrab_operators::session::day_of;
 use netcrab_operators::sessionize::streaming::OpenSessions;
 use netcrab_schema::SessionKey;
 
@@ -46,7 +46,7 @@ pub fn late_keys(late: &LateKeys, state: &OpenSessions) -> Vec<LateKey> {
         key: key.clone(),
         since_ms,
         // No session is longer than `length_ms`.
-        from_date: since_ms.saturating_sub(state.settings().length_ms).div_euclid(DAY_MS) as i32,
+        from_date: day_of(since_ms.saturating_sub(state.settings().length_ms)),
     };
     late.iter().map(key).collect()
 }
