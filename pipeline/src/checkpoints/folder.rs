@@ -272,7 +272,13 @@ impl Folder {
             }
             Self::Bucket { store, prefix, .. } => {
                 let key = prefix.clone().join(name);
-                match store.put_opts(&key, bytes.to_vec().into(), PutMode::Create.into()).await {
+                let put = || store.put_opts(&key, bytes.to_vec().into(), PutMode::Create.into());
+                let mut answer = put().await;
+                if matches!(answer, Err(object_store::Error::Generic { .. })) {
+                    // Whether the file was stored is unknown: the store's client does not repeat a conditional put.
+                    answer = put().await;
+                }
+                match answer {
                     Ok(_) => Ok(true),
                     // The answer to an earlier attempt may be lost: a file with the same bytes is this one.
                     Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
