@@ -13,9 +13,9 @@ help:
 
 demo: ## install what is missing, build, run a month of traffic, serve the API
 	@scripts/setup.sh
-	@test -e "$(CARGO_TARGET_DIR)/release/netcrab" || echo "building once, half an hour on two cores: the bar shows how many of some 500 crates are left" >&2
-	$(CARGO) build --release --bin netcrab
-	$(CARGO_TARGET_DIR)/release/netcrab demo
+	@test -e "$(CARGO_TARGET_DIR)/demo/netcrab" || echo "building once, a quarter of an hour on two cores: the bar shows how many of some 500 crates are left" >&2
+	$(CARGO) build --profile demo --bin netcrab
+	$(CARGO_TARGET_DIR)/demo/netcrab demo
 
 build: ## the release binary
 	@scripts/setup.sh
