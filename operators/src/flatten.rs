@@ -22,9 +22,6 @@ use crate::session;
 use crate::stage::{self, single_input_plan};
 use crate::table_order::by_numbers;
 
-/// Rows of a batch, about: a sort has a cost for each batch.
-const BATCH_ROWS: usize = 1 << 16;
-
 /// Flattens session batches into rows of a table.
 #[derive(Debug)]
 pub struct FlattenExec {
@@ -93,8 +90,9 @@ impl ExecutionPlan for FlattenExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let (table, list, schema) = (self.table, self.list, self.schema());
+        let sort_batch_rows = stage::sort_batch_rows(&context);
         let input = self.input.execute(partition, context)?;
         let rows = stage::map(input, self.schema(), baseline, move |batch| flatten(table, &schema, list, &batch));
-        Ok(if by_numbers(table) { rows } else { stage::coalesce(rows, BATCH_ROWS) })
+        Ok(if by_numbers(table) { rows } else { stage::coalesce(rows, sort_batch_rows) })
     }
 }

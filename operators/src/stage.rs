@@ -7,7 +7,7 @@ use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::JoinSet;
 use datafusion::common::{DataFusionError, Result};
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{
@@ -72,9 +72,22 @@ pub(crate) fn map(
     Box::pin(RecordBatchStreamAdapter::new(schema, mapped))
 }
 
-/// Coalesces small batches into batches of `rows` rows; the last one may be shorter.
+/// Rows of a batch for DataFusion's sort, at most [`SORT_BATCH_ROWS_MAX`].
 ///
-/// A sort has a cost for each batch, so a few large batches are far cheaper to sort than many small ones.
+/// The sort has a cost for each batch, so large batches are cheap; but it must be able to reserve a batch twice within
+/// its share of the memory pool.
+pub(crate) fn sort_batch_rows(context: &TaskContext) -> usize {
+    let reserved = context.session_config().options().execution.sort_spill_reservation_bytes;
+    (reserved / SORT_ROW_BYTES).clamp(1 << 10, SORT_BATCH_ROWS_MAX)
+}
+
+/// Most rows of a batch for DataFusion's sort.
+const SORT_BATCH_ROWS_MAX: usize = 1 << 16;
+
+/// Bytes of a wide row.
+const SORT_ROW_BYTES: usize = 256;
+
+/// Coalesces small batches into batches of `rows` rows; the last one may be shorter.
 pub(crate) fn coalesce(input: SendableRecordBatchStream, rows: usize) -> SendableRecordBatchStream {
     let schema = input.schema();
     let coalescer = BatchCoalescer::new(Arc::clone(&schema), rows);

@@ -15,9 +15,6 @@ use netcrab_schema::Table;
 
 use crate::{stage, table_order};
 
-/// Rows of a batch to sort, about: a sort has a cost for each batch, but a batch has to fit into its share of the memory.
-const BATCH_ROWS: usize = 1 << 13;
-
 /// A stream that can be executed once.
 struct OnceStream {
     schema: SchemaRef,
@@ -51,7 +48,7 @@ pub(super) fn sort_with_datafusion(
     context: Arc<TaskContext>,
 ) -> Result<(Arc<SortExec>, SendableRecordBatchStream)> {
     let schema = rows.schema();
-    let rows = Mutex::new(Some(stage::coalesce(rows, BATCH_ROWS)));
+    let rows = Mutex::new(Some(stage::coalesce(rows, stage::sort_batch_rows(&context))));
     let once: Arc<dyn PartitionStream> = Arc::new(OnceStream { schema: Arc::clone(&schema), rows });
     let order = table_order::order(table, &schema)?;
     let source = StreamingTableExec::try_new(schema, vec![once], None, [], false, None)?;

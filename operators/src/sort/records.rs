@@ -136,6 +136,7 @@ impl<K: Key> Records<K> {
             }
         }
         self.spill.write(&written)?;
+        self.spill.add_rows(self.places.len());
         let length = usize::try_from(self.spill.length() - start);
         let length = length.map_err(|error| DataFusionError::External(Box::new(error)))?;
         self.spilled.push(Stretch { start, length });

@@ -41,7 +41,7 @@ pub enum ConfigError {
         /// Its value.
         found: String,
         /// What is allowed.
-        expected: &'static str,
+        expected: String,
     },
     /// Settings of `[sources]`.
     #[error(transparent)]
@@ -63,8 +63,8 @@ impl ConfigError {
         WhoActs::Operator
     }
 
-    pub(super) fn out_of_bounds(setting: &str, found: impl ToString, expected: &'static str) -> Self {
-        Self::OutOfBounds { setting: setting.to_owned(), found: found.to_string(), expected }
+    pub(super) fn out_of_bounds(setting: &str, found: impl ToString, expected: impl ToString) -> Self {
+        Self::OutOfBounds { setting: setting.to_owned(), found: found.to_string(), expected: expected.to_string() }
     }
 
     pub(super) fn at(self, place: String) -> Self {

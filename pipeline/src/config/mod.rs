@@ -90,11 +90,14 @@ impl<'de> Deserialize<'de> for NotRead {
     }
 }
 
+/// MiB of `run.memory_mib` that a thread needs: for a partition of events and the dictionaries by which it is packed.
+const THREAD_MIB: usize = 32;
+
 /// How much a run may use; table `[run]` of `netcrab.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunSettings {
-    /// Threads. Default: 0, which is one for each core.
+    /// Threads, at most one for each 32 MiB of `memory_mib`. Default: 0, which is one for each core within that bound.
     pub threads: usize,
     /// Memory of the stages, in MiB; beyond it events spill to `spill_dir`. Default: 1024.
     pub memory_mib: usize,
@@ -111,10 +114,15 @@ impl Default for RunSettings {
 }
 
 impl RunSettings {
-    /// The number of threads, with 0 resolved to the number of cores.
+    /// The number of threads, with 0 resolved to the number of cores, or to as many as the memory is enough for.
     pub fn threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        if self.threads == 0 { cores() } else { self.threads }
+        if self.threads == 0 { cores().min(self.threads_max()) } else { self.threads }
+    }
+
+    /// The most threads that `memory_mib` is enough for.
+    fn threads_max(&self) -> usize {
+        self.memory_mib / THREAD_MIB
     }
 }
 
@@ -161,6 +169,14 @@ impl Config {
         config.stream.check()?;
         if config.run.memory_mib < 64 {
             return Err(ConfigError::out_of_bounds("run.memory_mib", config.run.memory_mib, "64 or more"));
+        }
+        if config.run.threads > config.run.threads_max() {
+            let expected = format!(
+                "{} or less with run.memory_mib = {}, for a thread needs {THREAD_MIB} MiB",
+                config.run.threads_max(),
+                config.run.memory_mib
+            );
+            return Err(ConfigError::out_of_bounds("run.threads", config.run.threads, expected));
         }
         Ok(config)
     }

@@ -51,6 +51,11 @@ impl Spill {
         Ok(())
     }
 
+    /// Counts rows that were written.
+    pub(crate) fn add_rows(&self, rows: usize) {
+        self.metrics.spilled_rows.add(rows);
+    }
+
     /// The complete file, where anything was spilled; dropping it removes it.
     ///
     /// # Errors
