@@ -67,20 +67,23 @@ enum Command {
     Completions(commands::completions::Arguments),
 }
 
-/// Ends quietly where the reader of standard output has gone, as in `netcrab sql … | head`.
-fn end_when_nobody_reads() {
+/// Panics that are none of the program: the reader of standard output has gone, as in `netcrab sql … | head`, or Ctrl-C
+/// cuts off the tasks of a library.
+fn quiet_ends() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let said = panic.payload().downcast_ref::<String>();
         if said.is_some_and(|said| said.starts_with("failed printing to std") && said.contains("Broken pipe")) {
             std::process::exit(0);
         }
-        hook(panic);
+        if !commands::is_interrupted() {
+            hook(panic);
+        }
     }));
 }
 
 fn main() -> ExitCode {
-    end_when_nobody_reads();
+    quiet_ends();
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,buoyant_kernel=off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::execution::TaskContext;
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -40,7 +41,7 @@ use crate::plans::table_order::in_table_order;
 use crate::plans::unstored_exec::{StoredRows, UnstoredExec};
 use crate::progress::Progress;
 use crate::rejects;
-use crate::run_summary::RunSummary;
+use crate::run_summary::{ExplainedPlan, RunSummary};
 
 /// What to run.
 pub struct Job<'a> {
@@ -114,7 +115,9 @@ impl Job<'_> {
             summary.tables.push((schema::REJECTS.name, rows, bytes));
         }
         summary.commit_time = started.elapsed();
-        summary.explained = self.explain.then(|| explained(&plans.tables));
+        if self.explain {
+            summary.explained = plans.tables.iter().map(explained).collect();
+        }
         Ok(summary)
     }
 
@@ -323,11 +326,12 @@ fn share_if_needed(leaf: Arc<dyn ExecutionPlan>, raw: bool, derived: bool) -> Ve
     if raw && derived { share(&leaf, 2) } else { vec![leaf] }
 }
 
-/// The plans, each with the metrics of its operators.
-fn explained(plans: &[TablePlan]) -> String {
-    let plan = |(table, plan): &TablePlan| {
-        let display = datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(plan.as_ref());
-        format!("{}\n{}", table.name, display.indent(false))
-    };
-    plans.iter().map(plan).collect::<Vec<_>>().join("\n")
+/// A plan with the metrics of its operators.
+fn explained((table, plan): &TablePlan) -> ExplainedPlan {
+    let display = DisplayableExecutionPlan::with_metrics(plan.as_ref());
+    ExplainedPlan {
+        table: table.name,
+        text: display.indent(false).to_string(),
+        json: display.pgjson(false).to_string(),
+    }
 }

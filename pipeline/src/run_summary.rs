@@ -31,7 +31,18 @@ pub struct RunSummary {
     /// How long committing took.
     pub commit_time: Duration,
     /// The plans with their metrics, where requested.
-    pub explained: Option<String>,
+    pub explained: Vec<ExplainedPlan>,
+}
+
+/// The plan of a table with the metrics of its operators.
+#[derive(Debug, Default, Clone)]
+pub struct ExplainedPlan {
+    /// The table.
+    pub table: &'static str,
+    /// An operator a line, indented below the one that reads it.
+    pub text: String,
+    /// The same in PostgreSQL's JSON: `[{"Plan": {"Node Type": …, "Plans": […]}}]`.
+    pub json: String,
 }
 
 impl RunSummary {

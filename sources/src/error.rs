@@ -60,8 +60,8 @@ pub enum Error {
         /// The setting.
         files_max: usize,
     },
-    /// Folders are nested too deeply, or a link leads back to a folder above.
-    #[error("`{folder}` lies more than {depth_max} folders deep; is it a link to a folder above it?")]
+    /// Folders are nested too deeply.
+    #[error("`{folder}` lies more than {depth_max} folders deep; name a folder nearer to the files as a source")]
     TooDeep {
         /// The folder at which listing stopped.
         folder: PathBuf,

@@ -30,6 +30,8 @@ pub enum WhyLeftOut {
     Unfinished,
     /// It is not there any more, or is a link to a file that is not there.
     Missing,
+    /// It is a link to a folder above it, or back into one that led to it.
+    Loop,
     /// It holds nothing.
     Empty,
     /// It has a header, and no rows.
@@ -45,6 +47,7 @@ impl WhyLeftOut {
             WhyLeftOut::CompressedParquet => "compressed_parquet",
             WhyLeftOut::Unfinished => "unfinished",
             WhyLeftOut::Missing => "missing",
+            WhyLeftOut::Loop => "loop",
             WhyLeftOut::Empty => "empty",
             WhyLeftOut::NoRows => "no_rows",
         }
@@ -107,6 +110,7 @@ impl fmt::Display for WhyLeftOut {
             WhyLeftOut::Missing => {
                 f.write_str("it was removed, or is a link to a file that is not there; restore it, or remove the link")
             }
+            WhyLeftOut::Loop => f.write_str("it is a link back to a folder that leads to it; remove the link"),
             WhyLeftOut::Empty => f.write_str("it is empty"),
             WhyLeftOut::NoRows => f.write_str("it has a header and no rows"),
         }

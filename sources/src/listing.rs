@@ -9,7 +9,7 @@
 //! Inside folders, names that begin with `_` or `.` are bookkeeping (`_delta_log`, `_SUCCESS`, `.crc`) and are
 //! skipped. Any other file that is not read is [left out](crate::LeftOut) with a reason.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::TryStreamExt;
@@ -83,6 +83,28 @@ struct Listing {
     files_max: usize,
 }
 
+/// The folders where links began and ended on the way to a folder, and the folder where the way began.
+#[derive(Clone)]
+struct LinkedFolders(Arc<[PathBuf]>);
+
+impl LinkedFolders {
+    fn of(root: &Path) -> Self {
+        Self(std::fs::canonicalize(root).into_iter().collect())
+    }
+
+    /// These folders on the way from `folder` into `entry`; `None` where `entry` is a link to a folder that the way has
+    /// passed, or to one above it, so that it would never end.
+    fn entered(&self, folder: &Path, entry: &Path) -> Option<Self> {
+        if !entry.is_symlink() {
+            return Some(self.clone());
+        }
+        let Ok(target) = std::fs::canonicalize(entry) else { return Some(self.clone()) };
+        let passed = || self.0.iter().cloned().chain(std::fs::canonicalize(folder));
+        let ends = passed().all(|passed| !passed.starts_with(&target));
+        ends.then(|| Self(passed().chain([target.clone()]).collect()))
+    }
+}
+
 impl Listing {
     fn add(&mut self, mut file: SourceFile) -> Result<(), Error> {
         if file.known.table.is_none() {
@@ -122,8 +144,8 @@ impl Listing {
 
     fn add_folder(&mut self, root: &Path) -> Result<(), Error> {
         let failed = |path: &Path, source| Error::Read { file: path.display().to_string(), source };
-        let mut folders = vec![(root.to_owned(), 0)];
-        while let Some((folder, depth)) = folders.pop() {
+        let mut folders = vec![(root.to_owned(), 0, LinkedFolders::of(root))];
+        while let Some((folder, depth, links)) = folders.pop() {
             if depth > DEPTH_MAX {
                 return Err(Error::TooDeep { folder, depth_max: DEPTH_MAX });
             }
@@ -150,7 +172,10 @@ impl Listing {
                     metadata => metadata.map_err(|source| failed(&path, source))?,
                 };
                 if metadata.is_dir() {
-                    folders.push((path, depth + 1));
+                    match links.entered(&folder, &path) {
+                        Some(links) => folders.push((path, depth + 1, links)),
+                        None => self.left_out.push(path.display().to_string(), WhyLeftOut::Loop),
+                    }
                     continue;
                 }
                 if !metadata.is_file() {

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use netcrab_pipeline::delta_log::DeltaLog;
+use netcrab_pipeline::run_summary::ExplainedPlan;
 use netcrab_sources::Source;
+use serde_json::{Value, json};
 
 use super::run::run_job;
 use crate::Context;
@@ -38,6 +40,16 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     let source = Source::open_with_tables(&arguments.sources, mapping, settings, &DeltaLog).await?;
     let folder = tempfile::tempdir()?;
     let summary = run_job(context, source, &folder.path().display().to_string(), only, true).await?;
-    println!("{}", summary.explained.unwrap_or_default());
+    if context.json {
+        let plan = |plan: &ExplainedPlan| {
+            let tree: Value = serde_json::from_str(&plan.json)?;
+            anyhow::Ok(json!({"table": plan.table, "plan": tree[0]["Plan"]}))
+        };
+        let plans = summary.explained.iter().map(plan).collect::<Result<Vec<_>>>()?;
+        println!("{}", Value::from(plans));
+    } else {
+        let plans = summary.explained.iter().map(|plan| format!("{}\n{}", plan.table, plan.text));
+        println!("{}", plans.collect::<Vec<_>>().join("\n"));
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use jiff::civil::Date;
 use netcrab_pipeline::progress::bar;
@@ -20,11 +20,11 @@ Examples:
   netcrab generate traffic/ --events 20000000 --orgs 5 --products 3 --days 90 --seed 7
   netcrab generate events.ndjson.zst --events 50000")]
 pub(crate) struct Arguments {
-    /// A .parquet, .ndjson, .ndjson.gz or .ndjson.zst file, or a folder of Parquet files.
+    /// A .parquet, .ndjson, .ndjson.gz or .ndjson.zst file, or a folder of Parquet files. What is there is replaced.
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// Events in all, repeats included.
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     events: u64,
     /// Organisations.
     #[arg(long, default_value_t = 3)]
@@ -69,6 +69,12 @@ pub(super) fn write(path: &Path, settings: generate::GenerateSettings, quiet: bo
     let mut progress = |events| bar.set_position(events);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let json = [".ndjson", ".jsonl", ".json", ".ndjson.gz", ".ndjson.zst", ".jsonl.gz", ".jsonl.zst"];
+    if let Some(ending) = path.extension().filter(|ending| *ending != "parquet")
+        && !json.iter().any(|known| name.ends_with(known))
+    {
+        let ending = ending.to_string_lossy();
+        bail!("`.{ending}` is not written; name a {}, .parquet file, or a folder without a dot", json.join(", "));
+    }
     let written = if json.iter().any(|ending| name.ends_with(ending)) {
         generate::write_ndjson(path, settings, &FileLayout::default(), &mut progress)?
     } else {

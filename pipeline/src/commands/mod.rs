@@ -20,7 +20,9 @@ pub(crate) mod status;
 pub(crate) mod vacuum;
 pub(crate) mod verify;
 
-use anyhow::{Context as _, Result, bail};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, Result, anyhow, bail};
 use netcrab_pipeline::checkpoints::folder::Folder;
 use netcrab_schema::Table;
 use netcrab_sinks::delta::DeltaSink;
@@ -37,6 +39,20 @@ pub(crate) fn chain_of(error: &anyhow::Error) -> String {
         }
     }
     parts.join(": ")
+}
+
+/// Whether Ctrl-C ends the process.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// The error of a command that Ctrl-C ends; `advice` says what is left and how to go on.
+fn interrupted(advice: &str) -> anyhow::Error {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+    anyhow!("interrupted; {advice}")
+}
+
+/// Whether Ctrl-C ends the process. A library's task that is cut off then may panic, which tells nobody anything.
+pub(crate) fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
 }
 
 /// The Delta tables in a folder or at a URL.

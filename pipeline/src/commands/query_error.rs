@@ -51,6 +51,9 @@ fn planning(said: &str, session: &SessionContext) -> String {
         return no_function(name, session);
     }
     let said = first_line(said);
+    if said.contains(" not supported: ") {
+        return format!("{said}; only queries run here: `netcrab run` and a stream write the tables");
+    }
     format!("{said}; docs/tables.md lists tables and columns")
 }
 

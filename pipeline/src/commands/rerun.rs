@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use jiff::civil::Date;
 use netcrab_pipeline::config::Config;
@@ -63,7 +63,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     let _bar = Bar::start(Arc::clone(&progress), u64::MAX, context.quiet || context.json);
     let changes = tokio::select! {
         changes = rerun(&sink, &context.config, rules, &scope, arguments.dry_run, progress) => changes?,
-        _ = tokio::signal::ctrl_c() => bail!("interrupted; run the same command again to complete it"),
+        _ = tokio::signal::ctrl_c() => return Err(super::interrupted("run the same command again to complete it")),
     };
     if context.json {
         println!("{}", as_json(&changes, arguments.dry_run));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use netcrab_pipeline::delta_log::DeltaLog;
 use netcrab_pipeline::progress::{Bar, Progress};
@@ -14,7 +14,7 @@ use netcrab_pipeline::run_summary::{NoEvent, RunSummary};
 use netcrab_sources::{LeftOut, Source};
 use serde_json::{Value, json};
 
-use super::grouped;
+use super::{grouped, interrupted};
 use crate::Context;
 
 /// Most files without events that the summary for a person names.
@@ -95,7 +95,9 @@ pub(super) async fn run_job(
     let job = Job { source: Arc::new(source), sink: &sink, only, config: &context.config, explain };
     tokio::select! {
         summary = job.run(progress) => Ok(summary?),
-        _ = tokio::signal::ctrl_c() => bail!("interrupted; the tables are as they were, run the same command again to complete it"),
+        _ = tokio::signal::ctrl_c() => {
+            Err(interrupted("the tables are as they were, run the same command again to complete it"))
+        }
     }
 }
 

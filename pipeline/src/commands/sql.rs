@@ -59,7 +59,10 @@ async fn query_rows(session: &SessionContext, query: &str) -> Result<Vec<RecordB
 
 fn print_rows(rows: &[RecordBatch], json: bool) -> Result<()> {
     if !json {
-        println!("{}", pretty_format_batches(rows)?);
+        match rows.iter().any(|batch| batch.num_rows() > 0) {
+            true => println!("{}", pretty_format_batches(rows)?),
+            false => println!("no rows"),
+        }
         return Ok(());
     }
     let mut writer = arrow::json::LineDelimitedWriter::new(std::io::stdout().lock());

@@ -208,7 +208,12 @@ fn only_writes_what_is_named() {
 fn explain_shows_each_stage_with_rows_and_time() {
     let folder = tempfile::tempdir().unwrap();
     let events = traffic(folder.path(), "events.parquet", "1000", "1");
-    let plan = succeed(&["explain", text(&events), "--only", "fact_sessions"]);
+    let arguments = ["explain", text(&events), "--only", "fact_sessions"];
+    let json: serde_json::Value = serde_json::from_str(&succeed(&[&arguments[..], &["--json"]].concat())).unwrap();
+    assert_eq!(json[0]["table"], "fact_sessions");
+    assert_eq!(json[0]["plan"]["Node Type"], "SortRowsExec");
+    assert!(json[0]["plan"]["Actual Rows"].as_u64().is_some_and(|rows| rows > 0), "{json}");
+    let plan = succeed(&arguments);
     for stage in ["EventsExec", "BatchSessionizeExec", "DetectExec", "AggregateExec"] {
         let line = plan.lines().find(|line| line.contains(stage)).unwrap_or_else(|| panic!("no {stage} in {plan}"));
         assert!(line.contains("output_rows=") && line.contains("elapsed_compute="), "{line}");

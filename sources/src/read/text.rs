@@ -152,8 +152,7 @@ impl TextDecoder {
         if let RowFormat::Log { w3c, .. } = &mut self.format
             && let Some(text) = text.as_deref().filter(|text| text.starts_with('#'))
         {
-            // A comment in a log without such lines is counted, as any other line that is no request.
-            self.skipped += u64::from(!w3c.read(text) && !w3c.names_fields());
+            w3c.read(text);
             return Ok(true);
         }
         let decoded = match text {
