@@ -122,6 +122,17 @@ pub enum Error {
         /// The last epoch in the Delta tables.
         applied: u64,
     },
+    /// State, tables and bus of a shard are not of one history: one of them was put back from a copy, or lost.
+    #[error(
+        "the state of shard {shard} does not fit the tables or the bus: {what}; put back all three from one backup, or \
+         stop the stream and run `netcrab stream repair`, which recomputes the tables and the state from events_raw"
+    )]
+    StateDisagrees {
+        /// The shard.
+        shard: u32,
+        /// What the state says, and what the others say.
+        what: String,
+    },
     /// A manifest names a table of another release.
     #[error("an epoch names the table `{table}`, which this release does not know")]
     UnknownTable {
@@ -129,7 +140,10 @@ pub enum Error {
         table: String,
     },
     /// Epochs that a restart needs are gone.
-    #[error("epochs before {before} of shard {shard} are gone and its open sessions were never written")]
+    #[error(
+        "epochs before {before} of shard {shard} are gone and its open sessions were never written; put them back from \
+         a backup, or stop the stream and run `netcrab stream repair`"
+    )]
     EpochsMissing {
         /// The shard.
         shard: u32,
@@ -137,7 +151,10 @@ pub enum Error {
         before: u64,
     },
     /// The bus lacks events that a restart needs.
-    #[error("the bus has no events from {from} of shard {shard}, which epoch {epoch} read")]
+    #[error(
+        "the bus has no events from {from} of shard {shard}, which epoch {epoch} read; put the bus back from a backup, \
+         or stop the stream and run `netcrab stream repair`"
+    )]
     BusLacksEpoch {
         /// The shard.
         shard: u32,
@@ -206,6 +223,7 @@ impl Error {
             | Self::StreamRuns
             | Self::ClickHouseNotEmpty { .. }
             | Self::ClickHouseBehind { .. }
+            | Self::StateDisagrees { .. }
             | Self::UnknownTable { .. }
             | Self::EpochsMissing { .. }
             | Self::BusLacksEpoch { .. }
@@ -223,7 +241,7 @@ impl Error {
             Self::Sink(error) => matches!(error, netcrab_sinks::Error::Schema { .. }),
             Self::Bus(error) => matches!(error, netcrab_bus::Error::Gone { .. }),
             Self::Restore { source } | Self::Repair { source } | Self::Shard { source, .. } => source.stops_a_stream(),
-            other => matches!(other, Self::ClickHouseBehind { .. }),
+            other => matches!(other, Self::ClickHouseBehind { .. } | Self::StateDisagrees { .. }),
         }
     }
 
@@ -287,7 +305,8 @@ mod tests {
     fn a_chain_names_every_cause_in_one_line() {
         let error = Error::Restore { source: Box::new(Error::EpochsMissing { shard: 0, before: 7 }) };
         let line = "the open sessions could not be read back: epochs before 7 of shard 0 are gone and its open \
-                    sessions were never written";
+                    sessions were never written; put them back from a backup, or stop the stream and run \
+                    `netcrab stream repair`";
         assert_eq!(error.chain(), line);
     }
 }

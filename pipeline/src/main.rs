@@ -49,6 +49,8 @@ enum Command {
     Process(commands::process::Arguments),
     /// Show the position of each shard of a stream.
     Status(commands::status::Arguments),
+    /// Repair a stream that does not run.
+    Stream(commands::stream::Arguments),
     /// Remove files that no table references.
     Vacuum(commands::vacuum::Arguments),
     /// Copy the tables into an empty ClickHouse.
@@ -141,6 +143,7 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Ingest(arguments) => commands::ingest::run(&context, arguments).await,
             Command::Process(arguments) => commands::process::run(&context, arguments).await,
             Command::Status(arguments) => commands::status::run(&context, arguments).await,
+            Command::Stream(arguments) => commands::stream::run(&context, arguments).await,
             Command::Vacuum(arguments) => commands::vacuum::run(&context, arguments).await,
             Command::Backfill(arguments) => commands::backfill::run(&context, arguments).await,
             Command::Verify(arguments) => commands::verify::run(&context, arguments).await,

@@ -84,7 +84,7 @@ pub(crate) async fn replace(
         change = TableChange { added: staged.files, removed: stored.removed, ..TableChange::default() };
     }
     let bytes = change.added.iter().map(|file| file.bytes).sum();
-    sink.apply(&REJECTS, &Position { writer, number }, &change).await?;
+    sink.apply(&REJECTS, &Position { writer, number, marks: Vec::new() }, &change).await?;
     Ok((rows, bytes))
 }
 

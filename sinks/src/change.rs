@@ -17,6 +17,14 @@ pub struct Position {
     pub writer: String,
     /// The number of the transaction, higher than that of every transaction before.
     pub number: i64,
+    /// More numbers that the table stores with the transaction, by name; [`mark_of`] reads them back. A sink that
+    /// stores rows (ClickHouse) ignores them.
+    pub marks: Vec<(&'static str, i64)>,
+}
+
+/// The name under which a table stores the mark `name` of `writer`.
+pub fn mark_of(writer: &str, name: &str) -> String {
+    format!("{writer}/{name}")
 }
 
 /// What one transaction of a stream changes in a table, in two forms: as files and as rows.

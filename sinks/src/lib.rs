@@ -28,7 +28,7 @@ mod sink;
 mod staged;
 mod stats;
 
-pub use change::{Position, TableChange, negated_sums};
+pub use change::{Position, TableChange, mark_of, negated_sums};
 pub use error::Error;
 pub use sink::Sink;
 pub use staged::{Replace, RunId, StagedFile, StagedTable};

@@ -110,7 +110,7 @@ async fn two_stores_give_one_answer() {
     let delta = DeltaSink::new(Url::from_directory_path(world.folder.path()).unwrap());
     for &table in netcrab_schema::ALL {
         let added = delta.files(table, "").await.unwrap();
-        let position = Position { writer: "test".to_owned(), number: 0 };
+        let position = Position { writer: "test".to_owned(), number: 0, marks: Vec::new() };
         tables.write(table, 0, &position, &TableChange { added, ..TableChange::default() }, &delta).await.unwrap();
     }
     let store = Arc::new(ClickHouseStore::open(tables).await);

@@ -12,6 +12,19 @@ use xxhash_rust::xxh3::xxh3_128;
 /// The format version that this release writes and reads.
 pub const FORMAT: u32 = 2;
 
+/// The last epoch that changed each table, by the name of the table.
+pub type LastChanges = BTreeMap<String, LastChange>;
+
+/// The last epoch that changed a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastChange {
+    /// The epoch.
+    pub epoch: u64,
+    /// [`history`] of its manifest; `None` where an earlier release wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<i64>,
+}
+
 /// Keys with late events, and the ts of the first of each, ms.
 pub type LateKeys = BTreeMap<SessionKey, i64>;
 
@@ -65,6 +78,12 @@ pub struct Manifest {
     pub repaired: bool,
     /// What the epoch changes in each table.
     pub tables: BTreeMap<String, TableChange>,
+    /// The last epoch before this one that changed each table; `None` in epochs of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed: Option<LastChanges>,
+    /// The [`digest`] of the last event that any epoch has read, this one included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_event: Option<String>,
     /// Digest of the rules in force.
     pub rules: String,
     /// Sessions that closed at or before this watermark may have been derived with other rules, ms.
@@ -95,6 +114,12 @@ impl Manifest {
 /// The XXH3 digest of bytes, 32 hex digits.
 pub fn digest(bytes: &[u8]) -> String {
     format!("{:032x}", xxh3_128(bytes))
+}
+
+/// Names the history of a shard up to an epoch by the bytes of its manifest, which has the digest of the manifest before.
+/// Two shards that went apart have other names from there on.
+pub fn history(manifest: &[u8]) -> i64 {
+    (xxh3_128(manifest) as u64).cast_signed()
 }
 
 /// A map whose keys are not strings, as a list of pairs.

@@ -287,6 +287,8 @@ mod tests {
             repair_begins: false,
             repaired: false,
             tables: BTreeMap::new(),
+            changed: None,
+            last_event: None,
             rules: String::new(),
             rules_since_ms: i64::MIN,
         }

@@ -127,7 +127,7 @@ pub async fn backfill(
     let left = backfill.parts.iter().filter(|(table, part)| !backfill.is_done(table, part));
     let copying = left.map(|(table, part)| async move {
         // Epochs of a stream begin at 1, so 0 is not one.
-        let position = Position { writer: noted(table, part).1, number: 0 };
+        let position = Position { writer: noted(table, part).1, number: 0, marks: Vec::new() };
         let change = TableChange { added: vec![part.clone()], ..TableChange::default() };
         server.write(table, shard_of(part), &position, &change, sink).await?;
         server.note(table, &position).await?;
@@ -140,7 +140,7 @@ pub async fn backfill(
         copied(table.name, part.bytes);
     }
     for &(shard, epoch) in &backfill.epochs {
-        let position = Position { writer: writer(shard), number: epoch as i64 };
+        let position = Position { writer: writer(shard), number: epoch as i64, marks: Vec::new() };
         server.note(POSITION_TABLE, &position).await?;
     }
     Ok(sum)

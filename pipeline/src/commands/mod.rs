@@ -17,6 +17,7 @@ pub(crate) mod serve;
 mod server;
 pub(crate) mod sql;
 pub(crate) mod status;
+pub(crate) mod stream;
 pub(crate) mod vacuum;
 pub(crate) mod verify;
 

@@ -37,6 +37,7 @@ pub mod maintenance_context;
 pub mod open_sessions;
 pub mod processor;
 pub mod publish;
+pub mod rebuild;
 pub mod repair;
 pub mod retention;
 pub mod shard;

@@ -28,6 +28,7 @@ mod serve;
 mod server;
 mod sql;
 mod stream;
+mod stream_repair;
 mod table_sources;
 #[path = "../../../bus/tests/suite/test_server.rs"]
 mod test_server;

@@ -60,7 +60,7 @@ impl Sink for ClickHouseSink {
             return Ok(false);
         }
         self.server.delete(table, replace).await?;
-        let position = Position { writer: run.as_str().to_owned(), number: 1 };
+        let position = Position { writer: run.as_str().to_owned(), number: 1, marks: Vec::new() };
         // Rows of an interrupted try were just deleted, but the server still knows their inserts by name and would drop
         // the repeats. So each try that replaces rows has names of its own.
         let replaces = replace != Replace::Nothing;

@@ -12,7 +12,7 @@ use netcrab_schema::Table;
 use super::fsync::fsync;
 use super::schema::parse_day;
 use super::tables::DeltaSink;
-use crate::change::{Position, TableChange};
+use crate::change::{Position, TableChange, mark_of};
 use crate::error::Error;
 use crate::staged::{Replace, RunId, StagedFile, StagedTable};
 
@@ -102,10 +102,13 @@ impl DeltaSink {
             }
         }
         actions.extend(change.added.iter().map(|file| Action::Add(add(file))));
-        let transaction = Transaction::new(position.writer.as_str(), position.number);
+        let mut transactions = vec![Transaction::new(position.writer.as_str(), position.number)];
+        transactions.extend(
+            position.marks.iter().map(|(name, number)| Transaction::new(mark_of(&position.writer, name), *number)),
+        );
         // Cleaning up the log lists all of it, which is too much for a commit each second; `vacuum` does it now and then.
         let properties = CommitProperties::default()
-            .with_application_transaction(transaction)
+            .with_application_transactions(transactions)
             .with_cleanup_expired_logs(Some(false));
         let committed = CommitBuilder::from(properties)
             .with_actions(actions)

@@ -136,7 +136,7 @@ async fn an_insert_whose_answer_got_lost_counts_once() {
     for number in 1..=3 {
         let staged = sink.stage(TABLE, &RunId::of_shard(1, number), flows(&[(1, 1), (2, 10)])).await.unwrap();
         let change = TableChange { added: staged.files, ..TableChange::default() };
-        let position = Position { writer: "a".to_owned(), number: number as i64 };
+        let position = Position { writer: "a".to_owned(), number: number as i64, marks: Vec::new() };
         assert!(sink.apply(TABLE, &position, &change).await.unwrap());
     }
     assert!(proxy.requests() > 12, "{} requests", proxy.requests());

@@ -171,7 +171,7 @@ async fn discarded_rows_never_come_back() {
 }
 
 fn position(writer: &str, number: i64) -> Position {
-    Position { writer: writer.to_owned(), number }
+    Position { writer: writer.to_owned(), number, marks: Vec::new() }
 }
 
 /// A change that adds these rows, staged.

@@ -28,7 +28,7 @@ impl World {
     }
 
     async fn apply(&self, number: i64, added: Vec<StagedFile>, removed: Vec<String>) {
-        let position = Position { writer: "shard".to_owned(), number };
+        let position = Position { writer: "shard".to_owned(), number, marks: Vec::new() };
         assert!(
             self.sink
                 .apply(&FACT_FLOWS, &position, &TableChange { added, removed, ..TableChange::default() })

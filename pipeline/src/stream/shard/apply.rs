@@ -13,7 +13,7 @@ use netcrab_sinks::{Position, Sink, StagedTable, TableChange};
 
 use super::epoch::StepTimer;
 use crate::checkpoints::Checkpoints;
-use crate::checkpoints::manifest::Manifest;
+use crate::checkpoints::manifest::{Manifest, history};
 use crate::error::{Error, Result};
 use crate::stream::context::StreamContext;
 use crate::stream::crash_points::{self, Step};
@@ -21,6 +21,9 @@ use crate::stream::publish;
 
 /// The table under which ClickHouse stores the last epoch of each shard, for all tables.
 pub const POSITION_TABLE: &Table = &EVENTS_RAW;
+
+/// The mark in the transactions of tables that names the [`history`] of the shard.
+pub(super) const HISTORY: &str = "history";
 
 /// The name of a shard in the transactions of tables.
 pub fn writer(shard: u32) -> String {
@@ -42,7 +45,7 @@ pub(super) async fn check_clickhouse(context: &StreamContext, shard: u32, checkp
 }
 
 /// Makes the staged files durable.
-pub(super) async fn sync(context: &StreamContext, tables: &BTreeMap<String, TableChange>) -> Result<()> {
+pub(in crate::stream) async fn sync(context: &StreamContext, tables: &BTreeMap<String, TableChange>) -> Result<()> {
     for (name, change) in tables {
         let staged = StagedTable { files: change.staged_files().cloned().collect() };
         context.sink.sync(table(name)?, &staged).await?;
@@ -50,14 +53,17 @@ pub(super) async fn sync(context: &StreamContext, tables: &BTreeMap<String, Tabl
     Ok(())
 }
 
-/// Applies a committed epoch everywhere and marks it applied; what was applied before is skipped.
-pub(super) async fn apply(
+/// Applies a committed epoch everywhere and marks it applied; what was applied before is skipped. `bytes` are those of
+/// its manifest.
+pub(in crate::stream) async fn apply(
     context: &StreamContext,
     checkpoints: &Checkpoints,
     manifest: &Manifest,
+    bytes: &[u8],
     timer: &mut StepTimer,
 ) -> Result<()> {
-    let position = Position { writer: writer(manifest.shard), number: manifest.epoch as i64 };
+    let marks = vec![(HISTORY, history(bytes))];
+    let position = Position { writer: writer(manifest.shard), number: manifest.epoch as i64, marks };
     for (name, change) in manifest.tables.iter().filter(|(_, change)| !change.is_empty()) {
         crash_points::before(Step::Apply);
         context.sink.apply(table(name)?, &position, change).await?;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMillisecondType;
+use arrow::util::display::array_value_to_string;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::physical_plan::ExecutionPlan;
 use netcrab_bus::{Fault, Fetched};
@@ -26,7 +27,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::state::ShardState;
 use crate::checkpoints::manifest::{FORMAT, LateKeys, Manifest, StateFile, digest};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plans::resources::ACTIONS_MAX;
 use crate::plans::staging::{Staging, stage_all};
 use crate::plans::table_order::in_table_order;
@@ -77,13 +78,13 @@ impl EpochReport {
 }
 
 /// Times the steps of an epoch.
-pub(super) struct StepTimer {
+pub(in crate::stream) struct StepTimer {
     steps: Vec<(Step, Duration)>,
     since: Instant,
 }
 
 impl StepTimer {
-    pub(super) fn start() -> Self {
+    pub(in crate::stream) fn start() -> Self {
         Self { steps: Vec::with_capacity(Step::ALL.len()), since: Instant::now() }
     }
 
@@ -127,6 +128,7 @@ pub(super) struct EpochPlan {
     pub(super) fetched: Fetched,
     pub(super) watermark_ms: i64,
     latest_ms: i64,
+    last_event: Option<String>,
     rules: String,
     rules_since_ms: i64,
     /// Offsets of the bus that are left for later epochs.
@@ -177,8 +179,7 @@ impl EpochPlan {
         }
         let position = state.position();
         let epoch = position.epoch + 1;
-        let rules =
-            digest(&[env!("CARGO_PKG_VERSION").as_bytes(), &serde_json::to_vec(request.rules.as_ref())?].concat());
+        let rules = digest_of_rules(request.rules)?;
         let rules_since_ms = if rules == position.rules { position.rules_since_ms } else { position.closed_ms };
         let name = format!(
             "{shard} {epoch} {} {from} {} {watermark_ms} {rules} {}",
@@ -186,7 +187,20 @@ impl EpochPlan {
         );
         let run = RunId::of_shard(shard, xxh3_128(name.as_bytes()));
         let lag = end.saturating_sub(fetched.next);
-        Ok(Some(Self { epoch, name, run, fetched, watermark_ms, latest_ms, rules, rules_since_ms, lag, due }))
+        let last_event = last_event(&fetched)?.or_else(|| position.last_event.clone());
+        Ok(Some(Self {
+            epoch,
+            name,
+            run,
+            fetched,
+            watermark_ms,
+            latest_ms,
+            last_event,
+            rules,
+            rules_since_ms,
+            lag,
+            due,
+        }))
     }
 
     /// Runs the plans of the epoch; returns what they add to each table.
@@ -249,14 +263,32 @@ impl EpochPlan {
             repair_begins: self.due.repair_begins,
             repaired: self.due.repair_done,
             tables,
+            changed: Some(position.changed.clone()),
+            last_event: self.last_event.clone(),
             rules: self.rules.clone(),
             rules_since_ms: self.rules_since_ms,
         }
     }
 }
 
+/// The digest of rules, and of the release that applies them.
+pub(in crate::stream) fn digest_of_rules(rules: &Rules) -> Result<String> {
+    Ok(digest(&[env!("CARGO_PKG_VERSION").as_bytes(), &serde_json::to_vec(rules)?].concat()))
+}
+
+/// The digest of the last event of a range; `None` where it has none.
+pub(in crate::stream) fn last_event(fetched: &Fetched) -> Result<Option<String>> {
+    let Some(batch) = fetched.batches.iter().rfind(|batch| batch.num_rows() > 0) else { return Ok(None) };
+    let text = |name: &str| {
+        let column = batch.column_by_name(name).ok_or_else(|| Error::no_column(name))?;
+        Ok::<_, Error>(array_value_to_string(column, batch.num_rows() - 1)?)
+    };
+    let texts = ["org_id", "product_id", "event_id", "ts"].map(text).into_iter().collect::<Result<Vec<_>>>()?;
+    Ok(Some(digest(texts.join("\n").as_bytes())))
+}
+
 /// Entries of the bus that are no events, as rows of `rejects`.
-fn rejects(faults: &[Fault]) -> Result<RecordBatch> {
+pub(in crate::stream) fn rejects(faults: &[Fault]) -> Result<RecordBatch> {
     let files: Vec<String> = faults.iter().map(|fault| format!("bus/shard-{:04}", fault.shard)).collect();
     let rejected = faults.iter().zip(&files);
     Ok(reject::rows(

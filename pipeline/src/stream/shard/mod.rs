@@ -9,9 +9,11 @@
 //! | `epoch.rs` | what the next epoch is, its plans, and its manifest |
 //! | `apply.rs` | a committed epoch into Delta, ClickHouse and the result topics |
 //! | `state.rs` | open sessions and position after the last epoch, and how a restart rebuilds them |
+//! | `check.rs` | whether state, tables and bus are of one history |
 //! | `maintenance.rs` | compaction and repairs, which run in the background, concurrently with epochs |
 
 pub mod apply;
+pub mod check;
 pub mod epoch;
 mod maintenance;
 pub mod state;
@@ -26,6 +28,7 @@ use netcrab_schema::tables::{EVENTS_SESSIONIZED, FACT_INCIDENTS, FACT_SESSIONS};
 use netcrab_sinks::TableChange;
 
 use self::apply::{apply, check_clickhouse, sync};
+use self::check::{check_bus, check_tables};
 use self::epoch::{EpochOutput, EpochPlan, StepTimer};
 pub use self::epoch::{EpochReport, EpochRequest};
 use self::maintenance::Maintenance;
@@ -53,6 +56,7 @@ impl Shard {
     /// sessions.
     ///
     /// # Errors
+    /// [`crate::error::Error::StateDisagrees`] where state, tables and bus are not of one history;
     /// [`crate::error::Error::ClickHouseBehind`] where ClickHouse lacks epochs; otherwise whatever reading the
     /// shard's files, the bus or the tables gives.
     pub async fn open(context: Arc<StreamContext>, number: u32, rules: &Arc<Rules>) -> Result<Self> {
@@ -62,12 +66,18 @@ impl Shard {
         let checkpoints = Checkpoints::open(&folder, number)?;
         check_clickhouse(&context, number, &checkpoints).await?;
         let newest = checkpoints.newest().await?;
-        if let Some((newest, _)) = &newest
-            && !checkpoints.applied(newest.epoch).await?
-        {
-            apply(&context, &checkpoints, newest, &mut StepTimer::start()).await?;
+        let applied = match &newest {
+            Some((newest, _)) => checkpoints.applied(newest.epoch).await?,
+            None => true,
+        };
+        let last_changes = check_tables(&context.sink, number, newest.as_ref(), applied).await?;
+        if let Some((newest, _)) = &newest {
+            check_bus(context.bus.as_ref(), number, newest.to, newest.last_event.as_deref()).await?;
         }
-        let state = ShardState::restore(&context, number, &checkpoints, rules, newest).await?;
+        if let Some((newest, bytes)) = newest.as_ref().filter(|_| !applied) {
+            apply(&context, &checkpoints, newest, bytes, &mut StepTimer::start()).await?;
+        }
+        let state = ShardState::restore(&context, number, &checkpoints, rules, newest, last_changes).await?;
         Ok(Self { context, checkpoints, state, maintenance: Maintenance::default() })
     }
 
@@ -119,7 +129,7 @@ impl Shard {
         self.checkpoints.commit(manifest.epoch, &bytes).await?;
         timer.done(Step::Commit);
 
-        apply(&self.context, &self.checkpoints, &manifest, &mut timer).await?;
+        apply(&self.context, &self.checkpoints, &manifest, &bytes, &mut timer).await?;
         self.state.advance(&manifest, &bytes, request.finish);
         self.state.files.apply(&manifest.tables);
         if manifest.repair_begins {

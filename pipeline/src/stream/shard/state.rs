@@ -15,7 +15,9 @@ use netcrab_schema::arrow::event_in_flight;
 use netcrab_sinks::RunId;
 
 use crate::checkpoints::Checkpoints;
-use crate::checkpoints::manifest::{LateKeys, Manifest, NO_WATERMARK, StateFile, digest};
+use crate::checkpoints::manifest::{
+    LastChange, LastChanges, LateKeys, Manifest, NO_WATERMARK, StateFile, digest, history,
+};
 use crate::error::{Error, Result};
 use crate::plans::resources::ACTIONS_MAX;
 use crate::stream::context::StreamContext;
@@ -54,6 +56,10 @@ pub(super) struct ShardPosition {
     pub(super) closed_ms: i64,
     pub(super) rules: String,
     pub(super) rules_since_ms: i64,
+    /// The last epoch that changed each table.
+    pub(super) changed: LastChanges,
+    /// The digest of the last event that was read.
+    pub(super) last_event: Option<String>,
     /// The newest epoch with a state file; 0 before there is one.
     state_epoch: u64,
     /// Events since then.
@@ -74,20 +80,33 @@ impl Default for ShardPosition {
             closed_ms: NO_WATERMARK,
             rules: String::new(),
             rules_since_ms: NO_WATERMARK,
+            changed: LastChanges::new(),
+            last_event: None,
             state_epoch: 0,
             events_since_state: 0,
         }
     }
 }
 
+impl ShardPosition {
+    /// Notes that an epoch changed its tables; `bytes` are those of its manifest.
+    fn note_changes(&mut self, manifest: &Manifest, bytes: &[u8]) {
+        let change = LastChange { epoch: manifest.epoch, history: Some(history(bytes)) };
+        let changed = manifest.tables.iter().filter(|(_, change)| !change.is_empty());
+        self.changed.extend(changed.map(|(table, _)| (table.clone(), change)));
+    }
+}
+
 impl ShardState {
-    /// Rebuilds the state after `newest`, a manifest and its bytes; an empty one where there is none.
+    /// Rebuilds the state after `newest`, a manifest and its bytes; an empty one where there is none. `changed` says
+    /// which epochs before it changed the tables.
     pub(super) async fn restore(
         context: &StreamContext,
         number: u32,
         checkpoints: &Checkpoints,
         rules: &Rules,
         newest: Option<(Manifest, Vec<u8>)>,
+        changed: LastChanges,
     ) -> Result<Self> {
         let fields = event_in_flight().fields().clone();
         let open = OpenSessions::new(&fields, rules.sessionize.clone(), ACTIONS_MAX)?;
@@ -102,6 +121,8 @@ impl ShardState {
         let restored = state.replay_since_state_file(context, checkpoints, rules, &newest).await;
         restored.map_err(|source| Error::Restore { source: Box::new(source) })?;
         state.position.digest = digest(&bytes);
+        state.position.changed = changed;
+        state.position.note_changes(&newest, &bytes);
         state.files = TableFiles::read(&context.sink, number).await?;
         Ok(state)
     }
@@ -226,6 +247,8 @@ impl ShardState {
         }
         position.epoch = manifest.epoch;
         position.digest = digest(bytes);
+        position.note_changes(manifest, bytes);
+        position.last_event.clone_from(&manifest.last_event);
         position.next = manifest.to;
         position.latest_ms = manifest.latest_ms;
         position.forgotten_ms = manifest.forgotten_ms;
