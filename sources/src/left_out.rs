@@ -32,6 +32,10 @@ pub enum WhyLeftOut {
     Missing,
     /// It is a link to a folder above it, or back into one that led to it.
     Loop,
+    /// It is a link to a place outside of the folder.
+    Link,
+    /// It is a pipe, a socket or a device.
+    Special,
     /// It holds nothing.
     Empty,
     /// It has a header, and no rows.
@@ -48,6 +52,8 @@ impl WhyLeftOut {
             WhyLeftOut::Unfinished => "unfinished",
             WhyLeftOut::Missing => "missing",
             WhyLeftOut::Loop => "loop",
+            WhyLeftOut::Link => "link",
+            WhyLeftOut::Special => "special",
             WhyLeftOut::Empty => "empty",
             WhyLeftOut::NoRows => "no_rows",
         }
@@ -111,6 +117,10 @@ impl fmt::Display for WhyLeftOut {
                 f.write_str("it was removed, or is a link to a file that is not there; restore it, or remove the link")
             }
             WhyLeftOut::Loop => f.write_str("it is a link back to a folder that leads to it; remove the link"),
+            WhyLeftOut::Link => {
+                f.write_str("it is a link to a place outside of the folder; name that place as a source")
+            }
+            WhyLeftOut::Special => f.write_str("it is a pipe, a socket or a device, which may never end"),
             WhyLeftOut::Empty => f.write_str("it is empty"),
             WhyLeftOut::NoRows => f.write_str("it has a header and no rows"),
         }

@@ -92,6 +92,12 @@ impl LinkedFolders {
         Self(std::fs::canonicalize(root).into_iter().collect())
     }
 
+    /// Whether `entry` is a link to a place outside of the folder where the way began.
+    fn leads_out(&self, entry: &Path) -> bool {
+        let Some(root) = self.0.first().filter(|_| entry.is_symlink()) else { return false };
+        std::fs::canonicalize(entry).is_ok_and(|target| !target.starts_with(root))
+    }
+
     /// These folders on the way from `folder` into `entry`; `None` where `entry` is a link to a folder that the way has
     /// passed, or to one above it, so that it would never end.
     fn entered(&self, folder: &Path, entry: &Path) -> Option<Self> {
@@ -171,6 +177,10 @@ impl Listing {
                     }
                     metadata => metadata.map_err(|source| failed(&path, source))?,
                 };
+                if links.leads_out(&path) {
+                    self.left_out.push(path.display().to_string(), WhyLeftOut::Link);
+                    continue;
+                }
                 if metadata.is_dir() {
                     match links.entered(&folder, &path) {
                         Some(links) => folders.push((path, depth + 1, links)),
@@ -179,8 +189,7 @@ impl Listing {
                     continue;
                 }
                 if !metadata.is_file() {
-                    // A pipe, a socket or a device: reading may never end.
-                    self.left_out.push(path.display().to_string(), WhyLeftOut::UnknownEnding);
+                    self.left_out.push(path.display().to_string(), WhyLeftOut::Special);
                     continue;
                 }
                 let relative = path.strip_prefix(root).unwrap_or(&path).display().to_string();

@@ -51,6 +51,30 @@ fn what_is_not_read_is_named_with_its_reason() {
 }
 
 #[test]
+fn no_link_leads_out_of_a_folder_and_no_pipe_is_waited_for() {
+    let (folder, outside) = (folder(), folder());
+    file(&folder, "a.ndjson", event(""));
+    file(&outside, "b.ndjson", event(""));
+    let link = |target: &std::path::Path, name: &str| {
+        std::os::unix::fs::symlink(target, folder.path().join(name)).unwrap();
+    };
+    link(&outside.path().join("b.ndjson"), "b.ndjson");
+    link(outside.path(), "c");
+    link(std::path::Path::new("/dev/zero"), "d.ndjson");
+    link(&folder.path().join("a.ndjson"), "e.ndjson");
+    let pipe = std::process::Command::new("mkfifo").arg(folder.path().join("f.ndjson")).status().unwrap();
+    assert!(pipe.success());
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("g.csv")).unwrap();
+    assert_eq!(
+        left_out(&folder, None),
+        ["b.ndjson link", "c link", "d.ndjson link", "f.ndjson special", "g.csv special"]
+    );
+    // A link that is given as a source is followed.
+    let given = open(&[&folder.path().join("b.ndjson")], None, SourceSettings::default()).unwrap();
+    assert_eq!((given.left_out().len(), given.bytes() > 0), (0, true));
+}
+
+#[test]
 fn bookkeeping_is_left_alone_without_a_word() {
     let folder = folder();
     file(&folder, "a.ndjson", event(""));
