@@ -6,8 +6,15 @@
 
 use netcrab_schema::nearest_clause;
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+use saphyr_parser::{Event, Parser};
 
 use crate::definition::{ANY, Definition, Fault, Frequency, Kind, Privacy, Unit, VERTICALS};
+
+/// Most bytes of a definition.
+const BYTES_MAX: usize = 256 << 10;
+
+/// How deep lists and keys may lie in one another.
+const DEPTH_MAX: usize = 16;
 
 const KEYS: [&str; 17] = [
     "packId",
@@ -42,7 +49,32 @@ impl Definition {
     }
 }
 
+/// Checks the size and the depth of a text before its nodes are built, for nodes are dropped one within the other.
+fn check_bounds(text: &str) -> Result<(), Fault> {
+    if text.len() > BYTES_MAX {
+        return Err(Fault { line: 1, what: format!("a definition of more than {BYTES_MAX} bytes") });
+    }
+    let mut depth = 0;
+    for event in Parser::new_from_str(text) {
+        match event {
+            Ok((Event::SequenceStart(..) | Event::MappingStart(..), span)) => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    let what = format!("lists and keys lie more than {DEPTH_MAX} deep; a definition needs 2");
+                    return Err(Fault { line: span.start.line(), what });
+                }
+            }
+            Ok((Event::SequenceEnd | Event::MappingEnd, _)) => depth -= 1,
+            Ok(_) => {}
+            // The loader says what is wrong.
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
 fn read(text: &str) -> Result<Definition, Vec<Fault>> {
+    check_bounds(text).map_err(|fault| vec![fault])?;
     let documents = MarkedYaml::load_from_str(text)
         .map_err(|error| vec![Fault { line: error.marker().line(), what: format!("not YAML: {}", error.info()) }])?;
     let [document] = documents.as_slice() else {

@@ -79,3 +79,23 @@ fn a_text_that_is_no_mapping_or_no_yaml_is_refused_with_a_line() {
         );
     }
 }
+
+#[test]
+fn a_text_that_is_too_long_too_deep_or_multiplies_itself_is_refused() {
+    let bomb = (1..30).fold("a0: &a0 [x, x]\n".to_owned(), |text, at| {
+        let of = format!("*a{}", at - 1);
+        format!("{text}a{at}: &a{at} [{of}, {of}, {of}, {of}, {of}, {of}, {of}, {of}]\n")
+    });
+    for (text, said) in [
+        (format!("{YAML}#{}", "x".repeat(256 << 10)), "more than 262144 bytes"),
+        ("- ".repeat(100_000), "more than 16 deep"),
+        ("[".repeat(100_000), "recursion limit exceeded"),
+        (format!("a: {}", "{b: ".repeat(17)), "more than 16 deep"),
+        (bomb, "not YAML"),
+    ] {
+        let faults = Definition::parse(&text).unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].what.contains(said), "{}", faults[0].what);
+    }
+    assert!(Definition::parse(&format!("{YAML}#{}", "x".repeat(1000))).is_ok());
+}
