@@ -81,3 +81,49 @@ fn the_prompt_says_the_same_and_goes_on() {
     assert!(said.contains("| 42 "), "{said}{fault}");
     assert_eq!(fault.matches("did you mean `fact_sessions`?").count(), 1, "{fault}");
 }
+
+#[test]
+fn no_statement_writes_but_copy_into_the_folder_that_is_allowed() {
+    let (folder, tables) = tables();
+    let (out, elsewhere) = (folder.path().join("out"), folder.path().join("elsewhere"));
+    std::fs::create_dir_all(out.join("sub")).unwrap();
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, out.join("link")).unwrap();
+    let file = |name: &str| text(&out.join(name)).to_owned();
+    let copy = |to: &str| format!("COPY (SELECT kind FROM fact_incidents) TO '{to}'");
+    for statement in [
+        "INSERT INTO fact_flows SELECT * FROM fact_flows",
+        "DELETE FROM fact_flows",
+        "UPDATE fact_flows SET moves = 0",
+        "DROP TABLE fact_flows",
+        "CREATE TABLE t AS SELECT 1",
+        "CREATE VIEW v AS SELECT 1",
+        &format!("CREATE EXTERNAL TABLE t (a INT) STORED AS CSV LOCATION '{}'", file("t.csv")),
+        &format!("EXPLAIN ANALYZE {}", copy(&file("a.parquet"))),
+        &copy(&file("a.parquet")),
+    ] {
+        let fault = fail(&["sql", "--tables", text(&tables), statement]);
+        assert!(fault.contains("only queries run here") || fault.contains("--allow-write"), "{statement}: {fault}");
+    }
+    for (target, said) in [
+        (text(&elsewhere.join("a.parquet")), "lies outside of"),
+        (&file("../elsewhere/a.parquet"), "lies outside of"),
+        (&file("link/a.parquet"), "lies outside of"),
+        (&file("nowhere/a.parquet"), "is not there; make it first"),
+        ("s3://bucket/a.parquet", "on this machine only"),
+        ("file:///tmp/a.parquet", "on this machine only"),
+    ] {
+        let fault = fail(&["sql", "--tables", text(&tables), "--allow-write", text(&out), &copy(target)]);
+        assert!(fault.contains(said), "{target}: {fault}");
+    }
+    let dropped = fail(&["sql", "--tables", text(&tables), "--allow-write", text(&out), "DROP TABLE fact_flows"]);
+    assert!(dropped.contains("only queries run here"), "{dropped}");
+    for name in ["a.parquet", "sub/b.csv"] {
+        let written = succeed(&["sql", "--tables", text(&tables), "--allow-write", text(&out), &copy(&file(name))]);
+        assert!(written.contains("count"), "{written}");
+        assert!(out.join(name).exists());
+    }
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+    let nothing = succeed(&["sql", "--tables", text(&tables), "SELECT * FROM fact_flows WHERE moves < 0"]);
+    assert_eq!(nothing, "no rows\n");
+}
