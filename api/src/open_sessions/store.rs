@@ -1,5 +1,7 @@
 //! Answers from the tables and from the open sessions.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -26,30 +28,41 @@ impl StoreWithOpenSessions {
     }
 }
 
+/// The order of lists of sessions.
+fn newest_first(a: &Session, b: &Session) -> Ordering {
+    b.start_us.cmp(&a.start_us).then_with(|| a.session_key.cmp(&b.session_key))
+}
+
+/// Copies of the first `limit` rows in this order, in any order.
+fn first<T: Clone>(mut rows: Vec<&T>, limit: usize, order: impl Fn(&T, &T) -> Ordering) -> Vec<T> {
+    if rows.len() > limit {
+        rows.select_nth_unstable_by(limit, |a, b| order(a, b));
+        rows.truncate(limit);
+    }
+    rows.into_iter().cloned().collect()
+}
+
 #[async_trait]
 impl InsightStore for StoreWithOpenSessions {
     async fn products(&self, org_id: &str) -> Result<Vec<Product>, StoreError> {
-        let mut products = self.tables.products(org_id).await?;
+        let closed = self.tables.products(org_id).await?;
+        let mut products: BTreeMap<String, Product> =
+            closed.into_iter().map(|product| (product.product_id.clone(), product)).collect();
         let state = self.view.state();
-        for ((_, product_id), keys) in state.owners.iter().filter(|(owner, _)| owner.0 == org_id) {
-            for OpenSession { session, .. } in keys.values().flatten() {
-                match products.iter_mut().find(|product| product.product_id == *product_id) {
-                    Some(product) => {
-                        product.first_day = product.first_day.min(session.date);
-                        product.last_day = product.last_day.max(session.date);
-                        product.sessions += 1;
-                    }
-                    None => products.push(Product {
-                        product_id: product_id.clone(),
-                        first_day: session.date,
-                        last_day: session.date,
-                        sessions: 1,
-                    }),
-                }
+        for (product_id, open) in state.products(org_id) {
+            for OpenSession { session, .. } in open {
+                let product = products.entry(product_id.clone()).or_insert_with(|| Product {
+                    product_id: product_id.clone(),
+                    first_day: session.date,
+                    last_day: session.date,
+                    sessions: 0,
+                });
+                product.first_day = product.first_day.min(session.date);
+                product.last_day = product.last_day.max(session.date);
+                product.sessions += 1;
             }
         }
-        products.sort_by(|a, b| a.product_id.cmp(&b.product_id));
-        Ok(products)
+        Ok(products.into_values().collect())
     }
 
     async fn newest_day(&self, org_id: &str, product_id: &str, until: Day) -> Result<Option<Day>, StoreError> {
@@ -60,27 +73,25 @@ impl InsightStore for StoreWithOpenSessions {
     }
 
     async fn session_days(&self, scope: &Scope) -> Result<Vec<SessionDay>, StoreError> {
-        let mut days = self.tables.session_days(scope).await?;
+        let closed = self.tables.session_days(scope).await?;
+        // Days in order, and of each day the versions in order, sessions without one last.
+        let mut days: BTreeMap<(Day, bool, Option<String>), SessionDay> =
+            closed.into_iter().map(|day| ((day.day, day.version.is_none(), day.version.clone()), day)).collect();
         let state = self.view.state();
         for OpenSession { session, .. } in state.within(scope) {
-            let same = |day: &&mut SessionDay| day.day == session.date && day.version == session.version_tag;
-            match days.iter_mut().find(same) {
-                Some(day) => {
-                    day.sessions += 1;
-                    day.frustration_sum += session.frustration_score;
-                    day.efficiency_sum += session.efficiency_score;
-                }
-                None => days.push(SessionDay {
-                    day: session.date,
-                    version: session.version_tag.clone(),
-                    sessions: 1,
-                    frustration_sum: session.frustration_score,
-                    efficiency_sum: session.efficiency_score,
-                }),
-            }
+            let version = &session.version_tag;
+            let day = days.entry((session.date, version.is_none(), version.clone())).or_insert_with(|| SessionDay {
+                day: session.date,
+                version: version.clone(),
+                sessions: 0,
+                frustration_sum: 0.0,
+                efficiency_sum: 0.0,
+            });
+            day.sessions += 1;
+            day.frustration_sum += session.frustration_score;
+            day.efficiency_sum += session.efficiency_score;
         }
-        days.sort_by(|a, b| (a.day, a.version.is_none(), &a.version).cmp(&(b.day, b.version.is_none(), &b.version)));
-        Ok(days)
+        Ok(days.into_values().collect())
     }
 
     async fn screens(&self, scope: &Scope) -> Result<Vec<ScreenSums>, StoreError> {
@@ -111,12 +122,12 @@ impl InsightStore for StoreWithOpenSessions {
         let open: Vec<Session> = {
             let state = self.view.state();
             let open = state.within(scope).map(|open| &open.session);
-            open.filter(|session| comes_after(session)).cloned().collect()
+            first(open.filter(|session| comes_after(session)).collect(), limit, newest_first)
         };
         let mut sessions = self.tables.sessions(scope, after, limit).await?;
         let closed: HashSet<String> = sessions.iter().map(|session| session.session_key.clone()).collect();
         sessions.extend(open.into_iter().filter(|session| !closed.contains(&session.session_key)));
-        sessions.sort_by(|a, b| b.start_us.cmp(&a.start_us).then_with(|| a.session_key.cmp(&b.session_key)));
+        sessions.sort_by(newest_first);
         sessions.truncate(limit);
         Ok(sessions)
     }
@@ -129,6 +140,10 @@ impl InsightStore for StoreWithOpenSessions {
         limit: usize,
     ) -> Result<Vec<Incident>, StoreError> {
         let order = |date, started_us: i64| (std::cmp::Reverse(date), std::cmp::Reverse(started_us));
+        let by_place = |a: &Incident, b: &Incident| {
+            let (ours, theirs) = (order(a.date, a.started_us), order(b.date, b.started_us));
+            ours.cmp(&theirs).then_with(|| a.incident_id.cmp(&b.incident_id))
+        };
         let comes_after = |incident: &Incident| {
             after.is_none_or(|after| {
                 let place = (order(after.day, after.started_us), &after.incident_id);
@@ -142,15 +157,12 @@ impl InsightStore for StoreWithOpenSessions {
         let open: Vec<Incident> = {
             let state = self.view.state();
             let open = state.within(scope).flat_map(|open| &open.incidents);
-            open.filter(|incident| wanted(incident) && comes_after(incident)).cloned().collect()
+            first(open.filter(|incident| wanted(incident) && comes_after(incident)).collect(), limit, by_place)
         };
         let mut incidents = self.tables.incidents(scope, only, after, limit).await?;
         let closed: HashSet<String> = incidents.iter().map(|incident| incident.incident_id.clone()).collect();
         incidents.extend(open.into_iter().filter(|incident| !closed.contains(&incident.incident_id)));
-        incidents.sort_by(|a, b| {
-            let (ours, theirs) = (order(a.date, a.started_us), order(b.date, b.started_us));
-            ours.cmp(&theirs).then_with(|| a.incident_id.cmp(&b.incident_id))
-        });
+        incidents.sort_by(by_place);
         incidents.truncate(limit);
         Ok(incidents)
     }

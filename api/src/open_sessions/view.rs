@@ -1,4 +1,7 @@
-//! The open sessions of all shards, by product.
+//! The open sessions of all shards, by organisation and product, and by session key.
+//!
+//! Invariant: a question of one organisation looks at no session of another, and one for a session looks at that
+//! session only, however many are open.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -20,9 +23,20 @@ pub struct OpenSessionsView {
 
 #[derive(Debug, Default)]
 pub(super) struct ViewState {
-    pub(super) owners: HashMap<Owner, BTreeMap<Key, Vec<OpenSession>>>,
+    orgs: HashMap<String, OrgSessions>,
     keys: HashMap<Key, Owner>,
     sessions: usize,
+}
+
+/// The open sessions of a product, by key.
+type ProductSessions = BTreeMap<Key, Vec<OpenSession>>;
+
+/// The open sessions of an organisation.
+#[derive(Debug, Default)]
+struct OrgSessions {
+    products: BTreeMap<String, ProductSessions>,
+    /// Product and key of each session, by its session_key.
+    places: HashMap<String, (String, Key)>,
 }
 
 impl OpenSessionsView {
@@ -70,23 +84,40 @@ impl OpenSessionsView {
 
 impl ViewState {
     fn remove(&mut self, key: Key) {
-        let Some(owner) = self.keys.remove(&key) else { return };
-        let Some(keys) = self.owners.get_mut(&owner) else { return };
-        self.sessions -= keys.remove(&key).map_or(0, |sessions| sessions.len());
+        let Some((org_id, product_id)) = self.keys.remove(&key) else { return };
+        let Some(org) = self.orgs.get_mut(&org_id) else { return };
+        let Some(keys) = org.products.get_mut(&product_id) else { return };
+        let sessions = keys.remove(&key).unwrap_or_default();
+        self.sessions -= sessions.len();
         if keys.is_empty() {
-            self.owners.remove(&owner);
+            org.products.remove(&product_id);
+        }
+        for open in sessions {
+            org.places.remove(&open.session.session_key);
+        }
+        if org.products.is_empty() {
+            self.orgs.remove(&org_id);
         }
     }
 
     fn add(&mut self, key: Key, owner: Owner, open: OpenSession) {
         self.sessions += 1;
         self.keys.entry(key).or_insert_with(|| owner.clone());
-        self.owners.entry(owner).or_default().entry(key).or_default().push(open);
+        let (org_id, product_id) = owner;
+        let org = self.orgs.entry(org_id).or_default();
+        org.places.insert(open.session.session_key.clone(), (product_id.clone(), key));
+        org.products.entry(product_id).or_default().entry(key).or_default().push(open);
+    }
+
+    /// The open sessions of each product of an organisation.
+    pub(super) fn products(&self, org_id: &str) -> impl Iterator<Item = (&String, impl Iterator<Item = &OpenSession>)> {
+        let products = self.orgs.get(org_id).into_iter().flat_map(|org| &org.products);
+        products.map(|(product_id, keys)| (product_id, keys.values().flatten()))
     }
 
     /// The open sessions of a product.
     pub(super) fn of(&self, org_id: &str, product_id: &str) -> impl Iterator<Item = &OpenSession> {
-        let keys = self.owners.get(&(org_id.to_owned(), product_id.to_owned()));
+        let keys = self.orgs.get(org_id).and_then(|org| org.products.get(product_id));
         keys.into_iter().flat_map(BTreeMap::values).flatten()
     }
 
@@ -98,11 +129,12 @@ impl ViewState {
         self.of(&scope.org_id, &scope.product_id).filter(wanted)
     }
 
+    /// The session of an organisation with this session_key, and the number of its key.
     pub(super) fn named(&self, org_id: &str, session_key: &str) -> Option<(u32, &OpenSession)> {
-        let products = self.owners.iter().filter(|(owner, _)| owner.0 == org_id);
-        let keys = products.flat_map(|(_, keys)| keys);
-        let mut open = keys.flat_map(|(key, sessions)| sessions.iter().map(|open| (key.1, open)));
-        open.find(|(_, open)| open.session.session_key == session_key)
+        let org = self.orgs.get(org_id)?;
+        let (product_id, key) = org.places.get(session_key)?;
+        let mut sessions = org.products.get(product_id)?.get(key)?.iter();
+        sessions.find(|open| open.session.session_key == session_key).map(|open| (key.1, open))
     }
 }
 
