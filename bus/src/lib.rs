@@ -119,6 +119,8 @@ pub struct Fault {
     pub shard: u32,
     /// The offsets.
     pub offsets: Range<u64>,
+    /// How many events they are, where the bus still knows it; else one for each offset.
+    pub rows: u64,
     /// The name of the reason in the table `rejects`; it never changes.
     pub name: &'static str,
     /// The column or JSON key that is wrong, if one is.

@@ -194,7 +194,14 @@ impl RecordsRead {
             let field = found.field.as_deref().map_or(String::new(), |field| format!(" ({field})"));
             let reason = format!("the record is no event: {}{field}; {}", found.reason.name(), found.reason.hint());
             let (shard, offsets, name) = (self.shard, offset..offset + 1, found.reason.name());
-            self.fetched.faults.push(Fault { shard, offsets, name, field: found.field.map(Into::into), reason });
+            self.fetched.faults.push(Fault {
+                shard,
+                offsets,
+                rows: 1,
+                name,
+                field: found.field.map(Into::into),
+                reason,
+            });
         }
         self.bytes += payload.len();
         self.fetched.next = offset + 1;

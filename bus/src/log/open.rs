@@ -25,12 +25,18 @@ pub struct Repair {
     /// Offsets whose events had been acknowledged and are lost. Empty after a crash of the process, and after a crash of
     /// the machine where the disk keeps what it flushed. They are not used again; reading them gives a fault.
     pub lost: Range<u64>,
+    /// Offsets before the end whose frames are damaged: their bytes stay, and reading them gives a fault.
+    pub damaged: Vec<Range<u64>>,
 }
 
 impl Repair {
     fn log(&self, path: &Path) {
-        let (path, bytes, lost) = (path.display(), self.bytes, &self.lost);
+        let (path, bytes, lost, damaged) = (path.display(), self.bytes, &self.lost, &self.damaged);
+        if !damaged.is_empty() {
+            warn!(%path, ?damaged, "frames are not what was written; their events are lost, the others are read");
+        }
         match lost.is_empty() {
+            true if bytes == 0 => {}
             true => warn!(%path, bytes, "a torn tail was cut; no acknowledged events are lost"),
             false => warn!(%path, bytes, ?lost, "a torn tail was cut, and acknowledged events are lost"),
         }
@@ -52,12 +58,22 @@ pub(super) fn open_shard(
     segment::sweep(&folder)?;
     let published = Shard::published(&folder)?;
     let mut segments = segments(&folder, number)?;
-    let last = match segments.last() {
-        Some(last) => Segment::open(&folder, number, last.first)?,
-        None => None,
+    // The last segment is appended to, so one that cannot be read makes room for another.
+    let mut next = published;
+    let last = loop {
+        let Some(first) = segments.last().map(|last| last.first) else { break None };
+        match Segment::open(&folder, number, first) {
+            Err(Error::Damaged { cause, .. }) => {
+                let path = segment::quarantine(&folder, first)?;
+                warn!(path = %path.display(), cause, "a segment cannot be read; its events are lost");
+                next = next.max(first + 1);
+                segments.pop();
+            }
+            opened => break opened?,
+        }
     };
     let Some(last) = last else {
-        let end = new_segment(&folder, number, published, schema, now_ms)?;
+        let end = new_segment(&folder, number, next, schema, now_ms)?;
         segments.push(SegmentInfo { first: end.first, bytes: end.bytes, newest_at_ms: now_ms });
         return Ok((Shard::for_writing(number, folder, segments, end.next)?, end, None));
     };
@@ -65,7 +81,7 @@ pub(super) fn open_shard(
     if let Some(info) = segments.last_mut() {
         (info.bytes, info.newest_at_ms) = (tail.bytes, tail.newest_at_ms);
     }
-    let lost = tail.next..published.max(tail.next);
+    let lost = tail.next..next.max(tail.next);
     let end = if lost.is_empty() && last.schema.as_slice() == schema {
         let (first, made_at_ms) = (last.head.first, last.head.made_at_ms);
         End {
@@ -82,8 +98,13 @@ pub(super) fn open_shard(
     if end.first > last.head.first {
         segments.push(SegmentInfo { first: end.first, bytes: end.bytes, newest_at_ms: now_ms });
     }
-    let repair =
-        (tail.torn_bytes > 0 || !lost.is_empty()).then_some(Repair { shard: number, bytes: tail.torn_bytes, lost });
+    let Tail { torn_bytes: bytes, damaged, .. } = tail;
+    let repair = (bytes > 0 || !lost.is_empty() || !damaged.is_empty()).then_some(Repair {
+        shard: number,
+        bytes,
+        lost,
+        damaged,
+    });
     if let Some(repair) = &repair {
         repair.log(&last.path);
     }
@@ -115,7 +136,15 @@ fn cut_tail(last: &Segment, published: u64) -> Result<(File, Tail), Error> {
 fn segments(folder: &Path, number: u32) -> Result<Vec<SegmentInfo>, Error> {
     let mut segments: Vec<SegmentInfo> = Vec::new();
     for first in segment::list(folder)? {
-        let Some(segment) = Segment::open(folder, number, first)? else { continue };
+        let segment = match Segment::open(folder, number, first) {
+            // Reading it gives a fault.
+            Err(Error::Damaged { .. }) => {
+                segments.push(SegmentInfo { first, bytes: 0, newest_at_ms: i64::MAX });
+                continue;
+            }
+            opened => opened?,
+        };
+        let Some(segment) = segment else { continue };
         if let Some(before) = segments.last_mut() {
             before.newest_at_ms = segment.head.made_at_ms;
         }

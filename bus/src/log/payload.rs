@@ -20,7 +20,7 @@ use super::frame::{FrameHead, HEAD};
 use crate::Error;
 
 /// The alignment within a frame: that of the widest value, a view.
-const ALIGNMENT: usize = 16;
+pub(crate) const ALIGNMENT: usize = 16;
 
 /// An encoded batch. Its head is written once its offset is known.
 #[derive(Debug)]

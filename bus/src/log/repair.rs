@@ -2,7 +2,7 @@
 //!
 //!     ▓▓▓▓ ▓▓▓▓ ▓▓░░            a torn tail: cut
 //!     ▓▓▓▓ ░░░░ ▓▓▓▓            the third frame was written together with the second, and neither was durable: cut
-//!     ▓▓▓▓ ░░░░ ▓▓▓▓            the third frame was written when the second was durable: damage, refused
+//!     ▓▓▓▓ ░░░░ ▓▓▓▓            the third frame was written when the second was durable: damage, read on behind it
 //!
 //! A disk may write the pages of one flush in any order, so a whole frame after a bad one does not prove damage. Two
 //! things do: a later frame that says the bad one was durable when it was written, and the published mark together with
@@ -11,12 +11,14 @@
 //! Where the cut removes events that the mark says were acknowledged (the disk lost them, or somebody shortened the
 //! file), their offsets are not used again, because readers may be past them.
 
-use super::frame::{FrameHead, HEAD};
+use std::ops::Range;
+
+use super::frame::FrameHead;
 use super::segment::{Found, Segment};
 use crate::Error;
 
 /// The end of the last segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tail {
     /// The length up to the end of the last whole frame.
     pub(crate) bytes: u64,
@@ -26,12 +28,14 @@ pub(crate) struct Tail {
     pub(crate) next: u64,
     /// When the last whole frame was appended.
     pub(crate) newest_at_ms: i64,
+    /// Offsets before that whose frames are damaged. They stay as they are; reading them gives a fault.
+    pub(crate) damaged: Vec<Range<u64>>,
 }
 
 /// Finds the end of the last segment; `published` is the shard's durable mark.
 ///
 /// # Errors
-/// [`Error::Damaged`], see above.
+/// [`Error::Io`] where the segment cannot be read.
 pub(crate) fn tail(segment: &Segment, published: u64) -> Result<Tail, Error> {
     let length = segment.len()?;
     let mut tail = Tail {
@@ -39,6 +43,7 @@ pub(crate) fn tail(segment: &Segment, published: u64) -> Result<Tail, Error> {
         torn_bytes: 0,
         next: segment.head.first,
         newest_at_ms: segment.head.made_at_ms,
+        damaged: Vec::new(),
     };
     loop {
         match segment.check(tail.bytes)? {
@@ -48,32 +53,16 @@ pub(crate) fn tail(segment: &Segment, published: u64) -> Result<Tail, Error> {
                 tail.newest_at_ms = head.appended_at_ms;
             }
             Found::End => return Ok(tail),
-            Found::Frame(_) | Found::Bad => break,
+            Found::Frame(_) | Found::Bad => {
+                let later = segment.whole_frames_after(tail.bytes, tail.next)?;
+                let was_durable = |later: &FrameHead| later.durable > tail.next || published > tail.next;
+                let damaged = later.iter().any(|(_, head)| was_durable(head));
+                let Some((byte, head)) = later.first().copied().filter(|_| damaged) else { break };
+                tail.damaged.push(tail.next..head.offset);
+                (tail.bytes, tail.next) = (byte, head.offset);
+            }
         }
     }
     tail.torn_bytes = length.saturating_sub(tail.bytes);
-    let was_durable = |later: &FrameHead| later.durable > tail.next || published > tail.next;
-    if frames_after(segment, tail.bytes, length)?.iter().any(was_durable) {
-        return Err(segment.damaged(tail.bytes, "whole frames follow one that is not"));
-    }
     Ok(tail)
-}
-
-/// The whole frames between byte `from` and the end. Frames begin at multiples of 16.
-fn frames_after(segment: &Segment, from: u64, length: u64) -> Result<Vec<FrameHead>, Error> {
-    let rest = segment.bytes(from, length.saturating_sub(from) as usize)?;
-    let mut frames = Vec::new();
-    let mut at = 0;
-    while at + HEAD <= rest.len() {
-        let head = FrameHead::read(&rest[at..]);
-        let payload = |head: &FrameHead| rest.get(at + HEAD..at + head.frame_bytes() as usize);
-        match head.filter(|head| payload(head).is_some_and(|payload| head.fits(payload))) {
-            Some(head) => {
-                at += head.frame_bytes() as usize;
-                frames.push(head);
-            }
-            None => at += 16,
-        }
-    }
-    Ok(frames)
 }

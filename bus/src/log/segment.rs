@@ -9,10 +9,12 @@ use arrow::buffer::{Buffer, MutableBuffer};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::frame::{FrameHead, HEAD, SegmentHead, VERSION};
-use crate::Error;
+use super::payload::{ALIGNMENT, Decoder, Encoder};
+use crate::{Error, events};
 
 const ENDING: &str = ".log";
 const UNFINISHED: &str = ".new";
+const DAMAGED: &str = ".damaged";
 
 /// What to do about a damaged segment.
 pub(crate) const MEND: &str = "restore the file from a copy, or move it out of the folder while nothing runs: \
@@ -36,6 +38,14 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<u64>, Error> {
     }
     firsts.sort_unstable();
     Ok(firsts)
+}
+
+/// Moves a segment that cannot be read out of the way; it stays in the folder under a name of its own.
+pub(crate) fn quarantine(folder: &Path, first: u64) -> Result<PathBuf, Error> {
+    let (from, to) = (path(folder, first), folder.join(format!("{first:020}{ENDING}{DAMAGED}")));
+    fs::rename(&from, &to).map_err(Error::io("rename", &from))?;
+    flush_folder(folder).map_err(Error::io("flush", folder))?;
+    Ok(to)
 }
 
 /// Removes unfinished segments that a crash left.
@@ -111,25 +121,93 @@ impl Segment {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(fault) => return Err(Error::io("open", &path)(fault)),
         };
+        let bytes = read_up_to(&file, 0, HEAD).map_err(Error::io("read", &path))?;
+        if let Some(head) = SegmentHead::read(&bytes) {
+            if head.version != VERSION {
+                let (found, expected) = (format!("segments of version {}", head.version), format!("version {VERSION}"));
+                let mend = "read it with the release that wrote it";
+                return Err(Error::Layout { path: folder.to_owned(), found, expected, mend });
+            }
+            if head.first != first || head.shard != shard {
+                let cause = "its head belongs to another segment; was it renamed?";
+                return Err(Error::Damaged { path, byte: 0, cause, mend: MEND });
+            }
+            let length = head.schema_bytes.min(SCHEMA_BYTES_MAX) as usize;
+            let schema = read_up_to(&file, HEAD as u64, length).map_err(Error::io("read", &path))?;
+            let whole =
+                |schema: &[u8]| schema.len() == head.schema_bytes as usize && xxh3_64(schema) == head.schema_hash;
+            if whole(&schema) {
+                return Ok(Some(Self { path, head, schema, file }));
+            }
+            let today = Encoder::new(events::schema())?.schema_message().to_vec();
+            if whole(&today) {
+                return Ok(Some(Self { path, head, schema: Buffer::from(today), file }));
+            }
+            return Err(Error::Damaged {
+                path,
+                byte: HEAD as u64,
+                cause: "its schema is not what was written",
+                mend: MEND,
+            });
+        }
+        Self::behind_damaged_head(path, file, shard, first).map(Some)
+    }
+
+    /// A segment whose head is damaged. Its frames tell where it begins; its schema is what stands before them.
+    fn behind_damaged_head(path: PathBuf, file: File, shard: u32, first: u64) -> Result<Self, Error> {
         let damaged = |cause| Error::Damaged { path: path.clone(), byte: 0, cause, mend: MEND };
-        let head = read_up_to(&file, 0, HEAD).map_err(Error::io("read", &path))?;
-        let head = SegmentHead::read(&head).ok_or_else(|| damaged("its head is not what was written"))?;
-        if head.version != VERSION {
-            let (found, expected) = (format!("segments of version {}", head.version), format!("version {VERSION}"));
-            let mend = "read it with the release that wrote it";
-            return Err(Error::Layout { path: folder.to_owned(), found, expected, mend });
+        let bytes = read_up_to(&file, 0, SCHEMA_BYTES_MAX as usize).map_err(Error::io("read", &path))?;
+        let frame_at = |at: &usize| FrameHead::read(&bytes[*at..]).is_some_and(|head| head.offset >= first);
+        let begins = (HEAD..bytes.len()).step_by(ALIGNMENT).find(frame_at);
+        let begins = begins.ok_or_else(|| damaged("its head is not what was written, and no frame follows"))?;
+        let schema = bytes.slice_with_length(HEAD, begins - HEAD);
+        if Decoder::new(schema.clone(), events::schema()).is_err() {
+            return Err(damaged("its head and its schema are not what was written"));
         }
-        if head.first != first || head.shard != shard {
-            return Err(damaged("its head belongs to another segment; was it renamed?"));
+        let made_at_ms = FrameHead::read(&bytes[begins..]).map_or(0, |head| head.appended_at_ms);
+        // `schema_bytes` says where the frames begin.
+        let schema_bytes = (begins - HEAD) as u32;
+        let head = SegmentHead { version: VERSION, shard, first, made_at_ms, schema_bytes, schema_hash: 0 };
+        Ok(Self { path, head, schema, file })
+    }
+
+    /// The first whole frame at or after byte `at` whose offset is greater than `offset`, and the byte where it begins.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn whole_frame_after(&self, at: u64, offset: u64) -> Result<Option<(u64, FrameHead)>, Error> {
+        Ok(self.whole_frames_after(at, offset)?.first().copied())
+    }
+
+    /// The whole frames at or after byte `at` whose offsets are greater than `offset`. Frames begin at multiples of 16.
+    ///
+    /// The texts of an event may look like a frame. So a frame counts only where the file ends after it or the frame with
+    /// the next offset follows, which those who send events do not control.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn whole_frames_after(&self, at: u64, offset: u64) -> Result<Vec<(u64, FrameHead)>, Error> {
+        let rest = self.bytes(at, self.len()?.saturating_sub(at) as usize)?;
+        let whole = |at: usize| {
+            let head = FrameHead::read(rest.get(at..)?)?;
+            let payload = rest.get(at + HEAD..at + head.frame_bytes() as usize)?;
+            (head.offset > offset && head.fits(payload)).then_some(head)
+        };
+        let (mut frames, mut byte) = (Vec::new(), 0);
+        while byte + HEAD <= rest.len() {
+            let found = whole(byte).filter(|head| {
+                let next = byte + head.frame_bytes() as usize;
+                next == rest.len() || FrameHead::read(&rest[next..]).is_some_and(|next| next.offset == head.offset + 1)
+            });
+            match found {
+                Some(head) => {
+                    frames.push((at + byte as u64, head));
+                    byte += head.frame_bytes() as usize;
+                }
+                None => byte += ALIGNMENT,
+            }
         }
-        if head.schema_bytes > SCHEMA_BYTES_MAX {
-            return Err(damaged("its schema is too long"));
-        }
-        let schema = read_up_to(&file, HEAD as u64, head.schema_bytes as usize).map_err(Error::io("read", &path))?;
-        if schema.len() != head.schema_bytes as usize || xxh3_64(&schema) != head.schema_hash {
-            return Err(damaged("its schema is not what was written"));
-        }
-        Ok(Some(Self { path, head, schema, file }))
+        Ok(frames)
     }
 
     /// The length of the file now.
@@ -161,10 +239,6 @@ impl Segment {
         }
         let payload = self.bytes(at + HEAD as u64, head.payload_bytes as usize)?;
         Ok(if head.fits(&payload) { found } else { Found::Bad })
-    }
-
-    pub(crate) fn damaged(&self, byte: u64, cause: &'static str) -> Error {
-        Error::Damaged { path: self.path.clone(), byte, cause, mend: MEND }
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -247,12 +248,25 @@ impl Writer {
 
     fn publish(&self, shard: usize) -> io::Result<()> {
         let end = &self.ends[shard];
+        self.check_named(shard)?;
         if let Some(mut segments) = self.shards[shard].segments()
             && let Some(last) = segments.last_mut()
         {
             (last.bytes, last.newest_at_ms) = (end.bytes, end.newest_at_ms);
         }
         self.shards[shard].publish(end.next)
+    }
+
+    /// Checks that the active segment still has its name: what is written to a file that was removed is lost.
+    fn check_named(&self, shard: usize) -> io::Result<()> {
+        let identity = |of: &fs::Metadata| (of.dev(), of.ino());
+        let open = identity(&self.ends[shard].file.metadata()?);
+        match fs::metadata(self.path(shard)) {
+            Ok(named) if identity(&named) == open => Ok(()),
+            Ok(_) => Err(io::Error::other("the file was replaced")),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Err(io::Error::other("the file was removed")),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Puts all shards back to their ends before the group. `shard` is the one that could not be written.
