@@ -22,8 +22,11 @@ pub(crate) struct Health {
 /// The process can answer from tables.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Ready {
-    /// Always `ready`.
+    /// `ready`, or `degraded` where something was lost and the rest goes on.
     pub status: &'static str,
+    /// What was lost, where the status is `degraded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<String>,
     /// How each table stands.
     pub tables: Vec<TableStatus>,
 }
@@ -33,7 +36,8 @@ pub(crate) async fn health() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Answers 200 while every table can be read and the pipeline works, else 503 with what is wrong.
+/// Answers 200 while every table can be read and the pipeline works, also where it lost events before; else 503 with
+/// what is wrong.
 pub(crate) async fn ready(State(state): State<AppState>) -> Result<Json<Ready>, Problem> {
     let tables = state.store().tables();
     let named = |state: TableState| {
@@ -47,7 +51,9 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Result<Json<Ready>, 
     }
     let (missing, unreadable) = (named(TableState::Missing), named(TableState::Unreadable));
     if missing.is_empty() && unreadable.is_empty() {
-        return Ok(Json(Ready { status: "ready", tables }));
+        let degraded = state.companion().and_then(|companion| companion.degraded());
+        let status = if degraded.is_some() { "degraded" } else { "ready" };
+        return Ok(Json(Ready { status, degraded, tables }));
     }
     let (detail, mend) = if unreadable.is_empty() {
         (format!("there is no {missing}"), "make the tables with `netcrab run`, or point the server at their folder")

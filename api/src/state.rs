@@ -22,6 +22,11 @@ pub trait Companion: Send + Sync {
 
     /// Why it does not work at this moment; `None` while it works.
     fn fault(&self) -> Option<String>;
+
+    /// What was lost since the process began, while the rest goes on; `None` where nothing was.
+    fn degraded(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What all requests share; cheap to clone.

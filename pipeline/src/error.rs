@@ -140,10 +140,7 @@ pub enum Error {
         table: String,
     },
     /// Epochs that a restart needs are gone.
-    #[error(
-        "epochs before {before} of shard {shard} are gone and its open sessions were never written; put them back from \
-         a backup, or stop the stream and run `netcrab stream repair`"
-    )]
+    #[error("epochs before {before} of shard {shard} are gone and its open sessions were never written")]
     EpochsMissing {
         /// The shard.
         shard: u32,
@@ -151,10 +148,7 @@ pub enum Error {
         before: u64,
     },
     /// The bus lacks events that a restart needs.
-    #[error(
-        "the bus has no events from {from} of shard {shard}, which epoch {epoch} read; put the bus back from a backup, \
-         or stop the stream and run `netcrab stream repair`"
-    )]
+    #[error("the bus has no events from {from} of shard {shard}, which epoch {epoch} read")]
     BusLacksEpoch {
         /// The shard.
         shard: u32,
@@ -172,7 +166,10 @@ pub enum Error {
         org_id: String,
     },
     /// The open sessions could not be rebuilt.
-    #[error("the open sessions could not be read back")]
+    #[error(
+        "the open sessions could not be read back; mend what the cause names, put the files of _stream back from a \
+         backup, or stop the stream and run `netcrab stream repair`"
+    )]
     Restore {
         /// Why.
         #[source]
@@ -304,9 +301,9 @@ mod tests {
     #[test]
     fn a_chain_names_every_cause_in_one_line() {
         let error = Error::Restore { source: Box::new(Error::EpochsMissing { shard: 0, before: 7 }) };
-        let line = "the open sessions could not be read back: epochs before 7 of shard 0 are gone and its open \
-                    sessions were never written; put them back from a backup, or stop the stream and run \
-                    `netcrab stream repair`";
+        let line = "the open sessions could not be read back; mend what the cause names, put the files of _stream back \
+                    from a backup, or stop the stream and run `netcrab stream repair`: epochs before 7 of shard 0 are \
+                    gone and its open sessions were never written";
         assert_eq!(error.chain(), line);
     }
 }

@@ -57,7 +57,11 @@ pub enum Error {
     #[error(transparent)]
     Rows(#[from] datafusion::error::DataFusionError),
     /// The Delta log could not be read or written.
-    #[error("the Delta log of `{table}` in {place} could not be used")]
+    #[error(
+        "the Delta log of `{table}` in {place} could not be used; where it is damaged, put the table back from a backup \
+         or, unless it is events_raw, remove its folder and derive it again: with `netcrab run`, or with `netcrab stream \
+         repair` where a stream writes it"
+    )]
     Delta {
         /// The table.
         table: &'static str,

@@ -84,6 +84,9 @@ pub struct Manifest {
     /// The [`digest`] of the last event that any epoch has read, this one included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_event: Option<String>,
+    /// Events that the bus lost, this epoch and all before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
     /// Digest of the rules in force.
     pub rules: String,
     /// Sessions that closed at or before this watermark may have been derived with other rules, ms.
@@ -109,6 +112,10 @@ impl Manifest {
         bytes.push(b'\n');
         Ok(bytes)
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The XXH3 digest of bytes, 32 hex digits.

@@ -86,7 +86,9 @@ pub enum Error {
         epoch: u64,
     },
     /// A manifest cannot be understood.
-    #[error("{file} cannot be read as an epoch ({reason}); put it back from a copy, or start with empty tables")]
+    #[error(
+        "{file} cannot be read as an epoch ({reason}); put it back from a backup, or stop the stream and run `netcrab stream repair`"
+    )]
     Damaged {
         /// The manifest.
         file: String,
@@ -289,6 +291,7 @@ mod tests {
             tables: BTreeMap::new(),
             changed: None,
             last_event: None,
+            lost: 0,
             rules: String::new(),
             rules_since_ms: i64::MIN,
         }

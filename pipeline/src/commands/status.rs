@@ -8,10 +8,15 @@ use jiff::Timestamp;
 use netcrab_pipeline::checkpoints::folder::Folder;
 use netcrab_pipeline::checkpoints::manifest::Manifest;
 use netcrab_pipeline::checkpoints::{self, Checkpoints};
+use netcrab_pipeline::stream::shard::check::check_tables;
+use netcrab_sinks::delta::DeltaSink;
 
 use super::grouped;
 use super::server::bus::{Access, open_bus};
 use crate::Context;
+
+/// How often state and tables are compared while the stream goes on in between.
+const CHECKS_MAX: usize = 5;
 
 /// Arguments of `netcrab status`.
 #[derive(Debug, Args)]
@@ -20,7 +25,8 @@ Examples:
   netcrab status --tables ./tables
   netcrab status --tables ./tables --json
 
-The lag is in offsets of the bus: batches in the built-in log, events in Kafka. It reads the newest manifest of each shard; the process that runs them need not run.")]
+The lag is in offsets of the bus: batches in the built-in log, events in Kafka. It reads the newest manifest of each shard; the process that runs them need not run. It ends with exit code 1 where the tables do not have the epochs that the state
+says; `netcrab stream repair` mends that.")]
 pub(crate) struct Arguments {
     /// Folder of the tables, or s3://bucket/prefix.
     #[arg(long, value_name = "DIR")]
@@ -28,7 +34,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
-    let folder = Folder::of(&super::sink(&arguments.tables)?)?;
+    let sink = super::sink(&arguments.tables)?;
+    let folder = Folder::of(&sink)?;
     let shards = checkpoints::shards(&folder).await?;
     if shards.is_empty() {
         bail!("no stream writes {}; start one with netcrab serve or netcrab process", arguments.tables);
@@ -37,9 +44,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     if let Err(fault) = &bus {
         eprintln!("the lag is unknown: {}", super::chain_of(fault));
     }
-    let mut newest = Vec::new();
+    let (mut newest, mut fits) = (Vec::new(), Ok(()));
     for shard in shards {
         let checkpoints = Checkpoints::of(&folder, shard);
+        fits = fits.and(state_fits(&sink, &checkpoints, shard).await);
         if let Some((manifest, _)) = checkpoints.newest().await? {
             let applied = checkpoints.applied(manifest.epoch).await?;
             let end = match &bus {
@@ -52,25 +60,45 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Result<ExitC
     }
     if context.json {
         println!("{}", serde_json::Value::Array(newest.iter().map(as_json).collect()));
-        return Ok(ExitCode::SUCCESS);
+        return fits.map(|()| ExitCode::SUCCESS);
     }
     println!(
-        "{:>5}  {:>8}  {:>14}  {:>10}  {:24}  {:>16}",
-        "shard", "epoch", "offset", "lag", "watermark", "late, last epoch"
+        "{:>5}  {:>8}  {:>14}  {:>10}  {:24}  {:>16}  {:>8}",
+        "shard", "epoch", "offset", "lag", "watermark", "late, last epoch", "lost"
     );
     for (manifest, applied, lag) in &newest {
-        let Manifest { shard, epoch, to, watermark_ms, late, .. } = manifest;
+        let Manifest { shard, epoch, to, watermark_ms, late, lost, .. } = manifest;
         let unapplied = if *applied { "" } else { "  (to be applied)" };
         println!(
-            "{shard:>5}  {:>8}  {:>14}  {:>10}  {:24}  {:>16}{unapplied}",
+            "{shard:>5}  {:>8}  {:>14}  {:>10}  {:24}  {:>16}  {:>8}{unapplied}",
             grouped(*epoch),
             grouped(*to),
             lag.map_or_else(|| "?".to_owned(), grouped),
             instant(*watermark_ms),
-            late.len()
+            late.len(),
+            grouped(*lost)
         );
     }
-    Ok(ExitCode::SUCCESS)
+    fits.map(|()| ExitCode::SUCCESS)
+}
+
+/// Checks that the tables have the epochs that the state of `shard` says.
+async fn state_fits(sink: &DeltaSink, checkpoints: &Checkpoints, shard: u32) -> Result<()> {
+    let mut fits = Ok(());
+    for _ in 0..CHECKS_MAX {
+        let newest = checkpoints.newest().await?;
+        let epoch = newest.as_ref().map(|(newest, _)| newest.epoch);
+        let applied = match epoch {
+            Some(epoch) => checkpoints.applied(epoch).await?,
+            None => true,
+        };
+        fits = check_tables(sink, shard, newest.as_ref(), applied).await.map(drop);
+        // A stream that runs may have gone on in between.
+        if fits.is_ok() || checkpoints.newest().await?.map(|(newest, _)| newest.epoch) == epoch {
+            break;
+        }
+    }
+    Ok(fits?)
 }
 
 fn as_json((manifest, applied, lag): &(Manifest, bool, Option<u64>)) -> serde_json::Value {
@@ -82,6 +110,7 @@ fn as_json((manifest, applied, lag): &(Manifest, bool, Option<u64>)) -> serde_js
         "lag": lag,
         "watermark": instant(manifest.watermark_ms),
         "lateOfLastEpoch": manifest.late.len(),
+        "lost": manifest.lost,
     })
 }
 

@@ -235,6 +235,7 @@ impl Processor {
                 status.events += report.events;
                 status.closed += report.closed;
                 status.late += report.late;
+                status.lost += report.lost;
                 status.epochs += 1;
                 status.last = report;
             }

@@ -25,7 +25,7 @@ use datafusion::functions_aggregate::expr_fn::max;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{col, lit};
 use futures::StreamExt;
-use netcrab_bus::{Fault, ShardAssignment};
+use netcrab_bus::{Fault, LOST, ShardAssignment};
 use netcrab_operators::chain::{self, DERIVED};
 use netcrab_operators::rules::Rules;
 use netcrab_operators::session::{DAY_MS, day_of};
@@ -156,6 +156,7 @@ pub async fn rebuild(context: &Arc<StreamContext>, shard: u32, rules: &Arc<Rules
         tables,
         changed: Some(changed),
         last_event: place.last_event,
+        lost: place.faults.iter().filter(|fault| fault.name == LOST).map(|fault| fault.rows).sum(),
         rules: digest_of_rules(rules)?,
         rules_since_ms: NO_WATERMARK,
     };

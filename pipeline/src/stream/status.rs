@@ -32,6 +32,8 @@ pub struct ShardStatus {
     pub closed: u64,
     /// See [`Self::events`].
     pub late: u64,
+    /// Events that the bus lost, since the process began; an entry whose events it cannot count is one.
+    pub lost: u64,
     /// See [`Self::events`].
     pub epochs: u64,
     /// The last epoch.
@@ -46,10 +48,11 @@ pub type ShardStatuses = Arc<Mutex<BTreeMap<u32, ShardStatus>>>;
 /// Adds the metrics of the shards to those that `/metrics` shows.
 pub fn metrics(statuses: &ShardStatuses, scrape: &Scrape) {
     type Family = (&'static str, &'static str, fn(&ShardStatus) -> f64);
-    const COUNTERS: [Family; 4] = [
+    const COUNTERS: [Family; 5] = [
         ("netcrab_stream_events_total", "Events read from the bus.", |status| status.events as f64),
         ("netcrab_stream_sessions_closed_total", "Sessions closed.", |status| status.closed as f64),
         ("netcrab_stream_late_events_total", "Events too late for their session.", |status| status.late as f64),
+        ("netcrab_stream_lost_events_total", "Events lost on the bus.", |status| status.lost as f64),
         ("netcrab_stream_epochs_total", "Epochs committed.", |status| status.epochs as f64),
     ];
     const GAUGES: [Family; 8] = [

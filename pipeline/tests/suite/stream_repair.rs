@@ -9,7 +9,7 @@ use arrow::array::{AsArray, RecordBatch};
 use netcrab_bus::log::Log;
 use netcrab_bus::{Bus, split};
 
-use crate::command_line::{self, assert_same, derived, netcrab, query, stderr, succeed, text};
+use crate::command_line::{self, assert_same, derived, fail, netcrab, query, stderr, succeed, text};
 use crate::kills::log_in;
 use crate::stream::{batch_tables, block_on, traffic};
 
@@ -36,6 +36,25 @@ impl World {
         world.append(10);
         world.catch_up();
         world
+    }
+
+    /// The same stream in another folder.
+    fn again(&mut self) -> Self {
+        self.log = None;
+        let folder = tempfile::tempdir().unwrap();
+        copy(&self.tables(), &folder.path().join("stream"));
+        let log = Some(log_in(&folder.path().join("stream/_bus")));
+        Self { folder, log, batches: self.batches.clone(), expected: self.expected.clone() }
+    }
+
+    /// The files of the shard's state whose names begin and end so, ascending.
+    fn state_files(&self, begin: &str, end: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.tables().join("_stream/shard-0000")).unwrap();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+        paths.retain(|path| name(path).starts_with(begin) && name(path).ends_with(end));
+        paths.sort();
+        paths
     }
 
     fn tables(&self) -> PathBuf {
@@ -91,6 +110,10 @@ impl World {
     /// Does what the error advises, sends the rest, and compares.
     fn mended(mut self, damage: &str) {
         let said = self.refused();
+        if said.contains("it ends with epoch") && self.tables().join("_stream").exists() {
+            let status = fail(&["status", "--tables", text(&self.tables())]);
+            assert!(status.contains("`netcrab stream repair`"), "{damage}: {status}");
+        }
         assert!(said.contains("does not fit") && said.contains("`netcrab stream repair`"), "{damage}: {said}");
         let said = succeed(&["stream", "repair", "--tables", text(&self.tables())]);
         assert!(said.contains("shard 0: recomputed from"), "{damage}: {said}");
@@ -135,16 +158,93 @@ fn without_its_state_a_stream_is_refused_and_rebuilt() {
 #[test]
 fn without_its_last_epochs_a_stream_is_refused_and_rebuilt() {
     let world = World::new(43);
-    let shard = world.tables().join("_stream/shard-0000");
-    let mut epochs: Vec<PathBuf> = std::fs::read_dir(&shard)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("epoch-"))
-        .collect();
-    epochs.sort();
+    let epochs = world.state_files("epoch-", "");
     // Two epochs, each with its manifest and its mark.
     epochs.iter().rev().take(4).for_each(|path| std::fs::remove_file(path).unwrap());
     world.mended("epochs gone");
+}
+
+/// Whatever file of the state is damaged or gone: the advice is in the message, and following it helps.
+#[test]
+fn a_state_with_damaged_or_missing_files_is_rebuilt_as_its_error_advises() {
+    type Damage = (&'static str, fn(&World));
+    let damages: [Damage; 6] = [
+        ("a manifest that is cut", |world| cut(world.state_files("epoch-", ".json").last().unwrap())),
+        ("a manifest that is empty", |world| empty(world.state_files("epoch-", ".json").last().unwrap())),
+        ("a state file that is cut", |world| world.state_files("state-", ".bin").iter().for_each(|path| cut(path))),
+        ("a state file that is gone", |world| world.state_files("state-", ".bin").iter().for_each(|path| gone(path))),
+        ("a derived table whose log is cut, and removed as advised", |world| {
+            cut(&last_commit(&world.tables().join("fact_sessions")));
+            let said = world.refused();
+            assert!(said.contains("remove its folder") && said.contains("`netcrab stream repair`"), "{said}");
+            world.remove("fact_sessions");
+        }),
+        ("all of it", |world| {
+            world.state_files("", "").iter().for_each(|path| empty(path));
+            world.remove("fact_incidents");
+            world.remove("dim_releases");
+        }),
+    ];
+    let mut world = World::new(49);
+    for (damage, make) in damages {
+        let mut world = world.again();
+        make(&world);
+        let said = world.refused();
+        assert!(said.contains("`netcrab stream repair`"), "{damage}: {said}");
+        succeed(&["stream", "repair", "--tables", text(&world.tables())]);
+        world.append(usize::MAX);
+        succeed(&["process", "--tables", text(&world.tables()), "--finish"]);
+        assert_same(&derived(&world.tables()), &world.expected);
+    }
+}
+
+fn cut(path: &Path) {
+    let bytes = std::fs::read(path).unwrap();
+    std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+fn empty(path: &Path) {
+    std::fs::write(path, "").unwrap();
+}
+
+fn gone(path: &Path) {
+    std::fs::remove_file(path).unwrap();
+}
+
+/// The last file of a table's log.
+fn last_commit(table: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(table.join("_delta_log")).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "json")).max().unwrap()
+}
+
+/// A bad byte in the log: its batch is counted as lost, and the rest goes on.
+#[test]
+fn a_bad_byte_in_the_log_costs_its_batch_which_rejects_and_status_count() {
+    let mut world = World::new(50);
+    let before = world.batches.as_slice().len();
+    world.append(3);
+    world.log = None;
+    let segment = world.tables().join("_bus/shard-0000/00000000000000000000.log");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let frames: Vec<usize> = (0..bytes.len() - 4).step_by(16).filter(|at| &bytes[*at..at + 4] == b"NCFR").collect();
+    // The second of the three that came last.
+    bytes[frames[frames.len() - 2] + 100] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    world.log = Some(log_in(&world.tables().join("_bus")));
+    world.append(usize::MAX);
+    world.catch_up();
+    let lost = traffic(EVENTS, 50)[traffic(EVENTS, 50).len() - before + 1].num_rows();
+    let rejects = query(&world.tables(), "SELECT count(*) AS n FROM rejects WHERE reason = 'lost_on_bus'");
+    assert_eq!(rejects[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0), lost as i64);
+    let status = succeed(&["--json", "status", "--tables", text(&world.tables())]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status[0]["lost"], lost);
+    // Sent again, as docs/operations.md advises.
+    for events in traffic(EVENTS, 50) {
+        block_on(world.log.as_ref().unwrap().append(split(&events, 1).unwrap())).unwrap();
+    }
+    succeed(&["process", "--tables", text(&world.tables()), "--finish"]);
+    assert_same(&derived(&world.tables()), &world.expected);
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub enum CheckpointError {
     #[error("the checkpoint of the open sessions could not be read")]
     Read(#[from] io::Error),
     /// The bytes are not what was written.
-    #[error("the checkpoint of the open sessions is damaged; start from an earlier epoch, or without state")]
+    #[error("the checkpoint of the open sessions is damaged")]
     Damaged,
     /// Another release wrote another format.
     #[error(

@@ -75,4 +75,12 @@ impl Companion for ProcessorCompanion {
         let statuses = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         statuses.iter().find_map(|(shard, status)| Some(format!("shard {shard}: {}", status.fault.as_ref()?)))
     }
+
+    fn degraded(&self) -> Option<String> {
+        let statuses = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let lost = statuses.iter().filter(|(_, status)| status.lost > 0);
+        let lost: Vec<String> = lost.map(|(shard, status)| format!("{} of shard {shard}", status.lost)).collect();
+        let lost = Some(lost.join(", ")).filter(|lost| !lost.is_empty())?;
+        Some(format!("events were lost on the bus ({lost}); the table rejects has their offsets, the log the files"))
+    }
 }

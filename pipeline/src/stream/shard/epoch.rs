@@ -6,6 +6,7 @@
 //! sessions, so whoever repeats the epoch stages the same rows under the same names.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use arrow::datatypes::TimestampMillisecondType;
 use arrow::util::display::array_value_to_string;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::physical_plan::ExecutionPlan;
-use netcrab_bus::{Fault, Fetched};
+use netcrab_bus::{Fault, Fetched, LOST};
 use netcrab_operators::chain::{self, DERIVED, TablePlan};
 use netcrab_operators::rules::Rules;
 use netcrab_operators::sessionize::streaming::StreamingSessionizeExec;
@@ -57,6 +58,8 @@ pub struct EpochReport {
     pub closed: u64,
     /// Events that came too late for their session.
     pub late: u64,
+    /// Events that the bus lost.
+    pub lost: u64,
     /// Offsets of the bus that remain unread because one epoch takes a bounded number of bytes.
     pub lag: u64,
     /// How long each step took, in the order of the steps.
@@ -64,14 +67,15 @@ pub struct EpochReport {
 }
 
 impl EpochReport {
-    pub(super) fn new(manifest: &Manifest, late: u64, lag: u64, timer: StepTimer) -> Self {
+    pub(super) fn new(manifest: &Manifest, late: u64, plan: &EpochPlan, timer: StepTimer) -> Self {
         let rows = |change: &TableChange| change.added.iter().map(|part| part.rows).sum();
         Self {
             epoch: manifest.epoch,
             events: manifest.events,
             closed: manifest.tables.get("fact_sessions").map_or(0, rows),
             late,
-            lag,
+            lost: lost(&plan.fetched.faults),
+            lag: plan.lag,
             steps: timer.steps,
         }
     }
@@ -156,8 +160,8 @@ impl EpochPlan {
         let (shard, from) = (state.number(), state.next_offset());
         let fetched = context.bus.read(shard, from, None, context.settings.epoch_bytes_max).await?;
         for fault in &fetched.faults {
-            let Fault { shard, offsets, reason, .. } = fault;
-            tracing::warn!(shard, ?offsets, %reason, "not an event; see the table rejects");
+            let Fault { shard, offsets, rows, reason, .. } = fault;
+            tracing::warn!(shard, ?offsets, rows, %reason, "not an event; see the table rejects");
         }
         let end = context.bus.bounds(shard).await?.end;
         let position = state.position();
@@ -265,11 +269,20 @@ impl EpochPlan {
             tables,
             changed: Some(position.changed.clone()),
             last_event: self.last_event.clone(),
+            lost: position.lost + lost(&self.fetched.faults),
             rules: self.rules.clone(),
             rules_since_ms: self.rules_since_ms,
         }
     }
 }
+
+/// How many events the bus lost, of what stands in place of events.
+fn lost(faults: &[Fault]) -> u64 {
+    faults.iter().filter(|fault| fault.name == LOST).map(|fault| fault.rows).sum()
+}
+
+/// Most rows of `rejects` for one entry of the bus.
+const ROWS_MAX: u64 = 1_000_000;
 
 /// The digest of rules, and of the release that applies them.
 pub(in crate::stream) fn digest_of_rules(rules: &Rules) -> Result<String> {
@@ -287,13 +300,17 @@ pub(in crate::stream) fn last_event(fetched: &Fetched) -> Result<Option<String>>
     Ok(Some(digest(texts.join("\n").as_bytes())))
 }
 
-/// Entries of the bus that are no events, as rows of `rejects`.
+/// Entries of the bus that are no events, as rows of `rejects`: one for each event that an entry was, as far as the bus
+/// knows, and at most [`ROWS_MAX`] for an entry.
 pub(in crate::stream) fn rejects(faults: &[Fault]) -> Result<RecordBatch> {
     let files: Vec<String> = faults.iter().map(|fault| format!("bus/shard-{:04}", fault.shard)).collect();
-    let rejected = faults.iter().zip(&files);
-    Ok(reject::rows(
-        rejected.map(|(fault, file)| (file.as_str(), fault.offsets.start, fault.name, fault.field.as_deref())),
-    )?)
+    let rejected = faults.iter().zip(&files).flat_map(|(fault, file)| {
+        let Range { start, end } = fault.offsets;
+        let offset = move |row: u64| (start + row).min(end.saturating_sub(1).max(start));
+        let row = move |row: u64| (file.as_str(), offset(row), fault.name, fault.field.as_deref());
+        (0..fault.rows.clamp(1, ROWS_MAX)).map(row)
+    });
+    Ok(reject::rows(rejected)?)
 }
 
 /// The latest ts of a batch, ms.

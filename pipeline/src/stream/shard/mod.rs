@@ -140,7 +140,7 @@ impl Shard {
         crash_points::before(Step::Release);
         self.state.release(&self.context, &self.checkpoints).await?;
         timer.done(Step::Release);
-        Ok(Some(EpochReport::new(&manifest, late_events, plan.lag, timer)))
+        Ok(Some(EpochReport::new(&manifest, late_events, &plan, timer)))
     }
 
     /// Writes the file of sessions that the repair reopens, if any.

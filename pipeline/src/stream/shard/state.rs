@@ -60,6 +60,8 @@ pub(super) struct ShardPosition {
     pub(super) changed: LastChanges,
     /// The digest of the last event that was read.
     pub(super) last_event: Option<String>,
+    /// Events that the bus lost.
+    pub(super) lost: u64,
     /// The newest epoch with a state file; 0 before there is one.
     state_epoch: u64,
     /// Events since then.
@@ -82,6 +84,7 @@ impl Default for ShardPosition {
             rules_since_ms: NO_WATERMARK,
             changed: LastChanges::new(),
             last_event: None,
+            lost: 0,
             state_epoch: 0,
             events_since_state: 0,
         }
@@ -249,6 +252,7 @@ impl ShardState {
         position.digest = digest(bytes);
         position.note_changes(manifest, bytes);
         position.last_event.clone_from(&manifest.last_event);
+        position.lost = manifest.lost;
         position.next = manifest.to;
         position.latest_ms = manifest.latest_ms;
         position.forgotten_ms = manifest.forgotten_ms;
