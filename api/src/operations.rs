@@ -25,7 +25,6 @@ pub(crate) struct Ready {
     /// `ready`, or `degraded` where something was lost and the rest goes on.
     pub status: &'static str,
     /// What was lost, where the status is `degraded`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub degraded: Option<String>,
     /// How each table stands.
     pub tables: Vec<TableStatus>,

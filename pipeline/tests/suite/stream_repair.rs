@@ -52,7 +52,7 @@ impl World {
         let entries = std::fs::read_dir(self.tables().join("_stream/shard-0000")).unwrap();
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
         let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
-        paths.retain(|path| name(path).starts_with(begin) && name(path).ends_with(end));
+        paths.retain(|path| path.is_file() && name(path).starts_with(begin) && name(path).ends_with(end));
         paths.sort();
         paths
     }
