@@ -72,7 +72,7 @@ impl Log {
     ///
     /// # Errors
     /// [`Error::Setting`]; [`Error::Locked`] where another process writes it; [`Error::Layout`] where it has another
-    /// number of shards; [`Error::Damaged`]; [`Error::Io`].
+    /// number of shards; [`Error::Io`]. Damage is no error: what is lost is a fault of [`Bus::read`].
     pub fn open(settings: LogSettings, clock: Clock) -> Result<Self, Error> {
         Self::open_with(settings, clock, Arc::new(File::sync_data))
     }

@@ -89,7 +89,9 @@ impl Reading<'_> {
             };
             let left = segment.len()?.saturating_sub(at);
             let Some(head) = here.filter(|head| head.frame_bytes() <= left) else {
-                let Some((byte, head)) = segment.whole_frame_after(at, self.fetched.next)? else { return Ok(false) };
+                let Some((byte, head)) = segment.whole_frames_after(at, self.fetched.next)?.next() else {
+                    return Ok(false);
+                };
                 self.lost(head.offset.min(stop), None, DAMAGED);
                 at = byte;
                 continue;
@@ -141,7 +143,7 @@ impl Reading<'_> {
                     offset += 1;
                 }
                 Found::End => return Ok(None),
-                Found::Frame(_) | Found::Bad => match segment.whole_frame_after(at, offset)? {
+                Found::Frame(_) | Found::Bad => match segment.whole_frames_after(at, offset)?.next() {
                     Some((byte, head)) => (at, offset) = (byte, head.offset),
                     None => return Ok(None),
                 },

@@ -54,7 +54,7 @@ pub(crate) fn tail(segment: &Segment, published: u64) -> Result<Tail, Error> {
             }
             Found::End => return Ok(tail),
             Found::Frame(_) | Found::Bad => {
-                let later = segment.whole_frames_after(tail.bytes, tail.next)?;
+                let later: Vec<_> = segment.whole_frames_after(tail.bytes, tail.next)?.collect();
                 let was_durable = |later: &FrameHead| later.durable > tail.next || published > tail.next;
                 let damaged = later.iter().any(|(_, head)| was_durable(head));
                 let Some((byte, head)) = later.first().copied().filter(|_| damaged) else { break };

@@ -171,43 +171,35 @@ impl Segment {
         Ok(Self { path, head, schema, file })
     }
 
-    /// The first whole frame at or after byte `at` whose offset is greater than `offset`, and the byte where it begins.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub(crate) fn whole_frame_after(&self, at: u64, offset: u64) -> Result<Option<(u64, FrameHead)>, Error> {
-        Ok(self.whole_frames_after(at, offset)?.first().copied())
-    }
-
-    /// The whole frames at or after byte `at` whose offsets are greater than `offset`. Frames begin at multiples of 16.
+    /// The whole frames at or after byte `at` whose offsets are greater than `offset`, each with the byte where it begins.
+    /// Frames begin at multiples of 16.
     ///
     /// The texts of an event may look like a frame. So a frame counts only where the file ends after it or the frame with
     /// the next offset follows, which those who send events do not control.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub(crate) fn whole_frames_after(&self, at: u64, offset: u64) -> Result<Vec<(u64, FrameHead)>, Error> {
+    pub(crate) fn whole_frames_after(
+        &self,
+        at: u64,
+        offset: u64,
+    ) -> Result<impl Iterator<Item = (u64, FrameHead)>, Error> {
         let rest = self.bytes(at, self.len()?.saturating_sub(at) as usize)?;
-        let whole = |at: usize| {
+        let bytes = rest.len();
+        let whole = move |at: usize| {
             let head = FrameHead::read(rest.get(at..)?)?;
-            let payload = rest.get(at + HEAD..at + head.frame_bytes() as usize)?;
-            (head.offset > offset && head.fits(payload)).then_some(head)
+            let next = at + head.frame_bytes() as usize;
+            let follows = || FrameHead::read(&rest[next..]).is_some_and(|next| next.offset == head.offset + 1);
+            let fits = head.offset > offset && head.fits(rest.get(at + HEAD..next)?);
+            (fits && (next == rest.len() || follows())).then_some(head)
         };
-        let (mut frames, mut byte) = (Vec::new(), 0);
-        while byte + HEAD <= rest.len() {
-            let found = whole(byte).filter(|head| {
-                let next = byte + head.frame_bytes() as usize;
-                next == rest.len() || FrameHead::read(&rest[next..]).is_some_and(|next| next.offset == head.offset + 1)
-            });
-            match found {
-                Some(head) => {
-                    frames.push((at + byte as u64, head));
-                    byte += head.frame_bytes() as usize;
-                }
-                None => byte += ALIGNMENT,
-            }
-        }
-        Ok(frames)
+        let mut byte = 0;
+        Ok(std::iter::from_fn(move || {
+            let found = (byte..bytes).step_by(ALIGNMENT).find_map(|byte| Some((byte, whole(byte)?)));
+            let (begins, head) = found?;
+            byte = begins + head.frame_bytes() as usize;
+            Some((at + begins as u64, head))
+        }))
     }
 
     /// The length of the file now.

@@ -36,6 +36,16 @@ async fn three(folder: &Path) -> (PathBuf, [u64; 3]) {
     (segments(folder).remove(0), ends)
 }
 
+/// A log of three appends in a segment each, closed, and its settings.
+async fn three_segments(folder: &Path) -> LogSettings {
+    let settings = LogSettings { segment_bytes: 4096, ..LogSettings::of(folder) };
+    let bus = log_with(settings.clone());
+    for n in 0..3 {
+        bus.append(vec![(0, events(&format!("s{n}"), 0..3))]).await.unwrap();
+    }
+    settings
+}
+
 fn three_ids(frames: usize) -> Vec<String> {
     (0..frames).flat_map(|n| ids(&[events(&format!("s{n}"), 0..3)])).collect()
 }
@@ -180,12 +190,7 @@ async fn the_events_of_a_bad_frame_are_counted_where_its_head_says_how_many() {
 async fn a_segment_that_is_garbage_is_lost_wherever_it_stands_and_the_others_are_read() {
     for at in 0..3 {
         let folder = tempfile::tempdir().unwrap();
-        let settings = LogSettings { segment_bytes: 4096, ..LogSettings::of(folder.path()) };
-        let bus = log_with(settings.clone());
-        for n in 0..3 {
-            bus.append(vec![(0, events(&format!("s{n}"), 0..3))]).await.unwrap();
-        }
-        drop(bus);
+        let settings = three_segments(folder.path()).await;
         let segment = &segments(folder.path())[at];
         let length = fs::metadata(segment).unwrap().len() as usize;
         fs::write(segment, vec![0xa5; length]).unwrap();
@@ -224,12 +229,7 @@ async fn a_frame_within_an_event_is_not_read_when_its_own_frame_is_bad() {
 #[tokio::test]
 async fn the_mend_for_damage_works_a_segment_that_was_moved_away_is_reported_as_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = LogSettings { segment_bytes: 4096, ..LogSettings::of(folder.path()) };
-    let bus = log_with(settings.clone());
-    for n in 0..3 {
-        bus.append(vec![(0, events(&format!("s{n}"), 0..3))]).await.unwrap();
-    }
-    drop(bus);
+    let settings = three_segments(folder.path()).await;
     fs::rename(&segments(folder.path())[1], folder.path().join("away")).unwrap();
     let bus = log_with(settings.clone());
     let all = read_all(&bus, 0, 0, 1 << 20).await.unwrap();
