@@ -92,22 +92,25 @@ impl LinkedFolders {
         Self(std::fs::canonicalize(root).into_iter().collect())
     }
 
-    /// Whether `entry` is a link to a place outside of the folder where the way began.
-    fn leads_out(&self, entry: &Path) -> bool {
-        let Some(root) = self.0.first().filter(|_| entry.is_symlink()) else { return false };
-        std::fs::canonicalize(entry).is_ok_and(|target| !target.starts_with(root))
-    }
-
-    /// These folders on the way from `folder` into `entry`; `None` where `entry` is a link to a folder that the way has
-    /// passed, or to one above it, so that it would never end.
-    fn entered(&self, folder: &Path, entry: &Path) -> Option<Self> {
+    /// These folders on the way from `folder` into `entry`.
+    ///
+    /// # Errors
+    /// [`WhyLeftOut::Link`] where `entry` is a link to a place outside of the folder where the way began, and
+    /// [`WhyLeftOut::Loop`] where it is one to a folder that the way has passed, so that it would never end.
+    fn entered(&self, folder: &Path, entry: &Path) -> Result<Self, WhyLeftOut> {
         if !entry.is_symlink() {
-            return Some(self.clone());
+            return Ok(self.clone());
         }
-        let Ok(target) = std::fs::canonicalize(entry) else { return Some(self.clone()) };
-        let passed = || self.0.iter().cloned().chain(std::fs::canonicalize(folder));
-        let ends = passed().all(|passed| !passed.starts_with(&target));
-        ends.then(|| Self(passed().chain([target.clone()]).collect()))
+        let Ok(target) = std::fs::canonicalize(entry) else { return Ok(self.clone()) };
+        if self.0.first().is_some_and(|root| !target.starts_with(root)) {
+            return Err(WhyLeftOut::Link);
+        }
+        let mut passed: Vec<PathBuf> = self.0.iter().cloned().chain(std::fs::canonicalize(folder)).collect();
+        if passed.iter().any(|passed| passed.starts_with(&target)) {
+            return Err(WhyLeftOut::Loop);
+        }
+        passed.push(target);
+        Ok(Self(passed.into()))
     }
 }
 
@@ -177,15 +180,15 @@ impl Listing {
                     }
                     metadata => metadata.map_err(|source| failed(&path, source))?,
                 };
-                if links.leads_out(&path) {
-                    self.left_out.push(path.display().to_string(), WhyLeftOut::Link);
-                    continue;
-                }
-                if metadata.is_dir() {
-                    match links.entered(&folder, &path) {
-                        Some(links) => folders.push((path, depth + 1, links)),
-                        None => self.left_out.push(path.display().to_string(), WhyLeftOut::Loop),
+                let links = match links.entered(&folder, &path) {
+                    Ok(links) => links,
+                    Err(why) => {
+                        self.left_out.push(path.display().to_string(), why);
+                        continue;
                     }
+                };
+                if metadata.is_dir() {
+                    folders.push((path, depth + 1, links));
                     continue;
                 }
                 if !metadata.is_file() {
