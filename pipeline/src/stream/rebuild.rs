@@ -25,7 +25,7 @@ use datafusion::functions_aggregate::expr_fn::max;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{col, lit};
 use futures::StreamExt;
-use netcrab_bus::{Fault, LOST, ShardAssignment};
+use netcrab_bus::{Fault, ShardAssignment};
 use netcrab_operators::chain::{self, DERIVED};
 use netcrab_operators::rules::Rules;
 use netcrab_operators::session::{DAY_MS, day_of};
@@ -43,7 +43,7 @@ use super::context::StreamContext;
 use super::maintenance_context::MaintenanceContext;
 use super::shard::apply::{apply, sync};
 use super::shard::check::stored_changes;
-use super::shard::epoch::{StepTimer, digest_of_rules, last_event, rejects};
+use super::shard::epoch::{StepTimer, digest_of_rules, last_event, lost, rejects};
 use super::table_files::TableFiles;
 use crate::checkpoints::Checkpoints;
 use crate::checkpoints::folder::Folder;
@@ -115,12 +115,14 @@ pub async fn rebuild(context: &Arc<StreamContext>, shard: u32, rules: &Arc<Rules
     let epoch = 1 + changed.values().map(|change| change.epoch).fold(last_epoch, u64::max);
     let files = TableFiles::read(&context.sink, shard).await?;
     // The same files give the same epoch, so an attempt that was killed leaves nothing that the next does not use.
-    let name = format!("rebuild {shard} {epoch} {} {}", digest_of_rules(rules)?, names_of(&files));
+    let rules_digest = digest_of_rules(rules)?;
+    let name = format!("rebuild {shard} {epoch} {rules_digest} {}", names_of(&files));
+    let run = RunId::of_shard(shard, xxh3_128(name.as_bytes()));
     let work = MaintenanceContext::new(context, &files, rules, &name, shard)?;
 
     let stored = StoredEvents::of(&work, context.settings.events_days).await?;
     let place = place_on_bus(context, shard, &work, &stored).await?;
-    let mut tables = derived_changes(context, &work, &stored, &name).await?;
+    let mut tables = derived_changes(context, &work, &stored, &run).await?;
     let missing = missing_rejects(&work, &place.faults).await?;
     if !missing.is_empty() {
         let added = work.stage(&REJECTS, work.session.read_batch(rejects(&missing)?)?, "rejects").await?;
@@ -132,7 +134,6 @@ pub async fn rebuild(context: &Arc<StreamContext>, shard: u32, rules: &Arc<Rules
     // Before this, an event may belong to a session that is closed now.
     let forgotten_ms = stored.latest_ms.saturating_add(rules.sessionize.gap_ms).saturating_add(1);
     open.forget(forgotten_ms);
-    let run = RunId::of_shard(shard, xxh3_128(name.as_bytes()));
     let draft = checkpoints.draft(|file| open.write(file))?;
     let state = checkpoints.publish(draft, "state", epoch, &run).await?;
     let manifest = Manifest {
@@ -156,8 +157,8 @@ pub async fn rebuild(context: &Arc<StreamContext>, shard: u32, rules: &Arc<Rules
         tables,
         changed: Some(changed),
         last_event: place.last_event,
-        lost: place.faults.iter().filter(|fault| fault.name == LOST).map(|fault| fault.rows).sum(),
-        rules: digest_of_rules(rules)?,
+        lost: lost(&place.faults),
+        rules: rules_digest,
         rules_since_ms: NO_WATERMARK,
     };
     let bytes = manifest.to_bytes()?;
@@ -236,7 +237,7 @@ async fn derived_changes(
     context: &StreamContext,
     work: &MaintenanceContext<'_>,
     stored: &StoredEvents,
-    name: &str,
+    run: &RunId,
 ) -> Result<BTreeMap<String, TableChange>> {
     let wanted: Vec<&'static Table> =
         DERIVED.into_iter().filter(|table| stored.whole_since.is_none() || table.by_date).collect();
@@ -251,9 +252,8 @@ async fn derived_changes(
     let plans = chain::plans(source, work.rules, sizes, &wanted)?;
     let plans = plans.into_iter().map(|(table, plan)| Ok::<_, Error>((table, in_table_order(table, plan)?)));
     let plans = plans.collect::<Result<Vec<(_, Arc<dyn ExecutionPlan>)>>>()?;
-    let run = RunId::of_shard(work.shard, xxh3_128(name.as_bytes()));
     let mut staging = Staging { sink: &context.sink, staged: Vec::new() };
-    stage_all(&context.sink, &plans, &work.session.task_ctx(), &|_: &Table| &run, &mut staging).await?;
+    stage_all(&context.sink, &plans, &work.session.task_ctx(), &|_: &Table| run, &mut staging).await?;
     for (table, staged) in staging.staged {
         changes.entry(table.name.to_owned()).or_default().added = staged.files;
     }

@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
 use netcrab_bus::log::Log;
 use netcrab_bus::{Bus, split};
 
+use crate::bucket::until;
 use crate::command_line::{self, assert_same, derived, fail, netcrab, query, stderr, succeed, text};
 use crate::kills::log_in;
 use crate::stream::{batch_tables, block_on, traffic};
@@ -131,14 +131,6 @@ fn process(tables: &Path) -> Child {
 fn copy(from: &Path, to: &Path) {
     let status = Command::new("cp").args(["-a", text(from), text(to)]).status().unwrap();
     assert!(status.success());
-}
-
-fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !done() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]

@@ -277,7 +277,7 @@ impl EpochPlan {
 }
 
 /// How many events the bus lost, of what stands in place of events.
-fn lost(faults: &[Fault]) -> u64 {
+pub(in crate::stream) fn lost(faults: &[Fault]) -> u64 {
     faults.iter().filter(|fault| fault.name == LOST).map(|fault| fault.rows).sum()
 }
 
